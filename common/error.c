@@ -1,0 +1,208 @@
+#include "common/error.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Arrays, not pointers: a table of pointers would have to be relocated page by page at
+ * every start of the static client, for rows that it almost never reads. */
+struct row {
+    char name[20];
+    unsigned char exit_code;
+    char sentence[72];
+    char remedy[140];
+};
+
+static const struct row table[ERROR_MAX] = {
+    [ERROR_NONE] = { "none", 0, "no error", "" },
+    [ERROR_USAGE] = { "usage", 2, "wrong usage", "see kubetoken --help" },
+    [ERROR_BAD_REQUEST] = { "bad-request", 2, "kubetokend does not understand the request",
+                            "see kubetoken-protocol(7)" },
+    [ERROR_BUSY] = { "busy", 1, "kubetokend has too many clients", "try again in a moment" },
+    [ERROR_NO_DAEMON] = { "no-daemon", 3, "no kubetokend answers",
+                          "start it with: systemctl --user enable --now kubetoken.socket" },
+    [ERROR_DAEMON_SILENT] = { "daemon-silent", 3, "kubetokend does not answer in time",
+                              "see: systemctl --user status kubetoken.service" },
+    [ERROR_BAD_ANSWER] = { "bad-answer", 3, "the answer of kubetokend cannot be understood",
+                           "client and daemon may be of different versions; restart it with: "
+                           "systemctl --user restart kubetoken.service" },
+    [ERROR_FOREIGN_SOCKET] = { "foreign-socket", 3, "the socket is not safe to use",
+                               "run kubetoken as the user that kubetokend runs as, or set "
+                               "KUBETOKEN_SOCKET" },
+    [ERROR_NO_PROFILE] = { "no-profile", 4, "no such profile",
+                           "kubetoken status lists the profiles" },
+    [ERROR_NO_DEFAULT] = { "no-default", 4, "which profile?",
+                           "name one, or set default-profile in [defaults]" },
+    [ERROR_CONFIG] = { "config", 9, "the configuration has errors",
+                       "correct it; it is read again at the next request" },
+    [ERROR_NO_CONFIG] = { "no-config", 9, "there is no configuration yet",
+                          "write it as kubetoken.conf(5) shows; it is read at the next request" },
+    [ERROR_CREDENTIAL] = { "credential", 9, "a credential cannot be read", "" },
+    [ERROR_LOGIN_NEEDED] = { "login-needed", 5, "no password is known",
+                             "set password-file or another source for this profile" },
+    [ERROR_REFUSED] = { "refused", 6, "the provider refused the user name or password",
+                        "correct the password at its source; it is not sent again until it "
+                        "changes" },
+    [ERROR_CLIENT_REFUSED] = { "client-refused", 6, "the provider refused the client",
+                               "check client-id, the client secret and client-auth, then: "
+                               "kubetoken refresh" },
+    [ERROR_GRANT_REFUSED] = { "grant-refused", 6, "the provider does not allow this grant",
+                              "have the password grant enabled for the client, then: "
+                              "kubetoken refresh" },
+    [ERROR_NO_ID_TOKEN] = { "no-id-token", 6, "the provider answered without an id_token",
+                            "check scope, and whether the provider asks for a second factor; "
+                            "then: kubetoken refresh" },
+    [ERROR_DNS] = { "dns", 7, "the provider's name cannot be resolved",
+                    "check the network and issuer" },
+    [ERROR_CONNECT] = { "connect", 7, "the provider cannot be reached",
+                        "check the network, issuer and proxy" },
+    [ERROR_TLS] = { "tls", 7, "no trusted TLS connection to the provider",
+                    "check ca-file, the provider's certificate and the clock" },
+    [ERROR_TLS_FILE] = { "tls-file", 9, "a certificate or key file cannot be used",
+                         "check ca-file, tls-client-cert and tls-client-key" },
+    [ERROR_TIMEOUT] = { "timeout", 7, "the provider is too slow",
+                        "it is asked again; timeout sets the limit" },
+    [ERROR_TRANSFER] = { "transfer", 7, "the transfer from the provider failed",
+                         "it is tried again" },
+    [ERROR_PROVIDER_FAULT] = { "provider-fault", 7, "the provider has a fault",
+                               "it is asked again" },
+    [ERROR_RATE_LIMITED] = { "rate-limited", 7, "the provider asks to slow down",
+                             "it is asked again when it allows" },
+    [ERROR_PROVIDER_ERROR] = { "provider-error", 8, "the provider rejected the request",
+                               "check the provider's keys of this profile" },
+    [ERROR_ANSWER_INVALID] = { "answer-invalid", 8, "the provider's answer is not valid",
+                               "check issuer, token-endpoint and proxy" },
+    [ERROR_DISCOVERY_INVALID] = { "discovery-invalid", 8,
+                                  "the provider's discovery document is not valid",
+                                  "check issuer, or set token-endpoint and jwks-uri" },
+    [ERROR_ISSUER_MISMATCH] = { "issuer-mismatch", 8, "the issuer is not the one configured",
+                                "set issuer to the provider's own, byte for byte (a final slash "
+                                "counts)" },
+    [ERROR_KEYS_INVALID] = { "keys-invalid", 8, "the provider's keys are not valid",
+                             "check jwks-uri" },
+    [ERROR_TOKEN_INVALID] = { "token-invalid", 8, "the id_token is not valid",
+                              "the API server would reject it too" },
+    [ERROR_TOKEN_SIGNATURE] = { "token-signature", 8, "the id_token's signature is not valid",
+                                "check issuer and jwks-uri" },
+    [ERROR_TOKEN_AUDIENCE] = { "token-audience", 8, "the id_token is for another audience",
+                               "check client-id" },
+    [ERROR_TOKEN_EXPIRED] = { "token-expired", 8, "the id_token came expired",
+                              "check the provider's clock" },
+    [ERROR_TOO_SHORT_LIVED] = { "too-short-lived", 8,
+                                "the provider's tokens do not live as long as asked for",
+                                "ask for a lower --min-validity" },
+    [ERROR_NOT_VERIFIED] = { "not-verified", 0, "the token's signature could not be checked",
+                             "check jwks-uri; the token came straight from the provider" },
+    [ERROR_EMAIL_NOT_VERIFIED] = { "email-not-verified", 0, "the e-mail address is not verified",
+                                   "an API server with username claim email rejects it; have "
+                                   "the address verified at the provider" },
+    [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0, "the token is about to expire and no newer "
+                                "one can be had", "see kubetoken status" },
+    [ERROR_FETCHER] = { "fetcher", 1, "kubetoken-fetch failed", "see: journalctl --user -u "
+                                                                "kubetoken.service" },
+    [ERROR_INTERNAL] = { "internal", 1, "internal error",
+                         "see: journalctl --user -u kubetoken.service" },
+};
+
+static const struct row *row_of(enum error_code code)
+{
+    return &table[(unsigned)code < ERROR_MAX ? code : ERROR_INTERNAL];
+}
+
+const char *error_name(enum error_code code)
+{
+    return row_of(code)->name;
+}
+
+const char *error_sentence(enum error_code code)
+{
+    return row_of(code)->sentence;
+}
+
+const char *error_remedy(enum error_code code)
+{
+    return row_of(code)->remedy;
+}
+
+int error_exit_code(enum error_code code)
+{
+    return row_of(code)->exit_code;
+}
+
+enum error_code error_from_name(const char *name, size_t length)
+{
+    for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++)
+        if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0)
+            return (enum error_code)i;
+    return ERROR_INTERNAL;
+}
+
+/* The length of the well-formed, printable UTF-8 character at p, or 0 (RFC 3629 §4). */
+static size_t character(const unsigned char *p, size_t left)
+{
+    if (p[0] < 0x80)
+        return p[0] > 0x20 && p[0] != 0x7f;
+    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n; /* C1 controls move a terminal's cursor */
+}
+
+size_t error_clean(char *out, size_t size, const void *text, size_t length)
+{
+    const unsigned char *p = text;
+    size_t used = 0;
+    bool blank = false;
+
+    for (size_t i = 0, n; i < length; i += n ? n : 1) {
+        n = character(p + i, length - i);
+        if (n == 0) {
+            blank = used > 0;
+            continue;
+        }
+        if (used + blank + n >= size)
+            break;
+        if (blank)
+            out[used++] = ' ';
+        blank = false;
+        memcpy(out + used, p + i, n);
+        used += n;
+    }
+    out[used] = '\0';
+    return used;
+}
+
+void error_set(struct error *e, enum error_code code, const char *format, ...)
+{
+    char raw[1024];
+    va_list ap;
+
+    va_start(ap, format);
+    int n = vsnprintf(raw, sizeof raw, format, ap);
+    va_end(ap);
+    e->code = code;
+    size_t length = n < 0 ? 0 : (size_t)n < sizeof raw ? (size_t)n : sizeof raw - 1;
+    error_clean(e->detail, sizeof e->detail, raw, length);
+}
+
+size_t error_line(char *out, size_t size, const char *profile, enum error_code code,
+                  const char *detail)
+{
+    const struct row *row = row_of(code);
+    bool named = profile && *profile, detailed = detail && *detail, mended = *row->remedy;
+
+    int n = snprintf(out, size, "kubetoken: %s%s%s%s%s%s%s", named ? profile : "",
+                     named ? ": " : "", row->sentence, detailed ? ": " : "",
+                     detailed ? detail : "", mended ? "; " : "", row->remedy);
+    size_t length = n < 0 ? 0 : (size_t)n < size - 1 ? (size_t)n : size - 2;
+    out[length++] = '\n'; /* without it kubectl's own message is glued on */
+    out[length] = '\0';
+    return length;
+}

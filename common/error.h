@@ -1,0 +1,100 @@
+/*
+ * error - THE table of what can go wrong: code, sentence, remedy, exit code.
+ *
+ * Whatever prints an error to a person takes it from here, so that one kind of
+ * failure reads the same in a terminal, under kubectl, in `status` and in the log.
+ * The codes are part of the interface (kubetoken-protocol(7)): never reuse one.
+ */
+#ifndef KUBETOKEN_ERROR_H
+#define KUBETOKEN_ERROR_H
+
+#include <stddef.h>
+
+enum error_code {
+    ERROR_NONE,
+    /* the command line and the socket */
+    ERROR_USAGE,
+    ERROR_BAD_REQUEST,
+    ERROR_BUSY,
+    ERROR_NO_DAEMON,
+    ERROR_DAEMON_SILENT,
+    ERROR_BAD_ANSWER,
+    ERROR_FOREIGN_SOCKET,
+    ERROR_NO_PROFILE,
+    ERROR_NO_DEFAULT,
+    /* configuration and credentials */
+    ERROR_CONFIG,
+    ERROR_NO_CONFIG,
+    ERROR_CREDENTIAL,
+    ERROR_LOGIN_NEEDED,
+    /* what the provider said of the credentials */
+    ERROR_REFUSED,
+    ERROR_CLIENT_REFUSED,
+    ERROR_GRANT_REFUSED,
+    ERROR_NO_ID_TOKEN,
+    /* the way to the provider */
+    ERROR_DNS,
+    ERROR_CONNECT,
+    ERROR_TLS,
+    ERROR_TLS_FILE,
+    ERROR_TIMEOUT,
+    ERROR_TRANSFER,
+    ERROR_PROVIDER_FAULT,
+    ERROR_RATE_LIMITED,
+    /* what came back */
+    ERROR_PROVIDER_ERROR,
+    ERROR_ANSWER_INVALID,
+    ERROR_DISCOVERY_INVALID,
+    ERROR_ISSUER_MISMATCH,
+    ERROR_KEYS_INVALID,
+    ERROR_TOKEN_INVALID,
+    ERROR_TOKEN_SIGNATURE,
+    ERROR_TOKEN_AUDIENCE,
+    ERROR_TOKEN_EXPIRED,
+    ERROR_TOO_SHORT_LIVED,
+    /* findings: the token is handed out, but somebody should know */
+    ERROR_NOT_VERIFIED,
+    ERROR_EMAIL_NOT_VERIFIED,
+    ERROR_ABOUT_TO_EXPIRE,
+    /* our own house */
+    ERROR_FETCHER,
+    ERROR_INTERNAL,
+    ERROR_MAX
+};
+
+enum { ERROR_DETAIL_MAX = 200 };
+
+/* One failure: its kind, and what was seen this time (printable UTF-8, no secret). */
+struct error {
+    enum error_code code;
+    char detail[ERROR_DETAIL_MAX + 1];
+};
+
+/* The code's name ("refused"), what happened in words, what to do, and the exit code of
+ * the client. Total: any value outside the enum reads as ERROR_INTERNAL. */
+const char *error_name(enum error_code code);
+const char *error_sentence(enum error_code code);
+const char *error_remedy(enum error_code code);
+int error_exit_code(enum error_code code);
+
+/* The code with that name, or ERROR_INTERNAL. */
+enum error_code error_from_name(const char *name, size_t length);
+
+/* Fills *e. The detail is made printable (error_clean) and cut at ERROR_DETAIL_MAX.
+ * Never pass a secret: there is no type to stop you, but there is a test. */
+void error_set(struct error *e, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Copies foreign text into out (size bytes, NUL-terminated): control characters and
+ * broken UTF-8 become one blank each, runs of blanks are folded, the cut falls between
+ * characters. Returns the length. */
+size_t error_clean(char *out, size_t size, const void *text, size_t length);
+
+/* Renders the one line a person reads, with its newline:
+ *   kubetoken: PROFILE: sentence: detail; remedy
+ * profile and the detail may be NULL or empty. The detail may be longer than that of a
+ * struct error. Returns the length, at most size - 1. */
+size_t error_line(char *out, size_t size, const char *profile, enum error_code code,
+                  const char *detail);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * fetcher - starts one kubetoken-fetch for a job and takes its result.
+ *
+ * Nothing here waits: the owner polls fetcher_fd() for input and calls fetcher_read(), and
+ * kills the process by fetcher_free() when its time is up. The process can do no harm: it is
+ * read within limits, killed with its owner (PR_SET_PDEATHSIG), and has neither descriptors
+ * nor environment of ours.
+ */
+#ifndef KUBETOKEN_FETCHER_H
+#define KUBETOKEN_FETCHER_H
+
+#include "common/job.h"
+
+struct fetcher;
+
+/* Opens the program, so that all jobs of a daemon run the same one, also across an upgrade.
+ * Returns a descriptor, or -errno. */
+int fetcher_open(const char *path);
+
+/* Starts the program on an encoded job (copied; the caller may free it at once).
+ * Returns 0 and the fetcher, or -errno. */
+int fetcher_start(int program, const struct secret *job, struct fetcher **ret);
+
+/* Kills the process if it still runs, collects it, wipes what it sent. Takes NULL. */
+struct fetcher *fetcher_free(struct fetcher *fetcher);
+
+/* The descriptor to poll for input. Owned by the fetcher. */
+int fetcher_fd(const struct fetcher *fetcher);
+
+/* Reads what has come. Returns 1 when the result is there (*ret is filled; the caller clears
+ * it), 0 when there is more to wait for, -1 when it ended without a believable result
+ * (*why says how). */
+int fetcher_read(struct fetcher *fetcher, struct result *ret, struct error *why);
+
+/* Where the fetcher is, in words: "resolving login.example.com". */
+void fetcher_where(const struct fetcher *fetcher, char *out, size_t size);
+
+#endif

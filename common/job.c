@@ -1,0 +1,379 @@
+#include "common/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/record.h"
+#include "common/time.h"
+
+enum { JOB_VERSION = 1 };
+
+static const struct {
+    const char *name;
+    size_t offset;
+} texts[] = {
+    { "issuer", offsetof(struct job, issuer) },
+    { "token-endpoint", offsetof(struct job, token_endpoint) },
+    { "jwks-uri", offsetof(struct job, jwks_uri) },
+    { "client-id", offsetof(struct job, client_id) },
+    { "client-auth", offsetof(struct job, client_auth) },
+    { "client-secret", offsetof(struct job, client_secret) },
+    { "username", offsetof(struct job, username) },
+    { "password", offsetof(struct job, password) },
+    { "refresh-token", offsetof(struct job, refresh_token) },
+    { "scope", offsetof(struct job, scope) },
+    { "audience", offsetof(struct job, audience) },
+    { "resource", offsetof(struct job, resource) },
+    { "realm", offsetof(struct job, realm) },
+    { "ca-file", offsetof(struct job, ca_file) },
+    { "tls-client-cert", offsetof(struct job, tls_client_cert) },
+    { "tls-client-key", offsetof(struct job, tls_client_key) },
+    { "proxy", offsetof(struct job, proxy) },
+    { "signing-algs", offsetof(struct job, signing_algs) },
+};
+
+enum { N_TEXTS = sizeof texts / sizeof *texts };
+
+static const char *const outcomes[] = {
+    [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused",
+    [OUTCOME_DOUBTFUL] = "doubtful",   [OUTCOME_TEMPORARY] = "temporary",
+    [OUTCOME_INVALID] = "invalid",     [OUTCOME_CONFIG] = "config",
+};
+
+static const char **text_slot(struct job *job, size_t i)
+{
+    return (const char **)(void *)((char *)job + texts[i].offset);
+}
+
+static void put_list(struct record_writer *w, const char *name, const char *const *list)
+{
+    for (size_t i = 0; i < JOB_LIST_MAX && list[i]; i++)
+        record_put_text(w, name, list[i]);
+}
+
+struct secret *job_encode(const struct job *job)
+{
+    struct secret *out = secret_new(JOB_MAX);
+    struct record_writer w;
+
+    if (!out)
+        return NULL;
+    record_begin(&w, secret_bytes(out), JOB_MAX);
+    record_put_text(&w, "record", "job");
+    record_put_number(&w, "version", JOB_VERSION);
+    record_put_text(&w, "kind", job->kind == JOB_REFRESH ? "refresh" : "password");
+    record_put_number(&w, "deadline", (int64_t)job->deadline);
+    record_put_number(&w, "allow-http-loopback", job->allow_http_loopback);
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        const char *text = *text_slot((struct job *)(uintptr_t)job, i);
+        if (text)
+            record_put_text(&w, texts[i].name, text);
+    }
+    put_list(&w, "parameter", job->parameters);
+    put_list(&w, "environment", job->environment);
+    size_t length = record_end(&w);
+    if (length == 0)
+        return secret_free(out);
+    secret_set_length(out, length);
+    return out;
+}
+
+/* Copies a value behind what the job holds already, with a NUL. */
+static const char *hold(struct job *job, const struct record_field *f)
+{
+    size_t at = secret_length(job->held);
+
+    if (memchr(f->value, '\0', f->length))
+        return NULL;
+    char *p = secret_bytes(job->held) + at;
+    memcpy(p, f->value, f->length);
+    p[f->length] = '\0';
+    secret_set_length(job->held, at + f->length + 1);
+    return p;
+}
+
+static int add_to_list(struct job *job, const char **list, const struct record_field *f)
+{
+    size_t n = 0;
+
+    while (n < JOB_LIST_MAX && list[n])
+        n++;
+    if (n == JOB_LIST_MAX || !(list[n] = hold(job, f)))
+        return -EBADMSG;
+    return 0;
+}
+
+static int job_field(struct job *job, const struct record_field *f)
+{
+    int64_t number;
+
+    if (record_is(f, "kind")) {
+        job->kind = f->length == 7 && memcmp(f->value, "refresh", 7) == 0 ? JOB_REFRESH
+                                                                          : JOB_PASSWORD;
+        return 0;
+    }
+    if (record_is(f, "version"))
+        return record_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
+    if (record_is(f, "deadline") || record_is(f, "allow-http-loopback")) {
+        if (record_number(f, &number) < 0 || number < 0)
+            return -EBADMSG;
+        if (record_is(f, "deadline"))
+            job->deadline = (uint64_t)number;
+        else
+            job->allow_http_loopback = number != 0;
+        return 0;
+    }
+    if (record_is(f, "parameter"))
+        return add_to_list(job, job->parameters, f);
+    if (record_is(f, "environment"))
+        return add_to_list(job, job->environment, f);
+    for (size_t i = 0; i < N_TEXTS; i++)
+        if (record_is(f, texts[i].name))
+            return (*text_slot(job, i) = hold(job, f)) ? 0 : -EBADMSG;
+    return 0;
+}
+
+int job_decode(const void *bytes, size_t length, struct job *ret)
+{
+    struct record_reader r;
+    struct record_field f;
+    struct job job = { 0 };
+    int more;
+
+    if (length > JOB_MAX || record_open(&r, bytes, length) != (long)length)
+        return -EBADMSG;
+    job.held = secret_new(2 * length);
+    if (!job.held)
+        return -ENOMEM;
+    while ((more = record_next(&r, &f)) > 0)
+        if ((more = job_field(&job, &f)) < 0)
+            break;
+    if (more < 0 || !job.issuer || !job.client_id || !job.client_auth || !job.signing_algs) {
+        secret_free(job.held);
+        return -EBADMSG;
+    }
+    *ret = job;
+    return 0;
+}
+
+void job_clear(struct job *job)
+{
+    secret_free(job->held);
+    *job = (struct job){ 0 };
+}
+
+size_t step_encode(const struct step *step, void *memory, size_t capacity)
+{
+    struct record_writer w;
+
+    record_begin(&w, memory, capacity);
+    record_put_text(&w, "record", "step");
+    record_put_text(&w, "name", step->name);
+    record_put_text(&w, "host", step->host);
+    return record_end(&w);
+}
+
+static void put_secret(struct record_writer *w, const char *name, const struct secret *secret)
+{
+    if (secret)
+        record_put(w, name, secret_peek(secret), secret_length(secret));
+}
+
+size_t result_encode(const struct result *result, void *memory, size_t capacity)
+{
+    struct record_writer w;
+
+    record_begin(&w, memory, capacity);
+    record_put_text(&w, "record", "end");
+    record_put_text(&w, "outcome", outcomes[result->outcome]);
+    if (result->outcome != OUTCOME_TOKEN) {
+        record_put_text(&w, "code", error_name(result->error.code));
+        record_put_text(&w, "detail", result->error.detail);
+    }
+    record_put_number(&w, "retry-after", (int64_t)result->retry_after);
+    record_put_number(&w, "refresh-without-token", result->refresh_without_token);
+    put_secret(&w, "id-token", result->id_token);
+    put_secret(&w, "refresh-token", result->refresh_token);
+    record_put_number(&w, "lifetime", (int64_t)result->lifetime);
+    record_put_number(&w, "sent", (int64_t)result->sent);
+    record_put_number(&w, "verified", result->verified);
+    record_put_text(&w, "user", result->user);
+    if (result->has_clock_offset)
+        record_put_number(&w, "clock-offset", result->clock_offset);
+    for (unsigned i = 0; i < result->n_warnings; i++) {
+        record_put_text(&w, "warning", error_name(result->warnings[i].code));
+        record_put_text(&w, "warning-detail", result->warnings[i].detail);
+    }
+    return record_end(&w);
+}
+
+bool job_token_shaped(const char *token, size_t length)
+{
+    int dots = 0;
+    size_t part = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        char c = token[i];
+        if (c == '.') {
+            if (part == 0 || part % 4 == 1)
+                return false;
+            dots++;
+            part = 0;
+        } else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '-' || c == '_') {
+            part++;
+        } else {
+            return false;
+        }
+    }
+    return dots == 2 && part > 0 && part % 4 != 1 && length <= RESULT_TOKEN_MAX;
+}
+
+/* Foreign text is made printable here a second time: the fetcher is not believed to have. */
+static void take_detail(struct error *e, const struct record_field *f)
+{
+    error_clean(e->detail, sizeof e->detail, f->value, f->length);
+}
+
+static int take_secret(struct secret **slot, const struct record_field *f)
+{
+    if (*slot || f->length > RESULT_TOKEN_MAX || memchr(f->value, '\0', f->length))
+        return -EBADMSG;
+    *slot = secret_copy(f->value, f->length);
+    return *slot ? 0 : -ENOMEM;
+}
+
+static int take_outcome(struct result *result, const struct record_field *f)
+{
+    for (int i = 0; i <= OUTCOME_CONFIG; i++)
+        if (strlen(outcomes[i]) == f->length && memcmp(outcomes[i], f->value, f->length) == 0) {
+            result->outcome = (enum outcome)i;
+            return 0;
+        }
+    return -EBADMSG;
+}
+
+static int take_number(struct result *result, const struct record_field *f)
+{
+    int64_t n;
+
+    if (record_number(f, &n) < 0)
+        return -EBADMSG;
+    if (record_is(f, "clock-offset")) {
+        result->has_clock_offset = true;
+        result->clock_offset = n;
+        return 0;
+    }
+    if (n < 0)
+        return -EBADMSG;
+    if (record_is(f, "retry-after"))
+        result->retry_after = (uint64_t)n;
+    else if (record_is(f, "lifetime"))
+        result->lifetime = (uint64_t)n;
+    else if (record_is(f, "sent"))
+        result->sent = (uint64_t)n;
+    else if (record_is(f, "verified"))
+        result->verified = n != 0;
+    else
+        result->refresh_without_token = n != 0;
+    return 0;
+}
+
+static int take_field(struct result *result, const struct record_field *f)
+{
+    static const char *const numbers[] = { "clock-offset", "retry-after", "lifetime",
+                                           "sent",         "verified",    "refresh-without-token" };
+    if (record_is(f, "outcome"))
+        return take_outcome(result, f);
+    if (record_is(f, "code"))
+        result->error.code = error_from_name(f->value, f->length);
+    else if (record_is(f, "detail"))
+        take_detail(&result->error, f);
+    else if (record_is(f, "id-token"))
+        return take_secret(&result->id_token, f);
+    else if (record_is(f, "refresh-token"))
+        return take_secret(&result->refresh_token, f);
+    else if (record_is(f, "user"))
+        error_clean(result->user, sizeof result->user, f->value, f->length);
+    else if (record_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
+        result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
+    else if (record_is(f, "warning-detail") && result->n_warnings > 0)
+        take_detail(&result->warnings[result->n_warnings - 1], f);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (record_is(f, numbers[i]))
+            return take_number(result, f);
+    return 0;
+}
+
+/* The limits within which a result is believed. */
+static bool believable(const struct result *r, uint64_t started, uint64_t now)
+{
+    if (r->outcome != OUTCOME_TOKEN)
+        return !r->id_token && r->error.code != ERROR_NONE;
+    return r->id_token && job_token_shaped(secret_peek(r->id_token), secret_length(r->id_token)) &&
+           r->lifetime > 0 && r->lifetime <= RESULT_LIFETIME_MAX * USEC_PER_SEC &&
+           r->sent >= started && r->sent <= now;
+}
+
+static int read_result(struct record_reader *r, uint64_t started, uint64_t now,
+                       struct result *ret)
+{
+    struct result result = { .outcome = OUTCOME_INVALID };
+    struct record_field f;
+    int more;
+
+    while ((more = record_next(r, &f)) > 0)
+        if ((more = take_field(&result, &f)) < 0)
+            break;
+    if (more < 0 || !believable(&result, started, now)) {
+        result_clear(&result);
+        return -EBADMSG;
+    }
+    *ret = result;
+    return 2;
+}
+
+static int read_step(struct record_reader *r, struct step *ret)
+{
+    struct step step = { 0 };
+    struct record_field f;
+    int more;
+
+    while ((more = record_next(r, &f)) > 0) {
+        if (record_is(&f, "name"))
+            error_clean(step.name, sizeof step.name, f.value, f.length);
+        else if (record_is(&f, "host"))
+            error_clean(step.host, sizeof step.host, f.value, f.length);
+    }
+    if (more < 0)
+        return -EBADMSG;
+    *ret = step;
+    return 1;
+}
+
+int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now,
+                struct step *step, struct result *result, size_t *used)
+{
+    struct record_reader r;
+    struct record_field f;
+    long whole = record_open(&r, bytes, length);
+
+    if (whole <= 0)
+        return (int)whole;
+    *used = (size_t)whole;
+    if (record_next(&r, &f) != 1 || !record_is(&f, "record"))
+        return -EBADMSG;
+    if (f.length == 4 && memcmp(f.value, "step", 4) == 0)
+        return read_step(&r, step);
+    if (f.length == 3 && memcmp(f.value, "end", 3) == 0)
+        return read_result(&r, started, now, result);
+    return -EBADMSG;
+}
+
+void result_clear(struct result *result)
+{
+    secret_free(result->id_token);
+    secret_free(result->refresh_token);
+    *result = (struct result){ 0 };
+}

@@ -1,0 +1,116 @@
+/*
+ * job - what kubetoken-fetch is told to do, and what it says came of it; both as records.
+ *
+ * The daemon writes a job and reads steps and one result; the fetcher the other way round.
+ * A result is believed only within limits: it comes from a process that met the network.
+ */
+#ifndef KUBETOKEN_JOB_H
+#define KUBETOKEN_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+
+enum {
+    JOB_MAX = 128 * 1024,      /* bytes of an encoded job */
+    JOB_LIST_MAX = 64,         /* entries of a list */
+    RESULT_MAX = 128 * 1024,   /* bytes of steps and result together */
+    RESULT_TOKEN_MAX = 16 * 1024,
+    RESULT_WARNINGS_MAX = 8,
+    RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
+};
+
+enum job_kind {
+    JOB_PASSWORD, /* a token by the password grant */
+    JOB_REFRESH,  /* a token by the refresh token */
+};
+
+/* Strings are NULL where absent. In an encoded job the pointers are the caller's; in a decoded
+ * one they point into `held`. */
+struct job {
+    enum job_kind kind;
+    uint64_t deadline; /* usec of CLOCK_BOOTTIME: when the daemon stops waiting */
+    const char *issuer;
+    const char *token_endpoint;
+    const char *jwks_uri;
+    const char *client_id;
+    const char *client_auth;
+    const char *client_secret;
+    const char *username;
+    const char *password;
+    const char *refresh_token;
+    const char *scope;
+    const char *audience;
+    const char *resource;
+    const char *realm;
+    const char *ca_file;
+    const char *tls_client_cert;
+    const char *tls_client_key;
+    const char *proxy;        /* "auto", "none" or a URL */
+    const char *signing_algs; /* blank-separated */
+    bool allow_http_loopback;
+    const char *parameters[JOB_LIST_MAX + 1];  /* name=value, NULL at the end */
+    const char *environment[JOB_LIST_MAX + 1]; /* the proxy variables, for proxy = auto */
+    struct secret *held;
+};
+
+/* Encodes the job. Returns it in locked memory, or NULL when it is too large. */
+struct secret *job_encode(const struct job *job);
+
+/* Decodes a whole record. Returns 0, or -EBADMSG. job_clear() wipes what it holds. */
+int job_decode(const void *bytes, size_t length, struct job *ret);
+void job_clear(struct job *job);
+
+enum outcome {
+    OUTCOME_TOKEN,
+    OUTCOME_REFUSED,   /* the provider refused credentials, client or grant */
+    OUTCOME_DOUBTFUL,  /* it rejected the request, which may pass */
+    OUTCOME_TEMPORARY, /* it could not be reached, is too slow or has a fault */
+    OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */
+    OUTCOME_CONFIG,    /* something on this machine is wrong: nothing was sent */
+};
+
+struct result {
+    enum outcome outcome;
+    struct error error;   /* for all but OUTCOME_TOKEN */
+    uint64_t retry_after; /* usec, 0 = none */
+    bool refresh_without_token; /* a refresh succeeded but gave no id_token */
+    /* OUTCOME_TOKEN */
+    struct secret *id_token;
+    struct secret *refresh_token; /* NULL: none came */
+    uint64_t lifetime;            /* usec */
+    uint64_t sent;                /* usec of CLOCK_BOOTTIME, just before the request */
+    bool verified;                /* false: the keys could not be had */
+    char user[ERROR_DETAIL_MAX + 1]; /* whom the token speaks of, for people */
+    /* any outcome */
+    bool has_clock_offset;
+    int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */
+    unsigned n_warnings;
+    struct error warnings[RESULT_WARNINGS_MAX];
+};
+
+/* What the fetcher is at, so that one that had to be killed still tells where it was stuck. */
+struct step {
+    char name[24]; /* dns, connect, tls, discovery, keys, grant, verify */
+    char host[256];
+};
+
+/* Encode into the caller's memory. Return the length, 0 when it does not fit. */
+size_t step_encode(const struct step *step, void *memory, size_t capacity);
+size_t result_encode(const struct result *result, void *memory, size_t capacity);
+
+/* Takes the next record of what a fetcher sent: a step (returned 1, *step written), the
+ * result (2, *result written: free it with result_clear), 0 when more bytes are needed,
+ * -EBADMSG when this is not to be believed. *used is how many bytes it took. started is when
+ * the job was given, now the time. */
+int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now,
+                struct step *step, struct result *result, size_t *used);
+void result_clear(struct result *result);
+
+/* Whether the text is three non-empty base64url parts, as a signed JWT is (RFC 7515 §7.1). */
+bool job_token_shaped(const char *token, size_t length);
+
+#endif

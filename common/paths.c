@@ -1,0 +1,127 @@
+#define _GNU_SOURCE
+#include "common/paths.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Joins up to three parts. By hand, since this is on the way of every `kubetoken get`. */
+static int join(char *out, size_t size, const char *a, const char *b, const char *c)
+{
+    size_t la = strlen(a), lb = strlen(b), lc = strlen(c);
+    if (la + lb + lc >= size)
+        return -1;
+    memcpy(out, a, la);
+    memcpy(out + la, b, lb);
+    memcpy(out + la + lb, c, lc + 1);
+    return 0;
+}
+
+static const char *absolute_variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && value[0] == '/' ? value : NULL; /* XDG: relative ones are to be ignored */
+}
+
+static bool ours_and_private(const char *folder)
+{
+    struct stat st;
+    return lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & 077) == 0;
+}
+
+static void user_folder(char out[64], const char *prefix)
+{
+    char digits[16], *p = digits + sizeof digits - 1;
+    unsigned uid = geteuid();
+
+    *p = '\0';
+    do
+        *--p = (char)('0' + uid % 10);
+    while ((uid /= 10) > 0);
+    join(out, 64, prefix, p, "");
+}
+
+int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
+{
+    const char *set = getenv("KUBETOKEN_SOCKET"), *runtime = absolute_variable("XDG_RUNTIME_DIR");
+    char folder[64];
+    int r;
+
+    if (set && *set) {
+        if (*set != '/') {
+            error_set(why, ERROR_USAGE, "KUBETOKEN_SOCKET=%s is not an absolute path", set);
+            return -1;
+        }
+        r = join(out, PATHS_SOCKET_MAX, set, "", "");
+    } else if (runtime) {
+        r = join(out, PATHS_SOCKET_MAX, runtime, "/kubetoken/socket", "");
+    } else {
+        user_folder(folder, "/run/user/");
+        const char *tail = "/kubetoken/socket";
+        if (!ours_and_private(folder)) {
+            user_folder(folder, "/tmp/kubetoken-");
+            tail = "/socket";
+            struct stat st;
+            if (lstat(folder, &st) == 0 && !ours_and_private(folder)) {
+                error_set(why, ERROR_FOREIGN_SOCKET, "%s belongs to somebody else or is open "
+                          "to others", folder);
+                return -1;
+            }
+        }
+        r = join(out, PATHS_SOCKET_MAX, folder, tail, "");
+    }
+    if (r < 0)
+        error_set(why, ERROR_USAGE, "the socket's path is longer than %d characters",
+                  PATHS_SOCKET_MAX - 1);
+    return r;
+}
+
+int paths_socket_folder(const char *socket_path, struct error *why)
+{
+    char folder[PATHS_SOCKET_MAX];
+    struct stat st;
+
+    if (join(folder, sizeof folder, socket_path, "", "") < 0 || !strrchr(folder, '/'))
+        return -1;
+    *strrchr(folder, '/') = '\0';
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", folder, strerror(errno));
+        return -1;
+    }
+    if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s is not a folder of this user", folder);
+        return -1;
+    }
+    if ((st.st_mode & 077) != 0 && chmod(folder, 0700) < 0) {
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s is open to others: %s", folder,
+                  strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+int paths_user_config(char out[PATHS_MAX])
+{
+    const char *config = absolute_variable("XDG_CONFIG_HOME"), *home = absolute_variable("HOME");
+
+    if (config)
+        return join(out, PATHS_MAX, config, "/kubetoken/kubetoken.conf", "");
+    if (home)
+        return join(out, PATHS_MAX, home, "/.config/kubetoken/kubetoken.conf", "");
+    return -1;
+}
+
+int paths_expand(const char *path, const char *folder, char out[PATHS_MAX])
+{
+    if (path[0] == '/')
+        return join(out, PATHS_MAX, path, "", "");
+    if (path[0] == '~' && path[1] == '/') {
+        const char *home = absolute_variable("HOME");
+        return home ? join(out, PATHS_MAX, home, path + 1, "") : -1;
+    }
+    return join(out, PATHS_MAX, folder, "/", path);
+}

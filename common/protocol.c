@@ -1,0 +1,223 @@
+#include "common/protocol.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/time.h"
+
+/* A client that names no time waits as long as the client program does by default. */
+static const uint64_t default_timeout = 30 * USEC_PER_SEC;
+
+struct word {
+    const char *at;
+    size_t length;
+};
+
+static const char *const verbs[] = {
+    [VERB_GET] = "get",       [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
+    [VERB_REFRESH] = "refresh", [VERB_RELOAD] = "reload", [VERB_VERSION] = "version",
+};
+
+static const char *const formats[] = {
+    [FORMAT_TEXT] = "text",       [FORMAT_JSON] = "json",
+    [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
+    [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
+};
+
+static bool word_is(struct word w, const char *text)
+{
+    return w.length == strlen(text) && memcmp(w.at, text, w.length) == 0;
+}
+
+static int lookup(struct word w, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (word_is(w, names[i]))
+            return (int)i;
+    return -1;
+}
+
+/* The next word of the line, empty at its end. */
+static struct word next_word(const char **at, const char *end)
+{
+    while (*at < end && **at == ' ')
+        ++*at;
+    struct word w = { *at, 0 };
+    while (*at < end && **at != ' ')
+        ++*at;
+    w.length = (size_t)(*at - w.at);
+    return w;
+}
+
+bool protocol_name_valid(const char *name, size_t length)
+{
+    if (length == 0 || length > PROTOCOL_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        char c = name[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '.' || c == '_' || c == '@' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static int parse_option(struct word w, struct request *r, struct error *why)
+{
+    const char *equals = memchr(w.at, '=', w.length);
+    struct word name = { w.at, equals ? (size_t)(equals - w.at) : w.length };
+    struct word value = { equals ? equals + 1 : w.at + w.length,
+                          equals ? w.length - name.length - 1 : 0 };
+    int bad = 0;
+    uint64_t pid;
+
+    if (word_is(name, "once"))
+        r->once = true;
+    else if (word_is(name, "rejected"))
+        r->rejected = true;
+    else if (word_is(name, "timeout"))
+        bad = time_parse_duration(value.at, value.length, &r->timeout);
+    else if (word_is(name, "min-validity"))
+        bad = time_parse_duration(value.at, value.length, &r->min_validity);
+    else if (word_is(name, "client-go")) {
+        bad = time_parse_duration(value.at, value.length, &pid);
+        if (bad == 0)
+            r->client_go = (int32_t)(pid / USEC_PER_SEC);
+    }
+    if (bad < 0) {
+        error_set(why, ERROR_BAD_REQUEST, "%.*s is not valid", (int)w.length, w.at);
+        return -1;
+    }
+    return 0;
+}
+
+/* get has formats of its own: "text" would not tell a token from a table. */
+static bool format_fits(enum protocol_verb verb, enum protocol_format format)
+{
+    if (verb == VERB_GET)
+        return format != FORMAT_TEXT;
+    return format == FORMAT_TEXT || (format == FORMAT_JSON && verb == VERB_STATUS);
+}
+
+static int parse_words(const char *line, const char *end, struct request *r, struct error *why)
+{
+    struct word w = next_word(&line, end);
+    int verb = lookup(w, verbs, sizeof verbs / sizeof *verbs);
+    if (verb < 0) {
+        error_set(why, ERROR_BAD_REQUEST, "%.*s is not a request", (int)w.length, w.at);
+        return -1;
+    }
+    r->verb = (enum protocol_verb)verb;
+    r->format = verb == VERB_GET ? FORMAT_TOKEN : FORMAT_TEXT;
+
+    w = next_word(&line, end);
+    if (w.length > 0 && !word_is(w, "*")) {
+        int format = lookup(w, formats, sizeof formats / sizeof *formats);
+        if (format < 0 || !format_fits(r->verb, (enum protocol_format)format)) {
+            error_set(why, ERROR_BAD_REQUEST, "%.*s is not a format of %s", (int)w.length, w.at,
+                      verbs[verb]);
+            return -1;
+        }
+        r->format = (enum protocol_format)format;
+    }
+
+    w = next_word(&line, end);
+    if (w.length > 0 && !word_is(w, "*")) {
+        if (!protocol_name_valid(w.at, w.length)) {
+            error_set(why, ERROR_BAD_REQUEST, "%.*s cannot be a profile's name", (int)w.length,
+                      w.at);
+            return -1;
+        }
+        memcpy(r->profile, w.at, w.length);
+    }
+
+    while ((w = next_word(&line, end)).length > 0)
+        if (parse_option(w, r, why) < 0)
+            return -1;
+    return 0;
+}
+
+int request_parse(const char *line, size_t length, struct request *ret, struct error *why)
+{
+    struct request r = { .timeout = default_timeout };
+
+    if (length >= PROTOCOL_REQUEST_MAX) {
+        error_set(why, ERROR_BAD_REQUEST, "it is longer than %d bytes", PROTOCOL_REQUEST_MAX);
+        return -1;
+    }
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f) {
+            error_set(why, ERROR_BAD_REQUEST, "it holds a control character");
+            return -1;
+        }
+    if (parse_words(line, line + length, &r, why) < 0)
+        return -1;
+    *ret = r;
+    return 0;
+}
+
+static char *put_text(char *p, const char *text)
+{
+    while (*text)
+        *p++ = *text++;
+    return p;
+}
+
+static char *put_count(char *p, size_t n)
+{
+    char digits[24], *d = digits + sizeof digits;
+    do
+        *--d = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    *p++ = ' ';
+    while (d < digits + sizeof digits)
+        *p++ = *d++;
+    return p;
+}
+
+size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer)
+{
+    char *p = out;
+
+    if (answer->code == ERROR_NONE)
+        p = put_text(p, "ok");
+    else
+        p = put_text(put_text(p, "error "), error_name(answer->code));
+    p = put_count(put_count(p, answer->out), answer->err);
+    *p++ = '\n';
+    return (size_t)(p - out);
+}
+
+static int parse_count(struct word w, size_t *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w.length; i++) {
+        if (w.at[i] < '0' || w.at[i] > '9' || (n = n * 10 + (size_t)(w.at[i] - '0')) >
+                                                  PROTOCOL_BLOCK_MAX)
+            return -EBADMSG;
+    }
+    *ret = n;
+    return w.length > 0 ? 0 : -EBADMSG;
+}
+
+long answer_parse(const char *bytes, size_t length, struct answer *ret)
+{
+    size_t scan = length < PROTOCOL_HEADER_MAX ? length : PROTOCOL_HEADER_MAX;
+    const char *end = memchr(bytes, '\n', scan), *at = bytes;
+    struct answer a = { ERROR_NONE, 0, 0 };
+
+    if (!end)
+        return length < PROTOCOL_HEADER_MAX ? 0 : -EBADMSG;
+    struct word w = next_word(&at, end);
+    if (word_is(w, "error")) {
+        w = next_word(&at, end);
+        a.code = error_from_name(w.at, w.length);
+    } else if (!word_is(w, "ok")) {
+        return -EBADMSG;
+    }
+    if (parse_count(next_word(&at, end), &a.out) < 0 ||
+        parse_count(next_word(&at, end), &a.err) < 0)
+        return -EBADMSG;
+    *ret = a;
+    return end + 1 - bytes;
+}

@@ -1,0 +1,76 @@
+/*
+ * protocol - framing of requests and answers on the socket, kubetoken-protocol(7).
+ *
+ *   request = verb [format [profile]] option* "\n"      words parted by blanks, <= 4 KiB
+ *   option  = name | name "=" value                     unknown ones are ignored
+ *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
+ *             ERR bytes for stderr
+ *
+ * "*" stands for the default format or profile (no profile can have that name).
+ */
+#ifndef KUBETOKEN_PROTOCOL_H
+#define KUBETOKEN_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+enum {
+    PROTOCOL_VERSION = 1,
+    PROTOCOL_REQUEST_MAX = 4096,
+    PROTOCOL_HEADER_MAX = 64,
+    PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
+    PROTOCOL_NAME_MAX = 64,
+};
+
+enum protocol_verb {
+    VERB_GET,
+    VERB_STATUS,
+    VERB_PROFILE, /* the name of the profile that would be used */
+    VERB_REFRESH, /* ask the provider now, also after a refusal */
+    VERB_RELOAD,
+    VERB_VERSION,
+};
+
+enum protocol_format {
+    FORMAT_TEXT,
+    FORMAT_JSON,
+    FORMAT_TOKEN,
+    FORMAT_HEADER,
+    FORMAT_EXEC_V1,
+    FORMAT_EXEC_V1BETA1,
+};
+
+struct request {
+    enum protocol_verb verb;
+    enum protocol_format format;
+    char profile[PROTOCOL_NAME_MAX + 1]; /* "" = the default one */
+    uint64_t timeout;                    /* usec the client is going to wait */
+    uint64_t min_validity;               /* usec the token has to live */
+    int32_t client_go;                   /* pid of the client-go that asks, or 0 */
+    bool rejected;                       /* the API server refused the token handed out last */
+    bool once;                           /* close after the answer */
+};
+
+/* Parses a request without its newline. Returns 0, or -1 with *why set. */
+int request_parse(const char *line, size_t length, struct request *ret, struct error *why);
+
+/* Whether a profile may have that name: [A-Za-z0-9._@-], 1 to 64 characters. */
+bool protocol_name_valid(const char *name, size_t length);
+
+struct answer {
+    enum error_code code; /* ERROR_NONE for "ok" */
+    size_t out;
+    size_t err;
+};
+
+/* Writes the header line. Returns its length (< PROTOCOL_HEADER_MAX). */
+size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer);
+
+/* Parses the header at the head of the bytes. Returns the length of the line, 0 when more
+ * bytes are needed, -EBADMSG when this is no answer. */
+long answer_parse(const char *bytes, size_t length, struct answer *ret);
+
+#endif

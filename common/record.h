@@ -1,0 +1,69 @@
+/*
+ * record - named, counted fields: the one binary format, for the fetcher's job, for its
+ * result and for what survives a restart.
+ *
+ *   record  = magic "KTR1", u32 length of what follows, field*
+ *   field   = u8 length of the name, name, u32 length of the value, value
+ *
+ * Numbers are little-endian. A name may come more than once (parameters, findings); order
+ * is kept. Readers skip names that they do not know, so old and new versions meet.
+ * Neither side allocates: a writer fills memory that the caller owns (a secret's, where
+ * secrets go in), a reader points into the bytes it was given.
+ */
+#ifndef KUBETOKEN_RECORD_H
+#define KUBETOKEN_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { RECORD_HEADER = 8, RECORD_MAX = 256 * 1024 };
+
+struct record_writer {
+    uint8_t *bytes;
+    size_t capacity;
+    size_t length;
+    bool overflow; /* a field did not fit: the record is void */
+};
+
+/* Starts a record in the caller's memory. */
+void record_begin(struct record_writer *w, void *memory, size_t capacity);
+
+/* Appends a field. The name has 1 to 255 bytes. A failure is kept until record_end. */
+void record_put(struct record_writer *w, const char *name, const void *value, size_t length);
+void record_put_text(struct record_writer *w, const char *name, const char *text);
+void record_put_number(struct record_writer *w, const char *name, int64_t value);
+
+/* Completes the record. Returns its length, or 0 when it did not fit. */
+size_t record_end(struct record_writer *w);
+
+struct record_reader {
+    const uint8_t *at;
+    size_t left;
+};
+
+struct record_field {
+    const char *name; /* not NUL-terminated */
+    size_t name_length;
+    const char *value; /* not NUL-terminated */
+    size_t length;
+};
+
+/* Looks for a whole record at the head of the bytes. Returns its length (header included)
+ * and sets up *r; 0 when more bytes are needed; -EBADMSG when these can never be one. */
+long record_open(struct record_reader *r, const void *bytes, size_t length);
+
+/* Reads the next field. Returns 1, 0 at the end, -EBADMSG when the fields are broken. */
+int record_next(struct record_reader *r, struct record_field *f);
+
+/* Whether the field has that name. */
+bool record_is(const struct record_field *f, const char *name);
+
+/* The value as a decimal number. Returns 0, or -EBADMSG. */
+int record_number(const struct record_field *f, int64_t *ret);
+
+/* Copies the value as text into out. Returns 0, or -EBADMSG when it does not fit or holds
+ * a NUL. */
+int record_text(const struct record_field *f, char *out, size_t size);
+
+#endif

@@ -1,0 +1,972 @@
+#define _GNU_SOURCE
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/paths.h"
+#include "common/protocol.h"
+#include "common/time.h"
+#include "common/url.h"
+
+enum {
+    LINE_MAX_BYTES = 4096,
+    FILE_MAX_BYTES = 1024 * 1024,
+    FILES_MAX = 4,
+    PROFILES_MAX = 10000,
+    ERRORS_MAX = 50, /* a binary file has thousands */
+};
+
+/* ---- the keys ------------------------------------------------------------------------ */
+
+enum type {
+    TYPE_TEXT,
+    TYPE_WORDS,
+    TYPE_URL,
+    TYPE_PATH,
+    TYPE_BOOL,
+    TYPE_TIMEOUT,
+    TYPE_CLIENT_AUTH,
+    TYPE_PROXY,
+    TYPE_SOURCE_INLINE,
+    TYPE_SOURCE_FILE,
+    TYPE_SOURCE_COMMAND,
+    TYPE_SOURCE_CREDENTIAL,
+    TYPE_PARAMETER,
+    TYPE_REFRESH_BEFORE,
+    TYPE_KEEP_FRESH,
+    TYPE_ALGS,
+    TYPE_PROFILE_NAME,
+};
+
+struct key {
+    const char *name;
+    enum type type;
+    size_t offset;
+    const char *accepts;
+};
+
+#define AT(member) offsetof(struct profile_config, member)
+#define URL_WORDS "an https:// URL"
+
+static const struct key keys[] = {
+    { "issuer", TYPE_URL, AT(issuer), URL_WORDS ", byte for byte as the provider names itself" },
+    { "token-endpoint", TYPE_URL, AT(token_endpoint), URL_WORDS },
+    { "jwks-uri", TYPE_URL, AT(jwks_uri), URL_WORDS },
+    { "ca-file", TYPE_PATH, AT(ca_file), "the path of a PEM file" },
+    { "tls-client-cert", TYPE_PATH, AT(tls_client_cert), "the path of a PEM file" },
+    { "tls-client-key", TYPE_PATH, AT(tls_client_key), "the path of a PEM file" },
+    { "proxy", TYPE_PROXY, AT(proxy), "auto, none, or the proxy's URL" },
+    { "timeout", TYPE_TIMEOUT, AT(timeout), "a duration of 1s to 5m, such as 15s" },
+    { "allow-http-loopback", TYPE_BOOL, AT(allow_http_loopback), "yes or no" },
+    { "client-id", TYPE_TEXT, AT(client_id), "the client_id that the provider gave" },
+    { "client-auth", TYPE_CLIENT_AUTH, AT(client_auth), "auto, basic, basic-raw, post or none" },
+    { "client-secret", TYPE_SOURCE_INLINE, AT(client_secret), "the client_secret itself" },
+    { "client-secret-file", TYPE_SOURCE_FILE, AT(client_secret), "the path of a file" },
+    { "client-secret-command", TYPE_SOURCE_COMMAND, AT(client_secret), "a command line" },
+    { "client-secret-credential", TYPE_SOURCE_CREDENTIAL, AT(client_secret),
+      "the name of a systemd credential" },
+    { "username", TYPE_TEXT, AT(username), "the user's name at the provider" },
+    { "password", TYPE_SOURCE_INLINE, AT(password), "the password itself" },
+    { "password-file", TYPE_SOURCE_FILE, AT(password), "the path of a file" },
+    { "password-command", TYPE_SOURCE_COMMAND, AT(password), "a command line" },
+    { "password-credential", TYPE_SOURCE_CREDENTIAL, AT(password),
+      "the name of a systemd credential" },
+    { "scope", TYPE_WORDS, AT(scope), "scopes parted by blanks" },
+    { "audience", TYPE_TEXT, AT(audience), "an audience" },
+    { "resource", TYPE_TEXT, AT(resource), "a resource" },
+    { "realm", TYPE_TEXT, AT(realm), "a realm (Auth0 calls it a connection)" },
+    { "token-parameter", TYPE_PARAMETER, AT(parameters), "name=value" },
+    { "use-refresh-token", TYPE_BOOL, AT(use_refresh_token), "yes or no" },
+    { "refresh-before", TYPE_REFRESH_BEFORE, AT(refresh_before),
+      "1% to 90%, or a duration of 1s to 1d" },
+    { "keep-fresh", TYPE_KEEP_FRESH, AT(keep_fresh), "always, or a duration such as 12h" },
+    { "signing-algs", TYPE_ALGS, AT(signing_algs),
+      "one or more of RS256 RS384 RS512 ES256 ES384 ES512" },
+    { "default-profile", TYPE_PROFILE_NAME, 0, "the name of a profile" },
+};
+
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
+/* ---- what the files say, before it is understood ---------------------------------------- */
+
+struct setting {
+    const struct key *key;
+    char *value; /* in the text of its file, which is locked memory */
+    const char *file;
+    unsigned line;
+    bool bad; /* reported once already */
+};
+
+struct section {
+    char *profile; /* NULL: [defaults] */
+    struct setting *settings;
+    size_t n, allocated;
+    const char *file;
+    unsigned line;
+};
+
+struct loader {
+    struct config_report *report;
+    struct section *sections;
+    size_t n_sections, allocated;
+    struct secret *texts[FILES_MAX];
+    size_t n_texts;
+    size_t section_at; /* index of the open section, SIZE_MAX: none yet */
+};
+
+static void *grow(void *array, size_t n, size_t *allocated, size_t size)
+{
+    if (n < *allocated)
+        return array;
+    *allocated = *allocated ? *allocated * 2 : 16;
+    void *grown = reallocarray(array, *allocated, size);
+    if (!grown)
+        abort(); /* a few KiB while reading a file: there is nothing sensible to do without */
+    return grown;
+}
+
+static char *must_dup(const char *text, size_t length)
+{
+    char *copy = strndup(text, length);
+    if (!copy)
+        abort();
+    return copy;
+}
+
+__attribute__((format(printf, 4, 5))) static void complain(struct config_report *report,
+                                                           const char *file, unsigned line,
+                                                           const char *format, ...)
+{
+    char message[1024], clean[1024], *text = NULL;
+    va_list ap;
+
+    report->code = ERROR_CONFIG;
+    if (++report->count > ERRORS_MAX)
+        return;
+    va_start(ap, format);
+    int n = vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
+    error_clean(clean, sizeof clean, message,
+                n < (int)sizeof message ? (size_t)(n > 0 ? n : 0) : sizeof message - 1);
+
+    int length = line ? asprintf(&text, "%s%s:%u: %s\n", report->text ? report->text : "", file,
+                                 line, clean)
+                      : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file,
+                                 clean);
+    if (length < 0)
+        return;
+    free(report->text);
+    report->text = text;
+    report->length = (size_t)length;
+}
+
+/* ---- the reader ----------------------------------------------------------------------- */
+
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { MAX = 40 };
+    size_t la = strlen(a), lb = strlen(b), row[MAX + 1];
+
+    if (la > MAX || lb > MAX)
+        return MAX;
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t best = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            if (diagonal + 1 < best)
+                best = diagonal + 1;
+            row[j] = best;
+        }
+    }
+    return row[lb];
+}
+
+static const struct key *find_key(const char *name, const char **ret_nearest)
+{
+    size_t best = SIZE_MAX;
+
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+        size_t d = edit_distance(name, keys[i].name);
+        if (d < best) {
+            best = d;
+            *ret_nearest = keys[i].name;
+        }
+    }
+    return NULL;
+}
+
+static struct section *open_section(struct loader *l, const char *profile, const char *file,
+                                    unsigned line)
+{
+    for (size_t i = 0; i < l->n_sections; i++) {
+        struct section *s = &l->sections[i];
+        if ((s->profile && profile) ? strcmp(s->profile, profile) != 0 : s->profile != profile)
+            continue;
+        l->section_at = i;
+        if (s->file == file)
+            complain(l->report, file, line, "the section is there already, at line %u", s->line);
+        s->file = file;
+        s->line = line;
+        return s;
+    }
+    if (l->n_sections >= PROFILES_MAX) {
+        complain(l->report, file, line, "more than %d sections", PROFILES_MAX);
+        return NULL;
+    }
+    l->sections = grow(l->sections, l->n_sections, &l->allocated, sizeof *l->sections);
+    l->section_at = l->n_sections;
+    struct section *s = &l->sections[l->n_sections++];
+    *s = (struct section){ .profile = profile ? must_dup(profile, strlen(profile)) : NULL,
+                           .file = file,
+                           .line = line };
+    return s;
+}
+
+static void read_section(struct loader *l, char *text, const char *file, unsigned line)
+{
+    size_t length = strlen(text);
+
+    l->section_at = SIZE_MAX - 1; /* keys below a broken header are not reported as well */
+    if (text[length - 1] != ']') {
+        complain(l->report, file, line, "a section ends with \"]\"");
+        return;
+    }
+    text[length - 1] = '\0';
+    text++;
+    if (strcmp(text, "defaults") == 0) {
+        open_section(l, NULL, file, line);
+        return;
+    }
+    if (strncmp(text, "profile ", 8) != 0) {
+        complain(l->report, file, line,
+                 "unknown section [%s]; accepted: [defaults], [profile NAME]", text);
+        return;
+    }
+    const char *name = text + 8 + strspn(text + 8, " \t");
+    if (!protocol_name_valid(name, strlen(name))) {
+        complain(l->report, file, line,
+                 "\"%s\" cannot be a profile's name; accepted: 1 to %d of A-Z a-z 0-9 . _ @ -",
+                 name, PROTOCOL_NAME_MAX);
+        return;
+    }
+    open_section(l, name, file, line);
+}
+
+/* Adds a setting to the section; a later file replaces what an earlier one said. */
+static void add_setting(struct loader *l, const struct key *key, char *value, const char *file,
+                        unsigned line)
+{
+    struct section *s = &l->sections[l->section_at];
+    struct setting setting = { key, value, file, line, false };
+
+    for (size_t i = 0; key->type != TYPE_PARAMETER && i < s->n; i++) {
+        struct setting *old = &s->settings[i];
+        if (old->key != key)
+            continue;
+        if (old->file == file)
+            complain(l->report, file, line, "%s: set already, at line %u", key->name, old->line);
+        *old = setting;
+        return;
+    }
+    s->settings = grow(s->settings, s->n, &s->allocated, sizeof *s->settings);
+    s->settings[s->n++] = setting;
+}
+
+static void read_assignment(struct loader *l, char *text, const char *file, unsigned line)
+{
+    char *equals = strchr(text, '=');
+    const char *nearest = "";
+
+    if (!equals) {
+        complain(l->report, file, line, "neither \"key = value\" nor \"[section]\" nor a comment");
+        return;
+    }
+    char *end = equals;
+    while (end > text && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    *end = '\0';
+    char *value = equals + 1 + strspn(equals + 1, " \t");
+
+    const struct key *key = find_key(text, &nearest);
+    if (!key) {
+        complain(l->report, file, line, "unknown key \"%s\"; did you mean \"%s\"?", text, nearest);
+        return;
+    }
+    if (l->section_at == SIZE_MAX) {
+        complain(l->report, file, line, "%s: stands before the first section; accepted: below "
+                 "[defaults] or [profile NAME]", key->name);
+        return;
+    }
+    if (l->section_at >= l->n_sections)
+        return;
+    if (key->type == TYPE_PROFILE_NAME && l->sections[l->section_at].profile) {
+        complain(l->report, file, line, "%s: belongs into [defaults]", key->name);
+        return;
+    }
+    if (*value == '\0') {
+        complain(l->report, file, line, "%s: has no value; accepted: %s", key->name, key->accepts);
+        return;
+    }
+    add_setting(l, key, value, file, line);
+}
+
+/* Whether the bytes are UTF-8 text without control characters but tab. */
+static const char *text_fault(const char *text, size_t length)
+{
+    char copy[LINE_MAX_BYTES];
+
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '\r' && i == length - 1)
+            return "the line ends with CR; save the file with Unix line ends";
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return "a control character is not allowed";
+    }
+    /* error_clean keeps well-formed characters as they are: any loss is a fault. Blanks it
+     * folds, so they are left out of the comparison. */
+    size_t kept = error_clean(copy, sizeof copy, text, length), a = 0, b = 0;
+    for (; a < length; a++) {
+        if (text[a] == ' ' || text[a] == '\t')
+            continue;
+        while (b < kept && copy[b] == ' ')
+            b++;
+        if (b >= kept || copy[b++] != text[a])
+            return "not valid UTF-8";
+    }
+    return NULL;
+}
+
+static void read_line(struct loader *l, char *text, size_t length, const char *file,
+                      unsigned line)
+{
+    if (length >= LINE_MAX_BYTES) {
+        complain(l->report, file, line, "longer than %d bytes", LINE_MAX_BYTES - 1);
+        return;
+    }
+    const char *fault = text_fault(text, length);
+    if (fault) {
+        complain(l->report, file, line, "%s", fault);
+        return;
+    }
+    while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        text[--length] = '\0';
+    text += strspn(text, " \t");
+    if (*text == '\0' || *text == '#' || *text == ';')
+        return;
+    if (*text == '[')
+        read_section(l, text, file, line);
+    else
+        read_assignment(l, text, file, line);
+}
+
+static void read_text(struct loader *l, struct secret *content, const char *file)
+{
+    char *at = secret_bytes(content), *end = at + secret_length(content);
+    unsigned line = 0;
+
+    l->section_at = SIZE_MAX;
+    if (secret_length(content) >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+        at += 3; /* editors of other systems put a byte order mark there */
+    while (at < end) {
+        char *newline = memchr(at, '\n', (size_t)(end - at));
+        char *stop = newline ? newline : end;
+        *stop = '\0';
+        read_line(l, at, (size_t)(stop - at), file, ++line);
+        at = stop + 1;
+    }
+}
+
+int config_check_file(int fd, const char *path, bool secret, struct error *why)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        error_set(why, ERROR_CREDENTIAL, "%s is not a regular file", path);
+        return -1;
+    }
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        error_set(why, ERROR_CREDENTIAL, "%s belongs to another user (uid %u); chown it", path,
+                  (unsigned)st.st_uid);
+        return -1;
+    }
+    if (secret && (st.st_mode & 077) != 0) {
+        error_set(why, ERROR_CREDENTIAL, "%s is open to others (mode %03o); chmod 600 %s", path,
+                  (unsigned)st.st_mode & 0777, path);
+        return -1;
+    }
+    if ((st.st_mode & 022) != 0) {
+        error_set(why, ERROR_CREDENTIAL, "others can write %s (mode %03o); chmod go-w %s", path,
+                  (unsigned)st.st_mode & 0777, path);
+        return -1;
+    }
+    return 0;
+}
+
+/* Whether the file as a whole may be trusted with what stands in it. */
+static void check_permissions(struct loader *l, int fd, const char *file)
+{
+    bool secret = false, command = false;
+    struct error why;
+
+    for (size_t i = 0; i < l->n_sections; i++)
+        for (size_t k = 0; k < l->sections[i].n; k++) {
+            const struct setting *s = &l->sections[i].settings[k];
+            if (s->file != file)
+                continue;
+            secret |= s->key->type == TYPE_SOURCE_INLINE;
+            command |= s->key->type == TYPE_SOURCE_COMMAND;
+        }
+    if ((secret || command) && config_check_file(fd, file, secret, &why) < 0)
+        complain(l->report, file, 0, "it holds a %s: %s", secret ? "secret" : "command",
+                 why.detail);
+}
+
+static bool read_file(struct loader *l, const char *file)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return false;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
+        goto out;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        complain(l->report, file, 0, "is not a regular file");
+        goto out;
+    }
+    if (st.st_uid != geteuid() && st.st_uid != 0) {
+        complain(l->report, file, 0, "belongs to another user (uid %u)", (unsigned)st.st_uid);
+        goto out;
+    }
+    if (st.st_size > FILE_MAX_BYTES) {
+        complain(l->report, file, 0, "is larger than 1 MiB");
+        goto out;
+    }
+    struct secret *content = secret_new((size_t)st.st_size);
+    if (!content)
+        abort();
+    l->texts[l->n_texts++] = content;
+    ssize_t n = read(fd, secret_bytes(content), (size_t)st.st_size);
+    if (n < 0) {
+        complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
+        goto out;
+    }
+    secret_set_length(content, (size_t)n);
+    read_text(l, content, file);
+    check_permissions(l, fd, file);
+out:
+    if (fd >= 0)
+        close(fd);
+    return true;
+}
+
+/* ---- values ----------------------------------------------------------------------------- */
+
+static bool parse_bool(const char *v, bool *ret)
+{
+    static const char *const yes[] = { "yes", "true", "on", "1" };
+    static const char *const no[] = { "no", "false", "off", "0" };
+
+    for (size_t i = 0; i < 4; i++)
+        if (strcasecmp(v, yes[i]) == 0 || strcasecmp(v, no[i]) == 0) {
+            *ret = strcasecmp(v, yes[i]) == 0;
+            return true;
+        }
+    return false;
+}
+
+/* A word of a list: it is one of those, each parted by one blank. */
+static bool word_among(const char *word, size_t length, const char *list)
+{
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, " ");
+        if (n == length && memcmp(p, word, n) == 0)
+            return true;
+        p += n + (p[n] == ' ');
+    }
+    return false;
+}
+
+static bool all_among(const char *words, const char *list)
+{
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " \t,");
+        if (n > 0 && !word_among(p, n, list))
+            return false;
+        p += n + (p[n] != '\0');
+    }
+    return true;
+}
+
+/* Whether http:// is allowed for it depends on another key and is seen later. */
+static bool url_valid(const char *v)
+{
+    return url_is_plain(v) && (strncmp(v, "https://", 8) == 0 || strncmp(v, "http://", 7) == 0);
+}
+
+static bool proxy_valid(const char *v)
+{
+    static const char *const schemes[] = { "http://",   "https://",  "socks4://",
+                                           "socks4a://", "socks5://", "socks5h://" };
+
+    if (word_among(v, strlen(v), "auto none"))
+        return true;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(v, schemes[i], strlen(schemes[i])) == 0)
+            return strpbrk(v, " \t#?") == NULL && v[strlen(schemes[i])] != '\0';
+    return false;
+}
+
+static bool set_text(char **slot, const char *value)
+{
+    free(*slot);
+    *slot = must_dup(value, strlen(value));
+    return true;
+}
+
+static bool set_path(char **slot, const struct setting *s)
+{
+    char folder[PATHS_MAX], path[PATHS_MAX];
+
+    snprintf(folder, sizeof folder, "%s", s->file);
+    char *slash = strrchr(folder, '/');
+    snprintf(slash ? slash : folder, 2, "%s", slash == folder ? "/" : slash ? "" : ".");
+    return paths_expand(s->value, folder, path) == 0 && set_text(slot, path);
+}
+
+static void clear_source(struct source *source)
+{
+    free(source->text);
+    secret_free(source->value);
+    *source = (struct source){ 0 };
+}
+
+static bool set_source(struct source *source, const struct setting *s)
+{
+    clear_source(source);
+    switch (s->key->type) {
+    case TYPE_SOURCE_INLINE:
+        source->kind = SOURCE_INLINE;
+        source->value = secret_copy(s->value, strlen(s->value));
+        return source->value != NULL;
+    case TYPE_SOURCE_FILE:
+        source->kind = SOURCE_FILE;
+        return set_path(&source->text, s);
+    case TYPE_SOURCE_COMMAND:
+        source->kind = SOURCE_COMMAND;
+        return set_text(&source->text, s->value);
+    default: /* a name, not a path: it is looked up in one folder only */
+        source->kind = SOURCE_CREDENTIAL;
+        return !strchr(s->value, '/') && s->value[0] != '.' && set_text(&source->text, s->value);
+    }
+}
+
+static bool add_parameter(char ***list, const char *value)
+{
+    size_t n = 0;
+
+    if (value[0] == '=' || !strchr(value, '='))
+        return false;
+    while (*list && (*list)[n])
+        n++;
+    char **grown = reallocarray(*list, n + 2, sizeof *grown);
+    if (!grown)
+        abort();
+    grown[n] = must_dup(value, strlen(value));
+    grown[n + 1] = NULL;
+    *list = grown;
+    return true;
+}
+
+static bool set_duration(uint64_t *slot, const char *v, uint64_t least, uint64_t most)
+{
+    uint64_t usec;
+
+    if (time_parse_duration(v, strlen(v), &usec) < 0 || usec < least || usec > most)
+        return false;
+    *slot = usec;
+    return true;
+}
+
+static bool set_refresh_before(struct profile_config *p, const char *v)
+{
+    char *end;
+
+    if (v[strlen(v) - 1] != '%') {
+        p->refresh_before_percent = 0;
+        return set_duration(&p->refresh_before, v, USEC_PER_SEC, 86400 * USEC_PER_SEC);
+    }
+    unsigned long percent = strtoul(v, &end, 10);
+    if (*v < '0' || *v > '9' || strcmp(end, "%") != 0 || percent < 1 || percent > 90)
+        return false;
+    p->refresh_before = 0;
+    p->refresh_before_percent = (unsigned)percent;
+    return true;
+}
+
+/* Puts the setting into the profile. False: the value is not acceptable. */
+static bool apply(struct profile_config *p, const struct setting *s)
+{
+    void *slot = (char *)p + s->key->offset;
+    const char *v = s->value;
+
+    switch (s->key->type) {
+    case TYPE_TEXT:
+    case TYPE_WORDS:
+        return set_text(slot, v);
+    case TYPE_URL:
+        return url_valid(v) && set_text(slot, v);
+    case TYPE_PATH:
+        return set_path(slot, s);
+    case TYPE_BOOL:
+        return parse_bool(v, slot);
+    case TYPE_TIMEOUT:
+        return set_duration(slot, v, USEC_PER_SEC, 300 * USEC_PER_SEC);
+    case TYPE_CLIENT_AUTH:
+        return word_among(v, strlen(v), "auto basic basic-raw post none") && set_text(slot, v);
+    case TYPE_PROXY:
+        return proxy_valid(v) && set_text(slot, v);
+    case TYPE_SOURCE_INLINE:
+    case TYPE_SOURCE_FILE:
+    case TYPE_SOURCE_COMMAND:
+    case TYPE_SOURCE_CREDENTIAL:
+        return set_source(slot, s);
+    case TYPE_PARAMETER:
+        return add_parameter(slot, v);
+    case TYPE_REFRESH_BEFORE:
+        return set_refresh_before(p, v);
+    case TYPE_KEEP_FRESH:
+        if (strcmp(v, "always") == 0) {
+            p->keep_fresh = USEC_INFINITY;
+            return true;
+        }
+        return set_duration(slot, v, 0, 366 * 86400 * USEC_PER_SEC);
+    case TYPE_ALGS:
+        return all_among(v, "RS256 RS384 RS512 ES256 ES384 ES512") && set_text(slot, v);
+    case TYPE_PROFILE_NAME:
+        return protocol_name_valid(v, strlen(v));
+    }
+    return false;
+}
+
+static void clear_profile(struct profile_config *p)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        void *slot = (char *)p + keys[i].offset;
+        switch (keys[i].type) {
+        case TYPE_TEXT:
+        case TYPE_WORDS:
+        case TYPE_URL:
+        case TYPE_PATH:
+        case TYPE_CLIENT_AUTH:
+        case TYPE_PROXY:
+        case TYPE_ALGS:
+            free(*(char **)slot);
+            *(char **)slot = NULL;
+            break;
+        case TYPE_SOURCE_INLINE:
+            clear_source(slot);
+            break;
+        default:
+            break;
+        }
+    }
+    for (size_t i = 0; p->parameters && p->parameters[i]; i++)
+        free(p->parameters[i]);
+    free(p->parameters);
+    free(p->name);
+    *p = (struct profile_config){ 0 };
+}
+
+/* ---- from sections to profiles ------------------------------------------------------------ */
+
+/* Each setting is tried once by itself, so that an error in [defaults] is reported once, and
+ * also when no profile uses it. */
+static void check_values(struct loader *l)
+{
+    for (size_t i = 0; i < l->n_sections; i++)
+        for (size_t k = 0; k < l->sections[i].n; k++) {
+            struct setting *s = &l->sections[i].settings[k];
+            struct profile_config scratch = { 0 };
+            if (!apply(&scratch, s)) {
+                s->bad = true;
+                if (s->key->type == TYPE_SOURCE_INLINE)
+                    complain(l->report, s->file, s->line, "%s: not acceptable", s->key->name);
+                else
+                    complain(l->report, s->file, s->line, "%s: \"%s\" is not accepted; accepted: %s",
+                             s->key->name, s->value, s->key->accepts);
+            }
+            clear_profile(&scratch);
+        }
+}
+
+static bool is_source(const struct key *key)
+{
+    return key->type >= TYPE_SOURCE_INLINE && key->type <= TYPE_SOURCE_CREDENTIAL;
+}
+
+/* Two sources of one secret in one section: which one is meant? */
+static void check_sources(struct loader *l)
+{
+    for (size_t i = 0; i < l->n_sections; i++) {
+        const struct section *s = &l->sections[i];
+        for (size_t a = 0; a < s->n; a++)
+            for (size_t b = a + 1; b < s->n; b++) {
+                const struct setting *x = &s->settings[a], *y = &s->settings[b];
+                if (is_source(x->key) && is_source(y->key) && x->key->offset == y->key->offset &&
+                    x->file == y->file)
+                    complain(l->report, y->file, y->line,
+                             "%s: %s is set already, at line %u; accepted: one of them",
+                             y->key->name, x->key->name, x->line);
+            }
+    }
+}
+
+static void check_url(struct loader *l, const struct section *s, const struct profile_config *p,
+                      const char *key, const char *url)
+{
+    if (!url || strncmp(url, "http://", 7) != 0)
+        return;
+    if (!url_is_loopback_http(url))
+        complain(l->report, s->file, s->line, "profile %s: %s: http:// would send the password in "
+                 "clear; accepted: " URL_WORDS, p->name, key);
+    else if (!p->allow_http_loopback)
+        complain(l->report, s->file, s->line, "profile %s: %s: http:// needs "
+                 "allow-http-loopback = yes; accepted: " URL_WORDS, p->name, key);
+}
+
+static void check_profile(struct loader *l, const struct section *s,
+                          const struct profile_config *p)
+{
+    const char *const missing[] = { p->issuer ? NULL : "issuer", p->client_id ? NULL : "client-id",
+                                    p->username ? NULL : "username" };
+    bool secret = p->client_secret.kind != SOURCE_NONE;
+
+    for (size_t i = 0; i < 3; i++)
+        if (missing[i]) /* a bad one was reported where it stands */
+            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name,
+                     missing[i]);
+    check_url(l, s, p, "issuer", p->issuer);
+    check_url(l, s, p, "token-endpoint", p->token_endpoint);
+    check_url(l, s, p, "jwks-uri", p->jwks_uri);
+    if (p->issuer && strpbrk(p->issuer, "?"))
+        complain(l->report, s->file, s->line,
+                 "profile %s: issuer: has a query; OpenID Connect allows none", p->name);
+    if (strcmp(p->client_auth, "none") == 0 && secret)
+        complain(l->report, s->file, s->line,
+                 "profile %s: client-auth = none does not go with a client secret", p->name);
+    if (strcmp(p->client_auth, "none") != 0 && strcmp(p->client_auth, "auto") != 0 && !secret)
+        complain(l->report, s->file, s->line,
+                 "profile %s: client-auth = %s needs a client secret; accepted: client-secret-file, "
+                 "-command, -credential or client-secret", p->name, p->client_auth);
+    if (!p->tls_client_cert && p->tls_client_key)
+        complain(l->report, s->file, s->line, "profile %s: tls-client-key needs tls-client-cert",
+                 p->name);
+}
+
+static void apply_section(struct profile_config *p, const struct section *s)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (!s->settings[i].bad && s->settings[i].key->type != TYPE_PROFILE_NAME)
+            apply(p, &s->settings[i]);
+}
+
+/* So that "is missing" is not said of a key that is there and was found bad. */
+static bool any_bad(const struct section *s)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (s->settings[i].bad)
+            return true;
+    return false;
+}
+
+static void build_profile(struct loader *l, const struct section *defaults,
+                          const struct section *s, struct profile_config *p)
+{
+    *p = (struct profile_config){
+        .name = must_dup(s->profile, strlen(s->profile)),
+        .timeout = 15 * USEC_PER_SEC,
+        .use_refresh_token = true,
+        .keep_fresh = 12 * 3600 * USEC_PER_SEC,
+    };
+    set_text(&p->client_auth, "auto");
+    set_text(&p->proxy, "auto");
+    set_text(&p->scope, "openid email profile");
+    set_text(&p->signing_algs, "RS256");
+    apply_section(p, defaults);
+    apply_section(p, s);
+    if (!any_bad(defaults) && !any_bad(s))
+        check_profile(l, s, p);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct profile_config *)a)->name,
+                  ((const struct profile_config *)b)->name);
+}
+
+static void find_default(struct loader *l, const struct section *defaults, struct config *config)
+{
+    for (size_t i = 0; defaults && i < defaults->n; i++) {
+        const struct setting *s = &defaults->settings[i];
+        if (s->key->type != TYPE_PROFILE_NAME || s->bad)
+            continue;
+        set_text(&config->default_profile, s->value);
+        if (!config_find(config, s->value))
+            complain(l->report, s->file, s->line, "%s: there is no [profile %s]", s->key->name,
+                     s->value);
+    }
+}
+
+static struct config *build(struct loader *l)
+{
+    struct config *config = calloc(1, sizeof *config);
+    const struct section *defaults = NULL;
+
+    if (!config || !(config->profiles = calloc(l->n_sections + 1, sizeof *config->profiles)))
+        abort();
+    check_values(l);
+    check_sources(l);
+    for (size_t i = 0; i < l->n_sections; i++)
+        if (!l->sections[i].profile)
+            defaults = &l->sections[i];
+    for (size_t i = 0; i < l->n_sections; i++)
+        if (l->sections[i].profile)
+            build_profile(l, defaults, &l->sections[i], &config->profiles[config->n_profiles++]);
+    qsort(config->profiles, config->n_profiles, sizeof *config->profiles, by_name);
+    find_default(l, defaults, config);
+    return config;
+}
+
+static void finish_report(struct config_report *report)
+{
+    char *text;
+
+    if (report->count <= ERRORS_MAX)
+        return;
+    int n = asprintf(&text, "%s... and %u more\n", report->text, report->count - ERRORS_MAX);
+    if (n < 0)
+        return;
+    free(report->text);
+    report->text = text;
+    report->length = (size_t)n;
+}
+
+struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report)
+{
+    struct loader l = { .report = report };
+    struct config *config = NULL;
+    bool found = false;
+
+    *report = (struct config_report){ 0 };
+    for (size_t i = 0; i < n_paths && i < FILES_MAX; i++)
+        found |= read_file(&l, paths[i]);
+
+    if (found)
+        config = build(&l);
+    if (config && config->n_profiles == 0 && report->count == 0)
+        complain(report, paths[n_paths - 1], 0, "there is no [profile NAME] in the configuration");
+    if (!found)
+        report->code = ERROR_NO_CONFIG;
+    finish_report(report);
+    if (report->code != ERROR_NONE)
+        config = config_free(config);
+
+    for (size_t i = 0; i < l.n_sections; i++) {
+        free(l.sections[i].profile);
+        free(l.sections[i].settings);
+    }
+    free(l.sections);
+    for (size_t i = 0; i < l.n_texts; i++)
+        secret_free(l.texts[i]);
+    return config;
+}
+
+struct config *config_free(struct config *config)
+{
+    if (!config)
+        return NULL;
+    for (size_t i = 0; i < config->n_profiles; i++)
+        clear_profile(&config->profiles[i]);
+    free(config->profiles);
+    free(config->default_profile);
+    free(config);
+    return NULL;
+}
+
+void config_report_clear(struct config_report *report)
+{
+    free(report->text);
+    *report = (struct config_report){ 0 };
+}
+
+struct config_stamp config_stamp(const char *const *paths, size_t n_paths)
+{
+    struct config_stamp stamp = { 14695981039346656037ULL }; /* FNV-1a */
+
+    for (size_t i = 0; i < n_paths; i++) {
+        struct stat st = { 0 };
+        bool there = stat(paths[i], &st) == 0;
+        const uint64_t parts[] = {
+            there,
+            (uint64_t)st.st_dev,
+            (uint64_t)st.st_ino,
+            (uint64_t)st.st_size,
+            (uint64_t)st.st_mode,
+            (uint64_t)st.st_mtim.tv_sec,
+            (uint64_t)st.st_mtim.tv_nsec,
+            (uint64_t)st.st_ctim.tv_sec,
+            (uint64_t)st.st_ctim.tv_nsec,
+        };
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+            stamp.hash = (stamp.hash ^ parts[k]) * 1099511628211ULL;
+    }
+    return stamp;
+}
+
+const struct profile_config *config_find(const struct config *config, const char *name)
+{
+    const struct profile_config key = { .name = (char *)(uintptr_t)name };
+
+    return bsearch(&key, config->profiles, config->n_profiles, sizeof key, by_name);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+    for (; a && b && *a && *b; a++, b++)
+        if (strcmp(*a, *b) != 0)
+            return false;
+    return (!a || !*a) && (!b || !*b);
+}
+
+bool config_same_identity(const struct profile_config *a, const struct profile_config *b)
+{
+    return same(a->issuer, b->issuer) && same(a->token_endpoint, b->token_endpoint) &&
+           same(a->jwks_uri, b->jwks_uri) && same(a->client_id, b->client_id) &&
+           same(a->username, b->username) && same(a->scope, b->scope) &&
+           same(a->audience, b->audience) && same(a->resource, b->resource) &&
+           same(a->realm, b->realm) && same_list(a->parameters, b->parameters) &&
+           same(a->signing_algs, b->signing_algs);
+}

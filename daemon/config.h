@@ -1,0 +1,110 @@
+/*
+ * config - the configuration file, kubetoken.conf(5).
+ *
+ * A small strict INI reader: lines up to 4 KiB, "#" or ";" only at the start of a line, no
+ * continuation, no quoting, UTF-8 without control characters. All errors are found in one
+ * go, each with file, line, key and what is accepted.
+ */
+#ifndef KUBETOKEN_CONFIG_H
+#define KUBETOKEN_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+
+enum source_kind {
+    SOURCE_NONE,
+    SOURCE_INLINE,
+    SOURCE_FILE,
+    SOURCE_COMMAND,
+    SOURCE_CREDENTIAL, /* a file below $CREDENTIALS_DIRECTORY */
+};
+
+/* Where a password or a client secret comes from. */
+struct source {
+    enum source_kind kind;
+    char *text;           /* path, command line or name */
+    struct secret *value; /* SOURCE_INLINE */
+};
+
+/* One [profile NAME], with [defaults] and the built-in defaults filled in. Absent strings are
+ * NULL. Owned by the struct config. */
+struct profile_config {
+    char *name;
+    /* provider */
+    char *issuer;
+    char *token_endpoint;
+    char *jwks_uri;
+    char *ca_file;
+    char *tls_client_cert;
+    char *tls_client_key;
+    char *proxy;      /* "auto", "none" or a URL */
+    uint64_t timeout; /* usec for one whole request */
+    bool allow_http_loopback;
+    /* client */
+    char *client_id;
+    char *client_auth; /* auto, basic, basic-raw, post, none */
+    struct source client_secret;
+    /* user */
+    char *username;
+    struct source password;
+    /* request */
+    char *scope;
+    char *audience;
+    char *resource;
+    char *realm;
+    char **parameters; /* name=value, NULL at the end */
+    bool use_refresh_token;
+    /* policy */
+    uint64_t refresh_before;         /* usec; 0 = refresh_before_percent counts */
+    unsigned refresh_before_percent; /* of the lifetime; 0 = the default */
+    uint64_t keep_fresh;             /* usec since the last use; USEC_INFINITY = always */
+    char *signing_algs;              /* blank-separated */
+};
+
+struct config {
+    struct profile_config *profiles; /* sorted by name */
+    size_t n_profiles;
+    char *default_profile; /* NULL: the only one, if there is one only */
+};
+
+/* What is wrong with the files: ERROR_NONE, ERROR_NO_CONFIG or ERROR_CONFIG, and one line of
+ * text for each error ("FILE:LINE: KEY: what; accepted"). */
+struct config_report {
+    enum error_code code;
+    unsigned count;
+    char *text; /* NULL when there is nothing to say */
+    size_t length;
+};
+
+/* A print of the files (dev, inode, size, times) to see later that one has changed. */
+struct config_stamp {
+    uint64_t hash;
+};
+
+/* Reads the files given (missing ones are passed over; later ones win key by key). Returns
+ * the configuration, or NULL with the report filled. The caller frees both. */
+struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report);
+
+struct config *config_free(struct config *config);
+void config_report_clear(struct config_report *report);
+
+/* The stamp of the files as they are now. */
+struct config_stamp config_stamp(const char *const *paths, size_t n_paths);
+
+/* The profile with that name, or NULL. */
+const struct profile_config *config_find(const struct config *config, const char *name);
+
+/* Whether two profiles speak of the same identity at the same provider, so that a token of
+ * the one is a token of the other. */
+bool config_same_identity(const struct profile_config *a, const struct profile_config *b);
+
+/* Whether a file that holds a secret (or names a command, then only writing matters) is safe:
+ * a regular file of this user or root that others cannot read or write. Returns 0, or -1
+ * with *why set to what is wrong and the command that mends it. */
+int config_check_file(int fd, const char *path, bool secret, struct error *why);
+
+#endif

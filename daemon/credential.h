@@ -1,0 +1,25 @@
+/*
+ * credential - password and client secret from their sources.
+ */
+#ifndef KUBETOKEN_CREDENTIAL_H
+#define KUBETOKEN_CREDENTIAL_H
+
+#include "daemon/config.h"
+
+enum { CREDENTIAL_MAX = 16 * 1024 };
+
+/* Reads a source that needs no waiting (all but SOURCE_COMMAND). what names it in messages
+ * ("password"). Returns 0 and the secret, NULL for SOURCE_NONE; or -1 with *why set: missing,
+ * empty, too long, not ours, open to others. */
+int credential_read(const struct source *source, const char *what, struct secret **ret,
+                    struct error *why);
+
+/* Checks what a command printed and takes it. As above; takes over output in any case. */
+int credential_accept(const char *what, struct secret *output, struct secret **ret,
+                      struct error *why);
+
+/* A number that changes when the source may have (a file replaced or written); the same for
+ * sources of which that cannot be seen. */
+uint64_t credential_stamp(const struct source *source);
+
+#endif

@@ -1,0 +1,134 @@
+#define _GNU_SOURCE
+#include "daemon/fetch/discovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+
+/* "issuer less one trailing slash + path": Auth0's and Authentik's issuers end in one. */
+static char *document_url(const char *issuer)
+{
+    size_t length = strlen(issuer);
+    char *url;
+
+    if (issuer[length - 1] == '/')
+        length--;
+    return asprintf(&url, "%.*s/.well-known/openid-configuration", (int)length, issuer) < 0 ? NULL
+                                                                                           : url;
+}
+
+static int take_url(const struct job *job, const cJSON *doc, const char *name, char **slot,
+                    struct error *why)
+{
+    const char *url = json_string(doc, name);
+
+    if (*slot || !url) /* what the configuration says wins */
+        return 0;
+    if (!http_url_allowed(job, url)) {
+        error_set(why, ERROR_DISCOVERY_INVALID, "its %s \"%s\" is not an https:// URL", name, url);
+        return -1;
+    }
+    *slot = strdup(url);
+    return 0;
+}
+
+static int take_document(const struct job *job, const cJSON *doc, struct discovery *d,
+                         struct error *why)
+{
+    const char *issuer = json_string(doc, "issuer");
+    const cJSON *methods = json_get(doc, "token_endpoint_auth_methods_supported");
+
+    if (!issuer) {
+        error_set(why, ERROR_DISCOVERY_INVALID, "it names no issuer");
+        return -1;
+    }
+    if (strcmp(issuer, job->issuer) != 0) {
+        error_set(why, ERROR_ISSUER_MISMATCH, "configured \"%s\", the provider says \"%s\"",
+                  job->issuer, issuer);
+        return -1;
+    }
+    if (take_url(job, doc, "token_endpoint", &d->token_endpoint, why) < 0 ||
+        take_url(job, doc, "jwks_uri", &d->jwks_uri, why) < 0)
+        return -1;
+    if (!d->token_endpoint) {
+        error_set(why, ERROR_DISCOVERY_INVALID, "it names no token_endpoint");
+        return -1;
+    }
+    d->auth_listed = cJSON_IsArray(methods);
+    d->auth_post = json_holds(methods, "client_secret_post");
+    d->auth_basic = json_holds(methods, "client_secret_basic");
+    return 0;
+}
+
+int discovery_parse(const struct job *job, const char *text, size_t length, struct discovery *ret,
+                    struct error *why)
+{
+    cJSON *doc = json_object(text, length);
+
+    if (!doc) {
+        error_set(why, ERROR_DISCOVERY_INVALID, "it is not a JSON object");
+        return -1;
+    }
+    int r = take_document(job, doc, ret, why);
+    cJSON_Delete(doc);
+    return r;
+}
+
+/* An HTTP status that is no document, in our terms. */
+static enum outcome judge_status(const struct http_reply *reply, const char *url,
+                                 struct error *why)
+{
+    if (reply->status == 429 || reply->status >= 500) {
+        error_set(why, reply->status == 429 ? ERROR_RATE_LIMITED : ERROR_PROVIDER_FAULT,
+                  "HTTP %ld for %s", reply->status, url);
+        return OUTCOME_TEMPORARY;
+    }
+    error_set(why, ERROR_DISCOVERY_INVALID, "HTTP %ld for %s", reply->status, url);
+    return OUTCOME_INVALID;
+}
+
+static int ask(struct http *http, const struct job *job, struct discovery *d,
+               enum outcome *outcome, struct error *why)
+{
+    struct http_reply reply;
+    char *url = document_url(job->issuer);
+    int r = -1;
+
+    *outcome = OUTCOME_TEMPORARY;
+    if (!url) {
+        error_set(why, ERROR_INTERNAL, "no memory");
+    } else if (http_request(http, "discovery", url, NULL, &reply, why) < 0) {
+        *outcome = why->code == ERROR_TLS_FILE ? OUTCOME_CONFIG : OUTCOME_TEMPORARY;
+    } else if (reply.status != 200) {
+        *outcome = judge_status(&reply, url, why);
+    } else {
+        r = discovery_parse(job, reply.body, reply.length, d, why);
+        *outcome = OUTCOME_INVALID;
+    }
+    free(url);
+    return r;
+}
+
+int discovery_run(struct http *http, const struct job *job, struct discovery *ret,
+                  enum outcome *outcome, struct error *why)
+{
+    *ret = (struct discovery){ 0 };
+    if (job->token_endpoint)
+        ret->token_endpoint = strdup(job->token_endpoint);
+    if (job->jwks_uri)
+        ret->jwks_uri = strdup(job->jwks_uri);
+    if (ret->token_endpoint && ret->jwks_uri)
+        return 0;
+    if (ask(http, job, ret, outcome, why) < 0)
+        return ret->token_endpoint && why->code != ERROR_TLS_FILE ? 0 : -1;
+    return 0;
+}
+
+void discovery_clear(struct discovery *d)
+{
+    free(d->token_endpoint);
+    free(d->jwks_uri);
+    *d = (struct discovery){ 0 };
+}

@@ -1,0 +1,27 @@
+/*
+ * discovery - where the provider's endpoints are (OpenID Connect Discovery 1.0 §4).
+ */
+#ifndef KUBETOKEN_FETCH_DISCOVERY_H
+#define KUBETOKEN_FETCH_DISCOVERY_H
+
+#include "daemon/fetch/http.h"
+
+struct discovery {
+    char *token_endpoint;
+    char *jwks_uri; /* NULL: not known */
+    bool auth_post, auth_basic; /* listed in token_endpoint_auth_methods_supported */
+    bool auth_listed;           /* that list is there at all */
+};
+
+/* Finds the endpoints: those of the job, and the rest by the discovery document of its issuer,
+ * which has to name that issuer byte for byte. Fails only when no token endpoint is known.
+ * Returns 0, or -1 with *outcome and *why set. The caller clears *ret in either case. */
+int discovery_run(struct http *http, const struct job *job, struct discovery *ret,
+                  enum outcome *outcome, struct error *why);
+void discovery_clear(struct discovery *discovery);
+
+/* Reads a discovery document. Returns 0, or -1 with *why set. */
+int discovery_parse(const struct job *job, const char *text, size_t length,
+                    struct discovery *ret, struct error *why);
+
+#endif

@@ -1,0 +1,337 @@
+#define _GNU_SOURCE
+#include "daemon/fetch/grant.h"
+
+#include <curl/curl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/time.h"
+
+/* ---- the request --------------------------------------------------------------------- */
+
+static int append(struct secret *out, const char *text, size_t length)
+{
+    size_t at = secret_length(out);
+
+    if (length > secret_capacity(out) - at)
+        return -1;
+    memcpy(secret_bytes(out) + at, text, length);
+    secret_set_length(out, at + length);
+    return 0;
+}
+
+/* application/x-www-form-urlencoded in UTF-8; -._~ stay as they are, since one provider does
+ * not decode them (RFC 6749 appendix B allows both). */
+static int append_encoded(struct secret *out, const char *text)
+{
+    if (*text == '\0') /* libcurl takes length 0 for "measure it" */
+        return 0;
+    char *encoded = curl_easy_escape(NULL, text, (int)strlen(text));
+    if (!encoded)
+        return -1;
+    size_t length = strlen(encoded);
+    int r = append(out, encoded, length);
+    explicit_bzero(encoded, length);
+    curl_free(encoded);
+    return r;
+}
+
+static int append_field(struct secret *out, const char *name, const char *value)
+{
+    if (!value)
+        return 0;
+    if (secret_length(out) > 0 && append(out, "&", 1) < 0)
+        return -1;
+    if (append_encoded(out, name) < 0 || append(out, "=", 1) < 0)
+        return -1;
+    return append_encoded(out, value);
+}
+
+static int append_parameter(struct secret *out, const char *parameter)
+{
+    char name[256];
+    size_t length = strcspn(parameter, "=");
+
+    snprintf(name, sizeof name, "%.*s", (int)length, parameter);
+    return append_field(out, name, parameter + length + 1);
+}
+
+/* openid is always asked for: without it many answer 200 without an id_token. */
+static int append_scope(struct secret *out, const char *scope)
+{
+    static const char openid[] = "openid";
+    size_t length;
+
+    for (const char *p = scope; *p; p += length + (p[length] != '\0')) {
+        length = strcspn(p, " \t");
+        if (length == strlen(openid) && strncmp(p, openid, length) == 0)
+            return append_field(out, "scope", scope);
+    }
+    char *whole;
+    if (asprintf(&whole, "openid %s", scope) < 0)
+        return -1;
+    int r = append_field(out, "scope", whole);
+    free(whole);
+    return r;
+}
+
+static int append_user(struct secret *body, const struct job *job)
+{
+    if (job->kind == JOB_REFRESH) /* no scope: some providers then drop the id_token */
+        return append_field(body, "grant_type", "refresh_token") |
+               append_field(body, "refresh_token", job->refresh_token);
+    if (job->realm) {
+        if (append_field(body, "grant_type",
+                         "http://auth0.com/oauth/grant-type/password-realm") < 0 ||
+            append_field(body, "realm", job->realm) < 0)
+            return -1;
+    } else if (append_field(body, "grant_type", "password") < 0) {
+        return -1;
+    }
+    return append_field(body, "username", job->username) |
+           append_field(body, "password", job->password) |
+           append_scope(body, job->scope ? job->scope : "");
+}
+
+/* "auto": post where it is listed, since two encodings of basic are about; basic where it is
+ * the only one listed or nothing is (it is the default of OpenID Connect Discovery §3). */
+static const char *client_auth(const struct job *job, const struct discovery *d)
+{
+    if (strcmp(job->client_auth, "auto") != 0)
+        return job->client_auth;
+    if (!job->client_secret)
+        return "none";
+    if (d->auth_post || (d->auth_listed && !d->auth_basic))
+        return "post";
+    return "basic";
+}
+
+static struct secret *basic_header(const struct job *job, bool encoded)
+{
+    static const char prefix[] = "Authorization: Basic ";
+    size_t room = 3 * (strlen(job->client_id) + strlen(job->client_secret)) + 2;
+    _secret_ struct secret *pair = secret_new(room);
+    struct secret *header = secret_new(sizeof prefix + 4 * (room / 3 + 1));
+    int r;
+
+    if (!pair || !header)
+        return secret_free(header);
+    if (encoded) /* RFC 6749 §2.3.1 */
+        r = append_encoded(pair, job->client_id) | append(pair, ":", 1) |
+            append_encoded(pair, job->client_secret);
+    else
+        r = append(pair, job->client_id, strlen(job->client_id)) | append(pair, ":", 1) |
+            append(pair, job->client_secret, strlen(job->client_secret));
+    if (r < 0 || append(header, prefix, sizeof prefix - 1) < 0)
+        return secret_free(header);
+    size_t at = secret_length(header);
+    int n = EVP_EncodeBlock((unsigned char *)secret_bytes(header) + at,
+                            (const unsigned char *)secret_peek(pair), (int)secret_length(pair));
+    secret_set_length(header, at + (size_t)n);
+    return header;
+}
+
+int grant_build(const struct job *job, const struct discovery *endpoints, struct secret **ret_body,
+                struct secret **ret_authorization)
+{
+    const char *auth = client_auth(job, endpoints);
+    struct secret *body = secret_new(3 * secret_length(job->held) + 4096), *header = NULL;
+    int r = body ? 0 : -1;
+
+    if (r == 0)
+        r = append_user(body, job);
+    if (r == 0)
+        r = append_field(body, "audience", job->audience) |
+            append_field(body, "resource", job->resource);
+    for (size_t i = 0; r == 0 && job->parameters[i]; i++)
+        r = append_parameter(body, job->parameters[i]);
+    /* One mechanism, never two (RFC 6749 §2.3), and never an empty secret. */
+    if (r == 0 && strncmp(auth, "basic", 5) == 0) {
+        header = basic_header(job, strcmp(auth, "basic") == 0);
+        r = header ? 0 : -1;
+    } else if (r == 0) {
+        r = append_field(body, "client_id", job->client_id);
+        if (r == 0 && strcmp(auth, "post") == 0)
+            r = append_field(body, "client_secret", job->client_secret);
+    }
+    if (r < 0) {
+        secret_free(body);
+        return -1;
+    }
+    *ret_body = body;
+    *ret_authorization = header;
+    return 0;
+}
+
+/* ---- the answer ------------------------------------------------------------------------ */
+
+static void mask(char *text, const char *secret)
+{
+    size_t length = secret ? strlen(secret) : 0;
+
+    if (length < 3) /* "a" would blank half of every sentence */
+        return;
+    for (char *p = text; (p = strstr(p, secret)); p += 3) {
+        memcpy(p, "***", 3);
+        memmove(p + 3, p + length, strlen(p + length) + 1);
+    }
+}
+
+/* "HTTP 403, invalid_grant: Wrong email or password.", or "HTTP 403, empty body". */
+static void describe(const struct job *job, const struct http_reply *reply, const cJSON *json,
+                     struct error *why, enum error_code code)
+{
+    const char *error = json ? json_string(json, "error") : NULL;
+    const char *description = json ? json_string(json, "error_description") : NULL;
+    char text[1024];
+
+    if (error)
+        snprintf(text, sizeof text, "HTTP %ld, %s%s%s", reply->status, error,
+                 description && *description ? ": " : "", description ? description : "");
+    else if (reply->length == 0)
+        snprintf(text, sizeof text, "HTTP %ld, empty body", reply->status);
+    else if (json)
+        snprintf(text, sizeof text, "HTTP %ld, JSON without error", reply->status);
+    else
+        snprintf(text, sizeof text, "HTTP %ld, a body that is not JSON", reply->status);
+    mask(text, job->password);
+    mask(text, job->client_secret);
+    mask(text, job->refresh_token);
+    error_set(why, code, "%s", text);
+}
+
+struct meaning {
+    const char *error;
+    enum error_code code;
+};
+
+/* The errors that the same credentials will meet again (RFC 6749 §5.2 and the providers' own).
+ * By `error`, never by the text beside it: texts are for people and change. */
+static enum error_code refusal(long status, const cJSON *json)
+{
+    static const struct meaning meanings[] = {
+        { "invalid_grant", ERROR_REFUSED },
+        { "access_denied", ERROR_REFUSED },
+        { "invalid_client", ERROR_CLIENT_REFUSED },
+        { "unauthorized_client", ERROR_GRANT_REFUSED },
+        { "unsupported_grant_type", ERROR_GRANT_REFUSED },
+        { "mfa_required", ERROR_REFUSED },
+        { "mfa_enrollment_required", ERROR_REFUSED },
+        { "interaction_required", ERROR_REFUSED },
+        { "login_required", ERROR_REFUSED },
+        { "consent_required", ERROR_REFUSED },
+        { "account_selection_required", ERROR_REFUSED },
+        { "password_expired", ERROR_REFUSED },
+        { "password_leaked", ERROR_REFUSED },
+        { "user_blocked", ERROR_REFUSED },
+        { "account_locked", ERROR_REFUSED },
+    };
+    const char *error = json ? json_string(json, "error") : NULL;
+
+    if (status != 400 && status != 401 && status != 403)
+        return ERROR_NONE;
+    if (!error)
+        return ERROR_REFUSED; /* Glewlwyd says it by the status alone */
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (strcmp(meanings[i].error, error) == 0) {
+            if (status == 401 && meanings[i].code == ERROR_GRANT_REFUSED)
+                return ERROR_CLIENT_REFUSED; /* Keycloak's words for a wrong secret */
+            return meanings[i].code;
+        }
+    return ERROR_NONE;
+}
+
+static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
+                         struct result *ret)
+{
+    enum error_code code = refusal(reply->status, json);
+
+    ret->outcome = OUTCOME_REFUSED;
+    if (code == ERROR_NONE && (reply->status == 429 || reply->status == 408 ||
+                               reply->status == 425 || reply->status >= 500)) {
+        ret->outcome = OUTCOME_TEMPORARY;
+        ret->retry_after = reply->retry_after;
+        code = reply->status == 429 ? ERROR_RATE_LIMITED : ERROR_PROVIDER_FAULT;
+    } else if (code == ERROR_NONE) {
+        ret->outcome = OUTCOME_DOUBTFUL;
+        ret->retry_after = reply->retry_after;
+        code = reply->status >= 400 ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
+    }
+    describe(job, reply, json, &ret->error, code);
+    return -1;
+}
+
+static int judge_success(const struct job *job, const cJSON *json, struct result *ret)
+{
+    const char *id_token = json_string(json, "id_token"), *scope = json_string(json, "scope");
+    const char *refresh = json_string(json, "refresh_token");
+
+    if (!id_token || !*id_token) {
+        ret->outcome = OUTCOME_REFUSED;
+        ret->refresh_without_token = job->kind == JOB_REFRESH;
+        error_set(&ret->error, ERROR_NO_ID_TOKEN, "%s%s%s", scope ? "scope granted: \"" : "",
+                  scope ? scope : "", scope ? "\"" : "");
+        return -1;
+    }
+    if (strlen(id_token) > RESULT_TOKEN_MAX) {
+        ret->outcome = OUTCOME_DOUBTFUL;
+        error_set(&ret->error, ERROR_TOKEN_INVALID, "it is longer than %d bytes",
+                  RESULT_TOKEN_MAX);
+        return -1;
+    }
+    ret->id_token = secret_copy(id_token, strlen(id_token));
+    if (refresh && *refresh && strlen(refresh) <= RESULT_TOKEN_MAX)
+        ret->refresh_token = secret_copy(refresh, strlen(refresh));
+    if (ret->id_token)
+        return 0;
+    ret->outcome = OUTCOME_TEMPORARY;
+    error_set(&ret->error, ERROR_INTERNAL, "no memory for the token");
+    return -1;
+}
+
+int grant_judge(const struct job *job, const struct http_reply *reply, struct result *ret)
+{
+    cJSON *json = json_object(reply->body, reply->length);
+    int r;
+
+    if (reply->status != 200) {
+        r = judge_failure(job, reply, json, ret);
+    } else if (!json) {
+        ret->outcome = OUTCOME_DOUBTFUL;
+        describe(job, reply, NULL, &ret->error, ERROR_ANSWER_INVALID);
+        r = -1;
+    } else {
+        r = judge_success(job, json, ret);
+    }
+    cJSON_Delete(json);
+    return r;
+}
+
+int grant_run(struct http *http, const struct job *job, const struct discovery *endpoints,
+              struct result *ret, int64_t *date)
+{
+    _secret_ struct secret *body = NULL, *authorization = NULL;
+    struct http_reply reply;
+
+    if (grant_build(job, endpoints, &body, &authorization) < 0) {
+        ret->outcome = OUTCOME_CONFIG;
+        error_set(&ret->error, ERROR_INTERNAL, "no memory for the request");
+        return -1;
+    }
+    const struct http_form form = { body, authorization };
+    ret->sent = time_boottime();
+    if (http_request(http, "grant", endpoints->token_endpoint, &form, &reply, &ret->error) < 0) {
+        ret->outcome = ret->error.code == ERROR_TLS_FILE         ? OUTCOME_CONFIG
+                       : ret->error.code == ERROR_ANSWER_INVALID ? OUTCOME_DOUBTFUL
+                                                                 : OUTCOME_TEMPORARY;
+        return -1;
+    }
+    *date = reply.date;
+    if (reply.date > 0) {
+        ret->has_clock_offset = true;
+        ret->clock_offset = reply.date - time_realtime() / (int64_t)USEC_PER_SEC;
+    }
+    return grant_judge(job, &reply, ret);
+}

@@ -1,0 +1,21 @@
+/*
+ * grant - asking the token endpoint (RFC 6749 §4.3 and §6), and what its answer means.
+ */
+#ifndef KUBETOKEN_FETCH_GRANT_H
+#define KUBETOKEN_FETCH_GRANT_H
+
+#include "daemon/fetch/discovery.h"
+
+/* Sends the request that the job asks for. Returns 0 with ret's id_token, refresh_token and
+ * sent, and *date (the provider's clock, 0 = not told), or -1 with ret's outcome and error. */
+int grant_run(struct http *http, const struct job *job, const struct discovery *endpoints,
+              struct result *ret, int64_t *date);
+
+/* The form and the Authorization header of the request. Returns 0, or -1: no memory. */
+int grant_build(const struct job *job, const struct discovery *endpoints, struct secret **ret_body,
+                struct secret **ret_authorization);
+
+/* Judges an answer of the token endpoint. As grant_run(), but for `sent`. */
+int grant_judge(const struct job *job, const struct http_reply *reply, struct result *ret);
+
+#endif

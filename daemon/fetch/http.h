@@ -1,0 +1,49 @@
+/*
+ * http - requests to the provider, by libcurl, blocking, one after the other.
+ *
+ * HTTPS with TLS 1.2 or newer (plain http only to loopback and when the job allows it),
+ * HTTP/1.1, no redirects, no .netrc, no environment but the proxy variables of the job,
+ * answers of at most 1 MiB, all within the job's deadline.
+ */
+#ifndef KUBETOKEN_FETCH_HTTP_H
+#define KUBETOKEN_FETCH_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/job.h"
+
+struct http;
+
+/* Told of each step as it begins: dns, connect, tls, then the name of the request. */
+typedef void (*http_step_fn)(void *context, const char *step, const char *host);
+
+/* Opens a connection pool for the job, which has to outlive it. NULL: libcurl failed. */
+struct http *http_new(const struct job *job, http_step_fn on_step, void *context);
+struct http *http_free(struct http *http);
+
+struct http_reply {
+    long status;
+    const char *body; /* NUL-terminated; valid until the next request */
+    size_t length;
+    int64_t date;         /* the provider's clock in seconds since 1970; 0 = not told */
+    uint64_t received;    /* usec of CLOCK_BOOTTIME when the answer was there */
+    uint64_t retry_after; /* usec; 0 = not told */
+};
+
+/* What is sent beside the URL by a POST. */
+struct http_form {
+    const struct secret *body;          /* application/x-www-form-urlencoded */
+    const struct secret *authorization; /* the whole header line, or NULL */
+};
+
+/* GET, or POST where form is not NULL. step names the request to on_step.
+ * Returns 0 for any HTTP answer, -1 with *why set when there was none. */
+int http_request(struct http *http, const char *step, const char *url,
+                 const struct http_form *form, struct http_reply *ret, struct error *why);
+
+/* Whether the job allows that URL: https, or http to loopback where it says so. */
+bool http_url_allowed(const struct job *job, const char *url);
+
+#endif

@@ -1,0 +1,206 @@
+#define _GNU_SOURCE
+#include "daemon/fetch/id_token.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/time.h"
+#include "daemon/fetch/jws.h"
+
+static const int64_t nbf_leeway = 60; /* seconds, as kube-apiserver has it; exp has none */
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct result *ret, enum error_code code,
+                                                        const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    /* The password was sent and accepted: asking again soon would be one login after the other. */
+    ret->outcome = OUTCOME_DOUBTFUL;
+    error_set(&ret->error, code, "%s", text);
+    return -1;
+}
+
+void id_token_warn(struct result *ret, enum error_code code, const char *format, ...)
+{
+    char text[512];
+    va_list ap;
+
+    if (ret->n_warnings == RESULT_WARNINGS_MAX)
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    error_set(&ret->warnings[ret->n_warnings++], code, "%s", text);
+}
+
+/* One base64url part as a JSON object, or NULL. */
+static cJSON *part_json(const char *part, size_t length)
+{
+    char *text = malloc(length + 1);
+    cJSON *json = NULL;
+
+    if (!text)
+        return NULL;
+    long n = base64url_decode(part, length, (unsigned char *)text);
+    if (n > 0) {
+        text[n] = '\0';
+        json = json_object(text, (size_t)n);
+    }
+    free(text);
+    return json;
+}
+
+static bool listed(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, " \t,");
+        if (n == length && strncmp(p, word, n) == 0)
+            return true;
+        p += n + (p[n] != '\0');
+    }
+    return false;
+}
+
+static int check_header(const struct job *job, const cJSON *header, struct result *ret)
+{
+    const char *alg = json_string(header, "alg");
+
+    if (!alg || json_count(header, "alg") != 1)
+        return refuse(ret, ERROR_TOKEN_INVALID, "its header has no alg, or two");
+    if (json_count(header, "kid") > 1)
+        return refuse(ret, ERROR_TOKEN_INVALID, "its header has two kid");
+    if (json_get(header, "crit")) /* RFC 7515 §4.1.11: must be understood, and none is */
+        return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
+    if (!listed(job->signing_algs, alg))
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s; signing-algs allows %s",
+                      alg, job->signing_algs);
+    if (!jws_supported(alg))
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s, which is not supported",
+                      alg);
+    return 0;
+}
+
+static int check_signature(const cJSON *header, const char *token, const struct jwks *keys,
+                           struct result *ret)
+{
+    const char *alg = json_string(header, "alg"), *kid = json_string(header, "kid");
+    unsigned tried = 0;
+
+    for (size_t i = 0; i < keys->n; i++) {
+        if (!jwks_fits(&keys->keys[i], alg, kid))
+            continue;
+        tried++;
+        if (jws_verify(token, alg, keys->keys[i].key))
+            return 0;
+    }
+    if (tried == 0)
+        return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider publishes no %s key named \"%s\"",
+                      alg, kid ? kid : "");
+    return refuse(ret, ERROR_TOKEN_SIGNATURE, "alg %s, kid \"%s\"", alg, kid ? kid : "");
+}
+
+static int check_audience(const struct job *job, const cJSON *claims, struct result *ret)
+{
+    const cJSON *aud = json_get(claims, "aud");
+
+    if (json_holds(aud, job->client_id))
+        return 0;
+    char *text = aud ? cJSON_PrintUnformatted(aud) : NULL;
+    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s", job->client_id,
+           text ? text : "none");
+    cJSON_free(text);
+    return -1;
+}
+
+/* DESIGN: a token dies at sent + min(exp - iat, exp - Date). */
+static int check_times(const cJSON *claims, int64_t date, struct result *ret)
+{
+    int64_t exp = 0, iat = 0, nbf = 0, life;
+    int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
+    int has_exp = json_seconds(claims, "exp", &exp), has_iat = json_seconds(claims, "iat", &iat);
+    int has_nbf = json_seconds(claims, "nbf", &nbf);
+
+    if (has_exp <= 0)
+        return refuse(ret, ERROR_TOKEN_INVALID, "its exp is %s", has_exp ? "no date" : "missing");
+    if (has_iat < 0 || has_nbf < 0)
+        return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", has_iat < 0 ? "iat" : "nbf");
+    if (has_nbf && nbf > now + nbf_leeway)
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (nbf)",
+                      (long long)(nbf - now));
+    life = exp - now;
+    if (has_iat && exp - iat > 0 && life <= 0 && date > 0) {
+        life = exp - iat;
+        id_token_warn(ret, ERROR_TOKEN_EXPIRED, "by the provider's own clock (Date) its token "
+                      "is expired by %lld s", (long long)(now - exp));
+    } else if (has_iat && (exp - iat < life || date <= 0)) {
+        life = exp - iat;
+    }
+    if (life <= 0)
+        return refuse(ret, ERROR_TOKEN_EXPIRED, "exp is %lld s past", (long long)-life);
+    ret->lifetime = (uint64_t)(life < RESULT_LIFETIME_MAX ? life : RESULT_LIFETIME_MAX) *
+                    USEC_PER_SEC;
+    return 0;
+}
+
+static void describe_user(const cJSON *claims, struct result *ret)
+{
+    static const char *const names[] = { "email", "preferred_username", "name", "sub" };
+    const cJSON *verified = json_get(claims, "email_verified");
+    const char *user = NULL;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && !(user && *user); i++)
+        user = json_string(claims, names[i]);
+    if (user)
+        error_clean(ret->user, sizeof ret->user, user, strlen(user));
+    if (verified && !cJSON_IsTrue(verified) && json_get(claims, "email"))
+        id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
+}
+
+static int check_claims(const struct job *job, const cJSON *claims, int64_t date,
+                        struct result *ret)
+{
+    const char *iss = json_string(claims, "iss");
+
+    if (!iss || strcmp(iss, job->issuer) != 0)
+        return refuse(ret, ERROR_ISSUER_MISMATCH, "configured \"%s\", the id_token says \"%s\"",
+                      job->issuer, iss ? iss : "");
+    if (check_audience(job, claims, ret) < 0 || check_times(claims, date, ret) < 0)
+        return -1;
+    describe_user(claims, ret);
+    return 0;
+}
+
+int id_token_check(const struct job *job, const char *token, size_t length,
+                   const struct jwks *keys, int64_t date, struct result *ret)
+{
+    if (!job_token_shaped(token, length))
+        return refuse(ret, ERROR_TOKEN_INVALID,
+                      "it is not three base64url parts within %d bytes", RESULT_TOKEN_MAX);
+    const char *payload = strchr(token, '.') + 1, *signature = strchr(payload, '.') + 1;
+    cJSON *header = part_json(token, (size_t)(payload - token - 1));
+    cJSON *claims = part_json(payload, (size_t)(signature - payload - 1));
+    int r;
+
+    if (!header || !claims)
+        r = refuse(ret, ERROR_TOKEN_INVALID, "its %s is not a JSON object",
+                   header ? "payload" : "header");
+    else
+        r = check_header(job, header, ret);
+    if (r == 0 && keys)
+        r = check_signature(header, token, keys, ret);
+    if (r == 0)
+        r = check_claims(job, claims, date, ret);
+    ret->verified = r == 0 && keys;
+    cJSON_Delete(header);
+    cJSON_Delete(claims);
+    return r;
+}

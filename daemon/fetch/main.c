@@ -1,0 +1,153 @@
+/*
+ * kubetoken-fetch - does one job for kubetokend and is gone, with every copy of a secret that
+ * a library ever made. Descriptor 0 is a socket: the job comes in, steps and one result go
+ * out. Nobody else is meant to run it.
+ */
+#define _GNU_SOURCE
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/record.h"
+#include "common/time.h"
+#include "daemon/fetch/discovery.h"
+#include "daemon/fetch/grant.h"
+#include "daemon/fetch/id_token.h"
+
+enum { SOCKET = 0 };
+
+static void harden(void)
+{
+    const struct rlimit no_core = { 0, 0 };
+
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &no_core);
+    unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
+}
+
+/* Reads the job from the socket: one record. Returns 0, or -1. */
+static int read_job(struct job *ret)
+{
+    _secret_ struct secret *in = secret_new(JOB_MAX);
+    struct record_reader r;
+    long whole = 0;
+
+    while (in && whole == 0) {
+        size_t have = secret_length(in);
+        ssize_t n = read(SOCKET, secret_bytes(in) + have, secret_capacity(in) - have);
+        if (n <= 0)
+            return -1;
+        secret_set_length(in, have + (size_t)n);
+        whole = record_open(&r, secret_peek(in), secret_length(in));
+    }
+    if (whole <= 0 || job_decode(secret_peek(in), (size_t)whole, ret) < 0)
+        return -1;
+    for (size_t i = 0; ret->environment[i]; i++)
+        putenv((char *)(uintptr_t)ret->environment[i]); /* the job lives as long as we do */
+    return 0;
+}
+
+static void send_all(const void *bytes, size_t length)
+{
+    if (length == 0 || send(SOCKET, bytes, length, MSG_NOSIGNAL) != (ssize_t)length)
+        _exit(1); /* nobody listens any more */
+}
+
+static void on_step(void *context, const char *name, const char *host)
+{
+    char bytes[512];
+    struct step step;
+
+    (void)context;
+    snprintf(step.name, sizeof step.name, "%s", name);
+    snprintf(step.host, sizeof step.host, "%s", host);
+    send_all(bytes, step_encode(&step, bytes, sizeof bytes));
+}
+
+/* The keys, or NULL with *why: a token straight from the token endpoint needs no signature to
+ * be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
+static struct jwks *get_keys(struct http *http, const char *uri, struct jwks *keys,
+                             struct error *why)
+{
+    struct http_reply reply;
+
+    if (!uri) {
+        error_set(why, ERROR_KEYS_INVALID, "no jwks_uri is known");
+        return NULL;
+    }
+    if (http_request(http, "keys", uri, NULL, &reply, why) < 0)
+        return NULL;
+    if (reply.status != 200) {
+        error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s", reply.status, uri);
+        return NULL;
+    }
+    return jwks_parse(reply.body, reply.length, keys, why) == 0 ? keys : NULL;
+}
+
+static void get_token(struct http *http, const struct job *job, const struct discovery *endpoints,
+                      struct result *ret)
+{
+    struct jwks keys = { .n = 0 };
+    struct error why;
+    int64_t date = 0;
+    struct jwks *known = get_keys(http, endpoints->jwks_uri, &keys, &why);
+
+    if (grant_run(http, job, endpoints, ret, &date) == 0) {
+        on_step(NULL, "verify", "");
+        if (id_token_check(job, secret_peek(ret->id_token), secret_length(ret->id_token), known,
+                           date, ret) < 0) {
+            ret->id_token = secret_free(ret->id_token);
+        } else {
+            ret->outcome = OUTCOME_TOKEN;
+            if (!known)
+                id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
+        }
+    }
+    jwks_clear(&keys);
+}
+
+static void run(const struct job *job, struct result *ret)
+{
+    struct discovery endpoints = { 0 };
+    struct http *http = http_new(job, on_step, NULL);
+
+    ret->outcome = OUTCOME_CONFIG;
+    error_set(&ret->error, ERROR_INTERNAL, "libcurl cannot be set up");
+    if (http && discovery_run(http, job, &endpoints, &ret->outcome, &ret->error) == 0)
+        get_token(http, job, &endpoints, ret);
+    discovery_clear(&endpoints);
+    http_free(http);
+}
+
+int main(int argc, char **argv)
+{
+    struct job job;
+    struct result result = { 0 };
+
+    (void)argv;
+    if (argc > 1 || fcntl(SOCKET, F_GETFD) < 0) {
+        fputs("kubetoken-fetch is run by kubetokend; see kubetokend(8)\n", stderr);
+        return 2;
+    }
+    harden();
+    if (read_job(&job) < 0)
+        return 2;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return 1;
+    run(&job, &result);
+
+    _secret_ struct secret *out = secret_new(RESULT_MAX / 2);
+    if (out)
+        send_all(secret_peek(out),
+                 result_encode(&result, secret_bytes(out), secret_capacity(out)));
+    _exit(out ? 0 : 1); /* no destructors: the kernel wipes better */
+}

@@ -1,0 +1,19 @@
+/*
+ * journal - one line for each change of state, with fields that journalctl can select:
+ * KUBETOKEN_PROFILE= and KUBETOKEN_EVENT=. On a terminal or a pipe the same as plain text.
+ */
+#ifndef KUBETOKEN_JOURNAL_H
+#define KUBETOKEN_JOURNAL_H
+
+#include <syslog.h>
+
+/* Decides once where lines go: to the journal when stderr is connected to it
+ * (systemd.exec(5), JOURNAL_STREAM), else to stderr. */
+void journal_open(void);
+
+/* Writes a line. profile may be NULL; event is a word such as "renewed". Secrets have a type
+ * that no format takes; text of a provider comes as an argument, cleaned before. */
+void journal_write(int priority, const char *profile, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,319 @@
+#include "daemon/lifecycle.h"
+
+#define SECOND 1000000ULL
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+/* One failing kubectl asks five or six times: the second to sixth get the answer of the first. */
+static const uint64_t failure_memory = 5 * SECOND;
+/* A token that was just fetched is not fetched again because somebody says it was rejected. */
+static const uint64_t rejection_floor = 10 * SECOND;
+static const uint64_t backoff_least = 1 * SECOND, backoff_most = 5 * MINUTE;
+static const uint64_t retry_after_most = 1 * HOUR;
+static const uint64_t doubt_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
+enum { DOUBTS_MAX = sizeof doubt_delays / sizeof *doubt_delays };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t saturated(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* A part of span, by a random number: 0 gives 0, UINT32_MAX nearly all. */
+static uint64_t share(uint64_t span, uint32_t random)
+{
+    return (uint64_t)((unsigned __int128)span * random >> 32);
+}
+
+static void enter(struct lifecycle *lc, enum lifecycle_state state, uint64_t now)
+{
+    if (lc->state != state)
+        lc->since = now;
+    lc->state = state;
+}
+
+void lifecycle_init(struct lifecycle *lc, uint64_t now)
+{
+    *lc = (struct lifecycle){ .state = LIFECYCLE_IDLE, .since = now };
+}
+
+bool lifecycle_alive(const struct lifecycle *lc, uint64_t now)
+{
+    return now < lc->death;
+}
+
+static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
+{
+    if (policy->keep_fresh == UINT64_MAX)
+        return true;
+    return lc->last_use > 0 && at <= saturated(lc->last_use, policy->keep_fresh);
+}
+
+static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
+                struct lifecycle_actions *actions)
+{
+    lc->by_refresh_token =
+        lc->has_refresh_token && policy->use_refresh_token && !lc->refresh_is_useless;
+    enter(lc, LIFECYCLE_ASKING, now);
+    actions->request = true;
+}
+
+/* How long before its death a token is renewed. The default: a fifth of its life, but at
+ * least a minute and at most an hour, and never more than half. */
+static uint64_t renewal_lead(const struct lifecycle_policy *policy, uint64_t lifetime)
+{
+    if (policy->refresh_before_percent > 0)
+        return lifetime / 100 * policy->refresh_before_percent;
+    if (policy->refresh_before > 0)
+        return least(policy->refresh_before, lifetime / 2);
+    return least(least(most(lifetime / 5, MINUTE), HOUR), lifetime / 2);
+}
+
+static enum lifecycle_verdict serve(struct lifecycle *lc, uint64_t now)
+{
+    lc->last_use = now;
+    return LIFECYCLE_SERVE;
+}
+
+static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                   const struct lifecycle_event *event, uint64_t now,
+                   struct lifecycle_actions *actions)
+{
+    uint64_t min_validity = event->wanted.min_validity;
+    bool alive = lifecycle_alive(lc, now);
+    bool enough = alive && lc->death - now >= min_validity;
+    bool refetch = event->wanted.rejected && now - lc->sent >= rejection_floor;
+    bool fading = now >= lc->hand_over && lc->failures == 0 && lc->doubts == 0;
+
+    lc->last_use = now;
+    if (alive && min_validity > lc->death - lc->sent) {
+        actions->verdict = LIFECYCLE_TOO_SHORT;
+        return;
+    }
+    switch (lc->state) {
+    case LIFECYCLE_IDLE:
+        if (!enough || refetch || now >= lc->renew_at)
+            ask(lc, policy, now, actions);
+        actions->verdict = !enough || refetch || fading ? LIFECYCLE_QUEUE : serve(lc, now);
+        return;
+    case LIFECYCLE_ASKING:
+        if (enough && !refetch && !fading)
+            actions->verdict = serve(lc, now);
+        else if (lc->gave_up_at > 0 && now - lc->gave_up_at < failure_memory)
+            actions->verdict = enough ? serve(lc, now) : LIFECYCLE_FAIL;
+        else
+            actions->verdict = LIFECYCLE_QUEUE;
+        return;
+    case LIFECYCLE_WAITING:
+        if (enough) {
+            actions->verdict = serve(lc, now);
+        } else if (lc->local && now - lc->failed_at >= failure_memory) {
+            ask(lc, policy, now, actions); /* reading a file again hurts nobody */
+            actions->verdict = LIFECYCLE_QUEUE;
+        } else if (lc->local || lc->retry_at >= event->wanted.deadline ||
+                   (lc->gave_up_at > 0 && now - lc->gave_up_at < failure_memory)) {
+            actions->verdict = LIFECYCLE_FAIL;
+        } else {
+            actions->verdict = LIFECYCLE_QUEUE;
+        }
+        return;
+    case LIFECYCLE_STOPPED:
+    case LIFECYCLE_NEED_LOGIN:
+        actions->verdict = enough ? serve(lc, now) : LIFECYCLE_FAIL;
+        return;
+    }
+}
+
+static void timer(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
+                  struct lifecycle_actions *actions)
+{
+    if (lifecycle_next(lc, policy) <= now)
+        ask(lc, policy, now, actions);
+}
+
+static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                  const struct lifecycle_event *event, uint64_t now,
+                  struct lifecycle_actions *actions)
+{
+    uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
+    uint64_t wait = lifetime - renewal_lead(policy, lifetime);
+
+    wait -= share(wait / 20, event->random); /* a fleet that logged in together parts here */
+    lc->sent = sent;
+    lc->death = saturated(sent, lifetime);
+    lc->renew_at = saturated(sent, most(wait, least(lifetime, SECOND)));
+    lc->hand_over = lc->renew_at + (lc->death - lc->renew_at) / 2;
+    lc->has_refresh_token = event->token.refresh_token;
+    lc->failures = lc->doubts = 0;
+    lc->failed_at = lc->gave_up_at = 0;
+    lc->local = false;
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+    enter(lc, LIFECYCLE_IDLE, now);
+    if (lc->again) { /* the credential changed: what it gives is to be used at once */
+        lc->again = false;
+        ask(lc, policy, now, actions);
+    }
+}
+
+static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
+                     struct lifecycle_actions *actions)
+{
+    actions->newly_waiting = lc->failed_at == 0;
+    lc->failed_at = now;
+    lc->retry_at = saturated(now, delay);
+    enter(lc, LIFECYCLE_WAITING, now);
+    actions->waiters = LIFECYCLE_ANSWER_SOON;
+}
+
+static void stop(struct lifecycle *lc, enum lifecycle_state state, uint64_t now,
+                 struct lifecycle_actions *actions)
+{
+    actions->newly_waiting = true;
+    lc->failed_at = now;
+    enter(lc, state, now);
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+}
+
+/* Exponential, with full jitter, and never earlier than the provider said. */
+static uint64_t backoff(const struct lifecycle *lc, uint64_t retry_after, uint32_t random)
+{
+    uint64_t ceiling = lc->failures < 9 ? backoff_least << lc->failures : backoff_most;
+    uint64_t delay = most(backoff_least, share(least(ceiling, backoff_most), random));
+
+    return most(delay, least(retry_after, retry_after_most));
+}
+
+/* A refresh token that brought nothing is gone; the password is tried once at once. */
+static bool fall_back_to_password(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                                  const struct lifecycle_event *event, uint64_t now,
+                                  struct lifecycle_actions *actions)
+{
+    if (!lc->by_refresh_token || event->failed.kind == LIFECYCLE_TEMPORARY ||
+        event->failed.kind == LIFECYCLE_LOCAL)
+        return false;
+    lc->refresh_is_useless |= event->failed.refresh_without_token;
+    lc->has_refresh_token = false;
+    actions->drop_refresh_token = true;
+    ask(lc, policy, now, actions);
+    return true;
+}
+
+static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                   const struct lifecycle_event *event, uint64_t now,
+                   struct lifecycle_actions *actions)
+{
+    enum lifecycle_failure kind = event->failed.kind;
+
+    if (lc->again) {
+        lc->again = false;
+        ask(lc, policy, now, actions);
+        return;
+    }
+    if (fall_back_to_password(lc, policy, event, now, actions))
+        return;
+    lc->local = kind == LIFECYCLE_LOCAL;
+    switch (kind) {
+    case LIFECYCLE_TEMPORARY:
+        lc->failures++;
+        wait_for(lc, backoff(lc, event->failed.retry_after, event->random), now, actions);
+        return;
+    case LIFECYCLE_LOCAL:
+        lc->failures++;
+        wait_for(lc, backoff(lc, 0, event->random), now, actions);
+        actions->waiters = LIFECYCLE_ANSWER_ALL; /* waiting does not mend a file */
+        return;
+    case LIFECYCLE_DOUBTFUL:
+        if (lc->doubts >= DOUBTS_MAX)
+            break;
+        wait_for(lc, doubt_delays[lc->doubts++], now, actions);
+        return;
+    case LIFECYCLE_NO_LOGIN:
+        stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
+        return;
+    case LIFECYCLE_REFUSED:
+        break;
+    }
+    stop(lc, LIFECYCLE_STOPPED, now, actions);
+}
+
+static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
+                    struct lifecycle_actions *actions)
+{
+    lc->failures = lc->doubts = 0;
+    lc->gave_up_at = 0;
+    if (lc->state == LIFECYCLE_ASKING)
+        lc->again = true;
+    else
+        ask(lc, policy, now, actions);
+}
+
+static void forget(struct lifecycle *lc, uint64_t now, struct lifecycle_actions *actions)
+{
+    uint64_t last_use = lc->last_use;
+
+    lifecycle_init(lc, now);
+    lc->last_use = last_use;
+    actions->drop_token = actions->drop_refresh_token = true;
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+}
+
+struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                                        const struct lifecycle_event *event, uint64_t now)
+{
+    struct lifecycle_actions actions = { 0 };
+
+    switch (event->type) {
+    case LIFECYCLE_WANTED:
+        wanted(lc, policy, event, now, &actions);
+        break;
+    case LIFECYCLE_TIMER:
+        timer(lc, policy, now, &actions);
+        break;
+    case LIFECYCLE_TOKEN:
+        token(lc, policy, event, now, &actions);
+        break;
+    case LIFECYCLE_FAILED:
+        failed(lc, policy, event, now, &actions);
+        break;
+    case LIFECYCLE_CHANGED:
+        changed(lc, policy, now, &actions);
+        break;
+    case LIFECYCLE_FORGET:
+        forget(lc, now, &actions);
+        break;
+    case LIFECYCLE_GAVE_UP:
+        lc->gave_up_at = now;
+        break;
+    }
+    return actions;
+}
+
+uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_policy *policy)
+{
+    if (lc->state == LIFECYCLE_IDLE && lc->death > 0 && in_use(lc, policy, lc->renew_at))
+        return lc->renew_at;
+    if (lc->state == LIFECYCLE_WAITING && in_use(lc, policy, lc->retry_at))
+        return lc->retry_at;
+    return UINT64_MAX;
+}
+
+const char *lifecycle_state_name(enum lifecycle_state state)
+{
+    static const char *const names[] = {
+        [LIFECYCLE_IDLE] = "idle",
+        [LIFECYCLE_ASKING] = "asking",
+        [LIFECYCLE_WAITING] = "waiting",
+        [LIFECYCLE_STOPPED] = "stopped",
+        [LIFECYCLE_NEED_LOGIN] = "login needed",
+    };
+    return names[state];
+}

@@ -1,0 +1,146 @@
+/*
+ * lifecycle - WHEN to ask the provider, renew, retry and stop, for one profile.
+ *
+ * A pure function of (state, event, now) to (state, actions): no I/O, no clock, no
+ * allocation, no randomness but what the event brings. profile.c feeds it and does what it
+ * says, tests drive it through virtual time.
+ *
+ *                  wanted, due            token
+ *        +-------+ ------------> +--------+ ------> Idle
+ *        | Idle  |               | Asking |
+ *        +-------+ <------------ +--------+ <----------------- timer: retry is due
+ *            ^        token       |  |  |  temporary, doubtful  +---------+
+ *            |                    |  |  +---------------------> | Waiting |
+ *   forget   |           refused  |  | no password is known     +---------+
+ *   (any) ---+                    v  v                               | 4th doubt
+ *                      +---------+    +-----------+                  |
+ *                      | Stopped |    | NeedLogin |                  |
+ *                      +---------+    +-----------+                  |
+ *                        ^  | credential changed, refresh: Asking    |
+ *                        +--|----------------------------------------+
+ *                           v
+ *
+ * The token is data, not a state: while it lives it is served in every state.
+ * Times are usec of CLOCK_BOOTTIME.
+ */
+#ifndef KUBETOKEN_LIFECYCLE_H
+#define KUBETOKEN_LIFECYCLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum lifecycle_state {
+    LIFECYCLE_IDLE,
+    LIFECYCLE_ASKING,
+    LIFECYCLE_WAITING,
+    LIFECYCLE_STOPPED,
+    LIFECYCLE_NEED_LOGIN,
+};
+
+/* What the configuration says about it. */
+struct lifecycle_policy {
+    uint64_t refresh_before;         /* usec, or 0 */
+    unsigned refresh_before_percent; /* of the lifetime, or 0; both 0: the default rule */
+    uint64_t keep_fresh;             /* renewed ahead so long after the last use */
+    bool use_refresh_token;
+};
+
+/* Read by everybody, written by lifecycle_step() alone. */
+struct lifecycle {
+    enum lifecycle_state state;
+    uint64_t since;    /* when that state was entered */
+    uint64_t sent;     /* when the token in hand was asked for */
+    uint64_t death;    /* when it dies; 0 = there is none */
+    uint64_t renew_at; /* when its renewal is due */
+    uint64_t hand_over; /* what clients are told: between renewal and death */
+    uint64_t retry_at;
+    uint64_t last_use;   /* 0 = never */
+    uint64_t failed_at;  /* the last failure; 0 = none since the last token */
+    uint64_t gave_up_at; /* a client's time was up without a token */
+    unsigned failures;   /* in a row that may pass */
+    unsigned doubts;     /* in a row that probably do not pass */
+    bool has_refresh_token;
+    bool refresh_is_useless; /* the provider answers it without an id_token */
+    bool by_refresh_token;   /* the request under way */
+    bool again;              /* something changed meanwhile: ask once more when it ends */
+    bool local;              /* the last failure was on this machine, nothing was sent */
+};
+
+enum lifecycle_event_type {
+    LIFECYCLE_WANTED,  /* a client asks */
+    LIFECYCLE_TIMER,   /* lifecycle_next() has come */
+    LIFECYCLE_TOKEN,   /* the request brought a token */
+    LIFECYCLE_FAILED,  /* the request failed */
+    LIFECYCLE_CHANGED, /* the credential changed, or a person says: try again */
+    LIFECYCLE_FORGET,  /* another identity: token and refresh token are void */
+    LIFECYCLE_GAVE_UP, /* a waiting client's time is up */
+};
+
+enum lifecycle_failure {
+    LIFECYCLE_TEMPORARY, /* may pass: network, 5xx, 429 */
+    LIFECYCLE_DOUBTFUL,  /* a rejection that may be one of the moment */
+    LIFECYCLE_REFUSED,   /* the provider refused what was sent */
+    LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */
+    LIFECYCLE_NO_LOGIN,  /* there is no password */
+};
+
+struct lifecycle_event {
+    enum lifecycle_event_type type;
+    uint32_t random; /* for jitter: TIMER, TOKEN, FAILED */
+    union {
+        struct {
+            uint64_t deadline;     /* until when the client waits */
+            uint64_t min_validity; /* how long the token has to live */
+            bool rejected;         /* the API server refused the one in hand */
+        } wanted;
+        struct {
+            uint64_t sent;
+            uint64_t lifetime;
+            bool refresh_token; /* one is in hand now */
+        } token;
+        struct {
+            enum lifecycle_failure kind;
+            uint64_t retry_after;      /* usec; 0 = the provider named none */
+            bool refresh_without_token; /* a refresh succeeded but brought no id_token */
+        } failed;
+    };
+};
+
+enum lifecycle_verdict {
+    LIFECYCLE_SERVE, /* hand out the token in hand */
+    LIFECYCLE_QUEUE, /* let the client wait */
+    LIFECYCLE_FAIL,  /* answer with the last error */
+    LIFECYCLE_TOO_SHORT, /* the provider's tokens never live that long */
+};
+
+enum lifecycle_waiters {
+    LIFECYCLE_KEEP,        /* they go on waiting */
+    LIFECYCLE_ANSWER_ALL,  /* the token if one lives, else the error */
+    LIFECYCLE_ANSWER_SOON, /* those whose time ends before retry_at */
+};
+
+struct lifecycle_actions {
+    bool request;                    /* start one, by refresh token if by_refresh_token */
+    bool drop_refresh_token;         /* wipe it */
+    bool drop_token;                 /* wipe it */
+    bool newly_waiting;              /* a change of state that is worth a line in the log */
+    enum lifecycle_verdict verdict;  /* WANTED only */
+    enum lifecycle_waiters waiters;  /* all other events */
+};
+
+void lifecycle_init(struct lifecycle *lc, uint64_t now);
+
+/* One step. The actions are to be carried out in full before the next one. */
+struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                                        const struct lifecycle_event *event, uint64_t now);
+
+/* When LIFECYCLE_TIMER is wanted next; UINT64_MAX = not at all. */
+uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_policy *policy);
+
+/* Whether the token in hand is alive. */
+bool lifecycle_alive(const struct lifecycle *lc, uint64_t now);
+
+/* "idle", "asking", ... as status shows it. */
+const char *lifecycle_state_name(enum lifecycle_state state);
+
+#endif
