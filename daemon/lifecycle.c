@@ -31,7 +31,7 @@ static uint64_t saturated(uint64_t a, uint64_t b)
 /* A part of span, by a random number: 0 gives 0, UINT32_MAX nearly all. */
 static uint64_t share(uint64_t span, uint32_t random)
 {
-    return (uint64_t)((unsigned __int128)span * random >> 32);
+    return (span >> 32) * random + ((span & 0xffffffff) * random >> 32);
 }
 
 static void enter(struct lifecycle *lc, enum lifecycle_state state, uint64_t now)

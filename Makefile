@@ -1,0 +1,199 @@
+# kubetoken: GNU make. `make help` lists the targets.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+BINDIR = $(PREFIX)/bin
+LIBEXECDIR = $(PREFIX)/libexec/kubetoken
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/kubetoken
+# systemd looks for user units below /usr/lib, /usr/local/lib and /etc only
+USERUNITDIR = $(PREFIX)/lib/systemd/user
+PYTHON ?= /usr/bin/python3
+
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+BUILD ?= build
+O := $(BUILD)
+
+# make SANITIZE=1 builds with ASan and UBSan into a folder of its own
+ifdef SANITIZE
+O := $(BUILD)/sanitize
+SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+HARDEN :=
+else
+HARDEN := -D_FORTIFY_SOURCE=2
+endif
+
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
+  -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 \
+  -Wimplicit-fallthrough $(WERROR)
+BASE := -std=gnu11 -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=.
+HARDENING := $(HARDEN) -fstack-protector-strong -fstack-clash-protection -fPIE
+LINKING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+
+compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MMD -MP -c $< -o $@
+pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
+
+COMMON := error fetcher job paths protocol record secret time url
+DAEMON := answer command config credential journal lifecycle main profile registry server
+FETCH := discovery grant http id_token jwks jws main
+CLIENT := client exec_info get kubeconfig main status
+CLIENT_COMMON := error paths protocol time
+
+common_o := $(COMMON:%=$(O)/common/%.o)
+daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)
+fetch_o := $(FETCH:%=$(O)/daemon/fetch/%.o) $(common_o) $(O)/common/json.o
+client_c := $(CLIENT:%=client/%.c) $(CLIENT_COMMON:%=common/%.c)
+client_o := $(client_c:%.c=$(O)/static/%.o)
+programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch
+
+# What is linked by whom is a promise (README, "What it is made of"): keep the lists apart.
+DAEMON_LIBS = libsystemd libcjson
+FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl
+
+.PHONY: all
+all: $(programs)
+
+# ---- the daemon and the fetcher ------------------------------------------------------------
+
+$(O)/kubetokend: $(daemon_o)
+	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ $(call pkg,libs,$(DAEMON_LIBS))
+
+$(O)/kubetoken-fetch: $(fetch_o)
+	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ $(call pkg,libs,$(FETCH_LIBS)) -lm
+
+$(O)/daemon/main.o: EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
+$(O)/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(call compile,$(EXTRA))
+
+# ---- the client: libc alone, static ----------------------------------------------------------
+# With musl-tools a static PIE of a few pages. `musl-gcc -static-pie` would silently make a
+# dynamic one, so the link line says what it needs; a test looks at the result.
+
+MUSL := /usr/lib/$(subst -gnu,-musl,$(shell gcc -print-multiarch 2>/dev/null))
+ifndef SANITIZE
+ifneq ($(wildcard $(MUSL)/rcrt1.o),)
+HAVE_MUSL := yes
+endif
+endif
+
+ifdef HAVE_MUSL
+CLIENT_CC := gcc
+CLIENT_CFLAGS := -specs=$(MUSL)/musl-gcc.specs -Os -fno-asynchronous-unwind-tables \
+  -ffunction-sections -fdata-sections
+client_link = gcc -specs=$(MUSL)/musl-gcc.specs -static -nostartfiles -Wl,--gc-sections \
+  -Wl,-pie,--no-dynamic-linker,-z,text,-z,now,-z,relro,-z,noexecstack,-z,noseparate-code \
+  -s -o $@ $(MUSL)/rcrt1.o $(MUSL)/crti.o $^ $(MUSL)/crtn.o
+else
+CLIENT_CC := $(CC)
+CLIENT_CFLAGS := $(CFLAGS)
+client_link = $(CC) $(CFLAGS) $(SANITIZER) $(if $(SANITIZER),$(LINKING),-static-pie \
+  -Wl,-z,relro,-z,now,-z,noexecstack -s) $(LDFLAGS) -o $@ $^
+endif
+
+$(O)/kubetoken: $(client_o)
+	$(client_link)
+
+$(O)/static/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) -MMD -MP -c $< -o $@
+
+# Everything is built again when a flag changes.
+flags_now := $(CC) $(CFLAGS) $(LDFLAGS) $(WERROR) $(SANITIZER) $(PREFIX) $(VERSION) $(HAVE_MUSL)
+$(O)/flags: FORCE
+	@mkdir -p $(O)
+	@echo '$(flags_now)' | cmp -s - $@ || echo '$(flags_now)' > $@
+FORCE:
+
+# ---- tests ----------------------------------------------------------------------------------
+
+UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
+unit_programs := $(UNIT:%=$(O)/unit/%)
+unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/static/client/exec_info.o
+ifdef HAVE_MUSL
+unit_o := $(filter-out $(O)/static/%,$(unit_o)) $(O)/client/exec_info.o
+endif
+
+$(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
+	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm
+.SECONDARY: $(UNIT:%=$(O)/tests/unit/%.o)
+
+.PHONY: deps
+deps:
+	@packaging/install-dependencies
+
+.PHONY: unit
+unit: $(unit_programs)
+	@set -e; for t in $(unit_programs); do echo "== $$t"; $$t; done
+
+# A second make, since what there is to build with may only be there after `deps`.
+.PHONY: check
+check: deps
+	$(MAKE) check-installed
+
+.PHONY: check-installed
+check-installed: all unit
+	$(MAKE) SANITIZE=1 unit
+	$(PYTHON) tests/lint/check-source
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
+
+.PHONY: demo
+demo: deps
+	$(MAKE) all
+	KUBETOKEN_BUILD=$(abspath $(O)) tests/demo
+
+# ---- lint -------------------------------------------------------------------------------------
+
+sources := $(wildcard common/*.c common/*.h client/*.c client/*.h daemon/*.c daemon/*.h \
+  daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h)
+
+.PHONY: lint
+lint:
+	packaging/install-dependencies --lint
+	$(PYTHON) tests/lint/check-source
+	clang-format --dry-run -Werror $(sources)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -I. \
+	  --enable=warning,portability,performance -DKUBETOKEN_VERSION='"0"' common client daemon
+	clang-tidy --quiet --warnings-as-errors='*' $(filter %.c,$(filter-out tests/%,$(sources))) -- \
+	  $(BASE) $(call pkg,cflags,$(DAEMON_LIBS) $(FETCH_LIBS))
+
+.PHONY: format
+format:
+	clang-format -i $(sources)
+
+# ---- installing ---------------------------------------------------------------------------------
+
+install_in = install -d $(DESTDIR)$(2) && install -m $(3) $(1) $(DESTDIR)$(2)/
+
+.PHONY: install
+install: all
+	$(call install_in,$(O)/kubetoken $(O)/kubetokend,$(BINDIR),0755)
+	$(call install_in,$(O)/kubetoken-fetch,$(LIBEXECDIR),0755)
+	$(call install_in,systemd/kubetoken.socket,$(USERUNITDIR),0644)
+	sed 's|@BINDIR@|$(BINDIR)|' systemd/kubetoken.service.in > $(O)/kubetoken.service
+	$(call install_in,$(O)/kubetoken.service,$(USERUNITDIR),0644)
+	$(call install_in,man/kubetoken.1,$(MANDIR)/man1,0644)
+	$(call install_in,man/kubetoken.conf.5,$(MANDIR)/man5,0644)
+	$(call install_in,man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
+	$(call install_in,man/kubetokend.8,$(MANDIR)/man8,0644)
+	$(call install_in,README.md $(wildcard examples/*),$(DOCDIR),0644)
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:
+	@echo 'make            build kubetoken, kubetokend, kubetoken-fetch'
+	@echo 'make demo       install what is needed, build, show the main job'
+	@echo 'make check      install what is needed, build, run all tests'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
+	@echo 'make clean      remove what was built'
+
+-include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d \
+  $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d)

@@ -1,0 +1,55 @@
+/*
+ * client - what the commands of kubetoken share: asking the daemon, and saying what is wrong.
+ * libc only; `get` reaches none of stdio on its way.
+ */
+#ifndef KUBETOKEN_CLIENT_H
+#define KUBETOKEN_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+#include "common/protocol.h"
+
+/* A request line in the making. */
+struct line {
+    char text[PROTOCOL_REQUEST_MAX];
+    size_t length;
+    int overflow;
+};
+
+/* Appends text; a word too many for a request makes the line void. */
+void line_add(struct line *line, const char *text);
+/* Appends " name=SECONDS". */
+void line_add_seconds(struct line *line, const char *name, uint64_t usec);
+
+/* Sends the request (its newline is added), waits at most timeout (usec) for the answer and
+ * writes it out: stdout and stderr as the daemon rendered them. Tries once more when the
+ * connection ends before an answer. Returns the exit code. */
+int client_run(struct line *request, uint64_t timeout);
+
+/* As client_run(), but the answer for stdout goes into out (size bytes, NUL-terminated) and
+ * nothing is printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
+enum error_code client_ask(struct line *request, uint64_t timeout, char *out, size_t size);
+
+/* Prints the one line of an error of our own to stderr. Returns its exit code. */
+int client_fail(enum error_code code, const char *detail);
+
+/* The value of an option: "--name VALUE", "--name=VALUE", "-n VALUE". Moves *i past what it
+ * takes. Returns NULL when argv[*i] is not that option; *missing is set when the value is. */
+const char *client_option(char **argv, int *i, const char *name, char letter, int *missing);
+
+/* Takes a duration for an option. Returns 0, or the exit code after having complained. */
+int client_duration(const char *name, const char *value, uint64_t *ret);
+
+/* Compares, and copies, without pulling in more of libc. */
+int client_equal(const char *a, const char *b);
+
+/* The commands: argv[0] is the command's name. Each returns the exit code. */
+int client_get(int argc, char **argv);
+int client_status(int argc, char **argv);
+int client_simple(int argc, char **argv); /* refresh, reload */
+int client_version(int argc, char **argv);
+int client_kubeconfig(int argc, char **argv);
+
+#endif

@@ -1,0 +1,133 @@
+/* kubetoken get: kubectl's exec credential plugin, and the token on a shell. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "client/exec_info.h"
+#include "common/time.h"
+
+struct get {
+    const char *profile;
+    const char *format; /* the word of -o, NULL: none given */
+    uint64_t timeout;
+    uint64_t min_validity;
+    int rejected;
+};
+
+static int usage(const char *detail)
+{
+    return client_fail(ERROR_USAGE, detail);
+}
+
+/* One argument. Returns 0, or an exit code after having complained. */
+static int parse_argument(char **argv, int *i, struct get *g)
+{
+    const char *value;
+    int missing = 0;
+
+    if ((value = client_option(argv, i, "output", 'o', &missing)))
+        g->format = value;
+    else if ((value = client_option(argv, i, "timeout", 0, &missing)))
+        return client_duration("--timeout", value, &g->timeout);
+    else if ((value = client_option(argv, i, "min-validity", 0, &missing)))
+        return client_duration("--min-validity", value, &g->min_validity);
+    else if (missing)
+        return usage("the last option wants a value");
+    else if (client_equal(argv[*i], "--rejected"))
+        g->rejected = 1;
+    else if (argv[*i][0] == '-')
+        return usage(argv[*i]);
+    else if (g->profile)
+        return usage("more than one profile is named");
+    else
+        g->profile = argv[*i];
+    return 0;
+}
+
+static int parse(int argc, char **argv, struct get *g)
+{
+    int only_names = 0;
+
+    for (int i = 1; i < argc; i++) {
+        if (!only_names && client_equal(argv[i], "--")) {
+            only_names = 1;
+            continue;
+        }
+        int r = 0;
+        if (only_names && !g->profile)
+            g->profile = argv[i];
+        else
+            r = parse_argument(argv, &i, g);
+        if (r)
+            return r;
+    }
+    if (g->profile && !protocol_name_valid(g->profile, strlen(g->profile)))
+        return client_fail(ERROR_NO_PROFILE, g->profile);
+    if (g->timeout == 0)
+        return usage("--timeout 0 leaves no time");
+    return 0;
+}
+
+/* The format's word for the daemon, or NULL after having complained. KUBERNETES_EXEC_INFO
+ * decides the version of an ExecCredential, since kubectl takes no other than it asked for. */
+static const char *choose_format(const char *wanted, const char *info)
+{
+    static const char *const plain[] = { "token", "header", "json" };
+    enum exec_version version = info ? exec_info_version(info) : EXEC_NONE;
+
+    for (unsigned i = 0; wanted && i < 3; i++)
+        if (client_equal(wanted, plain[i]))
+            return plain[i];
+    if (wanted && !client_equal(wanted, "exec") && !client_equal(wanted, "exec/v1") &&
+        !client_equal(wanted, "exec/v1beta1")) {
+        usage("-o takes exec, exec/v1, exec/v1beta1, token, header or json");
+        return NULL;
+    }
+    if (version == EXEC_OTHER) {
+        usage("KUBERNETES_EXEC_INFO asks for another apiVersion; write "
+              "client.authentication.k8s.io/v1 (or v1beta1) in the kubeconfig");
+        return NULL;
+    }
+    if (version == EXEC_V1)
+        return "exec/v1";
+    if (version == EXEC_V1BETA1)
+        return "exec/v1beta1";
+    if (wanted) /* v1beta1 is the one that every kubectl takes */
+        return client_equal(wanted, "exec/v1") ? "exec/v1" : "exec/v1beta1";
+    if (info) {
+        usage("KUBERNETES_EXEC_INFO names no apiVersion; add -o exec/v1 to the plugin's args");
+        return NULL;
+    }
+    return "token";
+}
+
+int client_get(int argc, char **argv)
+{
+    struct get g = { .timeout = 30 * USEC_PER_SEC };
+    struct line line = { .length = 0 };
+    const char *info = getenv("KUBERNETES_EXEC_INFO");
+
+    int r = parse(argc, argv, &g);
+    if (r)
+        return r;
+    if (info && !*info)
+        info = NULL;
+    const char *format = choose_format(g.format, info);
+    if (!format)
+        return error_exit_code(ERROR_USAGE);
+
+    line_add(&line, "get ");
+    line_add(&line, format);
+    line_add(&line, " ");
+    line_add(&line, g.profile ? g.profile : "*");
+    line_add_seconds(&line, "timeout", g.timeout);
+    if (g.min_validity)
+        line_add_seconds(&line, "min-validity", g.min_validity);
+    if (g.rejected)
+        line_add(&line, " rejected");
+    if (info && exec_info_is_client_go(info))
+        line_add_seconds(&line, "client-go", (uint64_t)(unsigned)getppid() * USEC_PER_SEC);
+    return client_run(&line, g.timeout);
+}

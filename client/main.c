@@ -1,0 +1,62 @@
+/* kubetoken - the command line: finds the command and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+
+static const char usage[] =
+    "Usage: kubetoken COMMAND [OPTION]... [PROFILE]\n"
+    "Fresh OpenID Connect id_tokens for kubectl and for scripts.\n"
+    "\n"
+    "  get         print a token; as kubectl's exec plugin, an ExecCredential\n"
+    "                -o FORMAT          exec, exec/v1, exec/v1beta1, token, header, json\n"
+    "                --min-validity D   a token that lives at least D\n"
+    "                --timeout D        wait at most D (30s)\n"
+    "                --rejected         the API server rejected the last one: fetch another\n"
+    "  status      show profiles, states and times      --json\n"
+    "  refresh     ask the provider for a new token now\n"
+    "  reload      read the configuration again\n"
+    "  kubeconfig  print the kubeconfig user that runs kubetoken   --api-version v1|v1beta1\n"
+    "  version     show the versions of client and daemon\n"
+    "  help        show this\n"
+    "\n"
+    "PROFILE may be left out when there is one, or when default-profile names one.\n"
+    "See kubetoken(1), kubetoken.conf(5).\n";
+
+static int help(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
+}
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "status", client_status },   { "refresh", client_simple },
+    { "reload", client_simple },   { "kubeconfig", client_kubeconfig },
+    { "version", client_version }, { "--version", client_version },
+    { "help", help },              { "--help", help },
+    { "-h", help },
+};
+
+int main(int argc, char **argv)
+{
+    /* Before anything else: kubectl waits for this one. */
+    if (argc > 1 && client_equal(argv[1], "get") &&
+        !(argc > 2 && client_equal(argv[2], "--help")))
+        return client_get(argc - 1, argv + 1);
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return error_exit_code(ERROR_USAGE);
+    }
+    if (argc > 2 && client_equal(argv[2], "--help"))
+        return help(0, NULL);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+
+    char detail[128];
+    snprintf(detail, sizeof detail, "there is no command \"%s\"", argv[1]);
+    return client_fail(ERROR_USAGE, detail);
+}

@@ -1,0 +1,500 @@
+#define _GNU_SOURCE
+#include "daemon/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/time.h"
+#include "daemon/answer.h"
+#include "daemon/journal.h"
+
+enum {
+    CLIENTS_MAX = 4096,
+    ACCEPTS_A_TURN = 64,
+};
+
+/* For the rest of a request whose first byte has come, and for an answer to be read. */
+static const uint64_t patience = 10 * USEC_PER_SEC;
+/* The daemon answers that much before the client would give up, to say the cause. */
+static const uint64_t headstart = 500 * USEC_PER_MSEC;
+
+/* A peer whose request was not answered at once. One that asked for a token that is there
+ * never becomes a client. */
+struct client {
+    struct server *server;
+    int fd;
+    sd_event_source *source;
+    struct waiter waiter;
+    struct secret *unsent; /* the rest of an answer */
+    size_t sent;
+    size_t length;     /* bytes in `line` */
+    uint64_t deadline; /* 0: nothing is due from the peer */
+    bool close_after;  /* the answer */
+    bool no_more;      /* the peer has shut down its side; it still reads */
+    TAILQ_ENTRY(client) entry; /* the longest-silent first */
+    char line[PROTOCOL_REQUEST_MAX];
+};
+
+TAILQ_HEAD(clients, client);
+
+struct server {
+    sd_event *event;
+    int listener;
+    sd_event_source *source, *timer;
+    struct registry *registry;
+    struct clients clients;
+    size_t n_clients;
+};
+
+static void work(struct client *c);
+
+/* ---- clients -------------------------------------------------------------------------------- */
+
+static void client_free(struct client *c)
+{
+    profile_forget(&c->waiter);
+    sd_event_source_disable_unref(c->source); /* before the descriptor closes */
+    close(c->fd);
+    TAILQ_REMOVE(&c->server->clients, c, entry);
+    c->server->n_clients--;
+    secret_free(c->unsent);
+    free(c);
+}
+
+/* The peer did something: it goes to the end of the line. */
+static void touch(struct client *c)
+{
+    TAILQ_REMOVE(&c->server->clients, c, entry);
+    TAILQ_INSERT_TAIL(&c->server->clients, c, entry);
+}
+
+static bool waiting(const struct client *c)
+{
+    return c->waiter.profile != NULL;
+}
+
+/* Input is asked for only when a request and its answer can be dealt with. */
+static void update(struct client *c)
+{
+    uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
+    bool due = c->unsent || (c->length > 0 && !waiting(c));
+
+    sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
+    c->deadline = due ? time_boottime() + patience : 0;
+    if (due && sd_event_source_get_enabled(c->server->timer, NULL) == SD_EVENT_OFF) {
+        sd_event_source_set_time(c->server->timer, c->deadline);
+        sd_event_source_set_enabled(c->server->timer, SD_EVENT_ONESHOT);
+    }
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct server *s = context;
+    struct client *c, *next;
+    uint64_t now = time_boottime(), soonest = USEC_INFINITY;
+
+    (void)usec;
+    for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+        next = TAILQ_NEXT(c, entry);
+        if (c->deadline == 0)
+            continue;
+        if (c->deadline <= now)
+            client_free(c);
+        else if (c->deadline < soonest)
+            soonest = c->deadline;
+    }
+    if (soonest != USEC_INFINITY) {
+        sd_event_source_set_time(source, soonest);
+        sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    }
+    return 0;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static ssize_t transmit(int fd, struct rendered *r)
+{
+    struct msghdr message = { .msg_iov = r->parts, .msg_iovlen = r->n_parts };
+    ssize_t n;
+
+    do
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 && errno == EAGAIN ? 0 : n;
+}
+
+/* Keeps what did not fit into the socket's buffer. It may be a token: locked memory. */
+static bool keep_rest(struct client *c, const struct rendered *r, size_t done)
+{
+    c->unsent = secret_new(r->total);
+    c->sent = done;
+    if (!c->unsent)
+        return false;
+    size_t at = 0;
+    for (size_t i = 0; i < r->n_parts; i++) {
+        memcpy(secret_bytes(c->unsent) + at, r->parts[i].iov_base, r->parts[i].iov_len);
+        at += r->parts[i].iov_len;
+    }
+    secret_set_length(c->unsent, at);
+    return true;
+}
+
+/* Sends the answer to a client. False: the client is gone. */
+static bool respond(struct client *c, struct rendered *r)
+{
+    ssize_t n = transmit(c->fd, r);
+    bool whole = n == (ssize_t)r->total;
+
+    if (n < 0 || (whole && c->close_after) || (!whole && !keep_rest(c, r, (size_t)n))) {
+        client_free(c);
+        return false;
+    }
+    return true;
+}
+
+static int flush(struct client *c)
+{
+    ssize_t n = send(c->fd, secret_peek(c->unsent) + c->sent, secret_length(c->unsent) - c->sent,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0)
+        return -1;
+    c->sent += (size_t)n;
+    if (c->sent < secret_length(c->unsent))
+        return 0;
+    c->unsent = secret_free(c->unsent);
+    return c->close_after ? -1 : 0;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static void answer_find_error(struct server *s, struct rendered *r, const struct request *request,
+                              const struct error *why)
+{
+    answer_error(r, s->registry,
+                 why->code == ERROR_NO_PROFILE || !*request->profile ? NULL : request->profile,
+                 why);
+}
+
+static void answer_reload(struct server *s, struct rendered *r)
+{
+    struct error why = { ERROR_CONFIG, "" };
+    char text[64];
+    size_t n;
+
+    if (!registry_reload(s->registry)) {
+        why.code = registry_report(s->registry)->code;
+        answer_error(r, s->registry, NULL, &why);
+        return;
+    }
+    registry_list(s->registry, &n);
+    snprintf(text, sizeof text, "%zu profile%s\n", n, n == 1 ? "" : "s");
+    answer_text(r, text);
+}
+
+static void answer_profile(struct rendered *r, const struct profile *profile)
+{
+    char text[PROTOCOL_NAME_MAX + 2];
+
+    snprintf(text, sizeof text, "%s\n", profile_config(profile)->name);
+    answer_text(r, text);
+}
+
+/* Requests about the daemon, not about one profile. */
+static bool handle_general(struct server *s, const struct request *request, struct rendered *r,
+                           uint64_t now)
+{
+    struct error why;
+
+    switch (request->verb) {
+    case VERB_VERSION:
+        answer_text(r, "kubetokend " KUBETOKEN_VERSION " protocol 1\n");
+        return true;
+    case VERB_RELOAD:
+        answer_reload(s, r);
+        return true;
+    case VERB_STATUS:
+        if (*request->profile)
+            return false;
+        /* also the way to look at a broken configuration's files again */
+        if (!registry_find(s->registry, "", &why) && why.code != ERROR_NO_DEFAULT)
+            answer_find_error(s, r, request, &why);
+        else
+            answer_status(r, s->registry, NULL, request->format, now);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What came of a request for a token. */
+static void render_outcome(struct server *s, const struct profile *profile,
+                           const struct request *request, const struct error *why,
+                           struct rendered *r, uint64_t now)
+{
+    const char *name = profile_config(profile)->name;
+    char text[PROTOCOL_NAME_MAX + 32];
+
+    if (why) {
+        answer_error(r, s->registry, name, why);
+    } else if (request->verb == VERB_REFRESH) {
+        snprintf(text, sizeof text, "%s: a new token\n", name);
+        answer_text(r, text);
+    } else {
+        answer_token(r, profile, request, now);
+    }
+}
+
+static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why);
+
+/* Handles one request. Returns true with the answer rendered, false when it will come later
+ * (the waiter is on the profile's list). */
+static bool handle(struct server *s, struct waiter *waiter, struct rendered *r)
+{
+    const struct request *request = &waiter->request;
+    uint64_t now = time_boottime();
+    struct error why;
+
+    if (handle_general(s, request, r, now))
+        return true;
+    struct profile *profile = registry_find(s->registry, request->profile, &why);
+    if (!profile) {
+        answer_find_error(s, r, request, &why);
+        return true;
+    }
+    if (request->verb == VERB_STATUS) {
+        answer_status(r, s->registry, profile, request->format, now);
+        return true;
+    }
+    if (request->verb == VERB_PROFILE) {
+        answer_profile(r, profile);
+        return true;
+    }
+    uint64_t wait = request->timeout > 2 * headstart ? request->timeout - headstart
+                                                     : request->timeout / 2;
+    waiter->deadline = now + wait;
+    waiter->ready = on_ready;
+    enum profile_verdict verdict = profile_want(profile, waiter, now, &why);
+    if (verdict == PROFILE_QUEUED)
+        return false;
+    render_outcome(s, profile, request, verdict == PROFILE_TOKEN ? NULL : &why, r, now);
+    return true;
+}
+
+static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why)
+{
+    struct client *c = (struct client *)(void *)((char *)waiter - offsetof(struct client, waiter));
+    struct rendered r = { 0 };
+
+    render_outcome(c->server, profile, &waiter->request, why, &r, time_boottime());
+    if (respond(c, &r))
+        work(c);
+    answer_clear(&r);
+}
+
+/* Takes the next whole line, if there is one. Returns whether *ret or *why was set. */
+static bool next_request(struct client *c, struct request *ret, struct error *why, bool *ret_bad)
+{
+    char *newline = memchr(c->line, '\n', c->length);
+
+    if (!newline && c->length < sizeof c->line)
+        return false;
+    if (!newline) {
+        error_set(why, ERROR_BAD_REQUEST, "it is longer than %d bytes", PROTOCOL_REQUEST_MAX);
+        c->length = 0;
+        *ret_bad = true;
+        return true;
+    }
+    size_t length = (size_t)(newline - c->line);
+    *ret_bad = request_parse(c->line, length, ret, why) < 0;
+    c->length -= length + 1;
+    memmove(c->line, newline + 1, c->length);
+    return true;
+}
+
+/* Deals with all requests that have come, one after the other, and sets what to wait for. */
+static void work(struct client *c)
+{
+    struct rendered r = { 0 };
+    struct error why;
+    bool bad = false;
+
+    while (!waiting(c) && !c->unsent && next_request(c, &c->waiter.request, &why, &bad)) {
+        c->close_after = bad || c->waiter.request.once;
+        if (bad)
+            answer_error(&r, c->server->registry, NULL, &why);
+        else if (!handle(c->server, &c->waiter, &r))
+            break;
+        bool alive = respond(c, &r);
+        answer_clear(&r);
+        if (!alive)
+            return;
+    }
+    if (c->no_more && !waiting(c) && !c->unsent) {
+        client_free(c);
+        return;
+    }
+    update(c);
+}
+
+static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct client *c = context;
+
+    (void)source;
+    touch(c);
+    if ((events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN)) {
+        client_free(c);
+        return 0;
+    }
+    if (c->unsent) {
+        if (flush(c) < 0)
+            client_free(c);
+        else if (!c->unsent)
+            work(c);
+        return 0;
+    }
+    ssize_t n = recv(fd, c->line + c->length, sizeof c->line - c->length, MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        client_free(c);
+        return 0;
+    }
+    if (n == 0)
+        c->no_more = true; /* `echo get | socat` shuts down its side and waits for the answer */
+    if (n > 0)
+        c->length += (size_t)n;
+    work(c);
+    return 0;
+}
+
+/* ---- the listener --------------------------------------------------------------------------- */
+
+static bool is_allowed(int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static struct client *client_new(struct server *s, int fd)
+{
+    struct client *c = malloc(sizeof *c);
+
+    if (!c)
+        return NULL;
+    memset(c, 0, offsetof(struct client, line));
+    c->server = s;
+    c->fd = fd;
+    if (sd_event_add_io(s->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
+        free(c);
+        return NULL;
+    }
+    if (s->n_clients >= CLIENTS_MAX)
+        client_free(TAILQ_FIRST(&s->clients));
+    TAILQ_INSERT_TAIL(&s->clients, c, entry);
+    s->n_clients++;
+    return c;
+}
+
+/* The common case, without a client, an allocation or a second wake-up: the whole request has
+ * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
+ * it, else 0 with what was read left in `line`. */
+static int try_at_once(struct server *s, int fd, char line[PROTOCOL_REQUEST_MAX], size_t *length,
+                       struct waiter *waiter)
+{
+    struct error why;
+    ssize_t n = recv(fd, line, PROTOCOL_REQUEST_MAX, MSG_DONTWAIT);
+
+    *length = n > 0 ? (size_t)n : 0;
+    if (n <= 0 || line[n - 1] != '\n' || memchr(line, '\n', (size_t)n - 1) ||
+        request_parse(line, (size_t)n - 1, &waiter->request, &why) < 0 || !waiter->request.once ||
+        waiter->request.verb != VERB_GET)
+        return 0;
+    struct profile *profile = registry_find(s->registry, waiter->request.profile, &why);
+    uint64_t now = time_boottime();
+    const struct lifecycle *lc = profile ? profile_lifecycle(profile) : NULL;
+    /* Only what surely needs no waiting: a fresh token, well before its renewal. */
+    if (!lc || now >= lc->renew_at || waiter->request.rejected ||
+        lc->death - now < waiter->request.min_validity ||
+        profile_want(profile, waiter, now, &why) != PROFILE_TOKEN)
+        return 0;
+    struct rendered r;
+    answer_token(&r, profile, &waiter->request, now);
+    transmit(fd, &r); /* a new socket's buffer takes it whole, or the peer is gone */
+    return 1;
+}
+
+static void welcome(struct server *s, int fd)
+{
+    char line[PROTOCOL_REQUEST_MAX];
+    struct waiter waiter;
+    size_t length;
+
+    if (!is_allowed(fd) || try_at_once(s, fd, line, &length, &waiter) > 0) {
+        close(fd);
+        return;
+    }
+    struct client *c = client_new(s, fd);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    memcpy(c->line, line, length);
+    c->length = length;
+    work(c);
+}
+
+static int on_listener(sd_event_source *source, int listener, uint32_t events, void *context)
+{
+    struct server *s = context;
+
+    (void)source, (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            welcome(s, fd);
+        } else if ((errno == EMFILE || errno == ENFILE) && s->n_clients > 0) {
+            client_free(TAILQ_FIRST(&s->clients)); /* the longest-silent makes room */
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            break;
+        }
+    }
+    return 0;
+}
+
+struct server *server_new(sd_event *event, int listener, struct registry *registry)
+{
+    struct server *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    *s = (struct server){ .event = event, .listener = listener, .registry = registry };
+    TAILQ_INIT(&s->clients);
+    if (sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
+        sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0)
+        return server_free(s);
+    sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+    return s;
+}
+
+struct server *server_free(struct server *s)
+{
+    if (!s)
+        return NULL;
+    while (!TAILQ_EMPTY(&s->clients))
+        client_free(TAILQ_FIRST(&s->clients));
+    sd_event_source_disable_unref(s->source);
+    sd_event_source_disable_unref(s->timer);
+    close(s->listener);
+    free(s);
+    return NULL;
+}
