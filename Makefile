@@ -28,7 +28,8 @@ CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
   -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 \
   -Wimplicit-fallthrough $(WERROR)
-BASE := -std=gnu11 -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=.
+# Hidden, or our json_object() would stand in for jansson's inside libjwt.
+BASE := -std=gnu11 -fvisibility=hidden -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=.
 HARDENING := $(HARDEN) -fstack-protector-strong -fstack-clash-protection -fPIE
 LINKING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 

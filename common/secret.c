@@ -70,6 +70,16 @@ static void unmap_region(struct region *region)
         }
 }
 
+/* Whether nothing is in use; joins the free chunks on the way. */
+static bool is_empty(struct region *region)
+{
+    for (struct secret *c = first_chunk(region); c; c = next_chunk(region, c))
+        if (c->used)
+            return false;
+    first_chunk(region)->size = (uint32_t)(region->size - REGION_HEADER);
+    return true;
+}
+
 static struct secret *take(struct region *region, size_t need)
 {
     for (struct secret *c = first_chunk(region); c; c = next_chunk(region, c)) {
@@ -130,7 +140,7 @@ struct secret *secret_free(struct secret *s)
 
     for (struct region *r = regions; r; r = r->next)
         if ((char *)s > (char *)r && (char *)s < (char *)r + r->size) {
-            if (r->size > REGION_SIZE) /* holds this one only */
+            if (r->size > REGION_SIZE && is_empty(r)) /* a large one is seldom wanted again */
                 unmap_region(r);
             break;
         }
