@@ -36,6 +36,7 @@ struct client {
     uint64_t deadline; /* 0: nothing is due from the peer */
     bool close_after;  /* the answer */
     bool no_more;      /* the peer has shut down its side; it still reads */
+    bool draining;     /* it sent nonsense: told so, and no longer listened to */
     TAILQ_ENTRY(client) entry; /* the longest-silent first */
     char line[PROTOCOL_REQUEST_MAX];
 };
@@ -82,7 +83,7 @@ static bool waiting(const struct client *c)
 static void update(struct client *c)
 {
     uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
-    bool due = c->unsent || (c->length > 0 && !waiting(c));
+    bool due = c->unsent || c->draining || (c->length > 0 && !waiting(c));
 
     sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
     c->deadline = due ? time_boottime() + patience : 0;
@@ -319,6 +320,16 @@ static bool next_request(struct client *c, struct request *ret, struct error *wh
     return true;
 }
 
+/* The rest of what a peer sends after nonsense is thrown away until it closes: to close with
+ * unread bytes would reset the connection, and the answer with the reason would be lost. */
+static void drain(struct client *c)
+{
+    if (!c->unsent)
+        shutdown(c->fd, SHUT_WR);
+    c->draining = true;
+    c->length = 0;
+}
+
 /* Deals with all requests that have come, one after the other, and sets what to wait for. */
 static void work(struct client *c)
 {
@@ -326,8 +337,8 @@ static void work(struct client *c)
     struct error why;
     bool bad = false;
 
-    while (!waiting(c) && !c->unsent && next_request(c, &c->waiter.request, &why, &bad)) {
-        c->close_after = bad || c->waiter.request.once;
+    while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &c->waiter.request, &why, &bad)) {
+        c->close_after = !bad && c->waiter.request.once;
         if (bad)
             answer_error(&r, c->server->registry, NULL, &why);
         else if (!handle(c->server, &c->waiter, &r))
@@ -336,6 +347,10 @@ static void work(struct client *c)
         answer_clear(&r);
         if (!alive)
             return;
+        if (bad) {
+            drain(c);
+            break;
+        }
     }
     if (c->no_more && !waiting(c) && !c->unsent) {
         client_free(c);
@@ -368,7 +383,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
     }
     if (n == 0)
         c->no_more = true; /* `echo get | socat` shuts down its side and waits for the answer */
-    if (n > 0)
+    if (n > 0 && !c->draining)
         c->length += (size_t)n;
     work(c);
     return 0;

@@ -1,0 +1,31 @@
+import pytest
+
+import rig
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory):
+    p = rig.Provider(tmp_path_factory.mktemp("provider"), "--short-lifetime", "12")
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def own_provider(tmp_path):
+    """One that the test may stop and change."""
+    p = rig.Provider(tmp_path / "provider", "--short-lifetime", "12")
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def home(tmp_path):
+    return rig.Home(tmp_path / "home")
+
+
+@pytest.fixture
+def daemon(home):
+    """Made and, in the end, stopped; the test configures `home` and starts it."""
+    d = rig.Daemon(home)
+    yield d
+    d.close()

@@ -1,0 +1,277 @@
+"""What the integration tests stand on: a daemon in a folder of its own, a client, a socket.
+
+Everything below one temporary folder; nothing is left running. Waits are for events, bounded
+by a deadline that only a hang reaches.
+"""
+import json
+import os
+import pathlib
+import selectors
+import signal
+import socket
+import subprocess
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("KUBETOKEN_BUILD", TOP / "build"))
+PATIENCE = 60  # seconds; reached only by a hang
+
+
+def wait_until(condition, what):
+    """Polls for what has no event of its own."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"never came: {what}")
+
+
+class Home:
+    """A user's folders: configuration, runtime directory, and the environment that names them."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.runtime = self.folder / "run"
+        self.config = self.folder / "config" / "kubetoken"
+        self.runtime.mkdir(mode=0o700, parents=True)
+        self.config.mkdir(parents=True)
+        self.environment = {
+            "HOME": str(self.folder),
+            "PATH": f"{BUILD}:/usr/local/bin:/usr/bin:/bin",
+            "XDG_RUNTIME_DIR": str(self.runtime),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "LANG": "C.UTF-8",
+        }
+
+    @property
+    def socket_path(self):
+        return self.runtime / "kubetoken" / "socket"
+
+    def write(self, name, text, mode=0o600):
+        path = self.config / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        return path
+
+    def configure(self, text, mode=0o600):
+        return self.write("kubetoken.conf", text, mode)
+
+    def run(self, *args, env=None, **kwargs):
+        """Runs the client. Its stdin is empty, as kubectl's plugin has it."""
+        return subprocess.run(
+            [BUILD / "kubetoken", *args],
+            env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            **kwargs,
+        )
+
+    def status(self, profile=None):
+        r = self.run("status", "--json", *([profile] if profile else []))
+        assert r.returncode == 0, r.stderr
+        profiles = json.loads(r.stdout)["profiles"]
+        return profiles[0] if profile else profiles
+
+
+class Daemon:
+    """kubetokend, started as systemd would: a listening socket handed over, and a notify
+    socket that we read. Or (activated=False) by hand, with a socket of its own."""
+
+    def __init__(self, home, activated=True, arguments=()):
+        self.home = home
+        self.process = None
+        self.activated = activated
+        self.arguments = arguments
+        self.log = home.folder / "kubetokend.log"
+        self.listener = self.notify = None
+        self.messages = []
+        if activated:
+            self._make_sockets()
+
+    def _make_sockets(self):
+        folder = self.home.socket_path.parent
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(self.home.socket_path))
+        self.listener.listen(4096)
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(str(self.home.folder / "notify"))
+        self.notify.settimeout(PATIENCE)
+
+    def _become_activated(self):
+        """In the child: descriptor 3 and LISTEN_PID are how systemd hands a socket over."""
+        os.dup2(self.listener.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.environ.update(
+            LISTEN_FDS="1",
+            LISTEN_PID=str(os.getpid()),
+            NOTIFY_SOCKET=str(self.home.folder / "notify"),
+        )
+        os.execve(
+            BUILD / "kubetokend",
+            ["kubetokend", *self.arguments],
+            {**self.home.environment, **{k: os.environ[k] for k in
+                                         ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")}},
+        )
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            if self.activated:
+                self.process = _Forked(self._become_activated, log)
+                self.wait_for("READY=1")
+            else:
+                self.process = subprocess.Popen(
+                    [BUILD / "kubetokend", *self.arguments],
+                    env=self.home.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                wait_until(self._answers, "an answer of the daemon")
+        return self
+
+    def _answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        return self.home.run("status").returncode != 3
+
+    def wait_for(self, text):
+        """Reads the notify socket until a message holds the text."""
+        while True:
+            message = self.notify.recv(8192).decode()
+            self.messages.append(message)
+            if text in message:
+                return message
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def reload(self):
+        self.signal(signal.SIGHUP)
+        self.wait_for("RELOADING=1")
+        self.wait_for("READY=1")
+
+    def stop(self):
+        """SIGTERM; returns the exit status."""
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+        return self.process.returncode if self.process else None
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            for s in (self.listener, self.notify):
+                if s:
+                    s.close()
+
+    @property
+    def alive(self):
+        return self.process.poll() is None
+
+
+class _Forked:
+    """A child made by fork, so that it can set LISTEN_PID to its own pid; the part of Popen's
+    interface that is used."""
+
+    def __init__(self, become, log):
+        self.returncode = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                null = os.open("/dev/null", os.O_RDONLY)
+                os.dup2(null, 0)
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+                become()
+            finally:
+                os._exit(127)
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout):
+        fd = os.pidfd_open(self.pid)
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(fd, selectors.EVENT_READ)
+                if not selector.select(timeout):
+                    raise subprocess.TimeoutExpired("kubetokend", timeout)
+        finally:
+            os.close(fd)
+        return self.poll()
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait(PATIENCE)
+
+
+class Provider:
+    """Glewlwyd, by the script that the demo uses too."""
+
+    script = TOP / "tests" / "provider" / "glewlwyd"
+
+    def __init__(self, folder, *options):
+        self.folder = str(folder)
+        self._run("start", self.folder, *options)
+
+    def _run(self, *args):
+        subprocess.run([self.script, *args], check=True, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, timeout=2 * PATIENCE)
+
+    @property
+    def facts(self):
+        with open(os.path.join(self.folder, "provider.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+    def stop(self):
+        self._run("stop", self.folder)
+
+    def restart(self):
+        self._run("restart", self.folder)
+
+    def passwd(self, user, password):
+        self._run("passwd", self.folder, user, password)
+
+    def issuer(self, instance="oidc"):
+        return self.facts["instances"][instance]["issuer"]
+
+    def profile(self, name, user="someone", client="kubernetes", instance="oidc", extra="",
+                password=None, secret=None):
+        """A [profile] section for that user and client."""
+        u, c = self.facts["users"][user], self.facts["clients"][client]
+        secret = c["secret"] if secret is None else secret
+        lines = [
+            f"[profile {name}]",
+            f"issuer = {self.issuer(instance)}",
+            f"ca-file = {self.facts['ca_file']}",
+            f"client-id = {c['client_id']}",
+            f"username = {u['username']}",
+        ]
+        if secret:
+            lines.append(f"client-secret = {secret}")
+        if password != "":
+            lines.append(f"password = {u['password'] if password is None else password}")
+        return "\n".join([*lines, extra, ""])
+
+
+def ask(home, request):
+    """One request on the socket, raw; everything until the daemon closes."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.settimeout(PATIENCE)
+        s.connect(str(home.socket_path))
+        s.sendall(request)
+        s.shutdown(socket.SHUT_WR)
+        answer = b""
+        while chunk := s.recv(65536):
+            answer += chunk
+        return answer
