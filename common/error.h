@@ -62,7 +62,7 @@ enum error_code {
     ERROR_MAX
 };
 
-enum { ERROR_DETAIL_MAX = 200 };
+enum { ERROR_DETAIL_MAX = 500 }; /* two paths fit */
 
 /* One failure: its kind, and what was seen this time (printable UTF-8, no secret). */
 struct error {

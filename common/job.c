@@ -233,7 +233,7 @@ bool job_token_shaped(const char *token, size_t length)
 /* Foreign text is made printable here a second time: the fetcher is not believed to have. */
 static void take_detail(struct error *e, const struct record_field *f)
 {
-    error_clean(e->detail, sizeof e->detail, f->value, f->length);
+    error_clean(e->detail, RESULT_DETAIL_MAX + 1, f->value, f->length);
 }
 
 static int take_secret(struct secret **slot, const struct record_field *f)

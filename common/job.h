@@ -20,6 +20,7 @@ enum {
     RESULT_MAX = 128 * 1024,   /* bytes of steps and result together */
     RESULT_TOKEN_MAX = 16 * 1024,
     RESULT_WARNINGS_MAX = 8,
+    RESULT_DETAIL_MAX = 200, /* of what a fetcher says */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
 };
 
@@ -84,7 +85,7 @@ struct result {
     uint64_t lifetime;            /* usec */
     uint64_t sent;                /* usec of CLOCK_BOOTTIME, just before the request */
     bool verified;                /* false: the keys could not be had */
-    char user[ERROR_DETAIL_MAX + 1]; /* whom the token speaks of, for people */
+    char user[RESULT_DETAIL_MAX + 1]; /* whom the token speaks of, for people */
     /* any outcome */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */

@@ -396,21 +396,21 @@ int config_check_file(int fd, const char *path, bool secret, struct error *why)
     struct stat st;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        error_set(why, ERROR_CREDENTIAL, "%s is not a regular file", path);
+        error_set(why, ERROR_CREDENTIAL, "is not a regular file");
         return -1;
     }
     if (st.st_uid != geteuid() && st.st_uid != 0) {
-        error_set(why, ERROR_CREDENTIAL, "%s belongs to another user (uid %u); chown it", path,
+        error_set(why, ERROR_CREDENTIAL, "belongs to another user (uid %u); chown it",
                   (unsigned)st.st_uid);
         return -1;
     }
     if (secret && (st.st_mode & 077) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "%s is open to others (mode %03o); chmod 600 %s", path,
+        error_set(why, ERROR_CREDENTIAL, "is open to others (mode %03o); chmod 600 %s",
                   (unsigned)st.st_mode & 0777, path);
         return -1;
     }
     if ((st.st_mode & 022) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "others can write %s (mode %03o); chmod go-w %s", path,
+        error_set(why, ERROR_CREDENTIAL, "can be written by others (mode %03o); chmod go-w %s",
                   (unsigned)st.st_mode & 0777, path);
         return -1;
     }
@@ -432,7 +432,7 @@ static void check_permissions(struct loader *l, int fd, const char *file)
             command |= s->key->type == TYPE_SOURCE_COMMAND;
         }
     if ((secret || command) && config_check_file(fd, file, secret, &why) < 0)
-        complain(l->report, file, 0, "it holds a %s: %s", secret ? "secret" : "command",
+        complain(l->report, file, 0, "it holds a %s and %s", secret ? "secret" : "command",
                  why.detail);
 }
 

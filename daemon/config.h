@@ -104,7 +104,7 @@ bool config_same_identity(const struct profile_config *a, const struct profile_c
 
 /* Whether a file that holds a secret (or names a command, then only writing matters) is safe:
  * a regular file of this user or root that others cannot read or write. Returns 0, or -1
- * with *why set to what is wrong and the command that mends it. */
+ * with *why set to what is wrong, to stand behind the file's name, and what mends it. */
 int config_check_file(int fd, const char *path, bool secret, struct error *why);
 
 #endif

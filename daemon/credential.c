@@ -27,39 +27,45 @@ static int source_path(const struct source *source, const char *what, char out[P
     return paths_expand(source->text, folder, out);
 }
 
+/* The same error, said of that file. */
+static void name_file(struct error *why, const char *path, const char *between)
+{
+    char detail[ERROR_DETAIL_MAX + 1];
+
+    memcpy(detail, why->detail, sizeof detail);
+    error_set(why, why->code, "%s%s%s", path, between, detail);
+}
+
 static int read_file(const char *path, const char *what, bool from_systemd, struct secret **ret,
                      struct error *why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), r = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0) {
         error_set(why, ERROR_CREDENTIAL, "%s: %s: %s", what, path, strerror(errno));
         return -1;
     }
+    /* systemd makes its credentials 0400 or 0440, in a folder of the unit's own */
+    if (!from_systemd && config_check_file(fd, path, true, why) < 0) {
+        close(fd);
+        name_file(why, path, " ");
+        return -1;
+    }
     struct secret *content = secret_new(CREDENTIAL_MAX + 1);
-    ssize_t n = -1;
-    /* systemd makes its credentials 0400 or 0440 in a folder of the unit's own */
-    if (!content)
-        error_set(why, ERROR_INTERNAL, "no memory");
-    else if (from_systemd || config_check_file(fd, path, true, why) == 0) {
-        n = read(fd, secret_bytes(content), CREDENTIAL_MAX + 1);
-        if (n < 0)
-            error_set(why, ERROR_CREDENTIAL, "%s: %s: %s", what, path, strerror(errno));
+    ssize_t n = content ? read(fd, secret_bytes(content), CREDENTIAL_MAX + 1) : -1;
+    if (n < 0) {
+        error_set(why, ERROR_CREDENTIAL, "%s: %s: %s", what, path, strerror(errno));
+        close(fd);
+        secret_free(content);
+        return -1;
     }
     close(fd);
-    if (n >= 0) {
-        secret_set_length(content, (size_t)n);
-        if (n > 0 && secret_peek(content)[n - 1] == '\n') /* that of an editor; nothing else */
-            secret_set_length(content, (size_t)n - 1);
-        r = credential_accept(what, content, ret, why);
-        if (r < 0) { /* say of which file */
-            char detail[ERROR_DETAIL_MAX + 1];
-            memcpy(detail, why->detail, sizeof detail);
-            error_set(why, why->code, "%s: %s", path, detail);
-        }
-        return r;
-    }
-    secret_free(content);
+    secret_set_length(content, (size_t)n);
+    if (n > 0 && secret_peek(content)[n - 1] == '\n') /* that of an editor; nothing else */
+        secret_set_length(content, (size_t)n - 1);
+    if (credential_accept(what, content, ret, why) == 0)
+        return 0;
+    name_file(why, path, ": ");
     return -1;
 }
 

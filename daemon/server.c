@@ -86,7 +86,10 @@ static void update(struct client *c)
     bool due = c->unsent || c->draining || (c->length > 0 && !waiting(c));
 
     sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
-    c->deadline = due ? time_boottime() + patience : 0;
+    if (!due)
+        c->deadline = 0;
+    else if (c->deadline == 0) /* a peer that drips gets no more time than one that is silent */
+        c->deadline = time_boottime() + patience;
     if (due && sd_event_source_get_enabled(c->server->timer, NULL) == SD_EVENT_OFF) {
         sd_event_source_set_time(c->server->timer, c->deadline);
         sd_event_source_set_enabled(c->server->timer, SD_EVENT_ONESHOT);
@@ -171,6 +174,8 @@ static int flush(struct client *c)
     if (c->sent < secret_length(c->unsent))
         return 0;
     c->unsent = secret_free(c->unsent);
+    if (c->draining)
+        shutdown(c->fd, SHUT_WR);
     return c->close_after ? -1 : 0;
 }
 

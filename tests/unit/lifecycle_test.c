@@ -1,0 +1,1133 @@
+/* When to ask, renew, retry and stop: the rows of the table of states, one after the other. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <string.h>
+
+#include "daemon/lifecycle.h"
+
+#define SECOND 1000000ULL
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define NEVER UINT64_MAX
+
+static struct lifecycle lc;
+static struct lifecycle_policy policy;
+static uint64_t now;
+
+static int setup(void **state)
+{
+    (void)state;
+    policy = (struct lifecycle_policy){ .keep_fresh = 12 * HOUR, .use_refresh_token = true };
+    now = 1000 * SECOND;
+    lifecycle_init(&lc, now);
+    return 0;
+}
+
+/* ---- events, as sentences ---------------------------------------------------------------- */
+
+static struct lifecycle_actions step(struct lifecycle_event event)
+{
+    return lifecycle_step(&lc, &policy, &event, now);
+}
+
+static struct lifecycle_actions wanted_within(uint64_t patience)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_WANTED,
+                                          .wanted = { .deadline = now + patience } });
+}
+
+static struct lifecycle_actions wanted(void)
+{
+    return wanted_within(30 * SECOND);
+}
+
+static struct lifecycle_actions wanted_for(uint64_t min_validity)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_WANTED,
+        .wanted = { .deadline = now + 30 * SECOND, .min_validity = min_validity } });
+}
+
+static struct lifecycle_actions rejected(void)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_WANTED, .wanted = { .deadline = now + 30 * SECOND, .rejected = true } });
+}
+
+static struct lifecycle_actions timer(void)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_TIMER });
+}
+
+static struct lifecycle_actions changed(void)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+}
+
+static struct lifecycle_actions forget(void)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_FORGET });
+}
+
+static struct lifecycle_actions token_that(uint64_t lifetime, bool refresh_token, uint32_t random)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_TOKEN,
+        .random = random,
+        .token = { .sent = now, .lifetime = lifetime, .refresh_token = refresh_token } });
+}
+
+static struct lifecycle_actions token(uint64_t lifetime)
+{
+    return token_that(lifetime, false, 0);
+}
+
+static struct lifecycle_actions failed_with(enum lifecycle_failure kind, uint64_t retry_after,
+                                            uint32_t random)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .random = random,
+        .failed = { .kind = kind, .retry_after = retry_after } });
+}
+
+static struct lifecycle_actions failed(enum lifecycle_failure kind)
+{
+    return failed_with(kind, 0, UINT32_MAX);
+}
+
+static uint64_t next(void)
+{
+    return lifecycle_next(&lc, &policy);
+}
+
+/* ---- places to start from ------------------------------------------------------------------ */
+
+static void asking(void)
+{
+    wanted();
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+}
+
+/* A token of an hour, asked for and handed out just now; renewed after 48 minutes. */
+static void with_token(void)
+{
+    asking();
+    token(HOUR);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
+static void with_refresh_token(void)
+{
+    asking();
+    token_that(HOUR, true, 0);
+}
+
+static void waiting(void)
+{
+    asking();
+    failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+}
+
+static void stopped(void)
+{
+    asking();
+    failed(LIFECYCLE_REFUSED);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+/* Stopped, but with a token that still lives for a minute. */
+static void stopped_with_token(void)
+{
+    with_token();
+    now = lc.death - MINUTE;
+    timer();
+    failed(LIFECYCLE_REFUSED);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+/* ---- wanted, a token is there ----------------------------------------------------------------- */
+
+static void a_good_token_is_served_without_a_request(void **state)
+{
+    (void)state;
+    with_token();
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_SERVE);
+    assert_false(a.request);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
+static void serving_notes_the_use(void **state)
+{
+    (void)state;
+    with_token();
+    now += 5 * MINUTE;
+    wanted();
+    assert_int_equal(lc.last_use, now);
+}
+
+static void a_token_due_for_renewal_is_served_and_renewed(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_SERVE);
+    assert_true(a.request);
+}
+
+static void a_token_past_its_hand_over_waits_for_the_newer_one(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.hand_over;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+}
+
+static void an_expired_token_is_never_served(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.death;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+}
+
+static void a_token_too_old_for_the_client_is_renewed_once_before_it_is_served(void **state)
+{
+    (void)state;
+    with_token();
+    now += 20 * MINUTE;
+    struct lifecycle_actions a = wanted_for(50 * MINUTE);
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+}
+
+static void a_token_that_just_lives_long_enough_is_served(void **state)
+{
+    (void)state;
+    with_token();
+    now += 20 * MINUTE;
+    assert_int_equal(wanted_for(40 * MINUTE).verdict, LIFECYCLE_SERVE);
+}
+
+static void more_life_than_tokens_have_is_no_reason_to_ask(void **state)
+{
+    (void)state;
+    with_token();
+    struct lifecycle_actions a = wanted_for(HOUR + 1);
+    assert_int_equal(a.verdict, LIFECYCLE_TOO_SHORT);
+    assert_false(a.request);
+}
+
+static void a_rejected_token_is_replaced(void **state)
+{
+    (void)state;
+    with_token();
+    now += 10 * SECOND;
+    struct lifecycle_actions a = rejected();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+    assert_false(a.drop_token);
+}
+
+static void a_token_just_fetched_is_not_replaced_because_it_was_rejected(void **state)
+{
+    (void)state;
+    with_token();
+    now += 10 * SECOND - 1;
+    struct lifecycle_actions a = rejected();
+    assert_int_equal(a.verdict, LIFECYCLE_SERVE);
+    assert_false(a.request);
+}
+
+static void others_are_served_while_a_rejected_token_is_replaced(void **state)
+{
+    (void)state;
+    with_token();
+    now += 10 * SECOND;
+    rejected();
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void a_token_is_alive_until_the_moment_of_its_death(void **state)
+{
+    (void)state;
+    with_token();
+    assert_true(lifecycle_alive(&lc, lc.death - 1));
+    assert_false(lifecycle_alive(&lc, lc.death));
+}
+
+/* ---- wanted, none is there ---------------------------------------------------------------------- */
+
+static void the_first_client_starts_a_request_and_waits(void **state)
+{
+    (void)state;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+}
+
+static void further_clients_wait_for_the_same_request(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_false(a.request);
+}
+
+static void a_living_token_is_served_while_another_is_asked_for(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void a_client_waits_when_the_retry_comes_before_its_deadline(void **state)
+{
+    (void)state;
+    waiting();
+    struct lifecycle_actions a = wanted_within(lc.retry_at - now + 1);
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_false(a.request);
+}
+
+static void a_client_fails_at_once_when_the_retry_comes_after_its_deadline(void **state)
+{
+    (void)state;
+    waiting();
+    struct lifecycle_actions a = wanted_within(lc.retry_at - now);
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+}
+
+static void a_living_token_is_served_while_the_provider_is_down(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.hand_over;
+    timer();
+    failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void after_a_refusal_clients_get_the_error_without_a_request(void **state)
+{
+    (void)state;
+    stopped();
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+static void a_living_token_is_served_after_a_refusal(void **state)
+{
+    (void)state;
+    stopped_with_token();
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void a_token_that_died_after_a_refusal_is_not_served(void **state)
+{
+    (void)state;
+    stopped_with_token();
+    now = lc.death;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+}
+
+static void without_a_password_clients_get_the_error(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_NO_LOGIN);
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+}
+
+static void the_retries_of_a_client_that_gave_up_get_its_answer_at_once(void **state)
+{
+    (void)state;
+    asking();
+    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+    now += 5 * SECOND - 1;
+    assert_int_equal(wanted().verdict, LIFECYCLE_FAIL);
+}
+
+static void a_client_that_comes_later_waits_again(void **state)
+{
+    (void)state;
+    asking();
+    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+    now += 5 * SECOND;
+    assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
+}
+
+static void an_unreadable_file_is_read_again_for_a_client_that_comes_later(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_LOCAL);
+    now += 5 * SECOND;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+}
+
+static void an_unreadable_file_fails_the_clients_that_come_at_once(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_LOCAL);
+    now += 5 * SECOND - 1;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+}
+
+/* ---- a token comes --------------------------------------------------------------------------- */
+
+static void a_token_answers_everybody(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = token(HOUR);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_false(a.request);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
+static void a_token_dies_a_lifetime_after_it_was_sent_for(void **state)
+{
+    (void)state;
+    asking();
+    uint64_t sent = now;
+    now += 3 * SECOND;
+    step((struct lifecycle_event){ .type = LIFECYCLE_TOKEN,
+                                   .token = { .sent = sent, .lifetime = HOUR } });
+    assert_int_equal(lc.death, sent + HOUR);
+}
+
+static void a_token_ends_the_failures(void **state)
+{
+    (void)state;
+    waiting();
+    now = lc.retry_at;
+    timer();
+    token(HOUR);
+    assert_int_equal(lc.failures, 0);
+    assert_int_equal(lc.failed_at, 0);
+}
+
+static uint64_t lead_of(uint64_t lifetime)
+{
+    asking();
+    token(lifetime);
+    return lc.death - lc.renew_at;
+}
+
+static void by_default_a_fifth_of_the_life_is_left_at_renewal(void **state)
+{
+    (void)state;
+    assert_int_equal(lead_of(HOUR), 12 * MINUTE);
+}
+
+static void by_default_at_least_a_minute_is_left_at_renewal(void **state)
+{
+    (void)state;
+    assert_int_equal(lead_of(4 * MINUTE), MINUTE);
+}
+
+static void by_default_at_most_an_hour_is_left_at_renewal(void **state)
+{
+    (void)state;
+    assert_int_equal(lead_of(24 * HOUR), HOUR);
+}
+
+static void by_default_at_most_half_of_the_life_is_left_at_renewal(void **state)
+{
+    (void)state;
+    assert_int_equal(lead_of(90 * SECOND), 45 * SECOND);
+}
+
+static void a_percentage_decides_the_renewal(void **state)
+{
+    (void)state;
+    policy.refresh_before_percent = 50;
+    assert_int_equal(lead_of(HOUR), 30 * MINUTE);
+}
+
+static void a_duration_decides_the_renewal(void **state)
+{
+    (void)state;
+    policy.refresh_before = 5 * MINUTE;
+    assert_int_equal(lead_of(HOUR), 5 * MINUTE);
+}
+
+static void a_duration_longer_than_half_of_the_life_is_cut(void **state)
+{
+    (void)state;
+    policy.refresh_before = 2 * HOUR;
+    assert_int_equal(lead_of(HOUR), 30 * MINUTE);
+}
+
+static void jitter_moves_the_renewal_a_few_percent_earlier(void **state)
+{
+    (void)state;
+    asking();
+    token_that(HOUR, false, UINT32_MAX);
+    uint64_t without_jitter = now + 48 * MINUTE;
+    assert_true(lc.renew_at < without_jitter - 2 * MINUTE);
+    assert_true(lc.renew_at > without_jitter - 3 * MINUTE);
+}
+
+static void the_hand_over_lies_between_renewal_and_death(void **state)
+{
+    (void)state;
+    with_token();
+    assert_true(lc.hand_over > lc.renew_at);
+    assert_true(lc.hand_over < lc.death);
+}
+
+static void a_life_of_next_to_nothing_does_not_renew_at_once(void **state)
+{
+    (void)state;
+    asking();
+    token(SECOND / 10);
+    assert_true(lc.renew_at >= lc.death);
+}
+
+static void an_endless_life_does_not_overflow(void **state)
+{
+    (void)state;
+    asking();
+    token(UINT64_MAX);
+    assert_true(lc.death == UINT64_MAX);
+    assert_true(lc.renew_at <= lc.death);
+    assert_true(lc.hand_over >= lc.renew_at);
+}
+
+/* ---- the timer ------------------------------------------------------------------------------- */
+
+static void nothing_is_timed_before_anybody_asked(void **state)
+{
+    (void)state;
+    assert_true(next() == NEVER);
+}
+
+static void nothing_is_timed_while_asking(void **state)
+{
+    (void)state;
+    asking();
+    assert_true(next() == NEVER);
+}
+
+static void nothing_is_timed_after_a_refusal(void **state)
+{
+    (void)state;
+    stopped_with_token();
+    assert_true(next() == NEVER);
+}
+
+static void a_token_in_use_is_renewed_when_it_is_due(void **state)
+{
+    (void)state;
+    with_token();
+    assert_int_equal(next(), lc.renew_at);
+    now = lc.renew_at;
+    assert_true(timer().request);
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+}
+
+static void a_timer_that_comes_too_early_does_nothing(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at - 1;
+    assert_false(timer().request);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
+static void a_token_out_of_use_is_not_renewed(void **state)
+{
+    (void)state;
+    policy.keep_fresh = 10 * MINUTE;
+    with_token();
+    assert_true(next() == NEVER);
+    now = lc.renew_at;
+    assert_false(timer().request);
+}
+
+static void always_means_renewal_without_any_use(void **state)
+{
+    (void)state;
+    policy.keep_fresh = NEVER;
+    changed();
+    token(HOUR);
+    assert_int_equal(lc.last_use, 0);
+    assert_int_equal(next(), lc.renew_at);
+}
+
+static void a_retry_is_made_when_it_is_due(void **state)
+{
+    (void)state;
+    waiting();
+    assert_int_equal(next(), lc.retry_at);
+    now = lc.retry_at;
+    assert_true(timer().request);
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+}
+
+static void a_timer_after_a_refusal_does_nothing(void **state)
+{
+    (void)state;
+    stopped();
+    now += 24 * HOUR;
+    assert_false(timer().request);
+}
+
+static void retries_end_when_nobody_has_asked_for_long(void **state)
+{
+    (void)state;
+    policy.keep_fresh = MINUTE;
+    asking();
+    now += 2 * MINUTE;
+    failed(LIFECYCLE_TEMPORARY);
+    assert_true(next() == NEVER);
+}
+
+static void a_client_that_waits_is_retried_for_whatever_keep_fresh_says(void **state)
+{
+    (void)state;
+    policy.keep_fresh = 0;
+    asking();
+    failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
+    assert_int_equal(next(), lc.retry_at);
+}
+
+/* ---- failures that may pass -------------------------------------------------------------------- */
+
+static void a_passing_failure_waits_and_keeps_those_with_time(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_SOON);
+    assert_false(a.request);
+}
+
+static void only_the_first_failure_in_a_row_is_news(void **state)
+{
+    (void)state;
+    asking();
+    assert_true(failed(LIFECYCLE_TEMPORARY).newly_waiting);
+    now = lc.retry_at;
+    timer();
+    assert_false(failed(LIFECYCLE_TEMPORARY).newly_waiting);
+}
+
+static uint64_t delay_after(unsigned failures, uint32_t random)
+{
+    asking();
+    for (unsigned i = 1; i < failures; i++) {
+        failed_with(LIFECYCLE_TEMPORARY, 0, 0);
+        now = lc.retry_at;
+        timer();
+    }
+    failed_with(LIFECYCLE_TEMPORARY, 0, random);
+    return lc.retry_at - now;
+}
+
+static void the_least_delay_is_a_second(void **state)
+{
+    (void)state;
+    assert_int_equal(delay_after(1, 0), SECOND);
+}
+
+static void the_least_delay_is_a_second_after_many_failures_too(void **state)
+{
+    (void)state;
+    assert_int_equal(delay_after(20, 0), SECOND);
+}
+
+static void the_delay_doubles(void **state)
+{
+    (void)state;
+    uint64_t third = delay_after(3, UINT32_MAX);
+    setup(state);
+    uint64_t fourth = delay_after(4, UINT32_MAX);
+    assert_true(fourth > 2 * third - SECOND && fourth < 2 * third + SECOND);
+}
+
+static void the_longest_delay_is_five_minutes(void **state)
+{
+    (void)state;
+    uint64_t delay = delay_after(40, UINT32_MAX);
+    assert_true(delay <= 5 * MINUTE);
+    assert_true(delay > 5 * MINUTE - SECOND);
+}
+
+static void retry_after_is_obeyed(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_TEMPORARY, 20 * MINUTE, 0);
+    assert_int_equal(lc.retry_at, now + 20 * MINUTE);
+}
+
+static void retry_after_counts_for_an_hour_at_most(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_TEMPORARY, 24 * HOUR, 0);
+    assert_int_equal(lc.retry_at, now + HOUR);
+}
+
+static void retry_after_never_shortens_the_delay(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_TEMPORARY, 1, 0);
+    assert_int_equal(lc.retry_at, now + SECOND);
+}
+
+static void an_unreadable_file_answers_everybody(void **state)
+{
+    (void)state;
+    asking();
+    assert_int_equal(failed(LIFECYCLE_LOCAL).waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+}
+
+/* ---- failures that probably do not pass -------------------------------------------------------- */
+
+static void doubts_wait_five_then_fifteen_minutes_then_an_hour(void **state)
+{
+    static const uint64_t delays[] = { 5 * MINUTE, 15 * MINUTE, HOUR };
+
+    (void)state;
+    asking();
+    for (size_t i = 0; i < COUNT(delays); i++) {
+        failed(LIFECYCLE_DOUBTFUL);
+        assert_int_equal(lc.state, LIFECYCLE_WAITING);
+        assert_int_equal(lc.retry_at, now + delays[i]);
+        now = lc.retry_at;
+        timer();
+    }
+}
+
+static void the_fourth_doubt_stops(void **state)
+{
+    (void)state;
+    asking();
+    for (int i = 0; i < 3; i++) {
+        failed(LIFECYCLE_DOUBTFUL);
+        now = lc.retry_at;
+        timer();
+    }
+    assert_int_equal(failed(LIFECYCLE_DOUBTFUL).waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+static void a_token_ends_the_doubts(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_DOUBTFUL);
+    now = lc.retry_at;
+    timer();
+    token(HOUR);
+    now = lc.renew_at;
+    timer();
+    failed(LIFECYCLE_DOUBTFUL);
+    assert_int_equal(lc.retry_at, now + 5 * MINUTE);
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------- */
+
+static void a_refused_password_stops_and_answers_everybody(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = failed(LIFECYCLE_REFUSED);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_true(a.newly_waiting);
+    assert_false(a.request);
+    assert_false(a.drop_token);
+}
+
+static void no_password_needs_a_login(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = failed(LIFECYCLE_NO_LOGIN);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_false(a.request);
+}
+
+static void a_refusal_never_leads_to_a_request_by_itself(void **state)
+{
+    (void)state;
+    stopped();
+    for (int i = 0; i < 100; i++) {
+        now += HOUR;
+        assert_false(timer().request);
+        assert_false(wanted().request);
+        assert_false(rejected().request);
+    }
+}
+
+/* ---- refresh tokens ------------------------------------------------------------------------------- */
+
+static void a_refresh_token_is_used_for_the_next_renewal(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void the_first_request_goes_by_password(void **state)
+{
+    (void)state;
+    asking();
+    assert_false(lc.by_refresh_token);
+}
+
+static void a_refresh_token_is_not_used_when_the_policy_says_no(void **state)
+{
+    (void)state;
+    policy.use_refresh_token = false;
+    with_refresh_token();
+    now = lc.renew_at;
+    timer();
+    assert_false(lc.by_refresh_token);
+}
+
+static void refreshing(void)
+{
+    with_refresh_token();
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void a_refused_refresh_token_is_dropped_and_the_password_used_at_once(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = failed(LIFECYCLE_REFUSED);
+    assert_true(a.drop_refresh_token);
+    assert_true(a.request);
+    assert_false(lc.by_refresh_token);
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+    assert_int_equal(a.waiters, LIFECYCLE_KEEP);
+}
+
+static void a_doubt_about_a_refresh_token_drops_it_too(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = failed(LIFECYCLE_DOUBTFUL);
+    assert_true(a.drop_refresh_token);
+    assert_true(a.request);
+    assert_false(lc.by_refresh_token);
+}
+
+static void the_password_is_tried_once_only_after_a_refused_refresh_token(void **state)
+{
+    (void)state;
+    refreshing();
+    failed(LIFECYCLE_REFUSED);
+    struct lifecycle_actions a = failed(LIFECYCLE_REFUSED);
+    assert_false(a.request);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+static void without_a_password_a_refused_refresh_token_needs_a_login(void **state)
+{
+    (void)state;
+    refreshing();
+    failed(LIFECYCLE_REFUSED);
+    failed(LIFECYCLE_NO_LOGIN);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+}
+
+static void an_outage_keeps_the_refresh_token(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = failed(LIFECYCLE_TEMPORARY);
+    assert_false(a.drop_refresh_token);
+    assert_false(a.request);
+    now = lc.retry_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void a_refresh_without_a_token_is_never_tried_again(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .failed = { .kind = LIFECYCLE_REFUSED, .refresh_without_token = true } });
+    assert_true(a.request);
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    now = lc.renew_at;
+    timer();
+    assert_false(lc.by_refresh_token);
+}
+
+static void a_refused_refresh_token_is_not_sent_again_when_something_changed(void **state)
+{
+    (void)state;
+    refreshing();
+    changed();
+    assert_true(failed(LIFECYCLE_REFUSED).request);
+    assert_false(lc.by_refresh_token);
+}
+
+/* ---- changed, forgotten ------------------------------------------------------------------------ */
+
+static void a_change_asks_at_once_from_every_state_that_rests(void **state)
+{
+    void (*const places[])(void) = { with_token, waiting, stopped, stopped_with_token };
+
+    for (size_t i = 0; i < COUNT(places); i++) {
+        setup(state);
+        places[i]();
+        assert_true(changed().request);
+        assert_int_equal(lc.state, LIFECYCLE_ASKING);
+    }
+}
+
+static void a_login_ends_the_need_for_one(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_NO_LOGIN);
+    assert_true(changed().request);
+}
+
+static void a_change_while_asking_starts_no_second_request(void **state)
+{
+    (void)state;
+    asking();
+    assert_false(changed().request);
+}
+
+static void a_change_while_asking_asks_again_after_the_refusal_of_the_old(void **state)
+{
+    (void)state;
+    asking();
+    changed();
+    struct lifecycle_actions a = failed(LIFECYCLE_REFUSED);
+    assert_true(a.request);
+    assert_int_equal(a.waiters, LIFECYCLE_KEEP);
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+}
+
+static void a_change_while_asking_asks_again_after_the_token_of_the_old(void **state)
+{
+    (void)state;
+    asking();
+    changed();
+    assert_true(token(HOUR).request);
+}
+
+static void a_change_while_asking_asks_again_once_only(void **state)
+{
+    (void)state;
+    asking();
+    changed();
+    failed(LIFECYCLE_REFUSED);
+    assert_false(failed(LIFECYCLE_REFUSED).request);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
+static void a_change_begins_the_doubts_anew(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_DOUBTFUL);
+    changed();
+    failed(LIFECYCLE_DOUBTFUL);
+    assert_int_equal(lc.retry_at, now + 5 * MINUTE);
+}
+
+static void a_failure_after_a_refusal_and_a_change_is_news(void **state)
+{
+    (void)state;
+    stopped();
+    changed();
+    assert_true(failed(LIFECYCLE_TEMPORARY).newly_waiting);
+}
+
+static void another_identity_drops_all(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    struct lifecycle_actions a = forget();
+    assert_true(a.drop_token);
+    assert_true(a.drop_refresh_token);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    assert_false(lifecycle_alive(&lc, now));
+    assert_true(next() == NEVER);
+}
+
+static void another_identity_ends_a_refusal(void **state)
+{
+    (void)state;
+    stopped();
+    forget();
+    assert_true(wanted().request);
+}
+
+static void another_identity_asks_by_password(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    forget();
+    wanted();
+    assert_false(lc.by_refresh_token);
+}
+
+static void the_time_of_a_state_is_when_it_was_entered(void **state)
+{
+    (void)state;
+    asking();
+    uint64_t entered = now;
+    now += SECOND;
+    wanted();
+    assert_int_equal(lc.since, entered);
+    token(HOUR);
+    assert_int_equal(lc.since, now);
+}
+
+static void every_state_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = LIFECYCLE_IDLE; i <= LIFECYCLE_NEED_LOGIN; i++)
+        assert_true(strlen(lifecycle_state_name((enum lifecycle_state)i)) > 0);
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_good_token_is_served_without_a_request),
+        TEST(serving_notes_the_use),
+        TEST(a_token_due_for_renewal_is_served_and_renewed),
+        TEST(a_token_past_its_hand_over_waits_for_the_newer_one),
+        TEST(an_expired_token_is_never_served),
+        TEST(a_token_too_old_for_the_client_is_renewed_once_before_it_is_served),
+        TEST(a_token_that_just_lives_long_enough_is_served),
+        TEST(more_life_than_tokens_have_is_no_reason_to_ask),
+        TEST(a_rejected_token_is_replaced),
+        TEST(a_token_just_fetched_is_not_replaced_because_it_was_rejected),
+        TEST(others_are_served_while_a_rejected_token_is_replaced),
+        TEST(a_token_is_alive_until_the_moment_of_its_death),
+        TEST(the_first_client_starts_a_request_and_waits),
+        TEST(further_clients_wait_for_the_same_request),
+        TEST(a_living_token_is_served_while_another_is_asked_for),
+        TEST(a_client_waits_when_the_retry_comes_before_its_deadline),
+        TEST(a_client_fails_at_once_when_the_retry_comes_after_its_deadline),
+        TEST(a_living_token_is_served_while_the_provider_is_down),
+        TEST(after_a_refusal_clients_get_the_error_without_a_request),
+        TEST(a_living_token_is_served_after_a_refusal),
+        TEST(a_token_that_died_after_a_refusal_is_not_served),
+        TEST(without_a_password_clients_get_the_error),
+        TEST(the_retries_of_a_client_that_gave_up_get_its_answer_at_once),
+        TEST(a_client_that_comes_later_waits_again),
+        TEST(an_unreadable_file_is_read_again_for_a_client_that_comes_later),
+        TEST(an_unreadable_file_fails_the_clients_that_come_at_once),
+        TEST(a_token_answers_everybody),
+        TEST(a_token_dies_a_lifetime_after_it_was_sent_for),
+        TEST(a_token_ends_the_failures),
+        TEST(by_default_a_fifth_of_the_life_is_left_at_renewal),
+        TEST(by_default_at_least_a_minute_is_left_at_renewal),
+        TEST(by_default_at_most_an_hour_is_left_at_renewal),
+        TEST(by_default_at_most_half_of_the_life_is_left_at_renewal),
+        TEST(a_percentage_decides_the_renewal),
+        TEST(a_duration_decides_the_renewal),
+        TEST(a_duration_longer_than_half_of_the_life_is_cut),
+        TEST(jitter_moves_the_renewal_a_few_percent_earlier),
+        TEST(the_hand_over_lies_between_renewal_and_death),
+        TEST(a_life_of_next_to_nothing_does_not_renew_at_once),
+        TEST(an_endless_life_does_not_overflow),
+        TEST(nothing_is_timed_before_anybody_asked),
+        TEST(nothing_is_timed_while_asking),
+        TEST(nothing_is_timed_after_a_refusal),
+        TEST(a_token_in_use_is_renewed_when_it_is_due),
+        TEST(a_timer_that_comes_too_early_does_nothing),
+        TEST(a_token_out_of_use_is_not_renewed),
+        TEST(always_means_renewal_without_any_use),
+        TEST(a_retry_is_made_when_it_is_due),
+        TEST(a_timer_after_a_refusal_does_nothing),
+        TEST(retries_end_when_nobody_has_asked_for_long),
+        TEST(a_client_that_waits_is_retried_for_whatever_keep_fresh_says),
+        TEST(a_passing_failure_waits_and_keeps_those_with_time),
+        TEST(only_the_first_failure_in_a_row_is_news),
+        TEST(the_least_delay_is_a_second),
+        TEST(the_least_delay_is_a_second_after_many_failures_too),
+        TEST(the_delay_doubles),
+        TEST(the_longest_delay_is_five_minutes),
+        TEST(retry_after_is_obeyed),
+        TEST(retry_after_counts_for_an_hour_at_most),
+        TEST(retry_after_never_shortens_the_delay),
+        TEST(an_unreadable_file_answers_everybody),
+        TEST(doubts_wait_five_then_fifteen_minutes_then_an_hour),
+        TEST(the_fourth_doubt_stops),
+        TEST(a_token_ends_the_doubts),
+        TEST(a_refused_password_stops_and_answers_everybody),
+        TEST(no_password_needs_a_login),
+        TEST(a_refusal_never_leads_to_a_request_by_itself),
+        TEST(a_refresh_token_is_used_for_the_next_renewal),
+        TEST(the_first_request_goes_by_password),
+        TEST(a_refresh_token_is_not_used_when_the_policy_says_no),
+        TEST(a_refused_refresh_token_is_dropped_and_the_password_used_at_once),
+        TEST(a_doubt_about_a_refresh_token_drops_it_too),
+        TEST(the_password_is_tried_once_only_after_a_refused_refresh_token),
+        TEST(without_a_password_a_refused_refresh_token_needs_a_login),
+        TEST(an_outage_keeps_the_refresh_token),
+        TEST(a_refresh_without_a_token_is_never_tried_again),
+        TEST(a_refused_refresh_token_is_not_sent_again_when_something_changed),
+        TEST(a_change_asks_at_once_from_every_state_that_rests),
+        TEST(a_login_ends_the_need_for_one),
+        TEST(a_change_while_asking_starts_no_second_request),
+        TEST(a_change_while_asking_asks_again_after_the_refusal_of_the_old),
+        TEST(a_change_while_asking_asks_again_after_the_token_of_the_old),
+        TEST(a_change_while_asking_asks_again_once_only),
+        TEST(a_change_begins_the_doubts_anew),
+        TEST(a_failure_after_a_refusal_and_a_change_is_news),
+        TEST(another_identity_drops_all),
+        TEST(another_identity_ends_a_refusal),
+        TEST(another_identity_asks_by_password),
+        TEST(the_time_of_a_state_is_when_it_was_entered),
+        TEST(every_state_has_a_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
