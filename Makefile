@@ -33,6 +33,11 @@ BASE := -std=gnu11 -fvisibility=hidden -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -f
 HARDENING := $(HARDEN) -fstack-protector-strong -fstack-clash-protection -fPIE
 LINKING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 
+# make V=1 shows the commands
+ifndef V
+Q := @
+endif
+
 compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MMD -MP -c $< -o $@
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
@@ -59,15 +64,20 @@ all: $(programs)
 # ---- the daemon and the fetcher ------------------------------------------------------------
 
 $(O)/kubetokend: $(daemon_o)
-	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ $(call pkg,libs,$(DAEMON_LIBS))
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
+	  $(call pkg,libs,$(DAEMON_LIBS))
 
 $(O)/kubetoken-fetch: $(fetch_o)
-	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ $(call pkg,libs,$(FETCH_LIBS)) -lm
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
+	  $(call pkg,libs,$(FETCH_LIBS)) -lm
 
 $(O)/daemon/main.o: EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(call compile,$(EXTRA))
+	@echo '  CC   $@'
+	$(Q)$(call compile,$(EXTRA))
 
 # ---- the client: libc alone, static ----------------------------------------------------------
 # With musl-tools a static PIE of a few pages. `musl-gcc -static-pie` would silently make a
@@ -95,11 +105,13 @@ client_link = $(CC) $(CFLAGS) $(SANITIZER) $(if $(SANITIZER),$(LINKING),-static-
 endif
 
 $(O)/kubetoken: $(client_o)
-	$(client_link)
+	@echo '  LINK $@'
+	$(Q)$(client_link)
 
 $(O)/static/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) -MMD -MP -c $< -o $@
+	@echo '  CC   $@'
+	$(Q)$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) -MMD -MP -c $< -o $@
 
 # Everything is built again when a flag changes.
 flags_now := $(CC) $(CFLAGS) $(LDFLAGS) $(WERROR) $(SANITIZER) $(PREFIX) $(VERSION) $(HAVE_MUSL)
@@ -119,9 +131,12 @@ endif
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
 	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm
 .SECONDARY: $(UNIT:%=$(O)/tests/unit/%.o)
+
+JOBS = $(shell nproc)
 
 .PHONY: deps
 deps:
@@ -134,17 +149,19 @@ unit: $(unit_programs)
 # A second make, since what there is to build with may only be there after `deps`.
 .PHONY: check
 check: deps
+	$(MAKE) -j$(JOBS) all
 	$(MAKE) check-installed
 
 .PHONY: check-installed
-check-installed: all unit
-	$(MAKE) SANITIZE=1 unit
+check-installed: all
+	$(MAKE) -j$(JOBS) unit
+	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
 
 .PHONY: demo
 demo: deps
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	KUBETOKEN_BUILD=$(abspath $(O)) tests/demo
 
 # ---- lint -------------------------------------------------------------------------------------
