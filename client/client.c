@@ -98,7 +98,8 @@ static int connect_daemon(uint64_t timeout, struct error *why)
         return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
-    if (fd < 0 || set_time(fd, SO_SNDTIMEO, timeout) < 0 || set_time(fd, SO_RCVTIMEO, timeout) < 0 ||
+    if (fd < 0 || set_time(fd, SO_SNDTIMEO, timeout) < 0 ||
+        set_time(fd, SO_RCVTIMEO, timeout) < 0 ||
         connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
         error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s: %s",
                   address.sun_path, strerror(errno));

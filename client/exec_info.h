@@ -6,7 +6,7 @@
 #define KUBETOKEN_EXEC_INFO_H
 
 enum exec_version {
-    EXEC_NONE,    /* the JSON names no apiVersion */
+    EXEC_NONE, /* the JSON names no apiVersion */
     EXEC_V1,
     EXEC_V1BETA1,
     EXEC_OTHER,

@@ -33,18 +33,21 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "status", client_status },   { "refresh", client_simple },
-    { "reload", client_simple },   { "kubeconfig", client_kubeconfig },
-    { "version", client_version }, { "--version", client_version },
-    { "help", help },              { "--help", help },
+    { "status", client_status },
+    { "refresh", client_simple },
+    { "reload", client_simple },
+    { "kubeconfig", client_kubeconfig },
+    { "version", client_version },
+    { "--version", client_version },
+    { "help", help },
+    { "--help", help },
     { "-h", help },
 };
 
 int main(int argc, char **argv)
 {
     /* Before anything else: kubectl waits for this one. */
-    if (argc > 1 && client_equal(argv[1], "get") &&
-        !(argc > 2 && client_equal(argv[2], "--help")))
+    if (argc > 1 && client_equal(argv[1], "get") && !(argc > 2 && client_equal(argv[2], "--help")))
         return client_get(argc - 1, argv + 1);
     if (argc < 2) {
         fputs(usage, stderr);

@@ -97,10 +97,13 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_EMAIL_NOT_VERIFIED] = { "email-not-verified", 0, "the e-mail address is not verified",
                                    "an API server with username claim email rejects it; have "
                                    "the address verified at the provider" },
-    [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0, "the token is about to expire and no newer "
-                                "one can be had", "see kubetoken status" },
-    [ERROR_FETCHER] = { "fetcher", 1, "kubetoken-fetch failed", "see: journalctl --user -u "
-                                                                "kubetoken.service" },
+    [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0,
+                                "the token is about to expire and no newer "
+                                "one can be had",
+                                "see kubetoken status" },
+    [ERROR_FETCHER] = { "fetcher", 1, "kubetoken-fetch failed",
+                        "see: journalctl --user -u "
+                        "kubetoken.service" },
     [ERROR_INTERNAL] = { "internal", 1, "internal error",
                          "see: journalctl --user -u kubetoken.service" },
 };
@@ -199,8 +202,8 @@ size_t error_line(char *out, size_t size, const char *profile, enum error_code c
     bool named = profile && *profile, detailed = detail && *detail, mended = *row->remedy;
 
     int n = snprintf(out, size, "kubetoken: %s%s%s%s%s%s%s", named ? profile : "",
-                     named ? ": " : "", row->sentence, detailed ? ": " : "",
-                     detailed ? detail : "", mended ? "; " : "", row->remedy);
+                     named ? ": " : "", row->sentence, detailed ? ": " : "", detailed ? detail : "",
+                     mended ? "; " : "", row->remedy);
     size_t length = n < 0 ? 0 : (size_t)n < size - 1 ? (size_t)n : size - 2;
     out[length++] = '\n'; /* without it kubectl's own message is glued on */
     out[length] = '\0';

@@ -130,9 +130,12 @@ void fetcher_where(const struct fetcher *f, char *out, size_t size)
     static const struct {
         const char *name, *words;
     } steps[] = {
-        { "dns", "resolving" },         { "connect", "connecting to" },
-        { "tls", "in TLS with" },       { "discovery", "waiting for the discovery document of" },
-        { "keys", "waiting for the keys of" }, { "grant", "waiting for a token from" },
+        { "dns", "resolving" },
+        { "connect", "connecting to" },
+        { "tls", "in TLS with" },
+        { "discovery", "waiting for the discovery document of" },
+        { "keys", "waiting for the keys of" },
+        { "grant", "waiting for a token from" },
         { "verify", "verifying the token of" },
     };
 

@@ -36,9 +36,9 @@ static const struct {
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 static const char *const outcomes[] = {
-    [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused",
-    [OUTCOME_DOUBTFUL] = "doubtful",   [OUTCOME_TEMPORARY] = "temporary",
-    [OUTCOME_INVALID] = "invalid",     [OUTCOME_CONFIG] = "config",
+    [OUTCOME_TOKEN] = "token",       [OUTCOME_REFUSED] = "refused",
+    [OUTCOME_DOUBTFUL] = "doubtful", [OUTCOME_TEMPORARY] = "temporary",
+    [OUTCOME_INVALID] = "invalid",   [OUTCOME_CONFIG] = "config",
 };
 
 static const char **text_slot(struct job *job, size_t i)
@@ -316,8 +316,7 @@ static bool believable(const struct result *r, uint64_t started, uint64_t now)
            r->sent >= started && r->sent <= now;
 }
 
-static int read_result(struct record_reader *r, uint64_t started, uint64_t now,
-                       struct result *ret)
+static int read_result(struct record_reader *r, uint64_t started, uint64_t now, struct result *ret)
 {
     struct result result = { .outcome = OUTCOME_INVALID };
     struct record_field f;
@@ -352,8 +351,8 @@ static int read_step(struct record_reader *r, struct step *ret)
     return 1;
 }
 
-int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now,
-                struct step *step, struct result *result, size_t *used)
+int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now, struct step *step,
+                struct result *result, size_t *used)
 {
     struct record_reader r;
     struct record_field f;

@@ -15,12 +15,12 @@
 #include "common/secret.h"
 
 enum {
-    JOB_MAX = 128 * 1024,      /* bytes of an encoded job */
-    JOB_LIST_MAX = 64,         /* entries of a list */
-    RESULT_MAX = 128 * 1024,   /* bytes of steps and result together */
+    JOB_MAX = 128 * 1024,    /* bytes of an encoded job */
+    JOB_LIST_MAX = 64,       /* entries of a list */
+    RESULT_MAX = 128 * 1024, /* bytes of steps and result together */
     RESULT_TOKEN_MAX = 16 * 1024,
     RESULT_WARNINGS_MAX = 8,
-    RESULT_DETAIL_MAX = 200, /* of what a fetcher says */
+    RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
 };
 
@@ -76,15 +76,15 @@ enum outcome {
 
 struct result {
     enum outcome outcome;
-    struct error error;   /* for all but OUTCOME_TOKEN */
-    uint64_t retry_after; /* usec, 0 = none */
+    struct error error;         /* for all but OUTCOME_TOKEN */
+    uint64_t retry_after;       /* usec, 0 = none */
     bool refresh_without_token; /* a refresh succeeded but gave no id_token */
     /* OUTCOME_TOKEN */
     struct secret *id_token;
-    struct secret *refresh_token; /* NULL: none came */
-    uint64_t lifetime;            /* usec */
-    uint64_t sent;                /* usec of CLOCK_BOOTTIME, just before the request */
-    bool verified;                /* false: the keys could not be had */
+    struct secret *refresh_token;     /* NULL: none came */
+    uint64_t lifetime;                /* usec */
+    uint64_t sent;                    /* usec of CLOCK_BOOTTIME, just before the request */
+    bool verified;                    /* false: the keys could not be had */
     char user[RESULT_DETAIL_MAX + 1]; /* whom the token speaks of, for people */
     /* any outcome */
     bool has_clock_offset;
@@ -107,8 +107,8 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
  * result (2, *result written: free it with result_clear), 0 when more bytes are needed,
  * -EBADMSG when this is not to be believed. *used is how many bytes it took. started is when
  * the job was given, now the time. */
-int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now,
-                struct step *step, struct result *result, size_t *used);
+int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now, struct step *step,
+                struct result *result, size_t *used);
 void result_clear(struct result *result);
 
 /* Whether the text is three non-empty base64url parts, as a signed JWT is (RFC 7515 §7.1). */

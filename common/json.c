@@ -40,8 +40,9 @@ const cJSON *json_get(const cJSON *object, const char *name)
 {
     const cJSON *found = NULL, *member;
 
-    cJSON_ArrayForEach(member, object) if (member->string && strcmp(member->string, name) == 0)
-        found = member;
+    cJSON_ArrayForEach (member, object)
+        if (member->string && strcmp(member->string, name) == 0)
+            found = member;
     return found;
 }
 
@@ -50,7 +51,8 @@ unsigned json_count(const cJSON *object, const char *name)
     const cJSON *member;
     unsigned n = 0;
 
-    cJSON_ArrayForEach(member, object) n += member->string && strcmp(member->string, name) == 0;
+    cJSON_ArrayForEach (member, object)
+        n += member->string && strcmp(member->string, name) == 0;
     return n;
 }
 
@@ -91,7 +93,8 @@ bool json_holds(const cJSON *member, const char *string)
         return strcmp(member->valuestring, string) == 0;
     if (!cJSON_IsArray(member))
         return false;
-    cJSON_ArrayForEach(entry, member) if (cJSON_IsString(entry) &&
-                                          strcmp(entry->valuestring, string) == 0) return true;
+    cJSON_ArrayForEach (entry, member)
+        if (cJSON_IsString(entry) && strcmp(entry->valuestring, string) == 0)
+            return true;
     return false;
 }

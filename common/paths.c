@@ -67,8 +67,10 @@ int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
             tail = "/socket";
             struct stat st;
             if (lstat(folder, &st) == 0 && !ours_and_private(folder)) {
-                error_set(why, ERROR_FOREIGN_SOCKET, "%s belongs to somebody else or is open "
-                          "to others", folder);
+                error_set(why, ERROR_FOREIGN_SOCKET,
+                          "%s belongs to somebody else or is open "
+                          "to others",
+                          folder);
                 return -1;
             }
         }
@@ -97,8 +99,7 @@ int paths_socket_folder(const char *socket_path, struct error *why)
         return -1;
     }
     if ((st.st_mode & 077) != 0 && chmod(folder, 0700) < 0) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is open to others: %s", folder,
-                  strerror(errno));
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s is open to others: %s", folder, strerror(errno));
         return -1;
     }
     return 0;

@@ -14,7 +14,7 @@ struct word {
 };
 
 static const char *const verbs[] = {
-    [VERB_GET] = "get",       [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
+    [VERB_GET] = "get",         [VERB_STATUS] = "status", [VERB_PROFILE] = "profile",
     [VERB_REFRESH] = "refresh", [VERB_RELOAD] = "reload", [VERB_VERSION] = "version",
 };
 
@@ -192,8 +192,8 @@ static int parse_count(struct word w, size_t *ret)
 {
     size_t n = 0;
     for (size_t i = 0; i < w.length; i++) {
-        if (w.at[i] < '0' || w.at[i] > '9' || (n = n * 10 + (size_t)(w.at[i] - '0')) >
-                                                  PROTOCOL_BLOCK_MAX)
+        if (w.at[i] < '0' || w.at[i] > '9' ||
+            (n = n * 10 + (size_t)(w.at[i] - '0')) > PROTOCOL_BLOCK_MAX)
             return -EBADMSG;
     }
     *ret = n;

@@ -95,8 +95,9 @@ void time_format_utc(char out[TIME_UTC_SIZE], int64_t seconds)
     uint64_t t = seconds < 0 ? 0 : (uint64_t)(seconds > last ? last : seconds);
     uint64_t days = t / 86400 + 719468, rest = t % 86400;
     uint64_t era = days / 146097, day_of_era = days % 146097;
-    uint64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
+                            day_of_era / 146096) /
+                           365;
     uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     uint64_t m = (5 * day_of_year + 2) / 153; /* months from March */
     uint64_t month = m < 10 ? m + 3 : m - 9;

@@ -26,9 +26,10 @@ int time_parse_duration(const char *text, size_t length, uint64_t *ret);
  * Returns the length; 24 bytes are enough. */
 size_t time_format_duration(char *out, size_t size, uint64_t usec);
 
+enum { TIME_UTC_SIZE = 21 };
+
 /* RFC 3339 in UTC with whole seconds: "2026-11-24T08:00:00Z". Years 1970 to 9999; what lies
  * outside is clamped. Writes 20 characters and a NUL. */
-enum { TIME_UTC_SIZE = 21 };
 void time_format_utc(char out[TIME_UTC_SIZE], int64_t seconds);
 
 #endif

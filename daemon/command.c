@@ -30,10 +30,30 @@ struct command {
 
 /* What password managers need: where home, display, agent and session bus are. */
 static const char *const passed_on[] = {
-    "HOME", "PATH", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
-    "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK",
-    "GNUPGHOME", "GPG_TTY", "PASSWORD_STORE_DIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_SESSION_TYPE",
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSH_AUTH_SOCK",
+    "GNUPGHOME",
+    "GPG_TTY",
+    "PASSWORD_STORE_DIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "XDG_SESSION_TYPE",
     "XDG_CURRENT_DESKTOP",
 };
 
@@ -223,8 +243,8 @@ int command_start(sd_event *event, const char *line, command_done_fn done, void 
     if (!c->output || spawn(c, line, why) < 0 ||
         sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
         sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
-        sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline,
-                                   c) < 0) {
+        sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline, c) <
+            0) {
         command_free(c);
         return -1;
     }

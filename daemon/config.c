@@ -140,9 +140,8 @@ static char *must_dup(const char *text, size_t length)
     return copy;
 }
 
-__attribute__((format(printf, 4, 5))) static void complain(struct config_report *report,
-                                                           const char *file, unsigned line,
-                                                           const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void
+complain(struct config_report *report, const char *file, unsigned line, const char *format, ...)
 {
     char message[1024], clean[1024], *text = NULL;
     va_list ap;
@@ -156,10 +155,10 @@ __attribute__((format(printf, 4, 5))) static void complain(struct config_report 
     error_clean(clean, sizeof clean, message,
                 n < (int)sizeof message ? (size_t)(n > 0 ? n : 0) : sizeof message - 1);
 
-    int length = line ? asprintf(&text, "%s%s:%u: %s\n", report->text ? report->text : "", file,
-                                 line, clean)
-                      : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file,
-                                 clean);
+    int length = line
+                     ? asprintf(&text, "%s%s:%u: %s\n", report->text ? report->text : "", file,
+                                line, clean)
+                     : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file, clean);
     if (length < 0)
         return;
     free(report->text);
@@ -308,8 +307,10 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
         return;
     }
     if (l->section_at == SIZE_MAX) {
-        complain(l->report, file, line, "%s: stands before the first section; accepted: below "
-                 "[defaults] or [profile NAME]", key->name);
+        complain(l->report, file, line,
+                 "%s: stands before the first section; accepted: below "
+                 "[defaults] or [profile NAME]",
+                 key->name);
         return;
     }
     if (l->section_at >= l->n_sections)
@@ -351,8 +352,7 @@ static const char *text_fault(const char *text, size_t length)
     return NULL;
 }
 
-static void read_line(struct loader *l, char *text, size_t length, const char *file,
-                      unsigned line)
+static void read_line(struct loader *l, char *text, size_t length, const char *file, unsigned line)
 {
     if (length >= LINE_MAX_BYTES) {
         complain(l->report, file, line, "longer than %d bytes", LINE_MAX_BYTES - 1);
@@ -523,7 +523,7 @@ static bool url_valid(const char *v)
 
 static bool proxy_valid(const char *v)
 {
-    static const char *const schemes[] = { "http://",   "https://",  "socks4://",
+    static const char *const schemes[] = { "http://",    "https://",  "socks4://",
                                            "socks4a://", "socks5://", "socks5h://" };
 
     if (word_among(v, strlen(v), "auto none"))
@@ -710,8 +710,9 @@ static void check_values(struct loader *l)
                 if (s->key->type == TYPE_SOURCE_INLINE)
                     complain(l->report, s->file, s->line, "%s: not acceptable", s->key->name);
                 else
-                    complain(l->report, s->file, s->line, "%s: \"%s\" is not accepted; accepted: %s",
-                             s->key->name, s->value, s->key->accepts);
+                    complain(l->report, s->file, s->line,
+                             "%s: \"%s\" is not accepted; accepted: %s", s->key->name, s->value,
+                             s->key->accepts);
             }
             clear_profile(&scratch);
         }
@@ -745,15 +746,18 @@ static void check_url(struct loader *l, const struct section *s, const struct pr
     if (!url || strncmp(url, "http://", 7) != 0)
         return;
     if (!url_is_loopback_http(url))
-        complain(l->report, s->file, s->line, "profile %s: %s: http:// would send the password in "
-                 "clear; accepted: " URL_WORDS, p->name, key);
+        complain(l->report, s->file, s->line,
+                 "profile %s: %s: http:// would send the password in "
+                 "clear; accepted: " URL_WORDS,
+                 p->name, key);
     else if (!p->allow_http_loopback)
-        complain(l->report, s->file, s->line, "profile %s: %s: http:// needs "
-                 "allow-http-loopback = yes; accepted: " URL_WORDS, p->name, key);
+        complain(l->report, s->file, s->line,
+                 "profile %s: %s: http:// needs "
+                 "allow-http-loopback = yes; accepted: " URL_WORDS,
+                 p->name, key);
 }
 
-static void check_profile(struct loader *l, const struct section *s,
-                          const struct profile_config *p)
+static void check_profile(struct loader *l, const struct section *s, const struct profile_config *p)
 {
     const char *const missing[] = { p->issuer ? NULL : "issuer", p->client_id ? NULL : "client-id",
                                     p->username ? NULL : "username" };
@@ -761,8 +765,7 @@ static void check_profile(struct loader *l, const struct section *s,
 
     for (size_t i = 0; i < 3; i++)
         if (missing[i]) /* a bad one was reported where it stands */
-            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name,
-                     missing[i]);
+            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name, missing[i]);
     check_url(l, s, p, "issuer", p->issuer);
     check_url(l, s, p, "token-endpoint", p->token_endpoint);
     check_url(l, s, p, "jwks-uri", p->jwks_uri);
@@ -773,9 +776,11 @@ static void check_profile(struct loader *l, const struct section *s,
         complain(l->report, s->file, s->line,
                  "profile %s: client-auth = none does not go with a client secret", p->name);
     if (strcmp(p->client_auth, "none") != 0 && strcmp(p->client_auth, "auto") != 0 && !secret)
-        complain(l->report, s->file, s->line,
-                 "profile %s: client-auth = %s needs a client secret; accepted: client-secret-file, "
-                 "-command, -credential or client-secret", p->name, p->client_auth);
+        complain(
+            l->report, s->file, s->line,
+            "profile %s: client-auth = %s needs a client secret; accepted: client-secret-file, "
+            "-command, -credential or client-secret",
+            p->name, p->client_auth);
     if (!p->tls_client_cert && p->tls_client_key)
         complain(l->report, s->file, s->line, "profile %s: tls-client-key needs tls-client-cert",
                  p->name);
@@ -797,8 +802,8 @@ static bool any_bad(const struct section *s)
     return false;
 }
 
-static void build_profile(struct loader *l, const struct section *defaults,
-                          const struct section *s, struct profile_config *p)
+static void build_profile(struct loader *l, const struct section *defaults, const struct section *s,
+                          struct profile_config *p)
 {
     *p = (struct profile_config){
         .name = must_dup(s->profile, strlen(s->profile)),

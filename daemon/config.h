@@ -89,6 +89,7 @@ struct config_stamp {
  * the configuration, or NULL with the report filled. The caller frees both. */
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report);
 
+/* Wipe and free; take NULL and empty ones. */
 struct config *config_free(struct config *config);
 void config_report_clear(struct config_report *report);
 

@@ -19,9 +19,10 @@ static int source_path(const struct source *source, const char *what, char out[P
     if (source->kind == SOURCE_FILE)
         return paths_expand(source->text, "", out);
     if (!folder || *folder != '/') {
-        error_set(why, ERROR_CREDENTIAL, "%s-credential = %s: CREDENTIALS_DIRECTORY is not set; "
-                  "add LoadCredential=%s:PATH to kubetoken.service", what, source->text,
-                  source->text);
+        error_set(why, ERROR_CREDENTIAL,
+                  "%s-credential = %s: CREDENTIALS_DIRECTORY is not set; "
+                  "add LoadCredential=%s:PATH to kubetoken.service",
+                  what, source->text, source->text);
         return -1;
     }
     return paths_expand(source->text, folder, out);

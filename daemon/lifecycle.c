@@ -61,8 +61,8 @@ static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *po
 static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
                 struct lifecycle_actions *actions)
 {
-    lc->by_refresh_token =
-        lc->has_refresh_token && policy->use_refresh_token && !lc->refresh_is_useless;
+    lc->by_refresh_token = lc->has_refresh_token && policy->use_refresh_token &&
+                           !lc->refresh_is_useless;
     enter(lc, LIFECYCLE_ASKING, now);
     actions->request = true;
 }

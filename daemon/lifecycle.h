@@ -48,10 +48,10 @@ struct lifecycle_policy {
 /* Read by everybody, written by lifecycle_step() alone. */
 struct lifecycle {
     enum lifecycle_state state;
-    uint64_t since;    /* when that state was entered */
-    uint64_t sent;     /* when the token in hand was asked for */
-    uint64_t death;    /* when it dies; 0 = there is none */
-    uint64_t renew_at; /* when its renewal is due */
+    uint64_t since;     /* when that state was entered */
+    uint64_t sent;      /* when the token in hand was asked for */
+    uint64_t death;     /* when it dies; 0 = there is none */
+    uint64_t renew_at;  /* when its renewal is due */
     uint64_t hand_over; /* what clients are told: between renewal and death */
     uint64_t retry_at;
     uint64_t last_use;   /* 0 = never */
@@ -100,16 +100,16 @@ struct lifecycle_event {
         } token;
         struct {
             enum lifecycle_failure kind;
-            uint64_t retry_after;      /* usec; 0 = the provider named none */
+            uint64_t retry_after;       /* usec; 0 = the provider named none */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
         } failed;
     };
 };
 
 enum lifecycle_verdict {
-    LIFECYCLE_SERVE, /* hand out the token in hand */
-    LIFECYCLE_QUEUE, /* let the client wait */
-    LIFECYCLE_FAIL,  /* answer with the last error */
+    LIFECYCLE_SERVE,     /* hand out the token in hand */
+    LIFECYCLE_QUEUE,     /* let the client wait */
+    LIFECYCLE_FAIL,      /* answer with the last error */
     LIFECYCLE_TOO_SHORT, /* the provider's tokens never live that long */
 };
 
@@ -120,14 +120,15 @@ enum lifecycle_waiters {
 };
 
 struct lifecycle_actions {
-    bool request;                    /* start one, by refresh token if by_refresh_token */
-    bool drop_refresh_token;         /* wipe it */
-    bool drop_token;                 /* wipe it */
-    bool newly_waiting;              /* a change of state that is worth a line in the log */
-    enum lifecycle_verdict verdict;  /* WANTED only */
-    enum lifecycle_waiters waiters;  /* all other events */
+    bool request;                   /* start one, by refresh token if by_refresh_token */
+    bool drop_refresh_token;        /* wipe it */
+    bool drop_token;                /* wipe it */
+    bool newly_waiting;             /* a change of state that is worth a line in the log */
+    enum lifecycle_verdict verdict; /* WANTED only */
+    enum lifecycle_waiters waiters; /* all other events */
 };
 
+/* A profile that nobody has asked for yet. */
 void lifecycle_init(struct lifecycle *lc, uint64_t now);
 
 /* One step. The actions are to be carried out in full before the next one. */

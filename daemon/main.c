@@ -59,7 +59,8 @@ struct daemon {
     int lock;                           /* beside the socket, held while we serve */
 };
 
-/* ---- options ---------------------------------------------------------------------------------- */
+/* ---- options ----------------------------------------------------------------------------------
+ */
 
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
@@ -116,7 +117,8 @@ static int find_config(struct daemon *d, const struct options *options)
     return 0;
 }
 
-/* ---- --check-config ------------------------------------------------------------------------------ */
+/* ---- --check-config
+ * ------------------------------------------------------------------------------ */
 
 static bool check_source(const char *profile, const struct source *source, const char *what)
 {
@@ -155,7 +157,8 @@ static int check_config(const struct daemon *d)
     return good ? 0 : error_exit_code(ERROR_CONFIG);
 }
 
-/* ---- the socket ------------------------------------------------------------------------------------ */
+/* ---- the socket
+ * ------------------------------------------------------------------------------------ */
 
 /* Whether a daemon answers there. */
 static bool is_served(const struct sockaddr_un *address)
@@ -211,7 +214,8 @@ static int get_socket(struct daemon *d, struct error *why)
     return SD_LISTEN_FDS_START;
 }
 
-/* ---- start and stop ---------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * ---------------------------------------------------------------------------------- */
 
 static void harden(void)
 {

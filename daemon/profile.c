@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "daemon/profile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -64,7 +65,7 @@ static void cause(const struct profile *p, struct error *ret)
     if (p->fetcher)
         fetcher_where(p->fetcher, where, sizeof where);
     else if (p->command)
-        strcpy(where, "waiting for the command that gives a credential");
+        snprintf(where, sizeof where, "waiting for the command that gives a credential");
     error_set(ret, ERROR_TIMEOUT, "still %s", where);
 }
 
@@ -120,9 +121,9 @@ static uint64_t first_deadline(const struct profile *p)
     uint64_t first = USEC_INFINITY;
     const struct waiter *w;
 
-    TAILQ_FOREACH(w, &p->waiters, entry)
-    if (w->deadline < first)
-        first = w->deadline;
+    TAILQ_FOREACH (w, &p->waiters, entry)
+        if (w->deadline < first)
+            first = w->deadline;
     return first;
 }
 
@@ -200,7 +201,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-/* ---- the request: credentials, then the fetcher ------------------------------------------------ */
+/* ---- the request: credentials, then the fetcher ------------------------------------------------
+ */
 
 static void take_token(struct profile *p, struct result *result)
 {
@@ -353,8 +355,8 @@ static void on_command(void *context, struct secret *output, const struct error 
     p->command = command_free(p->command);
     if (!output) {
         memcpy(detail, why->detail, sizeof detail);
-        error_set(&fault, why->code, "%s: %s", password ? "password-command"
-                                                        : "client-secret-command", detail);
+        error_set(&fault, why->code, "%s: %s",
+                  password ? "password-command" : "client-secret-command", detail);
         fail(p, LIFECYCLE_LOCAL, &fault, 0, false);
         return;
     }
@@ -446,8 +448,9 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     if (actions->request)
         sd_event_source_set_enabled(p->starter, SD_EVENT_ONESHOT);
     if (actions->waiters != LIFECYCLE_KEEP)
-        answer_waiters(p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY
-                                                                   : p->lifecycle.retry_at, now);
+        answer_waiters(
+            p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
+            now);
     arm(p);
 }
 
@@ -478,8 +481,7 @@ static bool source_may_have_changed(const struct profile *p, uint64_t now)
     bool hidden = p->config->password.kind == SOURCE_COMMAND ||
                   p->config->client_secret.kind == SOURCE_COMMAND;
 
-    return p->refused.stamp != sources_stamp(p) ||
-           (hidden && now - p->refused.at >= look_again);
+    return p->refused.stamp != sources_stamp(p) || (hidden && now - p->refused.at >= look_again);
 }
 
 static void enqueue(struct profile *p, struct waiter *w)

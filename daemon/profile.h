@@ -57,6 +57,7 @@ enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);
 
+/* What others may look at, never change. */
 const struct profile_config *profile_config(const struct profile *profile);
 const struct lifecycle *profile_lifecycle(const struct profile *profile);
 /* The token in hand, NULL when none lives. */

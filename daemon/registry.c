@@ -95,8 +95,7 @@ static bool adopt(struct registry *r, struct config *config)
 static void announce(const struct registry *r)
 {
     if (r->report.code == ERROR_NONE) {
-        sd_notifyf(0, "STATUS=Serving %zu profile%s", r->n_profiles,
-                   r->n_profiles == 1 ? "" : "s");
+        sd_notifyf(0, "STATUS=Serving %zu profile%s", r->n_profiles, r->n_profiles == 1 ? "" : "s");
         return;
     }
     sd_notifyf(0, "STATUS=%s%s", error_sentence(r->report.code),
@@ -159,8 +158,8 @@ struct profile *registry_find(struct registry *r, const char *name, struct error
         list_names(r, why);
         return NULL;
     }
-    struct profile **found =
-        bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles, by_name);
+    struct profile **found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles,
+                                     by_name);
     if (found)
         return *found;
     error_set(why, ERROR_NO_PROFILE, "%s", name);

@@ -32,11 +32,11 @@ struct client {
     struct waiter waiter;
     struct secret *unsent; /* the rest of an answer */
     size_t sent;
-    size_t length;     /* bytes in `line` */
-    uint64_t deadline; /* 0: nothing is due from the peer */
-    bool close_after;  /* the answer */
-    bool no_more;      /* the peer has shut down its side; it still reads */
-    bool draining;     /* it sent nonsense: told so, and no longer listened to */
+    size_t length;             /* bytes in `line` */
+    uint64_t deadline;         /* 0: nothing is due from the peer */
+    bool close_after;          /* the answer */
+    bool no_more;              /* the peer has shut down its side; it still reads */
+    bool draining;             /* it sent nonsense: told so, and no longer listened to */
     TAILQ_ENTRY(client) entry; /* the longest-silent first */
     char line[PROTOCOL_REQUEST_MAX];
 };
@@ -342,7 +342,8 @@ static void work(struct client *c)
     struct error why;
     bool bad = false;
 
-    while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &c->waiter.request, &why, &bad)) {
+    while (!waiting(c) && !c->unsent && !c->draining &&
+           next_request(c, &c->waiter.request, &why, &bad)) {
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
             answer_error(&r, c->server->registry, NULL, &why);

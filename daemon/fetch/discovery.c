@@ -16,7 +16,7 @@ static char *document_url(const char *issuer)
     if (issuer[length - 1] == '/')
         length--;
     return asprintf(&url, "%.*s/.well-known/openid-configuration", (int)length, issuer) < 0 ? NULL
-                                                                                           : url;
+                                                                                            : url;
 }
 
 static int take_url(const struct job *job, const cJSON *doc, const char *name, char **slot,
@@ -77,8 +77,7 @@ int discovery_parse(const struct job *job, const char *text, size_t length, stru
 }
 
 /* An HTTP status that is no document, in our terms. */
-static enum outcome judge_status(const struct http_reply *reply, const char *url,
-                                 struct error *why)
+static enum outcome judge_status(const struct http_reply *reply, const char *url, struct error *why)
 {
     if (reply->status == 429 || reply->status >= 500) {
         error_set(why, reply->status == 429 ? ERROR_RATE_LIMITED : ERROR_PROVIDER_FAULT,
@@ -89,8 +88,8 @@ static enum outcome judge_status(const struct http_reply *reply, const char *url
     return OUTCOME_INVALID;
 }
 
-static int ask(struct http *http, const struct job *job, struct discovery *d,
-               enum outcome *outcome, struct error *why)
+static int ask(struct http *http, const struct job *job, struct discovery *d, enum outcome *outcome,
+               struct error *why)
 {
     struct http_reply reply;
     char *url = document_url(job->issuer);

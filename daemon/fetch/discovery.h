@@ -8,7 +8,7 @@
 
 struct discovery {
     char *token_endpoint;
-    char *jwks_uri; /* NULL: not known */
+    char *jwks_uri;             /* NULL: not known */
     bool auth_post, auth_basic; /* listed in token_endpoint_auth_methods_supported */
     bool auth_listed;           /* that list is there at all */
 };
@@ -21,7 +21,7 @@ int discovery_run(struct http *http, const struct job *job, struct discovery *re
 void discovery_clear(struct discovery *discovery);
 
 /* Reads a discovery document. Returns 0, or -1 with *why set. */
-int discovery_parse(const struct job *job, const char *text, size_t length,
-                    struct discovery *ret, struct error *why);
+int discovery_parse(const struct job *job, const char *text, size_t length, struct discovery *ret,
+                    struct error *why);
 
 #endif

@@ -83,8 +83,8 @@ static int append_user(struct secret *body, const struct job *job)
         return append_field(body, "grant_type", "refresh_token") |
                append_field(body, "refresh_token", job->refresh_token);
     if (job->realm) {
-        if (append_field(body, "grant_type",
-                         "http://auth0.com/oauth/grant-type/password-realm") < 0 ||
+        if (append_field(body, "grant_type", "http://auth0.com/oauth/grant-type/password-realm") <
+                0 ||
             append_field(body, "realm", job->realm) < 0)
             return -1;
     } else if (append_field(body, "grant_type", "password") < 0) {
@@ -277,8 +277,7 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
     }
     if (strlen(id_token) > RESULT_TOKEN_MAX) {
         ret->outcome = OUTCOME_DOUBTFUL;
-        error_set(&ret->error, ERROR_TOKEN_INVALID, "it is longer than %d bytes",
-                  RESULT_TOKEN_MAX);
+        error_set(&ret->error, ERROR_TOKEN_INVALID, "it is longer than %d bytes", RESULT_TOKEN_MAX);
         return -1;
     }
     ret->id_token = secret_copy(id_token, strlen(id_token));

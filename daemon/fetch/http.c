@@ -260,8 +260,8 @@ static struct curl_slist *headers(const struct http_form *form)
     return list;
 }
 
-int http_request(struct http *h, const char *step, const char *url,
-                 const struct http_form *form, struct http_reply *ret, struct error *why)
+int http_request(struct http *h, const char *step, const char *url, const struct http_form *form,
+                 struct http_reply *ret, struct error *why)
 {
     uint64_t now = time_boottime();
 

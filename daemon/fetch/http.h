@@ -40,8 +40,8 @@ struct http_form {
 
 /* GET, or POST where form is not NULL. step names the request to on_step.
  * Returns 0 for any HTTP answer, -1 with *why set when there was none. */
-int http_request(struct http *http, const char *step, const char *url,
-                 const struct http_form *form, struct http_reply *ret, struct error *why);
+int http_request(struct http *http, const char *step, const char *url, const struct http_form *form,
+                 struct http_reply *ret, struct error *why);
 
 /* Whether the job allows that URL: https, or http to loopback where it says so. */
 bool http_url_allowed(const struct job *job, const char *url);

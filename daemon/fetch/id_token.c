@@ -81,8 +81,8 @@ static int check_header(const struct job *job, const cJSON *header, struct resul
     if (json_get(header, "crit")) /* RFC 7515 §4.1.11: must be understood, and none is */
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
     if (!listed(job->signing_algs, alg))
-        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s; signing-algs allows %s",
-                      alg, job->signing_algs);
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s; signing-algs allows %s", alg,
+                      job->signing_algs);
     if (!jws_supported(alg))
         return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s, which is not supported",
                       alg);
@@ -139,8 +139,10 @@ static int check_times(const cJSON *claims, int64_t date, struct result *ret)
     life = exp - now;
     if (has_iat && exp - iat > 0 && life <= 0 && date > 0) {
         life = exp - iat;
-        id_token_warn(ret, ERROR_TOKEN_EXPIRED, "by the provider's own clock (Date) its token "
-                      "is expired by %lld s", (long long)(now - exp));
+        id_token_warn(ret, ERROR_TOKEN_EXPIRED,
+                      "by the provider's own clock (Date) its token "
+                      "is expired by %lld s",
+                      (long long)(now - exp));
     } else if (has_iat && (exp - iat < life || date <= 0)) {
         life = exp - iat;
     }
@@ -179,12 +181,12 @@ static int check_claims(const struct job *job, const cJSON *claims, int64_t date
     return 0;
 }
 
-int id_token_check(const struct job *job, const char *token, size_t length,
-                   const struct jwks *keys, int64_t date, struct result *ret)
+int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
+                   int64_t date, struct result *ret)
 {
     if (!job_token_shaped(token, length))
-        return refuse(ret, ERROR_TOKEN_INVALID,
-                      "it is not three base64url parts within %d bytes", RESULT_TOKEN_MAX);
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is not three base64url parts within %d bytes",
+                      RESULT_TOKEN_MAX);
     const char *payload = strchr(token, '.') + 1, *signature = strchr(payload, '.') + 1;
     cJSON *header = part_json(token, (size_t)(payload - token - 1));
     cJSON *claims = part_json(payload, (size_t)(signature - payload - 1));

@@ -11,8 +11,8 @@
  * the token is marked unverified), iss, aud, exp, nbf. date is the provider's clock in seconds,
  * 0 where it told none. Fills ret's lifetime, verified, user, warnings; or outcome and error.
  * Returns 0, or -1 when it is not valid. */
-int id_token_check(const struct job *job, const char *token, size_t length,
-                   const struct jwks *keys, int64_t date, struct result *ret);
+int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
+                   int64_t date, struct result *ret);
 
 /* Adds a warning to the result, as long as there is room. */
 void id_token_warn(struct result *ret, enum error_code code, const char *format, ...)

@@ -78,7 +78,8 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
 
     if (n_length <= 0 || e_length <= 0)
         return NULL;
-    BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL), *exponent = BN_bin2bn(e, (int)e_length, NULL);
+    BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL),
+           *exponent = BN_bin2bn(e, (int)e_length, NULL);
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     if (build && modulus && exponent && BN_num_bits(modulus) >= 1024 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
@@ -93,7 +94,9 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
 static const struct curve {
     const char *name, *group;
     long size; /* of a coordinate; RFC 7518 §6.2.1.2 wants it whole */
-} curves[] = { { "P-256", "prime256v1", 32 }, { "P-384", "secp384r1", 48 }, { "P-521", "secp521r1", 66 } };
+} curves[] = { { "P-256", "prime256v1", 32 },
+               { "P-384", "secp384r1", 48 },
+               { "P-521", "secp521r1", 66 } };
 
 static EVP_PKEY *ec_key(const cJSON *jwk, char ret_curve[8])
 {
@@ -154,8 +157,9 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
         cJSON_Delete(doc);
         return -1;
     }
-    cJSON_ArrayForEach(jwk, list) if (keys.n < JWKS_MAX && take_key(jwk, &keys.keys[keys.n]))
-        keys.n++;
+    cJSON_ArrayForEach (jwk, list)
+        if (keys.n < JWKS_MAX && take_key(jwk, &keys.keys[keys.n]))
+            keys.n++;
     cJSON_Delete(doc);
     if (keys.n == 0) {
         error_set(why, ERROR_KEYS_INVALID, "it holds no RSA or EC key for signatures");

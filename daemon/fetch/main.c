@@ -147,7 +147,6 @@ int main(int argc, char **argv)
 
     _secret_ struct secret *out = secret_new(RESULT_MAX / 2);
     if (out)
-        send_all(secret_peek(out),
-                 result_encode(&result, secret_bytes(out), secret_capacity(out)));
+        send_all(secret_peek(out), result_encode(&result, secret_bytes(out), secret_capacity(out)));
     _exit(out ? 0 : 1); /* no destructors: the kernel wipes better */
 }

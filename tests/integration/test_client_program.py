@@ -9,7 +9,8 @@ import rig
 
 # For a token that is there: execve and the libc's own start, then one conversation.
 ALLOWED = {"execve", "arch_prctl", "set_tid_address", "brk", "mprotect", "set_robust_list", "rseq",
-           "prlimit64", "readlinkat", "getrandom", "readlink", "socket", "setsockopt", "connect", "getsockopt",
+           "prlimit64", "readlinkat", "getrandom", "readlink", "socket", "setsockopt", "connect",
+           "getsockopt",
            "geteuid", "getppid", "sendto", "read", "write", "close", "exit_group"}
 
 

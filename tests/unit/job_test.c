@@ -1,0 +1,707 @@
+/* What the fetcher is told, and what is believed of what it says. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/record.h"
+#include "common/time.h"
+
+#define TOKEN "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl"
+
+static const uint64_t started = 1000 * USEC_PER_SEC, now = 1010 * USEC_PER_SEC;
+
+static struct job job;
+static struct result result, sent;
+static struct step step;
+static uint8_t memory[RESULT_MAX];
+static struct record_writer w;
+static size_t used;
+
+static int setup(void **state)
+{
+    (void)state;
+    job = (struct job){ 0 };
+    result = (struct result){ 0 };
+    sent = (struct result){
+        .outcome = OUTCOME_TOKEN,
+        .id_token = secret_copy(TOKEN, strlen(TOKEN)),
+        .lifetime = 3600 * USEC_PER_SEC,
+        .sent = started + USEC_PER_SEC,
+        .verified = true,
+    };
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    job_clear(&job);
+    result_clear(&result);
+    result_clear(&sent);
+    return 0;
+}
+
+/* ---- the job --------------------------------------------------------------------------- */
+
+static void a_job_comes_back(void **state)
+{
+    struct job told = {
+        .kind = JOB_REFRESH,
+        .deadline = 123456789,
+        .issuer = "issuer",
+        .token_endpoint = "token",
+        .jwks_uri = "jwks",
+        .client_id = "client",
+        .client_auth = "post",
+        .client_secret = "secret",
+        .username = "anna",
+        .password = "p\xc3\xa4ss word",
+        .refresh_token = "refresh",
+        .scope = "openid",
+        .audience = "audience",
+        .resource = "resource",
+        .realm = "realm",
+        .ca_file = "/ca",
+        .tls_client_cert = "/cert",
+        .tls_client_key = "/key",
+        .proxy = "none",
+        .signing_algs = "ES256",
+        .allow_http_loopback = true,
+        .parameters = { "a=1", "b=2" },
+        .environment = { "https_proxy=x" },
+    };
+
+    (void)state;
+    job = through_the_wire(&told);
+    assert_int_equal(job.kind, JOB_REFRESH);
+    assert_int_equal(job.deadline, 123456789);
+    assert_true(job.allow_http_loopback);
+    assert_string_equal(job.issuer, "issuer");
+    assert_string_equal(job.token_endpoint, "token");
+    assert_string_equal(job.jwks_uri, "jwks");
+    assert_string_equal(job.client_id, "client");
+    assert_string_equal(job.client_auth, "post");
+    assert_string_equal(job.client_secret, "secret");
+    assert_string_equal(job.username, "anna");
+    assert_string_equal(job.password, "p\xc3\xa4ss word");
+    assert_string_equal(job.refresh_token, "refresh");
+    assert_string_equal(job.scope, "openid");
+    assert_string_equal(job.audience, "audience");
+    assert_string_equal(job.resource, "resource");
+    assert_string_equal(job.realm, "realm");
+    assert_string_equal(job.ca_file, "/ca");
+    assert_string_equal(job.tls_client_cert, "/cert");
+    assert_string_equal(job.tls_client_key, "/key");
+    assert_string_equal(job.proxy, "none");
+    assert_string_equal(job.signing_algs, "ES256");
+    assert_string_equal(job.parameters[0], "a=1");
+    assert_string_equal(job.parameters[1], "b=2");
+    assert_null(job.parameters[2]);
+    assert_string_equal(job.environment[0], "https_proxy=x");
+    assert_null(job.environment[1]);
+}
+
+static void what_is_absent_stays_absent(void **state)
+{
+    struct job told = plain_job();
+
+    (void)state;
+    job = through_the_wire(&told);
+    assert_int_equal(job.kind, JOB_PASSWORD);
+    assert_null(job.client_secret);
+    assert_null(job.realm);
+    assert_null(job.parameters[0]);
+    assert_false(job.allow_http_loopback);
+}
+
+static void a_job_with_64_parameters_comes_back(void **state)
+{
+    struct job told = plain_job();
+
+    (void)state;
+    for (int i = 0; i < JOB_LIST_MAX; i++)
+        told.parameters[i] = "name=value";
+    job = through_the_wire(&told);
+    assert_string_equal(job.parameters[JOB_LIST_MAX - 1], "name=value");
+    assert_null(job.parameters[JOB_LIST_MAX]);
+}
+
+static void a_job_that_is_too_large_cannot_be_told(void **state)
+{
+    static char large[JOB_MAX];
+    struct job told = plain_job();
+
+    (void)state;
+    memset(large, 'x', sizeof large - 1);
+    told.scope = large;
+    assert_null(job_encode(&told));
+}
+
+static void begin_job(void)
+{
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "job");
+    record_put_number(&w, "version", 1);
+    record_put_text(&w, "issuer", "i");
+    record_put_text(&w, "client-id", "c");
+    record_put_text(&w, "client-auth", "auto");
+    record_put_text(&w, "signing-algs", "RS256");
+}
+
+static int decode_job(void)
+{
+    return job_decode(memory, record_end(&w), &job);
+}
+
+static void a_field_of_a_newer_daemon_is_ignored(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put_text(&w, "from-the-future", "x");
+    assert_int_equal(decode_job(), 0);
+}
+
+static void a_job_of_another_version_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put_number(&w, "version", 2);
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_of_an_unknown_kind_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put_text(&w, "kind", "verify");
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_without_an_issuer_is_refused(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "job");
+    record_put_text(&w, "client-id", "c");
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_with_a_nul_in_a_text_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put(&w, "password", "a\0b", 3);
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_with_65_parameters_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    for (int i = 0; i <= JOB_LIST_MAX; i++)
+        record_put_text(&w, "parameter", "a=b");
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_negative_deadline_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put_number(&w, "deadline", -1);
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_with_something_behind_it_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    size_t length = record_end(&w);
+    assert_int_equal(job_decode(memory, length + 1, &job), -EBADMSG);
+}
+
+static void half_a_job_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    size_t length = record_end(&w);
+    assert_int_equal(job_decode(memory, length - 1, &job), -EBADMSG);
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+static int take(size_t length)
+{
+    return result_next(memory, length, started, now, &step, &result, &used);
+}
+
+static void a_step_comes_back(void **state)
+{
+    static const struct step told = { "connect", "login.example.com:443" };
+
+    (void)state;
+    size_t length = step_encode(&told, memory, sizeof memory);
+    assert_int_equal(take(length), 1);
+    assert_string_equal(step.name, "connect");
+    assert_string_equal(step.host, "login.example.com:443");
+    assert_int_equal(used, length);
+}
+
+static void a_step_that_does_not_fit_is_not_encoded(void **state)
+{
+    static const struct step told = { "connect", "login.example.com:443" };
+
+    (void)state;
+    assert_int_equal(step_encode(&told, memory, 20), 0);
+}
+
+static void a_step_is_made_printable(void **state)
+{
+    static const struct step told = { "dns", "a\x1b[2J\nb" };
+
+    (void)state;
+    assert_int_equal(take(step_encode(&told, memory, sizeof memory)), 1);
+    assert_string_equal(step.host, "a [2J b");
+}
+
+static void records_are_taken_one_by_one(void **state)
+{
+    static const struct step told = { "dns", "h" };
+
+    (void)state;
+    size_t first = step_encode(&told, memory, sizeof memory);
+    size_t second = result_encode(&sent, memory + first, sizeof memory - first);
+    assert_int_equal(take(first + second), 1);
+    assert_int_equal(used, first);
+    assert_int_equal(result_next(memory + first, second, started, now, &step, &result, &used), 2);
+    assert_int_equal(used, second);
+}
+
+/* ---- results that are believed --------------------------------------------------------------- */
+
+static int through(void)
+{
+    size_t length = result_encode(&sent, memory, sizeof memory);
+
+    assert_true(length > 0);
+    return take(length);
+}
+
+static void a_token_comes_back(void **state)
+{
+    (void)state;
+    sent.refresh_token = secret_copy("refresh", 7);
+    sent.has_clock_offset = true;
+    sent.clock_offset = -7200;
+    strcpy(sent.user, "anna@example.com");
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.outcome, OUTCOME_TOKEN);
+    assert_string_equal(secret_peek(result.id_token), TOKEN);
+    assert_string_equal(secret_peek(result.refresh_token), "refresh");
+    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+    assert_int_equal(result.sent, started + USEC_PER_SEC);
+    assert_true(result.verified);
+    assert_true(result.has_clock_offset);
+    assert_int_equal(result.clock_offset, -7200);
+    assert_string_equal(result.user, "anna@example.com");
+}
+
+static void a_token_without_the_rest_comes_back(void **state)
+{
+    (void)state;
+    sent.verified = false;
+    assert_int_equal(through(), 2);
+    assert_null(result.refresh_token);
+    assert_false(result.verified);
+    assert_false(result.has_clock_offset);
+}
+
+static void warnings_come_back(void **state)
+{
+    (void)state;
+    sent.n_warnings = 2;
+    error_set(&sent.warnings[0], ERROR_NOT_VERIFIED, "first");
+    error_set(&sent.warnings[1], ERROR_EMAIL_NOT_VERIFIED, "second");
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.n_warnings, 2);
+    assert_int_equal(result.warnings[0].code, ERROR_NOT_VERIFIED);
+    assert_string_equal(result.warnings[0].detail, "first");
+    assert_int_equal(result.warnings[1].code, ERROR_EMAIL_NOT_VERIFIED);
+    assert_string_equal(result.warnings[1].detail, "second");
+}
+
+static void every_failure_comes_back(void **state)
+{
+    (void)state;
+    sent.id_token = secret_free(sent.id_token);
+    error_set(&sent.error, ERROR_RATE_LIMITED, "HTTP 429");
+    sent.retry_after = 60 * USEC_PER_SEC;
+    sent.refresh_without_token = true;
+    for (int i = OUTCOME_REFUSED; i <= OUTCOME_CONFIG; i++) {
+        sent.outcome = (enum outcome)i;
+        assert_int_equal(through(), 2);
+        assert_int_equal(result.outcome, i);
+        assert_int_equal(result.error.code, ERROR_RATE_LIMITED);
+        assert_string_equal(result.error.detail, "HTTP 429");
+        assert_int_equal(result.retry_after, 60 * USEC_PER_SEC);
+        assert_true(result.refresh_without_token);
+    }
+}
+
+static void a_detail_is_made_printable(void **state)
+{
+    (void)state;
+    begin_job();
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "end");
+    record_put_text(&w, "outcome", "refused");
+    record_put_text(&w, "code", "refused");
+    record_put_text(&w, "detail", "bad\r\n\x1b[31mnews\xff");
+    record_put_text(&w, "user", "an\nna");
+    assert_int_equal(take(record_end(&w)), 2);
+    assert_string_equal(result.error.detail, "bad [31mnews");
+    assert_string_equal(result.user, "an na");
+}
+
+static void a_result_that_does_not_fit_is_not_encoded(void **state)
+{
+    (void)state;
+    assert_int_equal(result_encode(&sent, memory, 100), 0);
+}
+
+static void every_part_of_a_result_needs_more(void **state)
+{
+    (void)state;
+    size_t length = result_encode(&sent, memory, sizeof memory);
+    for (size_t i = 1; i < length; i++)
+        assert_int_equal(take(i), 0);
+}
+
+static void a_lifetime_of_31_days_is_believed(void **state)
+{
+    (void)state;
+    sent.lifetime = RESULT_LIFETIME_MAX * USEC_PER_SEC;
+    assert_int_equal(through(), 2);
+}
+
+static void a_token_sent_at_the_limits_is_believed(void **state)
+{
+    (void)state;
+    sent.sent = started;
+    assert_int_equal(through(), 2);
+    result_clear(&result);
+    sent.sent = now;
+    assert_int_equal(through(), 2);
+}
+
+/* ---- results that are not believed ------------------------------------------------------------ */
+
+static void assert_not_believed(void)
+{
+    assert_int_equal(through(), -EBADMSG);
+    assert_null(result.id_token);
+}
+
+static void a_token_without_a_life_is_not_believed(void **state)
+{
+    (void)state;
+    sent.lifetime = 0;
+    assert_not_believed();
+}
+
+static void a_lifetime_over_31_days_is_not_believed(void **state)
+{
+    (void)state;
+    sent.lifetime = RESULT_LIFETIME_MAX * USEC_PER_SEC + 1;
+    assert_not_believed();
+}
+
+static void a_token_sent_for_before_the_start_is_not_believed(void **state)
+{
+    (void)state;
+    sent.sent = started - 1;
+    assert_not_believed();
+}
+
+static void a_token_sent_for_in_the_future_is_not_believed(void **state)
+{
+    (void)state;
+    sent.sent = now + 1;
+    assert_not_believed();
+}
+
+static void a_token_outcome_without_a_token_is_not_believed(void **state)
+{
+    (void)state;
+    sent.id_token = secret_free(sent.id_token);
+    assert_not_believed();
+}
+
+static void a_token_that_is_no_jwt_is_not_believed(void **state)
+{
+    (void)state;
+    secret_free(sent.id_token);
+    sent.id_token = secret_copy("a.b", 3);
+    assert_not_believed();
+}
+
+static void a_token_over_16_kib_is_not_believed(void **state)
+{
+    (void)state;
+    secret_free(sent.id_token);
+    sent.id_token = secret_new(RESULT_TOKEN_MAX + 4);
+    memset(secret_bytes(sent.id_token), 'a', RESULT_TOKEN_MAX + 4);
+    secret_bytes(sent.id_token)[4] = secret_bytes(sent.id_token)[9] = '.';
+    secret_set_length(sent.id_token, RESULT_TOKEN_MAX + 4);
+    assert_not_believed();
+}
+
+static void a_failure_with_a_token_is_not_believed(void **state)
+{
+    (void)state;
+    sent.outcome = OUTCOME_REFUSED;
+    error_set(&sent.error, ERROR_REFUSED, "x");
+    assert_not_believed();
+}
+
+/* A record of type "end" for a token; the test adds what is wrong. */
+static void begin_end(void)
+{
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "end");
+    record_put_text(&w, "outcome", "token");
+    record_put_text(&w, "id-token", TOKEN);
+    record_put_number(&w, "lifetime", 60000000);
+    record_put_number(&w, "sent", (int64_t)started);
+}
+
+static void assert_end_refused(void)
+{
+    assert_int_equal(take(record_end(&w)), -EBADMSG);
+    assert_null(result.id_token);
+}
+
+static void the_least_token_record_is_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    assert_int_equal(take(record_end(&w)), 2);
+}
+
+static void two_id_tokens_are_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "id-token", TOKEN);
+    assert_end_refused();
+}
+
+static void two_refresh_tokens_are_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "refresh-token", "a");
+    record_put_text(&w, "refresh-token", "b");
+    assert_end_refused();
+}
+
+static void a_refresh_token_with_a_nul_is_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put(&w, "refresh-token", "a\0b", 3);
+    assert_end_refused();
+}
+
+static void a_number_that_is_none_is_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "lifetime", "long");
+    assert_end_refused();
+}
+
+static void a_negative_time_is_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "retry-after", "-1");
+    assert_end_refused();
+}
+
+static void an_unknown_outcome_is_not_believed(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "outcome", "splendid");
+    assert_end_refused();
+}
+
+static void a_failure_without_a_code_is_not_believed(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "end");
+    record_put_text(&w, "outcome", "refused");
+    assert_end_refused();
+}
+
+static void a_result_without_an_outcome_is_not_believed(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "end");
+    record_put_text(&w, "code", "refused");
+    assert_end_refused();
+}
+
+static void a_field_of_a_newer_fetcher_is_ignored(void **state)
+{
+    (void)state;
+    begin_end();
+    record_put_text(&w, "from-the-future", "x");
+    assert_int_equal(take(record_end(&w)), 2);
+}
+
+static void a_ninth_warning_changes_none_of_the_eight(void **state)
+{
+    char text[2] = "0";
+
+    (void)state;
+    begin_end();
+    for (int i = 0; i <= RESULT_WARNINGS_MAX; i++) {
+        text[0] = (char)('0' + i);
+        record_put_text(&w, "warning", "not-verified");
+        record_put_text(&w, "warning-detail", text);
+    }
+    assert_int_equal(take(record_end(&w)), 2);
+    assert_int_equal(result.n_warnings, RESULT_WARNINGS_MAX);
+    assert_string_equal(result.warnings[RESULT_WARNINGS_MAX - 1].detail, "7");
+}
+
+static void junk_is_not_believed(void **state)
+{
+    (void)state;
+    memcpy(memory, "junk", 4);
+    assert_int_equal(take(4), -EBADMSG);
+}
+
+static void a_record_of_another_type_is_not_believed(void **state)
+{
+    (void)state;
+    begin_job();
+    assert_end_refused();
+}
+
+static void a_record_without_a_type_is_not_believed(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "outcome", "token");
+    assert_end_refused();
+}
+
+static void an_empty_record_is_not_believed(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    assert_end_refused();
+}
+
+/* ---- the shape of a token ------------------------------------------------------------------------ */
+
+static bool shaped(const char *text)
+{
+    return job_token_shaped(text, strlen(text));
+}
+
+static void three_base64url_parts_are_a_token(void **state)
+{
+    (void)state;
+    assert_true(shaped(TOKEN));
+    assert_true(shaped("aA.0-.__"));
+}
+
+static void anything_else_is_no_token(void **state)
+{
+    static const char *const texts[] = {
+        "",          ".",         "..",       "aa",        "aa.bb",      "aa.bb.",  ".aa.bb",
+        "aa..bb",    "aa.bb.cc.dd", "a.bb.cc", "aa.bbbbb.cc", "aa.bb.c", "aa.bb.c=", "aa.b+.cc",
+        "aa.b/.cc",  "aa.bb.cc\n", " aa.bb.cc", "aa.b b.cc", "aa.b\xc3\xa4.cc",
+    };
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (shaped(texts[i]))
+            fail_msg("\"%s\" was taken for a token", texts[i]);
+    (void)state;
+}
+
+static void a_token_with_a_nul_is_none(void **state)
+{
+    (void)state;
+    assert_false(job_token_shaped("aa.bb.cc\0dd", 11));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_comes_back),
+        TEST(what_is_absent_stays_absent),
+        TEST(a_job_with_64_parameters_comes_back),
+        TEST(a_job_that_is_too_large_cannot_be_told),
+        TEST(a_field_of_a_newer_daemon_is_ignored),
+        TEST(a_job_of_another_version_is_refused),
+        TEST(a_job_of_an_unknown_kind_is_refused),
+        TEST(a_job_without_an_issuer_is_refused),
+        TEST(a_job_with_a_nul_in_a_text_is_refused),
+        TEST(a_job_with_65_parameters_is_refused),
+        TEST(a_negative_deadline_is_refused),
+        TEST(a_job_with_something_behind_it_is_refused),
+        TEST(half_a_job_is_refused),
+        TEST(a_step_comes_back),
+        TEST(a_step_that_does_not_fit_is_not_encoded),
+        TEST(a_step_is_made_printable),
+        TEST(records_are_taken_one_by_one),
+        TEST(a_token_comes_back),
+        TEST(a_token_without_the_rest_comes_back),
+        TEST(warnings_come_back),
+        TEST(every_failure_comes_back),
+        TEST(a_detail_is_made_printable),
+        TEST(a_result_that_does_not_fit_is_not_encoded),
+        TEST(every_part_of_a_result_needs_more),
+        TEST(a_lifetime_of_31_days_is_believed),
+        TEST(a_token_sent_at_the_limits_is_believed),
+        TEST(a_token_without_a_life_is_not_believed),
+        TEST(a_lifetime_over_31_days_is_not_believed),
+        TEST(a_token_sent_for_before_the_start_is_not_believed),
+        TEST(a_token_sent_for_in_the_future_is_not_believed),
+        TEST(a_token_outcome_without_a_token_is_not_believed),
+        TEST(a_token_that_is_no_jwt_is_not_believed),
+        TEST(a_token_over_16_kib_is_not_believed),
+        TEST(a_failure_with_a_token_is_not_believed),
+        TEST(the_least_token_record_is_believed),
+        TEST(two_id_tokens_are_not_believed),
+        TEST(two_refresh_tokens_are_not_believed),
+        TEST(a_refresh_token_with_a_nul_is_not_believed),
+        TEST(a_number_that_is_none_is_not_believed),
+        TEST(a_negative_time_is_not_believed),
+        TEST(an_unknown_outcome_is_not_believed),
+        TEST(a_failure_without_a_code_is_not_believed),
+        TEST(a_result_without_an_outcome_is_not_believed),
+        TEST(a_field_of_a_newer_fetcher_is_ignored),
+        TEST(a_ninth_warning_changes_none_of_the_eight),
+        TEST(junk_is_not_believed),
+        TEST(a_record_of_another_type_is_not_believed),
+        TEST(a_record_without_a_type_is_not_believed),
+        TEST(an_empty_record_is_not_believed),
+        TEST(three_base64url_parts_are_a_token),
+        TEST(anything_else_is_no_token),
+        TEST(a_token_with_a_nul_is_none),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

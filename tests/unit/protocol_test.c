@@ -1,0 +1,442 @@
+/* Requests and answers on the socket. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/protocol.h"
+#include "common/time.h"
+
+static struct request request;
+static struct error why;
+static struct answer answer;
+
+static void parse(const char *line)
+{
+    memset(&request, 0xaa, sizeof request);
+    why = (struct error){ ERROR_NONE, "" };
+    if (request_parse(line, strlen(line), &request, &why) != 0)
+        fail_msg("\"%s\" was refused: %s", line, why.detail);
+}
+
+static void assert_refused_bytes(const char *line, size_t length)
+{
+    why = (struct error){ ERROR_NONE, "" };
+    if (request_parse(line, length, &request, &why) != -1)
+        fail_msg("\"%s\" was accepted", line);
+    assert_int_equal(why.code, ERROR_BAD_REQUEST);
+    assert_true(why.detail[0] != '\0');
+}
+
+static void assert_refused(const char *line)
+{
+    assert_refused_bytes(line, strlen(line));
+}
+
+/* ---- requests -------------------------------------------------------------------------- */
+
+static void a_whole_request_is_understood(void **state)
+{
+    (void)state;
+    parse("get exec/v1 minikube client-go=4711 min-validity=300 timeout=10s rejected once");
+    assert_int_equal(request.verb, VERB_GET);
+    assert_int_equal(request.format, FORMAT_EXEC_V1);
+    assert_string_equal(request.profile, "minikube");
+    assert_int_equal(request.client_go, 4711);
+    assert_int_equal(request.min_validity, 300 * USEC_PER_SEC);
+    assert_int_equal(request.timeout, 10 * USEC_PER_SEC);
+    assert_true(request.rejected);
+    assert_true(request.once);
+}
+
+static void a_verb_alone_has_the_defaults(void **state)
+{
+    (void)state;
+    parse("get");
+    assert_int_equal(request.format, FORMAT_TOKEN);
+    assert_string_equal(request.profile, "");
+    assert_int_equal(request.timeout, 30 * USEC_PER_SEC);
+    assert_int_equal(request.min_validity, 0);
+    assert_int_equal(request.client_go, 0);
+    assert_false(request.rejected);
+    assert_false(request.once);
+}
+
+static void every_verb_is_known(void **state)
+{
+    static const char *const verbs[] = { "get", "status", "profile", "refresh", "reload", "version" };
+
+    for (size_t i = 0; i < COUNT(verbs); i++) {
+        parse(verbs[i]);
+        assert_int_equal(request.verb, i);
+    }
+    (void)state;
+}
+
+static void get_has_formats_of_its_own(void **state)
+{
+    static const char *const formats[] = { "json", "token", "header", "exec/v1", "exec/v1beta1" };
+    char line[64];
+
+    for (size_t i = 0; i < COUNT(formats); i++) {
+        snprintf(line, sizeof line, "get %s", formats[i]);
+        parse(line);
+        assert_int_equal(request.format, FORMAT_JSON + i);
+    }
+    (void)state;
+}
+
+static void get_has_no_text(void **state)
+{
+    (void)state;
+    assert_refused("get text");
+}
+
+static void status_may_be_text_or_json(void **state)
+{
+    (void)state;
+    parse("status text");
+    assert_int_equal(request.format, FORMAT_TEXT);
+    parse("status json");
+    assert_int_equal(request.format, FORMAT_JSON);
+}
+
+static void only_get_yields_tokens(void **state)
+{
+    (void)state;
+    assert_refused("status token");
+    assert_refused("refresh exec/v1");
+    assert_refused("version json");
+}
+
+static void a_star_stands_for_the_default(void **state)
+{
+    (void)state;
+    parse("get * * once");
+    assert_int_equal(request.format, FORMAT_TOKEN);
+    assert_string_equal(request.profile, "");
+    assert_true(request.once);
+}
+
+static void blanks_may_be_many(void **state)
+{
+    (void)state;
+    parse("  get   token   a   once  ");
+    assert_string_equal(request.profile, "a");
+    assert_true(request.once);
+}
+
+static void unknown_options_are_ignored(void **state)
+{
+    (void)state;
+    parse("get token a colour=blue shiny once");
+    assert_true(request.once);
+}
+
+static void an_option_is_known_by_its_whole_name(void **state)
+{
+    (void)state;
+    parse("get token a onc oncee timeou=1 timeouts=1");
+    assert_false(request.once);
+    assert_int_equal(request.timeout, 30 * USEC_PER_SEC);
+}
+
+static void a_name_of_64_characters_fits(void **state)
+{
+    char line[128];
+
+    (void)state;
+    snprintf(line, sizeof line, "get token %064d", 1);
+    parse(line);
+    assert_int_equal(strlen(request.profile), 64);
+}
+
+static void a_name_of_65_characters_is_refused(void **state)
+{
+    char line[128];
+
+    (void)state;
+    snprintf(line, sizeof line, "get token %065d", 1);
+    assert_refused(line);
+}
+
+static void a_request_of_4095_bytes_is_understood(void **state)
+{
+    char line[PROTOCOL_REQUEST_MAX];
+
+    (void)state;
+    memset(line, ' ', sizeof line);
+    memcpy(line, "get", 3);
+    line[sizeof line - 1] = '\0';
+    parse(line);
+}
+
+static void a_request_of_4096_bytes_is_refused(void **state)
+{
+    char line[PROTOCOL_REQUEST_MAX + 1];
+
+    (void)state;
+    memset(line, ' ', sizeof line);
+    memcpy(line, "get", 3);
+    line[sizeof line - 1] = '\0';
+    assert_refused(line);
+}
+
+static void an_empty_request_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("");
+    assert_refused("   ");
+}
+
+static void an_unknown_verb_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("put token a");
+    assert_refused("gett");
+    assert_refused("GET");
+}
+
+static void an_unknown_format_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("get exec/v2");
+    assert_refused("get toke");
+}
+
+static void a_name_that_no_profile_can_have_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("get token a/b");
+    assert_refused("get token ..\xff");
+}
+
+static void control_characters_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("get\ttoken");
+    assert_refused("get token a\r");
+    assert_refused("get token a\x7f");
+    assert_refused_bytes("get\0token", 9);
+}
+
+static void an_error_text_has_no_control_characters_of_the_request(void **state)
+{
+    (void)state;
+    assert_refused("get \xc2\x9b" "31m");
+    assert_holds_not(why.detail, "\xc2\x9b");
+}
+
+static void a_bad_duration_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("get token a timeout=soon");
+    assert_refused("get token a timeout=");
+    assert_refused("get token a timeout");
+    assert_refused("get token a min-validity=-1");
+}
+
+static void a_process_number_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("get token a client-go=x");
+    assert_refused("get token a client-go=");
+    assert_refused("get token a client-go=99999999999999999999");
+}
+
+static void a_duration_is_no_process_number(void **state)
+{
+    (void)state;
+    assert_refused("get token a client-go=1h");
+}
+
+static void a_refused_request_writes_nothing(void **state)
+{
+    (void)state;
+    parse("get token a");
+    assert_refused("status token b");
+    assert_string_equal(request.profile, "a");
+}
+
+/* ---- names ------------------------------------------------------------------------------- */
+
+static void names_have_letters_digits_and_four_signs(void **state)
+{
+    static const char name[] = "AZaz09._@-";
+
+    (void)state;
+    assert_true(protocol_name_valid(name, strlen(name)));
+}
+
+static void other_characters_are_in_no_name(void **state)
+{
+    static const char others[] = " !\"#$%&'()*+,/:;<=>?[\\]^`{|}~\x7f\x80\xff\n";
+
+    for (size_t i = 0; i < sizeof others; i++) { /* with the final NUL */
+        const char name[] = { 'a', others[i], 'b' };
+        assert_false(protocol_name_valid(name, sizeof name));
+    }
+    (void)state;
+}
+
+static void a_name_is_not_empty(void **state)
+{
+    (void)state;
+    assert_false(protocol_name_valid("", 0));
+}
+
+/* ---- answers ----------------------------------------------------------------------------- */
+
+static void answer_comes_back(struct answer sent)
+{
+    char header[PROTOCOL_HEADER_MAX];
+    size_t length = answer_header(header, &sent);
+
+    assert_true(length < PROTOCOL_HEADER_MAX);
+    assert_int_equal(answer_parse(header, length, &answer), length);
+    assert_int_equal(answer.code, sent.code);
+    assert_int_equal(answer.out, sent.out);
+    assert_int_equal(answer.err, sent.err);
+}
+
+static void a_good_answer_comes_back(void **state)
+{
+    (void)state;
+    answer_comes_back((struct answer){ ERROR_NONE, 1432, 0 });
+}
+
+static void every_error_comes_back_with_the_largest_blocks(void **state)
+{
+    (void)state;
+    for (int code = ERROR_NONE; code < ERROR_MAX; code++)
+        answer_comes_back((struct answer){ (enum error_code)code, PROTOCOL_BLOCK_MAX,
+                                           PROTOCOL_BLOCK_MAX });
+}
+
+static void the_header_is_as_documented(void **state)
+{
+    char header[PROTOCOL_HEADER_MAX];
+
+    (void)state;
+    size_t n = answer_header(header, &(struct answer){ ERROR_REFUSED, 0, 96 });
+    assert_int_equal(n, strlen("error refused 0 96\n"));
+    assert_memory_equal(header, "error refused 0 96\n", n);
+}
+
+static long parse_answer(const char *bytes)
+{
+    answer = (struct answer){ ERROR_INTERNAL, 7, 7 };
+    return answer_parse(bytes, strlen(bytes), &answer);
+}
+
+static void what_follows_the_header_is_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_answer("ok 3 0\nabc\n"), 7);
+    assert_int_equal(answer.out, 3);
+}
+
+static void an_unfinished_header_needs_more(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_answer(""), 0);
+    assert_int_equal(parse_answer("ok 3"), 0);
+    assert_int_equal(parse_answer("error refused 0 96"), 0);
+}
+
+static void a_header_that_never_ends_is_refused(void **state)
+{
+    char bytes[PROTOCOL_HEADER_MAX + 1];
+
+    (void)state;
+    memset(bytes, '0', sizeof bytes);
+    memcpy(bytes, "ok ", 3);
+    bytes[sizeof bytes - 1] = '\0';
+    assert_int_equal(parse_answer(bytes), -EBADMSG);
+}
+
+static void what_is_no_answer_is_refused(void **state)
+{
+    static const char *const junk[] = {
+        "\n",         "ok\n",         "ok 1\n",     "ok 1 \n",     "ok -1 0\n", "ok 1x 0\n",
+        "okay 1 0\n", "HTTP/1.1 200\n", "error\n", "error 0 96\n", "ok 0 16777217\n",
+        "ok 99999999999999999999999 0\n", "ok 0x10 0\n", "OK 0 0\n",
+    };
+
+    for (size_t i = 0; i < COUNT(junk); i++)
+        if (parse_answer(junk[i]) != -EBADMSG)
+            fail_msg("\"%s\" was accepted", junk[i]);
+    (void)state;
+}
+
+static void a_refused_answer_writes_nothing(void **state)
+{
+    (void)state;
+    parse_answer("ok 1 x\n");
+    assert_int_equal(answer.out, 7);
+}
+
+static void an_error_of_a_newer_daemon_is_an_internal_one(void **state)
+{
+    (void)state;
+    assert_true(parse_answer("error from-the-future 0 5\n") > 0);
+    assert_int_equal(answer.code, ERROR_INTERNAL);
+    assert_int_equal(answer.err, 5);
+}
+
+static void further_words_of_a_newer_daemon_are_ignored(void **state)
+{
+    (void)state;
+    assert_true(parse_answer("ok 1 2 more=3\n") > 0);
+    assert_int_equal(answer.err, 2);
+}
+
+#define TEST(f) cmocka_unit_test(f)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_whole_request_is_understood),
+        TEST(a_verb_alone_has_the_defaults),
+        TEST(every_verb_is_known),
+        TEST(get_has_formats_of_its_own),
+        TEST(get_has_no_text),
+        TEST(status_may_be_text_or_json),
+        TEST(only_get_yields_tokens),
+        TEST(a_star_stands_for_the_default),
+        TEST(blanks_may_be_many),
+        TEST(unknown_options_are_ignored),
+        TEST(an_option_is_known_by_its_whole_name),
+        TEST(a_name_of_64_characters_fits),
+        TEST(a_name_of_65_characters_is_refused),
+        TEST(a_request_of_4095_bytes_is_understood),
+        TEST(a_request_of_4096_bytes_is_refused),
+        TEST(an_empty_request_is_refused),
+        TEST(an_unknown_verb_is_refused),
+        TEST(an_unknown_format_is_refused),
+        TEST(a_name_that_no_profile_can_have_is_refused),
+        TEST(control_characters_are_refused),
+        TEST(an_error_text_has_no_control_characters_of_the_request),
+        TEST(a_bad_duration_is_refused),
+        TEST(a_process_number_that_is_none_is_refused),
+        TEST(a_duration_is_no_process_number),
+        TEST(a_refused_request_writes_nothing),
+        TEST(names_have_letters_digits_and_four_signs),
+        TEST(other_characters_are_in_no_name),
+        TEST(a_name_is_not_empty),
+        TEST(a_good_answer_comes_back),
+        TEST(every_error_comes_back_with_the_largest_blocks),
+        TEST(the_header_is_as_documented),
+        TEST(what_follows_the_header_is_left_alone),
+        TEST(an_unfinished_header_needs_more),
+        TEST(a_header_that_never_ends_is_refused),
+        TEST(what_is_no_answer_is_refused),
+        TEST(a_refused_answer_writes_nothing),
+        TEST(an_error_of_a_newer_daemon_is_an_internal_one),
+        TEST(further_words_of_a_newer_daemon_are_ignored),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
