@@ -1,0 +1,298 @@
+"""What a provider may answer, and what is made of it. Each row states what `get` prints, its
+exit code, and that the daemon lives on."""
+import base64
+import time
+
+import pytest
+
+import scripted
+from scripted import json_answer
+
+
+@pytest.fixture
+def fake(tmp_path):
+    folder = tmp_path / "scripted"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    yield p
+    p.stop()
+
+
+def profile(fake, extra="", secret="client-secret = shh", issuer=None):
+    return (f"[profile p]\nissuer = {issuer or fake.issuer}\nca-file = {fake.ca_file}\n"
+            f"client-id = client\n{secret}\nusername = someone\npassword = canary-pw\n{extra}\n")
+
+
+@pytest.fixture
+def get(fake, home, daemon):
+    """Configures, starts, and runs one `get`."""
+    def run(extra="", *args, **kwargs):
+        home.configure(profile(fake, extra, **kwargs))
+        daemon.start()
+        r = home.run("get", "--timeout", "1s", *args)
+        assert daemon.alive
+        assert "canary-pw" not in r.stderr + daemon.log.read_text()
+        if r.returncode == 0:
+            assert r.stdout.count(".") == 2 and r.stderr == ""
+        else:
+            assert r.stdout == "" and r.stderr.count("\n") == 1 and r.stderr.endswith("\n")
+        return r
+    return run
+
+
+def test_the_shape_of_the_article(fake, get):
+    """Auth0: issuer with a final slash, /oauth/token, client id and secret in the body."""
+    assert fake.issuer.endswith("/")
+    assert get().returncode == 0
+    assert [r.path for r in fake.requests] == ["/.well-known/openid-configuration",
+                                               "/.well-known/jwks.json", "/oauth/token"]
+    grant = fake.grants()[0]
+    assert grant.method == "POST"
+    assert grant.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert grant.headers["Authorization"] is None
+    assert grant.form == {"grant_type": "password", "username": "someone", "password": "canary-pw",
+                          "scope": "openid email profile", "client_id": "client",
+                          "client_secret": "shh"}
+
+
+def test_what_a_request_may_hold_beyond_that(fake, get):
+    r = get("scope = groups\naudience = https://api/\nresource = r s\nrealm = Username-Password\n"
+            "token-parameter = validator_id=a=b&c\ntoken-parameter = x=é")
+    assert r.returncode == 0
+    form = fake.grants()[0].form
+    assert form["grant_type"] == "http://auth0.com/oauth/grant-type/password-realm"
+    assert form["realm"] == "Username-Password"
+    assert form["scope"] == "openid groups"
+    assert form["audience"] == "https://api/" and form["resource"] == "r s"
+    assert form["validator_id"] == "a=b&c" and form["x"] == "é"
+
+
+DIFFICULT = "a b'c\"d&e+f%g=h:i/j é ß %41 -._~"
+
+
+@pytest.mark.parametrize("auth, decode", [
+    ("basic", True), ("basic-raw", False), ("post", None), ("none", None)])
+def test_difficult_characters_by_each_client_authentication(fake, home, daemon, auth, decode):
+    from urllib.parse import unquote_plus
+    secret = "" if auth == "none" else f"client-secret = {DIFFICULT}"
+    home.configure(profile(fake, f"client-auth = {auth}", secret=secret).replace(
+        "canary-pw", DIFFICULT).replace("username = someone", f"username = {DIFFICULT}"))
+    daemon.start()
+    assert home.run("get").returncode == 0
+    grant = fake.grants()[0]
+    assert grant.form["username"] == grant.form["password"] == DIFFICULT
+    header = grant.headers["Authorization"]
+    if decode is None:
+        assert header is None
+        assert grant.form.get("client_secret") == (DIFFICULT if auth == "post" else None)
+        return
+    assert "client_id" not in grant.form and "client_secret" not in grant.form
+    user, _, password = base64.b64decode(header.split()[1]).decode().partition(":")
+    assert (unquote_plus(user), unquote_plus(password)) == ("client", DIFFICULT) if decode else \
+        (user, password) == ("client", DIFFICULT)
+    assert "%2D" not in password and "%2E" not in password
+
+
+def test_a_public_client_sends_no_secret(fake, get):
+    assert get(secret="").returncode == 0
+    form = fake.grants()[0].form
+    assert form["client_id"] == "client" and "client_secret" not in form
+    assert fake.grants()[0].headers["Authorization"] is None
+
+
+def error(status, body=b"", **headers):
+    return status, headers, body
+
+
+@pytest.mark.parametrize("answer, code, says", [
+    (error(403), 6, "HTTP 403, empty body"),
+    (error(401, b"<html>no</html>"), 6, "HTTP 401, a body that is not JSON"),
+    (json_answer({"error": "invalid_grant", "error_description": "Wrong email or password."}, 403),
+     6, "HTTP 403, invalid_grant: Wrong email or password."),
+    (json_answer({"error": "invalid_client"}, 401), 6, "invalid_client"),
+    (json_answer({"error": "unauthorized_client"}, 400), 6, "unauthorized_client"),
+    (json_answer({"error": "mfa_required", "mfa_token": "secret"}, 403), 6, "mfa_required"),
+    (json_answer({"error": "invalid_request", "error_description": "Could not login user"}, 400),
+     8, "invalid_request: Could not login user"),
+    (json_answer({"error": "x", "error_description": "a\r\n\x1b[31mb" + "c" * 5000}, 400),
+     8, "x: a [31mb"),
+    (json_answer({"error": "x", "error_description": "you sent canary-pw"}, 400), 8, "sent ***"),
+    (error(404, b"nothing"), 8, "HTTP 404"),
+    (error(302, b"", Location="https://elsewhere.example/"), 8, "HTTP 302"),
+    (error(500), 7, "HTTP 500, empty body"),
+    (error(503, b"", **{"Retry-After": "3600"}), 7, "HTTP 503"),
+    (json_answer({"error": "too_many_attempts"}, 429), 7, "too_many_attempts"),
+    (error(200, b"<html>log in</html>"), 8, "HTTP 200, a body that is not JSON"),
+    (error(200), 8, "HTTP 200, empty body"),
+    (json_answer([1, 2]), 8, "not JSON"),
+    (json_answer({"access_token": "a", "scope": "profile"}), 6, 'scope granted: "profile"'),
+    (json_answer({"id_token": 5}), 6, "without an id_token"),
+    (json_answer({"id_token": "not.a token"}), 8, "base64url"),
+    (json_answer({"id_token": "a" * 20000}), 8, "longer"),
+    (error(200, b"x" * (2 << 20)), 8, "more than 1 MiB"),
+])
+def test_an_answer_of_the_token_endpoint(fake, get, answer, code, says):
+    fake.answers["/oauth/token"] = answer
+    r = get()
+    assert r.returncode == code, r.stderr
+    assert says in r.stderr
+    assert len(r.stderr) < 600
+    assert "secret" not in r.stderr or code == 6
+    assert r.stderr.isprintable() or r.stderr[:-1].isprintable()
+
+
+@pytest.mark.parametrize("change, code, says", [
+    ({"aud": "other"}, 8, "another audience"), ({"aud": None}, 8, "another audience"),
+    ({"aud": ["x", "client"]}, 0, ""),
+    ({"iss": "https://other.example/"}, 8, "https://other.example/"),
+    ({"exp": None}, 8, "exp is missing"), ({"exp": "soon"}, 8, "exp is no date"),
+    ({"exp": 1000, "iat": 2000}, 8, "expired"),
+    ({"exp": str(int(time.time()) + 3600)}, 0, ""), ({"exp": time.time() + 3600.5}, 0, ""),
+    ({"nbf": int(time.time()) + 3600}, 8, "nbf"), ({"nbf": int(time.time()) + 30}, 0, ""),
+    ({"iat": None}, 0, ""), ({"sub": None}, 0, ""),
+])
+def test_claims_are_judged_as_the_api_server_judges_them(fake, get, change, code, says):
+    fake.claims = change
+    r = get()
+    assert r.returncode == code, r.stderr
+    assert says in r.stderr
+
+
+def test_a_byte_changed_in_the_middle_of_the_signature_is_not_served(fake, get):
+    token = fake.id_token()
+    i = len(token) - 100
+    broken = token[:i] + ("A" if token[i] != "A" else "B") + token[i + 1:]
+    fake.answers["/oauth/token"] = json_answer(fake.token(id_token=broken))
+    r = get()
+    assert r.returncode == 8 and "signature" in r.stderr
+
+
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"crit": ["b64"]},
+                                    {"alg": "rs256"}, {"alg": None}])
+def test_a_header_that_must_not_be_believed(fake, get, header):
+    fake.answers["/oauth/token"] = json_answer(fake.token(
+        id_token=fake.key.sign({"iss": fake.issuer, "aud": "client",
+                                "exp": int(time.time()) + 60}, header)))
+    assert get().returncode == 8
+
+
+@pytest.mark.parametrize("changes", [{"alg": None}, {"use": None}, {"kid": None}])
+def test_keys_may_lack_members(fake, get, changes):
+    fake.answers["/.well-known/jwks.json"] = json_answer({"keys": [
+        {"kty": "oct", "k": "AA"}, {"kty": "OKP"}, fake.key.jwk(use="enc"),
+        fake.key.jwk(**changes)]})
+    assert get().returncode == 0
+
+
+def test_a_key_that_is_not_published(fake, get):
+    fake.answers["/.well-known/jwks.json"] = json_answer(
+        {"keys": [scripted.Key("another").jwk()]})
+    r = get()
+    assert r.returncode == 8 and "key-1" in r.stderr
+
+
+@pytest.mark.parametrize("answer", [error(500), error(404), error(200, b"junk"),
+                                    json_answer({"keys": []})])
+def test_when_keys_cannot_be_had_the_token_is_served_and_marked(fake, home, get, answer):
+    fake.answers["/.well-known/jwks.json"] = answer
+    assert get().returncode == 0
+    status = home.status("p")
+    assert status["verified"] is False
+    assert [w["code"] for w in status["warnings"]] == ["not-verified"]
+
+
+@pytest.mark.parametrize("answer, code, says", [
+    (error(404), 8, "HTTP 404"), (error(200, b"<html>"), 8, "not a JSON object"),
+    (error(500), 7, "HTTP 500"), (json_answer({"issuer": "https://other/"}), 8, "https://other/"),
+    (json_answer({}), 8, "no issuer"),
+])
+def test_an_answer_of_discovery(fake, get, answer, code, says):
+    fake.answers["/.well-known/openid-configuration"] = answer
+    r = get()
+    assert r.returncode == code and says in r.stderr, r.stderr
+    assert fake.grants() == [], "no password is sent to who is not known"
+
+
+def test_endpoints_by_hand_need_no_discovery(fake, get):
+    fake.answers["/.well-known/openid-configuration"] = error(404)
+    r = get(f"token-endpoint = {fake.base}/oauth/token\n"
+            f"jwks-uri = {fake.base}/.well-known/jwks.json")
+    assert r.returncode == 0
+    assert [q.path for q in fake.requests] == ["/.well-known/jwks.json", "/oauth/token"]
+
+
+def test_a_discovery_that_sends_the_password_in_clear_is_refused(fake, get):
+    fake.answers["/.well-known/openid-configuration"] = json_answer(
+        {**fake.discovery(), "token_endpoint": "http://login.example.com/token"})
+    r = get()
+    assert r.returncode == 8 and "http://login.example.com/token" in r.stderr
+
+
+@pytest.mark.parametrize("offset", [-7200, 7200])
+def test_a_wrong_clock_of_the_provider_or_of_ours(fake, home, get, offset):
+    """Lifetimes are spans of the provider's own clock: the offset changes nothing."""
+    fake.clock = lambda: time.time() + offset
+    assert get().returncode == 0
+    status = home.status("p")
+    assert 3500 < status["secondsLeft"] <= 3600
+    assert abs(status["clockOffsetSeconds"] - offset) <= 60
+
+
+def test_an_unverified_address_is_a_warning(fake, home, get):
+    """The article's trap: the grant works, and the API server then says 401."""
+    fake.claims = {"email_verified": False}
+    assert get().returncode == 0
+    assert [w["code"] for w in home.status("p")["warnings"]] == ["email-not-verified"]
+    assert "not verified" in home.run("status").stdout
+
+
+def test_a_refresh_token_is_used_and_replaced(fake, home, get):
+    tokens = iter(["r1", "r2", "r3", "r4"])
+    fake.answers["/oauth/token"] = lambda request: json_answer(
+        fake.token(refresh_token=next(tokens)))
+    assert get().returncode == 0
+    assert home.run("refresh").returncode == 0
+    assert home.run("refresh").returncode == 0
+    forms = [r.form for r in fake.grants()]
+    assert [f["grant_type"] for f in forms] == ["password", "refresh_token", "refresh_token"]
+    assert [f.get("refresh_token") for f in forms] == [None, "r1", "r2"]
+    assert "scope" not in forms[1] and "password" not in forms[1]
+
+
+def test_a_refresh_without_an_id_token_means_the_password_from_then_on(fake, home, get):
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            return json_answer({"access_token": "a"})
+        return json_answer(fake.token(refresh_token="r"))
+    fake.answers["/oauth/token"] = answer
+    assert get().returncode == 0
+    assert home.run("refresh").returncode == 0
+    assert home.run("refresh").returncode == 0
+    assert [r.form["grant_type"] for r in fake.grants()] == [
+        "password", "refresh_token", "password", "password"]
+
+
+def test_a_dead_refresh_token_means_the_password_once(fake, home, get):
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            return json_answer({"error": "invalid_request"}, 400)
+        return json_answer(fake.token(refresh_token="r"))
+    fake.answers["/oauth/token"] = answer
+    assert get().returncode == 0
+    assert home.run("refresh").returncode == 0
+    assert [r.form["grant_type"] for r in fake.grants()] == ["password", "refresh_token",
+                                                             "password"]
+
+
+def test_refresh_tokens_can_be_left_alone(fake, home, get):
+    fake.answers["/oauth/token"] = lambda request: json_answer(fake.token(refresh_token="r"))
+    assert get("use-refresh-token = no").returncode == 0
+    assert home.run("refresh").returncode == 0
+    assert [r.form["grant_type"] for r in fake.grants()] == ["password", "password"]
+
+
+def test_rejected_fetches_another_token_while_the_old_one_is_kept(fake, home, get):
+    assert get().returncode == 0
+    first = home.run("get").stdout
+    assert home.run("get", "--rejected").stdout == first, "it is not older than ten seconds"
+    assert len(fake.grants()) == 1
