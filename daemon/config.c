@@ -536,7 +536,7 @@ static bool proxy_valid(const char *v)
 
 static bool set_text(char **slot, const char *value)
 {
-    free(*slot);
+    free(*slot); // NOLINT(clang-analyzer-unix.Malloc): clear_source() left NULL there
     *slot = must_dup(value, strlen(value));
     return true;
 }

@@ -294,10 +294,8 @@ static int start(struct daemon *d, struct error *why)
         return -1;
     d->registry = registry_new(&d->shared, d->paths, d->n_paths);
     d->server = d->registry ? server_new(d->shared.event, listener, d->registry) : NULL;
-    if (!d->server) {
-        close(listener);
+    if (!d->server)
         return -1;
-    }
     registry_reload(d->registry); /* with errors we serve them */
     return 0;
 }
