@@ -104,15 +104,20 @@ static int add_to_list(struct job *job, const char **list, const struct record_f
     return 0;
 }
 
+static int take_kind(struct job *job, const struct record_field *f)
+{
+    bool refresh = f->length == 7 && memcmp(f->value, "refresh", 7) == 0;
+
+    job->kind = refresh ? JOB_REFRESH : JOB_PASSWORD;
+    return refresh || (f->length == 8 && memcmp(f->value, "password", 8) == 0) ? 0 : -EBADMSG;
+}
+
 static int job_field(struct job *job, const struct record_field *f)
 {
     int64_t number;
 
-    if (record_is(f, "kind")) {
-        job->kind = f->length == 7 && memcmp(f->value, "refresh", 7) == 0 ? JOB_REFRESH
-                                                                          : JOB_PASSWORD;
-        return 0;
-    }
+    if (record_is(f, "kind"))
+        return take_kind(job, f);
     if (record_is(f, "version"))
         return record_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
     if (record_is(f, "deadline") || record_is(f, "allow-http-loopback")) {
@@ -298,7 +303,8 @@ static int take_field(struct result *result, const struct record_field *f)
         error_clean(result->user, sizeof result->user, f->value, f->length);
     else if (record_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
         result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
-    else if (record_is(f, "warning-detail") && result->n_warnings > 0)
+    else if (record_is(f, "warning-detail") && result->n_warnings > 0 &&
+             result->warnings[result->n_warnings - 1].detail[0] == '\0')
         take_detail(&result->warnings[result->n_warnings - 1], f);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (record_is(f, numbers[i]))
@@ -320,12 +326,15 @@ static int read_result(struct record_reader *r, uint64_t started, uint64_t now, 
 {
     struct result result = { .outcome = OUTCOME_INVALID };
     struct record_field f;
+    bool decided = false;
     int more;
 
-    while ((more = record_next(r, &f)) > 0)
+    while ((more = record_next(r, &f)) > 0) {
+        decided |= record_is(&f, "outcome");
         if ((more = take_field(&result, &f)) < 0)
             break;
-    if (more < 0 || !believable(&result, started, now)) {
+    }
+    if (more < 0 || !decided || !believable(&result, started, now)) {
         result_clear(&result);
         return -EBADMSG;
     }

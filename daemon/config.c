@@ -279,8 +279,10 @@ static void add_setting(struct loader *l, const struct key *key, char *value, co
             continue;
         if (old->file == file)
             complain(l->report, file, line, "%s: set already, at line %u", key->name, old->line);
-        *old = setting;
-        return;
+        /* What comes last wins, also over another source of the same secret. */
+        memmove(old, old + 1, (s->n - i - 1) * sizeof *old);
+        s->n--;
+        break;
     }
     s->settings = grow(s->settings, s->n, &s->allocated, sizeof *s->settings);
     s->settings[s->n++] = setting;
@@ -506,13 +508,16 @@ static bool word_among(const char *word, size_t length, const char *list)
 
 static bool all_among(const char *words, const char *list)
 {
+    size_t count = 0;
+
     for (const char *p = words; *p;) {
         size_t n = strcspn(p, " \t,");
         if (n > 0 && !word_among(p, n, list))
             return false;
+        count += n > 0;
         p += n + (p[n] != '\0');
     }
-    return true;
+    return count > 0;
 }
 
 /* Whether http:// is allowed for it depends on another key and is seen later. */
@@ -759,13 +764,8 @@ static void check_url(struct loader *l, const struct section *s, const struct pr
 
 static void check_profile(struct loader *l, const struct section *s, const struct profile_config *p)
 {
-    const char *const missing[] = { p->issuer ? NULL : "issuer", p->client_id ? NULL : "client-id",
-                                    p->username ? NULL : "username" };
     bool secret = p->client_secret.kind != SOURCE_NONE;
 
-    for (size_t i = 0; i < 3; i++)
-        if (missing[i]) /* a bad one was reported where it stands */
-            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name, missing[i]);
     check_url(l, s, p, "issuer", p->issuer);
     check_url(l, s, p, "token-endpoint", p->token_endpoint);
     check_url(l, s, p, "jwks-uri", p->jwks_uri);
@@ -793,13 +793,28 @@ static void apply_section(struct profile_config *p, const struct section *s)
             apply(p, &s->settings[i]);
 }
 
-/* So that "is missing" is not said of a key that is there and was found bad. */
-static bool any_bad(const struct section *s)
+/* Whether a setting (of that key; NULL: of any) was found bad and reported where it stands. */
+static bool has_bad(const struct section *s, const char *key)
 {
     for (size_t i = 0; s && i < s->n; i++)
-        if (s->settings[i].bad)
+        if (s->settings[i].bad && (!key || strcmp(s->settings[i].key->name, key) == 0))
             return true;
     return false;
+}
+
+static void check_missing(struct loader *l, const struct section *defaults, const struct section *s,
+                          const struct profile_config *p)
+{
+    const struct {
+        const char *key, *value;
+    } needed[] = { { "issuer", p->issuer },
+                   { "client-id", p->client_id },
+                   { "username", p->username } };
+
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        if (!needed[i].value && !has_bad(s, needed[i].key) && !has_bad(defaults, needed[i].key))
+            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name,
+                     needed[i].key);
 }
 
 static void build_profile(struct loader *l, const struct section *defaults, const struct section *s,
@@ -817,7 +832,8 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     set_text(&p->signing_algs, "RS256");
     apply_section(p, defaults);
     apply_section(p, s);
-    if (!any_bad(defaults) && !any_bad(s))
+    check_missing(l, defaults, s, p);
+    if (!has_bad(defaults, NULL) && !has_bad(s, NULL))
         check_profile(l, s, p);
 }
 
