@@ -62,6 +62,17 @@ bool protocol_name_valid(const char *name, size_t length)
     return true;
 }
 
+static int parse_pid(struct word w, int32_t *ret)
+{
+    int64_t pid = 0;
+
+    for (size_t i = 0; i < w.length; i++)
+        if (w.at[i] < '0' || w.at[i] > '9' || (pid = pid * 10 + (w.at[i] - '0')) > INT32_MAX)
+            return -EINVAL;
+    *ret = (int32_t)pid;
+    return pid > 0 ? 0 : -EINVAL;
+}
+
 static int parse_option(struct word w, struct request *r, struct error *why)
 {
     const char *equals = memchr(w.at, '=', w.length);
@@ -69,7 +80,6 @@ static int parse_option(struct word w, struct request *r, struct error *why)
     struct word value = { equals ? equals + 1 : w.at + w.length,
                           equals ? w.length - name.length - 1 : 0 };
     int bad = 0;
-    uint64_t pid;
 
     if (word_is(name, "once"))
         r->once = true;
@@ -79,11 +89,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         bad = time_parse_duration(value.at, value.length, &r->timeout);
     else if (word_is(name, "min-validity"))
         bad = time_parse_duration(value.at, value.length, &r->min_validity);
-    else if (word_is(name, "client-go")) {
-        bad = time_parse_duration(value.at, value.length, &pid);
-        if (bad == 0)
-            r->client_go = (int32_t)(pid / USEC_PER_SEC);
-    }
+    else if (word_is(name, "client-go"))
+        bad = parse_pid(value, &r->client_go);
     if (bad < 0) {
         error_set(why, ERROR_BAD_REQUEST, "%.*s is not valid", (int)w.length, w.at);
         return -1;

@@ -213,13 +213,14 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
 {
     enum lifecycle_failure kind = event->failed.kind;
 
-    if (lc->again) {
-        lc->again = false;
+    bool again = lc->again;
+    lc->again = false;
+    if (fall_back_to_password(lc, policy, event, now, actions))
+        return;
+    if (again) {
         ask(lc, policy, now, actions);
         return;
     }
-    if (fall_back_to_password(lc, policy, event, now, actions))
-        return;
     lc->local = kind == LIFECYCLE_LOCAL;
     switch (kind) {
     case LIFECYCLE_TEMPORARY:
@@ -249,7 +250,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                     struct lifecycle_actions *actions)
 {
     lc->failures = lc->doubts = 0;
-    lc->gave_up_at = 0;
+    lc->failed_at = lc->gave_up_at = 0;
     if (lc->state == LIFECYCLE_ASKING)
         lc->again = true;
     else
@@ -274,6 +275,8 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
     switch (event->type) {
     case LIFECYCLE_WANTED:
         wanted(lc, policy, event, now, &actions);
+        if (actions.verdict == LIFECYCLE_QUEUE)
+            lc->waited_until = most(lc->waited_until, event->wanted.deadline);
         break;
     case LIFECYCLE_TIMER:
         timer(lc, policy, now, &actions);
@@ -301,7 +304,8 @@ uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_polic
 {
     if (lc->state == LIFECYCLE_IDLE && lc->death > 0 && in_use(lc, policy, lc->renew_at))
         return lc->renew_at;
-    if (lc->state == LIFECYCLE_WAITING && in_use(lc, policy, lc->retry_at))
+    if (lc->state == LIFECYCLE_WAITING &&
+        (in_use(lc, policy, lc->retry_at) || lc->retry_at <= lc->waited_until))
         return lc->retry_at;
     return UINT64_MAX;
 }

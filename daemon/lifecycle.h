@@ -54,11 +54,12 @@ struct lifecycle {
     uint64_t renew_at;  /* when its renewal is due */
     uint64_t hand_over; /* what clients are told: between renewal and death */
     uint64_t retry_at;
-    uint64_t last_use;   /* 0 = never */
-    uint64_t failed_at;  /* the last failure; 0 = none since the last token */
-    uint64_t gave_up_at; /* a client's time was up without a token */
-    unsigned failures;   /* in a row that may pass */
-    unsigned doubts;     /* in a row that probably do not pass */
+    uint64_t last_use;     /* 0 = never */
+    uint64_t waited_until; /* the latest deadline of a client that was queued */
+    uint64_t failed_at;    /* the last failure; 0 = none since the last token */
+    uint64_t gave_up_at;   /* a client's time was up without a token */
+    unsigned failures;     /* in a row that may pass */
+    unsigned doubts;       /* in a row that probably do not pass */
     bool has_refresh_token;
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool by_refresh_token;   /* the request under way */
