@@ -116,17 +116,19 @@ bool record_is(const struct record_field *f, const char *name)
 int record_number(const struct record_field *f, int64_t *ret)
 {
     bool negative = f->length > 0 && f->value[0] == '-';
-    int64_t v = 0;
+    int64_t v = 0; /* counted downwards: the least number has no positive */
 
-    if (f->length == (size_t)negative || f->length > 19)
+    if (f->length == (size_t)negative || f->length > 20)
         return -EBADMSG;
     for (size_t i = negative; i < f->length; i++) {
         int digit = f->value[i] - '0';
-        if (digit < 0 || digit > 9 || v > (INT64_MAX - digit) / 10)
+        if (digit < 0 || digit > 9 || v < (INT64_MIN + digit) / 10)
             return -EBADMSG;
-        v = v * 10 + digit;
+        v = v * 10 - digit;
     }
-    *ret = negative ? -v : v;
+    if (!negative && v == INT64_MIN)
+        return -EBADMSG;
+    *ret = negative ? v : -v;
     return 0;
 }
 
