@@ -197,15 +197,15 @@ static void a_line_of_4095_bytes_is_read(void **state)
     (void)state;
     memset(line, 'x', sizeof line);
     memcpy(line, "audience = ", 11);
-    strcpy(line + 4095, "\n");
+    memcpy(line + 4095, "\n", 2);
     assert_int_equal(strlen(load_profile(line)->audience), 4095 - 11);
 }
 
 static void parameters_may_come_more_than_once(void **state)
 {
     (void)state;
-    const struct profile_config *p =
-        load_profile("token-parameter = a=1\ntoken-parameter = b=x=y\n");
+    const struct profile_config *p = load_profile(
+        "token-parameter = a=1\ntoken-parameter = b=x=y\n");
     assert_string_equal(p->parameters[0], "a=1");
     assert_string_equal(p->parameters[1], "b=x=y");
     assert_null(p->parameters[2]);
@@ -329,7 +329,8 @@ static void load_two(const char *first, const char *second)
 static void a_later_file_wins_key_by_key(void **state)
 {
     (void)state;
-    load_two("[defaults]\n" COMPLETE "scope = openid\n", "[defaults]\nusername = ben\n[profile a]\n");
+    load_two("[defaults]\n" COMPLETE "scope = openid\n",
+             "[defaults]\nusername = ben\n[profile a]\n");
     const struct profile_config *p = config_find(config, "a");
     assert_string_equal(p->username, "ben");
     assert_string_equal(p->scope, "openid");
@@ -347,7 +348,8 @@ static void a_profile_may_stand_in_both_files(void **state)
 static void a_source_of_the_later_file_wins_over_one_of_another_kind(void **state)
 {
     (void)state;
-    load_two("[profile a]\n" COMPLETE "password-file = /p\n", "[profile a]\npassword-command = x\n");
+    load_two("[profile a]\n" COMPLETE "password-file = /p\n",
+             "[profile a]\npassword-command = x\n");
     assert_int_equal(config_find(config, "a")->password.kind, SOURCE_COMMAND);
 }
 
@@ -443,7 +445,8 @@ static void a_list_of_algorithms_without_one_is_refused(void **state)
 static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
 {
     (void)state;
-    assert_refused("pasword-file = /x", "unknown key \"pasword-file\"; did you mean \"password-file\"?");
+    assert_refused("pasword-file = /x",
+                   "unknown key \"pasword-file\"; did you mean \"password-file\"?");
 }
 
 static void a_key_in_capitals_is_unknown(void **state)
@@ -493,7 +496,8 @@ static void a_section_twice_in_a_file_is_refused(void **state)
 static void an_unknown_section_is_refused(void **state)
 {
     (void)state;
-    assert_refused("[Profile b]", "unknown section [Profile b]; accepted: [defaults], [profile NAME]");
+    assert_refused("[Profile b]",
+                   "unknown section [Profile b]; accepted: [defaults], [profile NAME]");
 }
 
 static void keys_below_an_unknown_section_are_not_reported_as_well(void **state)
@@ -658,8 +662,7 @@ static void all_errors_are_found_in_one_go(void **state)
 {
     (void)state;
     load("realm = x\n"
-         "[profile a]\n" COMPLETE
-         "timeout = never\n"
+         "[profile a]\n" COMPLETE "timeout = never\n"
          "colour = blue\n"
          "[profile b\n"
          "[profile c]\n"
@@ -667,9 +670,10 @@ static void all_errors_are_found_in_one_go(void **state)
          "words\n"
          "[defaults]\n"
          "default-profile = z\n");
-    static const char *const said[] = { ":1: realm", ":6: timeout", ":7: unknown key \"colour\"",
-                                        ":8: a section", ":10: proxy", ":11: neither",
-                                        ":13: default-profile" };
+    static const char *const said[] = {
+        ":1: realm",  ":6: timeout",  ":7: unknown key \"colour\"", ":8: a section",
+        ":10: proxy", ":11: neither", ":13: default-profile"
+    };
     for (size_t i = 0; i < COUNT(said); i++)
         assert_holds(report.text, said[i]);
 }
@@ -723,7 +727,8 @@ static void more_than_fifty_errors_are_counted_only(void **state)
 static void a_secret_never_stands_in_the_report(void **state)
 {
     (void)state;
-    load("[profile a]\n" COMPLETE "password = hunter2\npassword = hunter2\nclient-secret = hunter2\n"
+    load("[profile a]\n" COMPLETE
+         "password = hunter2\npassword = hunter2\nclient-secret = hunter2\n"
          "client-secret-file = /x\nclient-auth = none\n");
     assert_true(report.count > 0);
     assert_holds_not(report.text, "hunter2");
@@ -807,8 +812,10 @@ static void each_file_is_held_to_its_own_content(void **state)
 static void a_secret_that_a_later_file_replaces_still_has_to_be_private(void **state)
 {
     (void)state;
-    const char *paths[] = { write_file("system.conf", "[defaults]\n" COMPLETE "password = x\n", 0644),
-                            write_file("user.conf", "[defaults]\npassword = y\n[profile a]\n", 0600) };
+    const char *paths[] = {
+        write_file("system.conf", "[defaults]\n" COMPLETE "password = x\n", 0644),
+        write_file("user.conf", "[defaults]\npassword = y\n[profile a]\n", 0600)
+    };
     config = config_load(paths, 2, &report);
     assert_holds(report.text, "system.conf: it holds a secret");
 }
@@ -893,9 +900,16 @@ static void another_policy_is_the_same_identity(void **state)
 static void whatever_shapes_the_token_is_another_identity(void **state)
 {
     static const char *const lines[] = {
-        "issuer = https://login.example.com", "client-id = other", "username = ben",
-        "scope = openid", "audience = a", "resource = r", "realm = r", "token-parameter = a=b",
-        "token-endpoint = https://t/", "signing-algs = ES256",
+        "issuer = https://login.example.com",
+        "client-id = other",
+        "username = ben",
+        "scope = openid",
+        "audience = a",
+        "resource = r",
+        "realm = r",
+        "token-parameter = a=b",
+        "token-endpoint = https://t/",
+        "signing-algs = ES256",
     };
 
     for (size_t i = 0; i < COUNT(lines); i++)

@@ -295,7 +295,7 @@ static void a_token_comes_back(void **state)
     sent.refresh_token = secret_copy("refresh", 7);
     sent.has_clock_offset = true;
     sent.clock_offset = -7200;
-    strcpy(sent.user, "anna@example.com");
+    snprintf(sent.user, sizeof sent.user, "anna@example.com");
     assert_int_equal(through(), 2);
     assert_int_equal(result.outcome, OUTCOME_TOKEN);
     assert_string_equal(secret_peek(result.id_token), TOKEN);
@@ -396,7 +396,8 @@ static void a_token_sent_at_the_limits_is_believed(void **state)
     assert_int_equal(through(), 2);
 }
 
-/* ---- results that are not believed ------------------------------------------------------------ */
+/* ---- results that are not believed ------------------------------------------------------------
+ */
 
 static void assert_not_believed(void)
 {
@@ -610,7 +611,8 @@ static void an_empty_record_is_not_believed(void **state)
     assert_end_refused();
 }
 
-/* ---- the shape of a token ------------------------------------------------------------------------ */
+/* ---- the shape of a token
+ * ------------------------------------------------------------------------ */
 
 static bool shaped(const char *text)
 {
@@ -627,9 +629,25 @@ static void three_base64url_parts_are_a_token(void **state)
 static void anything_else_is_no_token(void **state)
 {
     static const char *const texts[] = {
-        "",          ".",         "..",       "aa",        "aa.bb",      "aa.bb.",  ".aa.bb",
-        "aa..bb",    "aa.bb.cc.dd", "a.bb.cc", "aa.bbbbb.cc", "aa.bb.c", "aa.bb.c=", "aa.b+.cc",
-        "aa.b/.cc",  "aa.bb.cc\n", " aa.bb.cc", "aa.b b.cc", "aa.b\xc3\xa4.cc",
+        "",
+        ".",
+        "..",
+        "aa",
+        "aa.bb",
+        "aa.bb.",
+        ".aa.bb",
+        "aa..bb",
+        "aa.bb.cc.dd",
+        "a.bb.cc",
+        "aa.bbbbb.cc",
+        "aa.bb.c",
+        "aa.bb.c=",
+        "aa.b+.cc",
+        "aa.b/.cc",
+        "aa.bb.cc\n",
+        " aa.bb.cc",
+        "aa.b b.cc",
+        "aa.b\xc3\xa4.cc",
     };
 
     for (size_t i = 0; i < COUNT(texts); i++)

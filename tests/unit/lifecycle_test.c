@@ -86,10 +86,9 @@ static struct lifecycle_actions token(uint64_t lifetime)
 static struct lifecycle_actions failed_with(enum lifecycle_failure kind, uint64_t retry_after,
                                             uint32_t random)
 {
-    return step((struct lifecycle_event){
-        .type = LIFECYCLE_FAILED,
-        .random = random,
-        .failed = { .kind = kind, .retry_after = retry_after } });
+    return step((struct lifecycle_event){ .type = LIFECYCLE_FAILED,
+                                          .random = random,
+                                          .failed = { .kind = kind, .retry_after = retry_after } });
 }
 
 static struct lifecycle_actions failed(enum lifecycle_failure kind)
@@ -148,7 +147,8 @@ static void stopped_with_token(void)
     assert_int_equal(lc.state, LIFECYCLE_STOPPED);
 }
 
-/* ---- wanted, a token is there ----------------------------------------------------------------- */
+/* ---- wanted, a token is there -----------------------------------------------------------------
+ */
 
 static void a_good_token_is_served_without_a_request(void **state)
 {
@@ -264,7 +264,8 @@ static void a_token_is_alive_until_the_moment_of_its_death(void **state)
     assert_false(lifecycle_alive(&lc, lc.death));
 }
 
-/* ---- wanted, none is there ---------------------------------------------------------------------- */
+/* ---- wanted, none is there ----------------------------------------------------------------------
+ */
 
 static void the_first_client_starts_a_request_and_waits(void **state)
 {
@@ -619,7 +620,8 @@ static void a_client_that_waits_is_retried_for_whatever_keep_fresh_says(void **s
     assert_int_equal(next(), lc.retry_at);
 }
 
-/* ---- failures that may pass -------------------------------------------------------------------- */
+/* ---- failures that may pass --------------------------------------------------------------------
+ */
 
 static void a_passing_failure_waits_and_keeps_those_with_time(void **state)
 {
@@ -714,7 +716,8 @@ static void an_unreadable_file_answers_everybody(void **state)
     assert_int_equal(lc.state, LIFECYCLE_WAITING);
 }
 
-/* ---- failures that probably do not pass -------------------------------------------------------- */
+/* ---- failures that probably do not pass --------------------------------------------------------
+ */
 
 static void doubts_wait_five_then_fifteen_minutes_then_an_hour(void **state)
 {
@@ -758,7 +761,8 @@ static void a_token_ends_the_doubts(void **state)
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals -----------------------------------------------------------------------------------
+ */
 
 static void a_refused_password_stops_and_answers_everybody(void **state)
 {
@@ -794,7 +798,8 @@ static void a_refusal_never_leads_to_a_request_by_itself(void **state)
     }
 }
 
-/* ---- refresh tokens ------------------------------------------------------------------------------- */
+/* ---- refresh tokens
+ * ------------------------------------------------------------------------------- */
 
 static void a_refresh_token_is_used_for_the_next_renewal(void **state)
 {
@@ -907,7 +912,8 @@ static void a_refused_refresh_token_is_not_sent_again_when_something_changed(voi
     assert_false(lc.by_refresh_token);
 }
 
-/* ---- changed, forgotten ------------------------------------------------------------------------ */
+/* ---- changed, forgotten ------------------------------------------------------------------------
+ */
 
 static void a_change_asks_at_once_from_every_state_that_rests(void **state)
 {

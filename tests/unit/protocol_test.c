@@ -66,7 +66,9 @@ static void a_verb_alone_has_the_defaults(void **state)
 
 static void every_verb_is_known(void **state)
 {
-    static const char *const verbs[] = { "get", "status", "profile", "refresh", "reload", "version" };
+    static const char *const verbs[] = {
+        "get", "status", "profile", "refresh", "reload", "version"
+    };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
@@ -225,7 +227,8 @@ static void control_characters_are_refused(void **state)
 static void an_error_text_has_no_control_characters_of_the_request(void **state)
 {
     (void)state;
-    assert_refused("get \xc2\x9b" "31m");
+    assert_refused("get \xc2\x9b"
+                   "31m");
     assert_holds_not(why.detail, "\xc2\x9b");
 }
 
@@ -311,8 +314,8 @@ static void every_error_comes_back_with_the_largest_blocks(void **state)
 {
     (void)state;
     for (int code = ERROR_NONE; code < ERROR_MAX; code++)
-        answer_comes_back((struct answer){ (enum error_code)code, PROTOCOL_BLOCK_MAX,
-                                           PROTOCOL_BLOCK_MAX });
+        answer_comes_back(
+            (struct answer){ (enum error_code)code, PROTOCOL_BLOCK_MAX, PROTOCOL_BLOCK_MAX });
 }
 
 static void the_header_is_as_documented(void **state)
@@ -360,9 +363,10 @@ static void a_header_that_never_ends_is_refused(void **state)
 static void what_is_no_answer_is_refused(void **state)
 {
     static const char *const junk[] = {
-        "\n",         "ok\n",         "ok 1\n",     "ok 1 \n",     "ok -1 0\n", "ok 1x 0\n",
-        "okay 1 0\n", "HTTP/1.1 200\n", "error\n", "error 0 96\n", "ok 0 16777217\n",
-        "ok 99999999999999999999999 0\n", "ok 0x10 0\n", "OK 0 0\n",
+        "\n",          "ok\n",         "ok 1\n",          "ok 1 \n",
+        "ok -1 0\n",   "ok 1x 0\n",    "okay 1 0\n",      "HTTP/1.1 200\n",
+        "error\n",     "error 0 96\n", "ok 0 16777217\n", "ok 99999999999999999999999 0\n",
+        "ok 0x10 0\n", "OK 0 0\n",
     };
 
     for (size_t i = 0; i < COUNT(junk); i++)

@@ -77,8 +77,9 @@ static void a_record_without_fields_is_whole(void **state)
 
 static void numbers_come_back(void **state)
 {
-    static const int64_t numbers[] = { 0, 1, -1, 1795507422, -86400, 999999999999999999,
-                                       -999999999999999999, INT64_MAX };
+    static const int64_t numbers[] = {
+        0, 1, -1, 1795507422, -86400, 999999999999999999, -999999999999999999, INT64_MAX
+    };
 
     for (size_t i = 0; i < COUNT(numbers); i++) {
         int64_t n = 0;
@@ -117,8 +118,17 @@ static void large_negative_numbers_come_back(void **state)
 
 static void what_is_no_number_is_refused(void **state)
 {
-    static const char *const texts[] = { "",    "-",   "+1",  " 1",  "1 ", "1.5", "0x1", "one",
-                                         "--1", "1-1", "9223372036854775808",
+    static const char *const texts[] = { "",
+                                         "-",
+                                         "+1",
+                                         " 1",
+                                         "1 ",
+                                         "1.5",
+                                         "0x1",
+                                         "one",
+                                         "--1",
+                                         "1-1",
+                                         "9223372036854775808",
                                          "99999999999999999999999" };
 
     for (size_t i = 0; i < COUNT(texts); i++) {
@@ -267,7 +277,10 @@ static void numbers_are_little_endian(void **state)
     (void)state;
     record_put_text(&w, "n", "abc");
     record_end(&w);
-    assert_memory_equal(memory, "KTR1\x09\0\0\0\x01n\x03\0\0\0" "abc", 17);
+    assert_memory_equal(memory,
+                        "KTR1\x09\0\0\0\x01n\x03\0\0\0"
+                        "abc",
+                        17);
 }
 
 /* A record with these bytes for fields. */

@@ -19,7 +19,7 @@ char test_folder[64];
 int folder_setup(void **state)
 {
     (void)state;
-    strcpy(test_folder, "/tmp/kubetoken-test-XXXXXX");
+    snprintf(test_folder, sizeof test_folder, "/tmp/kubetoken-test-XXXXXX");
     return mkdtemp(test_folder) ? 0 : -1;
 }
 
@@ -205,8 +205,8 @@ char *signed_token(EVP_PKEY *key, const char *alg, const char *header, const cha
                                                     : EVP_sha256();
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestSignInit(context, NULL, hash, NULL, key), 1);
-    assert_int_equal(EVP_DigestSign(context, signature, &length, (unsigned char *)input,
-                                    strlen(input)), 1);
+    assert_int_equal(
+        EVP_DigestSign(context, signature, &length, (unsigned char *)input, strlen(input)), 1);
     EVP_MD_CTX_free(context);
     if (EVP_PKEY_is_a(key, "EC"))
         length = raw_signature(signature, length, (EVP_PKEY_get_bits(key) + 7) / 8);

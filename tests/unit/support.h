@@ -20,6 +20,8 @@
 
 /* A new folder (0700), made and removed by the fixtures of a test. */
 extern char test_folder[64];
+
+/* The fixtures. */
 int folder_setup(void **state);
 int folder_teardown(void **state);
 

@@ -1,0 +1,86 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+
+static void every_row_has_a_name_of_its_own_and_a_sentence(void **state)
+{
+    (void)state;
+    for (int i = 1; i < ERROR_MAX; i++) {
+        const char *name = error_name((enum error_code)i);
+        assert_true(strlen(name) > 0);
+        assert_true(strlen(error_sentence((enum error_code)i)) > 0);
+        assert_in_range(error_exit_code((enum error_code)i), 0, 9);
+        assert_int_equal(error_from_name(name, strlen(name)), i);
+    }
+    assert_int_equal(error_from_name("no such", 7), ERROR_INTERNAL);
+    assert_int_equal(error_from_name("none", 4), ERROR_INTERNAL);
+}
+
+static void foreign_text_is_made_printable(void **state)
+{
+    char out[32];
+
+    (void)state;
+    error_clean(out, sizeof out, " a\r\n\tb\x1b[1m \xff\xc3\xa9 ", 15);
+    assert_string_equal(out, "a b [1m \xc3\xa9");
+    error_clean(out, sizeof out,
+                "\xc2\x9b"
+                "31m\xe2\x80",
+                7); /* a C1 control, a cut character */
+    assert_string_equal(out, "31m");
+    assert_int_equal(error_clean(out, 4, "ab\xc3\xa9", 4), 2); /* not half a character */
+    assert_string_equal(out, "ab");
+}
+
+static void a_line_is_one_line_that_ends(void **state)
+{
+    char out[1024], small[20];
+    struct error e;
+
+    (void)state;
+    error_set(&e, ERROR_CONNECT, "%s", "a\nb");
+    size_t length = error_line(out, sizeof out, "p", e.code, e.detail);
+    assert_int_equal(length, strlen(out));
+    assert_ptr_equal(strchr(out, '\n'), out + length - 1);
+    assert_memory_equal(out, "kubetoken: p: ", 14);
+    length = error_line(small, sizeof small, "profile", e.code, e.detail);
+    assert_int_equal(length, sizeof small - 1);
+    assert_int_equal(small[length - 1], '\n');
+}
+
+static void a_freed_secret_is_wiped_and_its_neighbours_live(void **state)
+{
+    struct secret *a = secret_copy("first secret", 12), *b = secret_copy("second", 6);
+    struct secret *large = secret_new(200000), *after = secret_copy("after", 5);
+    char *bytes = secret_bytes(a);
+
+    (void)state;
+    assert_non_null(large);
+    a = secret_free(a);
+    assert_null(memchr(bytes, 'f', 12));
+    assert_string_equal(secret_peek(b), "second");
+    secret_free(large); /* what stands beside a large one must outlive it */
+    assert_string_equal(secret_peek(after), "after");
+    assert_true(secret_equal(b, b));
+    assert_false(secret_equal(b, after));
+    assert_false(secret_equal(b, NULL));
+    secret_free(b);
+    secret_free(after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_has_a_name_of_its_own_and_a_sentence),
+        cmocka_unit_test(foreign_text_is_made_printable),
+        cmocka_unit_test(a_line_is_one_line_that_ends),
+        cmocka_unit_test(a_freed_secret_is_wiped_and_its_neighbours_live),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,159 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/paths.h"
+#include "tests/unit/support.h"
+
+static int without_variables(void **state)
+{
+    unsetenv("KUBETOKEN_SOCKET");
+    unsetenv("XDG_RUNTIME_DIR");
+    unsetenv("XDG_CONFIG_HOME");
+    setenv("HOME", "/home/u", 1);
+    return folder_setup(state);
+}
+
+static void the_sockets_variable_wins(void **state)
+{
+    char path[PATHS_SOCKET_MAX];
+    struct error why;
+
+    (void)state;
+    setenv("KUBETOKEN_SOCKET", "/some/where", 1);
+    setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
+    assert_int_equal(paths_socket(path, &why), 0);
+    assert_string_equal(path, "/some/where");
+}
+
+static void a_relative_socket_is_refused(void **state)
+{
+    char path[PATHS_SOCKET_MAX];
+    struct error why;
+
+    (void)state;
+    setenv("KUBETOKEN_SOCKET", "some/where", 1);
+    assert_int_equal(paths_socket(path, &why), -1);
+    assert_int_equal(why.code, ERROR_USAGE);
+}
+
+static void the_socket_is_below_the_runtime_directory(void **state)
+{
+    char path[PATHS_SOCKET_MAX];
+    struct error why;
+
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
+    assert_int_equal(paths_socket(path, &why), 0);
+    assert_string_equal(path, "/run/user/1/kubetoken/socket");
+}
+
+static void a_path_that_fits_no_socket_address_is_refused(void **state)
+{
+    char path[PATHS_SOCKET_MAX], longest[PATHS_SOCKET_MAX + 1];
+    struct error why;
+
+    (void)state;
+    memset(longest, 'a', PATHS_SOCKET_MAX);
+    longest[0] = '/';
+    longest[PATHS_SOCKET_MAX] = '\0';
+    setenv("KUBETOKEN_SOCKET", longest, 1);
+    assert_int_equal(paths_socket(path, &why), -1);
+    longest[PATHS_SOCKET_MAX - 1] = '\0';
+    setenv("KUBETOKEN_SOCKET", longest, 1);
+    assert_int_equal(paths_socket(path, &why), 0);
+    assert_string_equal(path, longest);
+}
+
+static void the_configuration_follows_xdg_and_ignores_relative_ones(void **state)
+{
+    char path[PATHS_MAX];
+
+    (void)state;
+    assert_int_equal(paths_user_config(path), 0);
+    assert_string_equal(path, "/home/u/.config/kubetoken/kubetoken.conf");
+    setenv("XDG_CONFIG_HOME", "/c", 1);
+    assert_int_equal(paths_user_config(path), 0);
+    assert_string_equal(path, "/c/kubetoken/kubetoken.conf");
+    setenv("XDG_CONFIG_HOME", "c", 1);
+    assert_int_equal(paths_user_config(path), 0);
+    assert_string_equal(path, "/home/u/.config/kubetoken/kubetoken.conf");
+    unsetenv("HOME");
+    assert_int_equal(paths_user_config(path), -1);
+}
+
+static void paths_are_expanded(void **state)
+{
+    char path[PATHS_MAX];
+
+    (void)state;
+    assert_int_equal(paths_expand("/a/b", "/f", path), 0);
+    assert_string_equal(path, "/a/b");
+    assert_int_equal(paths_expand("~/b", "/f", path), 0);
+    assert_string_equal(path, "/home/u/b");
+    assert_int_equal(paths_expand("b", "/f", path), 0);
+    assert_string_equal(path, "/f/b");
+    assert_int_equal(paths_expand("~b", "/f", path), 0);
+    assert_string_equal(path, "/f/~b");
+    unsetenv("HOME");
+    assert_int_equal(paths_expand("~/b", "/f", path), -1);
+}
+
+static void the_sockets_folder_is_made_private_or_mended(void **state)
+{
+    char path[128];
+    struct error why;
+    struct stat st;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/k/socket", test_folder);
+    assert_int_equal(paths_socket_folder(path, &why), 0);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    chmod(path, 0755);
+    strncat(path, "/socket", sizeof path - strlen(path) - 1);
+    assert_int_equal(paths_socket_folder(path, &why), 0);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+}
+
+static void a_link_is_no_folder(void **state)
+{
+    char path[128], target[128];
+    struct error why;
+
+    (void)state;
+    snprintf(target, sizeof target, "%s/real", test_folder);
+    mkdir(target, 0700);
+    snprintf(path, sizeof path, "%s/link", test_folder);
+    assert_int_equal(symlink(target, path), 0);
+    snprintf(path, sizeof path, "%s/link/socket", test_folder);
+    assert_int_equal(paths_socket_folder(path, &why), -1);
+    assert_int_equal(why.code, ERROR_FOREIGN_SOCKET);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, without_variables, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_sockets_variable_wins),
+        TEST(a_relative_socket_is_refused),
+        TEST(the_socket_is_below_the_runtime_directory),
+        TEST(a_path_that_fits_no_socket_address_is_refused),
+        TEST(the_configuration_follows_xdg_and_ignores_relative_ones),
+        TEST(paths_are_expanded),
+        TEST(the_sockets_folder_is_made_private_or_mended),
+        TEST(a_link_is_no_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
