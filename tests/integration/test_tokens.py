@@ -409,3 +409,27 @@ def test_other_users_are_not_served(provider, home, daemon, tmp_path):
     assert r.stdout == "b''" or "ConnectionResetError" in r.stderr or \
         "BrokenPipeError" in r.stderr, (r.stdout, r.stderr)
     get(home)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second uid: run as root")
+def test_a_daemon_of_another_user_is_not_asked(home, tmp_path):
+    """Who listens under our name gets no request and is not believed."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    for parent in (folder, *[*folder.parents][:-1]):
+        parent.chmod(parent.stat().st_mode | 0o001)
+    folder.chmod(0o777)
+    code = ("import os,socket,sys\n"
+            "os.chdir(sys.argv[1]); os.setgid(65534); os.setuid(65534)\n"
+            "s=socket.socket(socket.AF_UNIX); s.bind('socket'); s.listen()\n"
+            "print('listening', flush=True)\n"
+            "c,_=s.accept(); print(repr(c.recv(100)), flush=True)\n")
+    with subprocess.Popen(["/usr/bin/python3", "-c", code, str(folder)], stdout=subprocess.PIPE,
+                          text=True) as foreign:
+        try:
+            assert foreign.stdout.readline() == "listening\n"
+            r = home.run("get", env={"KUBETOKEN_SOCKET": str(folder / "socket")})
+            assert r.returncode == 3 and "uid 65534" in r.stderr
+            assert foreign.stdout.readline() == "b''\n"
+        finally:
+            foreign.kill()
