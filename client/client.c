@@ -13,8 +13,9 @@
 #include "common/paths.h"
 #include "common/time.h"
 
-/* What an answer is read into: a token with its frame fits at once. */
-enum { BUFFER = 20 * 1024 };
+/* What an answer is read into: most tokens fit with their frame. Larger ones take another read;
+ * a larger buffer would cost every `get` a page fault for each page of it. */
+enum { BUFFER = 8 * 1024 };
 
 /* Where the answer goes. */
 struct sink {

@@ -13,7 +13,7 @@
 
 /* A request line in the making. */
 struct line {
-    char text[PROTOCOL_REQUEST_MAX];
+    char text[512];
     size_t length;
     int overflow;
 };

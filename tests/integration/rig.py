@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+import warnings
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KUBETOKEN_BUILD", TOP / "build"))
@@ -181,7 +182,9 @@ class _Forked:
 
     def __init__(self, become, log):
         self.returncode = None
-        self.pid = os.fork()
+        with warnings.catch_warnings():  # the child does nothing but exec
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
         if self.pid == 0:
             try:
                 null = os.open("/dev/null", os.O_RDONLY)
