@@ -1,6 +1,7 @@
 """`kubetoken get` is tiny: what the program is, and what it asks of the kernel."""
 import re
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -66,3 +67,69 @@ def test_each_program_links_what_it_may(program, allowed):
     needed = set(re.findall(r"NEEDED.*\[(.*?)\.so", out))
     needed = {"ld-linux-x86-64" if n.startswith("ld-linux") else n for n in needed}
     assert needed and needed <= allowed
+
+
+@pytest.fixture
+def fake_daemon(home):
+    """A listening socket that the test answers on."""
+    home.socket_path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.bind(str(home.socket_path))
+        s.listen()
+        s.settimeout(rig.PATIENCE)
+        yield s
+
+
+def conversation(home, fake_daemon, answers, *args):
+    """Runs a `get` and answers its connections one after the other (None: closes at once).
+    Returns the exit code, both outputs, and whether a further connection came."""
+    client = subprocess.Popen([rig.BUILD / "kubetoken", "get", "p", *args], env=home.environment,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for answer in answers:
+        connection, _ = fake_daemon.accept()
+        with connection:
+            assert connection.recv(4096).startswith(b"get token p ")
+            if answer:
+                connection.sendall(answer)
+    out, err = client.communicate(timeout=rig.PATIENCE)
+    fake_daemon.setblocking(False)
+    try:
+        fake_daemon.accept()[0].close()
+        more = True
+    except BlockingIOError:
+        more = False
+    return client.returncode, out, err, more
+
+
+def test_a_connection_that_ends_early_is_tried_once_more(home, fake_daemon):
+    assert conversation(home, fake_daemon, [None, b"ok 4 0\ntok\n"]) == (0, b"tok\n", b"", False)
+
+
+def test_it_is_tried_once_more_only(home, fake_daemon):
+    code, out, err, more = conversation(home, fake_daemon, [None, None])
+    assert (code, out, more) == (3, b"", False) and err.count(b"\n") == 1
+
+
+def test_an_answer_larger_than_the_buffer_arrives_whole(home, fake_daemon):
+    token = b"x" * 40_000
+    code, out, err, _ = conversation(home, fake_daemon, [b"ok 40000 5\n" + token + b"warn\n"])
+    assert (code, out, err) == (0, token, b"warn\n")
+
+
+@pytest.mark.parametrize("answer", [b"what\n", b"ok x 0\n", b"ok 4\n", b"A" * 500,
+                                    b"ok 99999999999 0\n"])
+def test_an_answer_that_is_none(home, fake_daemon, answer):
+    code, out, err, _ = conversation(home, fake_daemon, [answer])
+    assert (code, out) == (3, b"") and err.count(b"\n") == 1
+
+
+def test_an_answer_that_is_cut_off_is_no_success(home, fake_daemon):
+    code, _, err, _ = conversation(home, fake_daemon, [b"ok 400 0\ntok"])
+    assert code == 3 and err.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("word, code", [(b"refused", 6), (b"timeout", 7), (b"config", 9),
+                                        (b"of-a-later-version", 1)])
+def test_the_code_of_an_error_is_the_exit_code(home, fake_daemon, word, code):
+    assert conversation(home, fake_daemon, [b"error " + word + b" 0 4\nwhy\n"]) == (
+        code, b"", b"why\n", False)
