@@ -73,6 +73,8 @@ int json_seconds(const cJSON *object, const char *name, int64_t *ret)
         seconds = member->valuedouble;
     } else if (cJSON_IsString(member) && *member->valuestring) {
         char *end;
+        if (strspn(member->valuestring, "0123456789.eE+-") != strlen(member->valuestring))
+            return -EINVAL; /* strtod() alone takes blanks, 0x10 and inf */
         seconds = strtod(member->valuestring, &end);
         if (*end)
             return -EINVAL;

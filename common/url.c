@@ -20,8 +20,8 @@ bool url_is_loopback_http(const char *url)
         return false;
     const char *host = url_authority(url, &whole);
     size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
-    if (length > whole || memchr(host, '@', whole))
-        return false;
+    if (length > whole || memchr(host, '@', whole) || !strchr(":/?#", host[length]))
+        return false; /* strchr() finds the final NUL too */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i]) == length && strncasecmp(names[i], host, length) == 0)
             return true;
@@ -33,7 +33,7 @@ bool url_is_plain(const char *url)
     size_t length;
     const char *host = url_authority(url, &length);
 
-    if (host == url || length == 0 || *host == ':' || memchr(host, '@', length))
+    if (host == url || *url == ':' || length == 0 || *host == ':' || memchr(host, '@', length))
         return false;
     for (const char *p = url; *p; p++)
         if ((unsigned char)*p <= 0x20 || *p == 0x7f || *p == '#')

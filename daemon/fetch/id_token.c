@@ -133,7 +133,7 @@ static int check_times(const cJSON *claims, int64_t date, struct result *ret)
         return refuse(ret, ERROR_TOKEN_INVALID, "its exp is %s", has_exp ? "no date" : "missing");
     if (has_iat < 0 || has_nbf < 0)
         return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", has_iat < 0 ? "iat" : "nbf");
-    if (has_nbf && nbf > now + nbf_leeway)
+    if (has_nbf && date > 0 && nbf > now + nbf_leeway)
         return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (nbf)",
                       (long long)(nbf - now));
     life = exp - now;

@@ -1,0 +1,655 @@
+/* Which tokens are taken, and for how long. The tokens are made by OpenSSL alone. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <openssl/bio.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+#include "daemon/fetch/id_token.h"
+
+enum { DATE = 1795507200 }; /* the provider's clock */
+
+#define GOOD_TIMES "\"iat\":1795507200,\"exp\":1795510800"
+#define ISSUER "\"iss\":\"https://login.example.com/\""
+#define AUDIENCE "\"aud\":\"kube\""
+
+static EVP_PKEY *rsa, *other_rsa, *p256, *p384;
+static struct jwks keys;
+static struct job job;
+static struct result result;
+
+static int make_keys(void **state)
+{
+    char text[8192], *a, *b, *c;
+    struct error why;
+
+    (void)state;
+    rsa = EVP_RSA_gen(2048);
+    other_rsa = EVP_RSA_gen(2048);
+    p256 = EVP_EC_gen("P-256");
+    p384 = EVP_EC_gen("P-384");
+    if (!rsa || !other_rsa || !p256 || !p384)
+        return -1;
+    a = jwk_of(rsa, ",\"kid\":\"rsa\"");
+    b = jwk_of(p256, ",\"kid\":\"p256\"");
+    c = jwk_of(p384, ",\"kid\":\"p384\"");
+    snprintf(text, sizeof text, "{\"keys\":[%s,%s,%s]}", a, b, c);
+    free(a);
+    free(b);
+    free(c);
+    return jwks_parse(text, strlen(text), &keys, &why);
+}
+
+static int free_keys(void **state)
+{
+    (void)state;
+    jwks_clear(&keys);
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(other_rsa);
+    EVP_PKEY_free(p256);
+    EVP_PKEY_free(p384);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    job = plain_job();
+    result = (struct result){ 0 };
+    return 0;
+}
+
+static int check_at(const char *token, const struct jwks *with, int64_t date)
+{
+    return id_token_check(&job, token, strlen(token), with, date, &result);
+}
+
+/* Checks the token and frees it. */
+static int check(char *token)
+{
+    int r = check_at(token, &keys, DATE);
+
+    free(token);
+    return r;
+}
+
+static int check_signed(const char *header, const char *payload)
+{
+    return check(signed_token(rsa, "RS256", header, payload));
+}
+
+#define GOOD_HEADER "{\"alg\":\"RS256\",\"kid\":\"rsa\",\"typ\":\"JWT\"}"
+
+static int check_payload(const char *payload)
+{
+    return check_signed(GOOD_HEADER, payload);
+}
+
+static void assert_refused(int r, enum error_code code, const char *detail)
+{
+    assert_int_equal(r, -1);
+    assert_string_equal(error_name(result.error.code), error_name(code));
+    assert_holds(result.error.detail, detail);
+    assert_int_equal(result.outcome, OUTCOME_DOUBTFUL);
+    assert_false(result.verified);
+}
+
+/* ---- signatures ----------------------------------------------------------------------- */
+
+#define GOOD "{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"sub\":\"1\",\"email\":\"anna@example.com\"}"
+
+static void a_good_rs256_token_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(check_payload(GOOD), 0);
+    assert_true(result.verified);
+    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+    assert_string_equal(result.user, "anna@example.com");
+    assert_int_equal(result.n_warnings, 0);
+}
+
+static void a_good_es256_token_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        check(signed_token(p256, "ES256", "{\"alg\":\"ES256\",\"kid\":\"p256\"}", GOOD)), 0);
+    assert_true(result.verified);
+}
+
+static void the_other_algorithms_are_taken_when_allowed(void **state)
+{
+    (void)state;
+    job.signing_algs = "RS384 RS512 ES384";
+    assert_int_equal(check(signed_token(rsa, "RS384", "{\"alg\":\"RS384\"}", GOOD)), 0);
+    assert_int_equal(check(signed_token(rsa, "RS512", "{\"alg\":\"RS512\"}", GOOD)), 0);
+    assert_int_equal(check(signed_token(p384, "ES384", "{\"alg\":\"ES384\"}", GOOD)), 0);
+}
+
+static void a_token_without_a_kid_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(check_signed("{\"alg\":\"RS256\"}", GOOD), 0);
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"kid\":\"\"}", GOOD), 0);
+}
+
+static void a_kid_that_is_not_published_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"kid\":\"new\"}", GOOD), ERROR_TOKEN_SIGNATURE,
+                   "no RS256 key named \"new\"");
+}
+
+static void the_signature_of_another_key_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(signed_token(other_rsa, "RS256", GOOD_HEADER, GOOD)),
+                   ERROR_TOKEN_SIGNATURE, "RS256");
+}
+
+/* Changes one character in the middle of a part; the last one has bits that count for nothing. */
+static char *tampered(char *token, int part)
+{
+    char *start = token;
+
+    while (part-- > 0)
+        start = strchr(start, '.') + 1;
+    char *p = start + strcspn(start, ".") / 2;
+    *p = *p == 'A' ? 'B' : 'A';
+    return token;
+}
+
+static void a_byte_changed_in_the_signature_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(tampered(signed_token(rsa, "RS256", GOOD_HEADER, GOOD), 2)),
+                   ERROR_TOKEN_SIGNATURE, "RS256");
+}
+
+static void a_byte_changed_in_the_payload_is_refused(void **state)
+{
+    (void)state;
+    char *token = signed_token(rsa, "RS256", GOOD_HEADER, GOOD);
+    char *forged = signed_token(rsa, "RS256", GOOD_HEADER,
+                                "{" ISSUER "," AUDIENCE "," GOOD_TIMES
+                                ",\"sub\":\"1\",\"email\":\"anne@example.com\"}");
+    /* header and payload of the one, signature of the other: of equal length */
+    memcpy(strrchr(forged, '.'), strrchr(token, '.'), strlen(strrchr(token, '.')));
+    free(token);
+    assert_refused(check(forged), ERROR_TOKEN_SIGNATURE, "RS256");
+}
+
+static void a_byte_changed_in_an_ec_signature_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(tampered(signed_token(p256, "ES256", "{\"alg\":\"ES256\"}", GOOD), 2)),
+                   ERROR_TOKEN_SIGNATURE, "ES256");
+}
+
+static void another_curve_than_the_algorithm_has_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(signed_token(p384, "ES256", "{\"alg\":\"ES256\",\"kid\":\"p384\"}", GOOD)),
+                   ERROR_TOKEN_SIGNATURE, "no ES256 key");
+}
+
+static void alg_none_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
+                   ERROR_TOKEN_INVALID, "none");
+}
+
+static void alg_none_is_refused_also_when_somebody_allows_it(void **state)
+{
+    (void)state;
+    job.signing_algs = "none RS256";
+    assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
+                   ERROR_TOKEN_INVALID, "not supported");
+}
+
+static char *token_by_pem(void)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char pem[2048];
+
+    PEM_write_bio_PUBKEY(bio, rsa);
+    int n = BIO_read(bio, pem, sizeof pem - 1);
+    BIO_free(bio);
+    pem[n > 0 ? n : 0] = '\0';
+    return hmac_token(pem, "{\"alg\":\"HS256\",\"kid\":\"rsa\"}", GOOD);
+}
+
+static void a_public_key_is_no_secret_for_hs256(void **state)
+{
+    (void)state;
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_INVALID, "signed with HS256");
+}
+
+static void hs256_is_refused_also_when_somebody_allows_it(void **state)
+{
+    (void)state;
+    job.signing_algs = "HS256 RS256";
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_INVALID, "HS256, which is not supported");
+}
+
+static void an_algorithm_that_is_not_allowed_is_refused(void **state)
+{
+    (void)state;
+    job.signing_algs = "ES256";
+    assert_refused(check_payload(GOOD), ERROR_TOKEN_INVALID, "signing-algs allows ES256");
+}
+
+static void without_keys_a_token_is_taken_but_not_called_verified(void **state)
+{
+    (void)state;
+    char *token = signed_token(other_rsa, "RS256", GOOD_HEADER, GOOD);
+    int r = check_at(token, NULL, DATE);
+    free(token);
+    assert_int_equal(r, 0);
+    assert_false(result.verified);
+}
+
+static void without_keys_the_claims_are_checked_all_the_same(void **state)
+{
+    (void)state;
+    char *token = signed_token(rsa, "RS256", GOOD_HEADER,
+                               "{" ISSUER ",\"aud\":\"other\"," GOOD_TIMES "}");
+    int r = check_at(token, NULL, DATE);
+    free(token);
+    assert_refused(r, ERROR_TOKEN_AUDIENCE, "other");
+}
+
+/* ---- shape and header --------------------------------------------------------------------- */
+
+static void what_is_no_jwt_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check(strdup("opaque-token")), ERROR_TOKEN_INVALID, "three base64url parts");
+}
+
+static void a_payload_that_is_no_object_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("[1,2]"), ERROR_TOKEN_INVALID, "payload");
+}
+
+static void a_header_that_is_no_object_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("\"RS256\"", GOOD), ERROR_TOKEN_INVALID, "header");
+}
+
+static void text_behind_the_payload_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload(GOOD " {}"), ERROR_TOKEN_INVALID, "payload");
+}
+
+static void a_header_without_alg_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"kid\":\"rsa\"}", GOOD), ERROR_TOKEN_INVALID, "alg");
+}
+
+static void two_algs_are_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"none\",\"alg\":\"RS256\"}", GOOD), ERROR_TOKEN_INVALID,
+                   "alg");
+}
+
+static void two_kids_are_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"kid\":\"x\",\"kid\":\"rsa\"}", GOOD),
+                   ERROR_TOKEN_INVALID, "kid");
+}
+
+static void crit_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":false}", GOOD),
+                   ERROR_TOKEN_INVALID, "crit");
+}
+
+/* ---- issuer and audience -------------------------------------------------------------------- */
+
+static void another_issuer_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{\"iss\":\"https://evil/\"," AUDIENCE "," GOOD_TIMES "}"),
+                   ERROR_ISSUER_MISMATCH, "https://evil/");
+}
+
+static void an_issuer_without_its_slash_is_another(void **state)
+{
+    (void)state;
+    assert_refused(
+        check_payload("{\"iss\":\"https://login.example.com\"," AUDIENCE "," GOOD_TIMES "}"),
+        ERROR_ISSUER_MISMATCH, "the id_token says");
+}
+
+static void a_token_without_an_issuer_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" AUDIENCE "," GOOD_TIMES "}"), ERROR_ISSUER_MISMATCH, "");
+}
+
+static void another_audience_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" ISSUER ",\"aud\":\"kube2\"," GOOD_TIMES "}"),
+                   ERROR_TOKEN_AUDIENCE, "expected \"kube\", got \"kube2\"");
+}
+
+static void a_token_without_an_audience_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" ISSUER "," GOOD_TIMES "}"), ERROR_TOKEN_AUDIENCE, "none");
+}
+
+static void an_array_that_holds_the_audience_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(check_payload("{" ISSUER ",\"aud\":[\"x\",\"kube\"]," GOOD_TIMES "}"), 0);
+}
+
+static void an_array_without_the_audience_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" ISSUER ",\"aud\":[\"x\",7]," GOOD_TIMES "}"),
+                   ERROR_TOKEN_AUDIENCE, "[\"x\",7]");
+}
+
+static void the_last_of_two_audiences_counts(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" ISSUER "," AUDIENCE ",\"aud\":\"x\"," GOOD_TIMES "}"),
+                   ERROR_TOKEN_AUDIENCE, "x");
+}
+
+/* ---- times: sent + min(exp - iat, exp - Date) -------------------------------------------------
+ */
+
+static int check_times(const char *times)
+{
+    char payload[512];
+
+    snprintf(payload, sizeof payload, "{" ISSUER "," AUDIENCE "%s%s}", *times ? "," : "", times);
+    return check_payload(payload);
+}
+
+static void assert_life(const char *times, uint64_t seconds)
+{
+    assert_int_equal(check_times(times), 0);
+    assert_int_equal(result.lifetime, seconds * USEC_PER_SEC);
+}
+
+static void the_life_ends_at_exp_by_the_providers_clock(void **state)
+{
+    (void)state;
+    assert_life("\"iat\":1795507100,\"exp\":1795507800", 600);
+}
+
+static void the_life_is_no_longer_than_from_iat_to_exp(void **state)
+{
+    (void)state;
+    assert_life("\"iat\":1795507300,\"exp\":1795507800", 500);
+}
+
+static void without_iat_the_life_ends_at_exp(void **state)
+{
+    (void)state;
+    assert_life("\"exp\":1795507800", 600);
+}
+
+static void an_exp_past_with_a_good_iat_is_the_fault_of_the_providers_clock(void **state)
+{
+    (void)state;
+    assert_life("\"iat\":1795503500,\"exp\":1795507100", 3600);
+    assert_int_equal(result.n_warnings, 1);
+    assert_int_equal(result.warnings[0].code, ERROR_TOKEN_EXPIRED);
+}
+
+static void an_exp_past_without_iat_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"exp\":1795507199"), ERROR_TOKEN_EXPIRED, "1 s past");
+}
+
+static void an_exp_of_this_very_second_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"exp\":1795507200"), ERROR_TOKEN_EXPIRED, "0 s past");
+}
+
+static void an_exp_before_iat_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"iat\":1795510800,\"exp\":1795510799"), ERROR_TOKEN_EXPIRED,
+                   "past");
+}
+
+static void a_token_without_exp_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"iat\":1795507200"), ERROR_TOKEN_INVALID, "exp is missing");
+}
+
+static void an_exp_in_a_string_is_taken(void **state)
+{
+    (void)state;
+    assert_life("\"exp\":\"1795507800\"", 600);
+}
+
+static void an_exp_with_a_fraction_is_cut(void **state)
+{
+    (void)state;
+    assert_life("\"exp\":1795507800.9", 600);
+}
+
+static void an_exp_in_words_is_refused(void **state)
+{
+    static const char *const values[] = { "\"tomorrow\"", "\"\"", "null", "true",
+                                          "[]",           "{}",   "1e300" };
+    char times[64];
+
+    for (size_t i = 0; i < COUNT(values); i++) {
+        snprintf(times, sizeof times, "\"exp\":%s", values[i]);
+        assert_refused(check_times(times), ERROR_TOKEN_INVALID, "exp is no date");
+    }
+    (void)state;
+}
+
+static void an_iat_in_words_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"iat\":\"yesterday\",\"exp\":1795507800"), ERROR_TOKEN_INVALID,
+                   "iat");
+}
+
+static void the_last_of_two_exp_counts(void **state)
+{
+    (void)state;
+    assert_life("\"exp\":1,\"exp\":1795507800", 600);
+}
+
+static void a_life_of_a_year_is_cut_to_31_days(void **state)
+{
+    (void)state;
+    assert_life("\"iat\":1795507200,\"exp\":1827043200", RESULT_LIFETIME_MAX);
+}
+
+static void an_nbf_within_a_minute_is_taken(void **state)
+{
+    (void)state;
+    assert_life("\"nbf\":1795507260,\"exp\":1795507800", 600);
+}
+
+static void an_nbf_beyond_a_minute_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"nbf\":1795507261,\"exp\":1795507800"), ERROR_TOKEN_INVALID,
+                   "valid only in 61 s");
+}
+
+/* A token of a provider that tells no Date, made `offset` seconds from now by the wall clock. */
+static int check_without_date(int64_t offset)
+{
+    int64_t iat = time_realtime() / (int64_t)USEC_PER_SEC + offset;
+    char payload[512];
+
+    snprintf(payload, sizeof payload,
+             "{" ISSUER "," AUDIENCE ",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld}", (long long)iat,
+             (long long)iat, (long long)iat + 3600);
+    char *token = signed_token(rsa, "RS256", GOOD_HEADER, payload);
+    int r = check_at(token, &keys, 0);
+    free(token);
+    return r;
+}
+
+static void without_a_date_a_wall_clock_that_is_ahead_shortens_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(check_without_date(-86400 * 365), 0);
+    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+}
+
+static void without_a_date_a_wall_clock_that_is_behind_refuses_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(check_without_date(86400 * 365), 0);
+    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+}
+
+/* ---- whom it speaks of
+ * --------------------------------------------------------------------------- */
+
+static void assert_user(const char *claims, const char *user)
+{
+    char payload[512];
+
+    snprintf(payload, sizeof payload, "{" ISSUER "," AUDIENCE "," GOOD_TIMES ",%s}", claims);
+    assert_int_equal(check_payload(payload), 0);
+    assert_string_equal(result.user, user);
+}
+
+static void the_user_is_named_by_the_best_claim_there_is(void **state)
+{
+    (void)state;
+    assert_user("\"sub\":\"7\"", "7");
+    assert_user("\"sub\":\"7\",\"name\":\"Anna\"", "Anna");
+    assert_user("\"sub\":\"7\",\"email\":\"\",\"preferred_username\":\"anna\"", "anna");
+}
+
+static void the_user_is_made_printable(void **state)
+{
+    (void)state;
+    assert_user("\"sub\":\"a\\n\\u001b[31mb\"", "a [31mb");
+}
+
+static void an_email_not_verified_is_a_warning(void **state)
+{
+    (void)state;
+    assert_user("\"email\":\"a@b\",\"email_verified\":false", "a@b");
+    assert_int_equal(result.n_warnings, 1);
+    assert_int_equal(result.warnings[0].code, ERROR_EMAIL_NOT_VERIFIED);
+}
+
+static void an_email_verified_as_text_is_a_warning(void **state)
+{
+    (void)state;
+    assert_user("\"email\":\"a@b\",\"email_verified\":\"true\"", "a@b");
+    assert_int_equal(result.n_warnings, 1);
+}
+
+static void an_email_that_is_verified_or_not_spoken_of_is_no_warning(void **state)
+{
+    (void)state;
+    assert_user("\"email\":\"a@b\",\"email_verified\":true", "a@b");
+    assert_user("\"email\":\"a@b\"", "a@b");
+    assert_user("\"sub\":\"7\",\"email_verified\":false", "7");
+    assert_int_equal(result.n_warnings, 0);
+}
+
+static void warnings_beyond_the_room_are_left_out(void **state)
+{
+    (void)state;
+    for (int i = 0; i < RESULT_WARNINGS_MAX + 3; i++)
+        id_token_warn(&result, ERROR_NOT_VERIFIED, "%d", i);
+    assert_int_equal(result.n_warnings, RESULT_WARNINGS_MAX);
+    assert_string_equal(result.warnings[RESULT_WARNINGS_MAX - 1].detail, "7");
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_good_rs256_token_is_taken),
+        TEST(a_good_es256_token_is_taken),
+        TEST(the_other_algorithms_are_taken_when_allowed),
+        TEST(a_token_without_a_kid_is_taken),
+        TEST(a_kid_that_is_not_published_is_refused),
+        TEST(the_signature_of_another_key_is_refused),
+        TEST(a_byte_changed_in_the_signature_is_refused),
+        TEST(a_byte_changed_in_the_payload_is_refused),
+        TEST(a_byte_changed_in_an_ec_signature_is_refused),
+        TEST(another_curve_than_the_algorithm_has_is_refused),
+        TEST(alg_none_is_refused),
+        TEST(alg_none_is_refused_also_when_somebody_allows_it),
+        TEST(a_public_key_is_no_secret_for_hs256),
+        TEST(hs256_is_refused_also_when_somebody_allows_it),
+        TEST(an_algorithm_that_is_not_allowed_is_refused),
+        TEST(without_keys_a_token_is_taken_but_not_called_verified),
+        TEST(without_keys_the_claims_are_checked_all_the_same),
+        TEST(what_is_no_jwt_is_refused),
+        TEST(a_payload_that_is_no_object_is_refused),
+        TEST(a_header_that_is_no_object_is_refused),
+        TEST(text_behind_the_payload_is_refused),
+        TEST(a_header_without_alg_is_refused),
+        TEST(two_algs_are_refused),
+        TEST(two_kids_are_refused),
+        TEST(crit_is_refused),
+        TEST(another_issuer_is_refused),
+        TEST(an_issuer_without_its_slash_is_another),
+        TEST(a_token_without_an_issuer_is_refused),
+        TEST(another_audience_is_refused),
+        TEST(a_token_without_an_audience_is_refused),
+        TEST(an_array_that_holds_the_audience_is_taken),
+        TEST(an_array_without_the_audience_is_refused),
+        TEST(the_last_of_two_audiences_counts),
+        TEST(the_life_ends_at_exp_by_the_providers_clock),
+        TEST(the_life_is_no_longer_than_from_iat_to_exp),
+        TEST(without_iat_the_life_ends_at_exp),
+        TEST(an_exp_past_with_a_good_iat_is_the_fault_of_the_providers_clock),
+        TEST(an_exp_past_without_iat_is_refused),
+        TEST(an_exp_of_this_very_second_is_refused),
+        TEST(an_exp_before_iat_is_refused),
+        TEST(a_token_without_exp_is_refused),
+        TEST(an_exp_in_a_string_is_taken),
+        TEST(an_exp_with_a_fraction_is_cut),
+        TEST(an_exp_in_words_is_refused),
+        TEST(an_iat_in_words_is_refused),
+        TEST(the_last_of_two_exp_counts),
+        TEST(a_life_of_a_year_is_cut_to_31_days),
+        TEST(an_nbf_within_a_minute_is_taken),
+        TEST(an_nbf_beyond_a_minute_is_refused),
+        TEST(without_a_date_a_wall_clock_that_is_ahead_shortens_nothing),
+        TEST(without_a_date_a_wall_clock_that_is_behind_refuses_nothing),
+        TEST(the_user_is_named_by_the_best_claim_there_is),
+        TEST(the_user_is_made_printable),
+        TEST(an_email_not_verified_is_a_warning),
+        TEST(an_email_verified_as_text_is_a_warning),
+        TEST(an_email_that_is_verified_or_not_spoken_of_is_no_warning),
+        TEST(warnings_beyond_the_room_are_left_out),
+    };
+
+    return cmocka_run_group_tests(tests, make_keys, free_keys);
+}

@@ -1,0 +1,306 @@
+/* The provider's keys. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <openssl/ec.h>
+#include <openssl/rsa.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/fetch/jwks.h"
+
+static EVP_PKEY *rsa, *p256, *p384;
+static struct jwks keys;
+static struct error why;
+
+static int make_keys(void **state)
+{
+    (void)state;
+    rsa = EVP_RSA_gen(2048);
+    p256 = EVP_EC_gen("P-256");
+    p384 = EVP_EC_gen("P-384");
+    return rsa && p256 && p384 ? 0 : -1;
+}
+
+static int free_keys(void **state)
+{
+    (void)state;
+    EVP_PKEY_free(rsa);
+    EVP_PKEY_free(p256);
+    EVP_PKEY_free(p384);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    jwks_clear(&keys);
+    return 0;
+}
+
+static int parse(const char *text)
+{
+    return jwks_parse(text, strlen(text), &keys, &why);
+}
+
+/* A set of one or two keys; takes the JWKs over. */
+static int parse_set(char *first, char *second)
+{
+    char text[8192];
+
+    snprintf(text, sizeof text, "{\"keys\":[%s%s%s]}", first, second ? "," : "",
+             second ? second : "");
+    free(first);
+    free(second);
+    return parse(text);
+}
+
+static void an_rsa_key_is_read(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse_set(jwk_of(rsa, ",\"kid\":\"a\",\"alg\":\"RS256\",\"use\":\"sig\""), NULL), 0);
+    assert_int_equal(keys.n, 1);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, rsa), 1);
+    assert_string_equal(keys.keys[0].kid, "a");
+    assert_string_equal(keys.keys[0].alg, "RS256");
+    assert_string_equal(keys.keys[0].curve, "");
+}
+
+static void ec_keys_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(p256, ""), jwk_of(p384, "")), 0);
+    assert_int_equal(keys.n, 2);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, p256), 1);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[1].key, p384), 1);
+    assert_string_equal(keys.keys[0].curve, "P-256");
+    assert_string_equal(keys.keys[1].curve, "P-384");
+    assert_null(keys.keys[0].kid);
+}
+
+static void a_key_for_encryption_is_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(rsa, ",\"use\":\"enc\""), jwk_of(p256, "")), 0);
+    assert_int_equal(keys.n, 1);
+    assert_string_equal(keys.keys[0].curve, "P-256");
+}
+
+static void keys_of_other_types_are_passed_over(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(strdup("{\"kty\":\"oct\",\"k\":\"AAAA\"},null,7,\"x\",[],{},"
+                                      "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AAAA\"}"),
+                               jwk_of(rsa, "")),
+                     0);
+    assert_int_equal(keys.n, 1);
+}
+
+static void broken_keys_are_passed_over(void **state)
+{
+    static const char *const broken[] = {
+        "{\"kty\":\"RSA\"}",
+        "{\"kty\":\"RSA\",\"n\":\"AQAB\"}",
+        "{\"kty\":\"RSA\",\"n\":\"!!!!\",\"e\":\"AQAB\"}",
+        "{\"kty\":\"RSA\",\"n\":7,\"e\":\"AQAB\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",
+        "{\"kty\":\"EC\",\"crv\":\"P-999\",\"x\":\"AAAA\",\"y\":\"AAAA\"}",
+    };
+
+    for (size_t i = 0; i < COUNT(broken); i++)
+        assert_int_equal(parse_set(strdup(broken[i]), NULL), -1);
+    (void)state;
+}
+
+static void a_point_beside_the_curve_is_passed_over(void **state)
+{
+    (void)state;
+    char *jwk = jwk_of(p256, ""), *y = strstr(jwk, "\"y\":\"") + 5;
+    y[10] = y[10] == 'A' ? 'B' : 'A';
+    assert_int_equal(parse_set(jwk, NULL), -1);
+}
+
+static void an_rsa_key_under_1024_bits_is_passed_over(void **state)
+{
+    (void)state;
+    EVP_PKEY *small = EVP_RSA_gen(512);
+    assert_non_null(small);
+    int r = parse_set(jwk_of(small, ""), NULL);
+    EVP_PKEY_free(small);
+    assert_int_equal(r, -1);
+}
+
+static void a_modulus_of_unbelievable_size_is_passed_over(void **state)
+{
+    static char text[16384];
+
+    (void)state;
+    strcpy(text, "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
+    memset(text + strlen(text), 'A', 8000);
+    strcat(text, "\"}]}");
+    assert_int_equal(parse(text), -1);
+}
+
+static void more_than_64_keys_are_cut(void **state)
+{
+    static char text[65536];
+
+    (void)state;
+    char *jwk = jwk_of(p256, "");
+    strcpy(text, "{\"keys\":[");
+    for (int i = 0; i < JWKS_MAX + 6; i++) {
+        strcat(text, i ? "," : "");
+        strcat(text, jwk);
+    }
+    strcat(text, "]}");
+    free(jwk);
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(keys.n, JWKS_MAX);
+}
+
+static void what_is_no_set_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "<html>", "{\"keys\":null}"
+    };
+
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_int_equal(parse(texts[i]), -1);
+        assert_int_equal(why.code, ERROR_KEYS_INVALID);
+    }
+    (void)state;
+}
+
+/* ---- which key for which token -----------------------------------------------------------------
+ */
+
+static void the_same_kid_fits(void **state)
+{
+    (void)state;
+    struct jwk key = { .kid = (char *)(uintptr_t) "a" };
+    assert_true(jwks_fits(&key, "RS256", "a"));
+    assert_false(jwks_fits(&key, "RS256", "b"));
+}
+
+static void a_token_without_a_kid_is_fit_by_any_key(void **state)
+{
+    (void)state;
+    struct jwk key = { .kid = (char *)(uintptr_t) "a" };
+    assert_true(jwks_fits(&key, "RS256", NULL));
+    assert_true(jwks_fits(&key, "RS256", ""));
+}
+
+static void a_key_without_a_kid_fits_any_token(void **state)
+{
+    (void)state;
+    struct jwk key = { .kid = NULL };
+    assert_true(jwks_fits(&key, "RS256", "b"));
+}
+
+static void a_key_with_an_alg_fits_that_alone(void **state)
+{
+    (void)state;
+    struct jwk key = { .alg = (char *)(uintptr_t) "RS512" };
+    assert_true(jwks_fits(&key, "RS512", NULL));
+    assert_false(jwks_fits(&key, "RS256", NULL));
+}
+
+static void a_curve_fits_its_algorithm_alone(void **state)
+{
+    (void)state;
+    struct jwk key = { .curve = "P-384" };
+    assert_true(jwks_fits(&key, "ES384", NULL));
+    assert_false(jwks_fits(&key, "ES256", NULL));
+    assert_false(jwks_fits(&key, "RS384", NULL));
+}
+
+static void an_rsa_key_fits_no_curve(void **state)
+{
+    (void)state;
+    struct jwk key = { .curve = "" };
+    assert_true(jwks_fits(&key, "RS384", NULL));
+    assert_false(jwks_fits(&key, "ES256", NULL));
+}
+
+/* ---- base64url
+ * ------------------------------------------------------------------------------------ */
+
+static long decode(const char *text, unsigned char out[64])
+{
+    return base64url_decode(text, strlen(text), out);
+}
+
+static void base64url_is_decoded(void **state)
+{
+    unsigned char out[64];
+
+    (void)state;
+    assert_int_equal(decode("AP-_", out), 3);
+    assert_memory_equal(out, "\x00\xff\xbf", 3);
+    assert_int_equal(decode("YQ", out), 1);
+    assert_memory_equal(out, "a", 1);
+    assert_int_equal(decode("YWI", out), 2);
+    assert_memory_equal(out, "ab", 2);
+    assert_int_equal(decode("", out), 0);
+}
+
+static void base64url_is_strict(void **state)
+{
+    static const char *const texts[] = { "A",
+                                         "AAAAA",
+                                         "YQ==",
+                                         "YQ=",
+                                         "A+AA",
+                                         "A/AA",
+                                         "A AA",
+                                         "AA\n",
+                                         "A.AA",
+                                         "A\xc3\xa4"
+                                         "A" };
+    unsigned char out[64];
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        assert_int_equal(decode(texts[i], out), -1);
+    (void)state;
+}
+
+static void unused_bits_may_be_set(void **state)
+{
+    unsigned char out[64];
+
+    (void)state;
+    assert_int_equal(decode("YR", out), 1);
+    assert_memory_equal(out, "a", 1);
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_rsa_key_is_read),
+        TEST(ec_keys_are_read),
+        TEST(a_key_for_encryption_is_passed_over),
+        TEST(keys_of_other_types_are_passed_over),
+        TEST(broken_keys_are_passed_over),
+        TEST(a_point_beside_the_curve_is_passed_over),
+        TEST(an_rsa_key_under_1024_bits_is_passed_over),
+        TEST(a_modulus_of_unbelievable_size_is_passed_over),
+        TEST(more_than_64_keys_are_cut),
+        TEST(what_is_no_set_is_refused),
+        TEST(the_same_kid_fits),
+        TEST(a_token_without_a_kid_is_fit_by_any_key),
+        TEST(a_key_without_a_kid_fits_any_token),
+        TEST(a_key_with_an_alg_fits_that_alone),
+        TEST(a_curve_fits_its_algorithm_alone),
+        TEST(an_rsa_key_fits_no_curve),
+        TEST(base64url_is_decoded),
+        TEST(base64url_is_strict),
+        TEST(unused_bits_may_be_set),
+    };
+
+    return cmocka_run_group_tests(tests, make_keys, free_keys);
+}
