@@ -79,8 +79,8 @@ static void say_surroundings(void)
     DIR *folder = opendir("/proc/self/fd");
 
     for (struct dirent *e; folder && (e = readdir(folder));)
-        descriptors += e->d_name[0] != '.' && atoi(e->d_name) != dirfd(folder) &&
-                       atoi(e->d_name) > 2;
+        descriptors += e->d_name[0] != '.' && (int)strtol(e->d_name, NULL, 10) != dirfd(folder) &&
+                       (int)strtol(e->d_name, NULL, 10) > 2;
     closedir(folder);
     prctl(PR_GET_PDEATHSIG, &deathsig);
     snprintf(text, sizeof text, "fds %d env %s sig %d", descriptors,

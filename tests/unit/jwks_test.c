@@ -138,7 +138,7 @@ static void a_modulus_of_unbelievable_size_is_passed_over(void **state)
     static char text[16384];
 
     (void)state;
-    strcpy(text, "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
+    snprintf(text, sizeof text, "%s", "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
     memset(text + strlen(text), 'A', 8000);
     strcat(text, "\"}]}");
     assert_int_equal(parse(text), -1);
