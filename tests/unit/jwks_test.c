@@ -140,7 +140,7 @@ static void a_modulus_of_unbelievable_size_is_passed_over(void **state)
     (void)state;
     snprintf(text, sizeof text, "%s", "{\"keys\":[{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"");
     memset(text + strlen(text), 'A', 8000);
-    strcat(text, "\"}]}");
+    strncat(text, "\"}]}", sizeof text - strlen(text) - 1);
     assert_int_equal(parse(text), -1);
 }
 
@@ -150,12 +150,12 @@ static void more_than_64_keys_are_cut(void **state)
 
     (void)state;
     char *jwk = jwk_of(p256, "");
-    strcpy(text, "{\"keys\":[");
+    snprintf(text, sizeof text, "%s", "{\"keys\":[");
     for (int i = 0; i < JWKS_MAX + 6; i++) {
-        strcat(text, i ? "," : "");
-        strcat(text, jwk);
+        strncat(text, i ? "," : "", sizeof text - strlen(text) - 1);
+        strncat(text, jwk, sizeof text - strlen(text) - 1);
     }
-    strcat(text, "]}");
+    strncat(text, "]}", sizeof text - strlen(text) - 1);
     free(jwk);
     assert_int_equal(parse(text), 0);
     assert_int_equal(keys.n, JWKS_MAX);
