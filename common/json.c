@@ -62,6 +62,30 @@ const char *json_string(const cJSON *object, const char *name)
     return cJSON_IsString(member) ? member->valuestring : NULL;
 }
 
+/* RFC 8259 §6: no plus sign, no leading zero, digits on both sides of a point. */
+static bool json_number_shaped(const char *p)
+{
+    p += *p == '-';
+    size_t n = strspn(p, "0123456789");
+    if (n == 0 || (n > 1 && *p == '0'))
+        return false;
+    p += n;
+    if (*p == '.') {
+        n = strspn(p + 1, "0123456789");
+        if (n == 0)
+            return false;
+        p += 1 + n;
+    }
+    if (*p == 'e' || *p == 'E') {
+        p += 1 + (p[1] == '+' || p[1] == '-');
+        n = strspn(p, "0123456789");
+        if (n == 0)
+            return false;
+        p += n;
+    }
+    return *p == '\0';
+}
+
 int json_seconds(const cJSON *object, const char *name, int64_t *ret)
 {
     const cJSON *member = json_get(object, name);
@@ -73,8 +97,8 @@ int json_seconds(const cJSON *object, const char *name, int64_t *ret)
         seconds = member->valuedouble;
     } else if (cJSON_IsString(member) && *member->valuestring) {
         char *end;
-        if (strspn(member->valuestring, "0123456789.eE+-") != strlen(member->valuestring))
-            return -EINVAL; /* strtod() alone takes blanks, 0x10 and inf */
+        if (!json_number_shaped(member->valuestring))
+            return -EINVAL; /* strtod() alone takes blanks, +1, 0x10 and inf */
         seconds = strtod(member->valuestring, &end);
         if (*end)
             return -EINVAL;

@@ -98,6 +98,10 @@ int paths_socket_folder(const char *socket_path, struct error *why)
         error_set(why, ERROR_FOREIGN_SOCKET, "%s is not a folder of this user", folder);
         return -1;
     }
+    if (st.st_mode & S_ISVTX) { /* /tmp and the like serve others too */
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s is a shared folder", folder);
+        return -1;
+    }
     if ((st.st_mode & 077) != 0 && chmod(folder, 0700) < 0) {
         error_set(why, ERROR_FOREIGN_SOCKET, "%s is open to others: %s", folder, strerror(errno));
         return -1;

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -70,7 +71,7 @@ static int append_scope(struct secret *out, const char *scope)
             return append_field(out, "scope", scope);
     }
     char *whole;
-    if (asprintf(&whole, "openid %s", scope) < 0)
+    if (asprintf(&whole, "openid%s%s", *scope ? " " : "", scope) < 0)
         return -1;
     int r = append_field(out, "scope", whole);
     free(whole);
@@ -101,7 +102,7 @@ static const char *client_auth(const struct job *job, const struct discovery *d)
 {
     if (strcmp(job->client_auth, "auto") != 0)
         return job->client_auth;
-    if (!job->client_secret)
+    if (!job->client_secret || !*job->client_secret)
         return "none";
     if (d->auth_post || (d->auth_listed && !d->auth_basic))
         return "post";
@@ -179,27 +180,67 @@ static void mask(char *text, const char *secret)
     }
 }
 
+/* Both as it is and as it was sent. */
+static void mask_forms(char *text, const char *secret)
+{
+    char *sent = secret && *secret ? curl_easy_escape(NULL, secret, (int)strlen(secret)) : NULL;
+
+    if (sent) {
+        mask(text, sent);
+        explicit_bzero(sent, strlen(sent));
+    }
+    curl_free(sent);
+    mask(text, secret);
+}
+
+/* The longest first: one secret may hold another. */
+static void mask_all(const struct job *job, char *text)
+{
+    const char *secrets[] = { job->password, job->client_secret, job->refresh_token };
+
+    for (size_t round = 0; round < 3; round++) {
+        size_t best = 0;
+        for (size_t i = 1; i < 3; i++)
+            if (secrets[i] && (!secrets[best] || strlen(secrets[i]) > strlen(secrets[best])))
+                best = i;
+        mask_forms(text, secrets[best]);
+        secrets[best] = NULL;
+    }
+}
+
+/* Sets the error; what a provider says is masked whole, before any cut. */
+static void set_masked(const struct job *job, struct error *why, enum error_code code,
+                       const char *before, const char *text)
+{
+    char *copy = strdup(text);
+
+    if (copy)
+        mask_all(job, copy);
+    error_set(why, code, "%s%s", before, copy ? copy : "");
+    free(copy);
+}
+
 /* "HTTP 403, invalid_grant: Wrong email or password.", or "HTTP 403, empty body". */
 static void describe(const struct job *job, const struct http_reply *reply, const cJSON *json,
                      struct error *why, enum error_code code)
 {
     const char *error = json ? json_string(json, "error") : NULL;
     const char *description = json ? json_string(json, "error_description") : NULL;
-    char text[1024];
+    char status[32], *text = NULL;
 
-    if (error)
-        snprintf(text, sizeof text, "HTTP %ld, %s%s%s", reply->status, error,
-                 description && *description ? ": " : "", description ? description : "");
-    else if (reply->length == 0)
-        snprintf(text, sizeof text, "HTTP %ld, empty body", reply->status);
-    else if (json)
-        snprintf(text, sizeof text, "HTTP %ld, JSON without error", reply->status);
-    else
-        snprintf(text, sizeof text, "HTTP %ld, a body that is not JSON", reply->status);
-    mask(text, job->password);
-    mask(text, job->client_secret);
-    mask(text, job->refresh_token);
-    error_set(why, code, "%s", text);
+    snprintf(status, sizeof status, "HTTP %ld, ", reply->status);
+    if (!error) {
+        set_masked(job, why, code, status,
+                   reply->length == 0 ? "empty body"
+                   : json             ? "JSON without error"
+                                      : "a body that is not JSON");
+        return;
+    }
+    if (asprintf(&text, "%s%s%s", error, description && *description ? ": " : "",
+                 description ? description : "") < 0)
+        text = NULL;
+    set_masked(job, why, code, status, text ? text : "");
+    free(text);
 }
 
 struct meaning {
@@ -236,7 +277,7 @@ static enum error_code refusal(long status, const cJSON *json)
         return ERROR_REFUSED; /* Glewlwyd says it by the status alone */
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (strcmp(meanings[i].error, error) == 0) {
-            if (status == 401 && meanings[i].code == ERROR_GRANT_REFUSED)
+            if (status == 401 && strcmp(error, "unauthorized_client") == 0)
                 return ERROR_CLIENT_REFUSED; /* Keycloak's words for a wrong secret */
             return meanings[i].code;
         }
@@ -271,8 +312,8 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
     if (!id_token || !*id_token) {
         ret->outcome = OUTCOME_REFUSED;
         ret->refresh_without_token = job->kind == JOB_REFRESH;
-        error_set(&ret->error, ERROR_NO_ID_TOKEN, "%s%s%s", scope ? "scope granted: \"" : "",
-                  scope ? scope : "", scope ? "\"" : "");
+        set_masked(job, &ret->error, ERROR_NO_ID_TOKEN, scope ? "scope granted: " : "",
+                   scope ? scope : "");
         return -1;
     }
     if (strlen(id_token) > RESULT_TOKEN_MAX) {

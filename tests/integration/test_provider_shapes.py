@@ -125,7 +125,7 @@ def error(status, body=b"", **headers):
     (error(200, b"<html>log in</html>"), 8, "HTTP 200, a body that is not JSON"),
     (error(200), 8, "HTTP 200, empty body"),
     (json_answer([1, 2]), 8, "not JSON"),
-    (json_answer({"access_token": "a", "scope": "profile"}), 6, 'scope granted: "profile"'),
+    (json_answer({"access_token": "a", "scope": "profile"}), 6, 'scope granted: profile'),
     (json_answer({"id_token": 5}), 6, "without an id_token"),
     (json_answer({"id_token": "not.a token"}), 8, "base64url"),
     (json_answer({"id_token": "a" * 20000}), 8, "longer"),

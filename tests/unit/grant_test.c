@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/fetch/grant.h"
@@ -184,6 +185,303 @@ static void secrets_that_a_provider_echoes_are_masked(void **state)
     assert_string_equal(result.error.detail, "HTTP 400, x: *** and *** end");
 }
 
+/* ---- more of the request ------------------------------------------------------------------ */
+
+static void assert_in_form(const char *part)
+{
+    if (!strstr(build(), part))
+        fail_msg("\"%s\" is not in \"%s\"", part, secret_peek(body));
+}
+
+static void a_realm_takes_the_grant_type_of_auth0(void **state)
+{
+    (void)state;
+    job.realm = "my users";
+    assert_in_form("grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fpassword-realm&"
+                   "realm=my%20users&username=user");
+}
+
+static void audience_and_resource_are_sent(void **state)
+{
+    (void)state;
+    job.audience = "https://api/";
+    job.resource = "urn:x";
+    assert_in_form("&audience=https%3A%2F%2Fapi%2F&resource=urn%3Ax&");
+}
+
+static void parameters_are_sent_with_all_that_follows_the_first_equals_sign(void **state)
+{
+    (void)state;
+    job.parameters[0] = "a b=c=d&e";
+    job.parameters[1] = "empty=";
+    assert_in_form("&a%20b=c%3Dd%26e&empty=&");
+}
+
+static void a_very_long_password_fits(void **state)
+{
+    static char password[16 * 1024 + 1];
+
+    (void)state;
+    memset(password, '%', sizeof password - 1);
+    secret_free(job.held);
+    job.held = secret_new(sizeof password);
+    secret_set_length(job.held, sizeof password);
+    job.password = password;
+    assert_true(strlen(build()) > 3 * (sizeof password - 1));
+}
+
+static void openid_is_not_added_twice(void **state)
+{
+    (void)state;
+    job.scope = "email openid";
+    assert_in_form("&scope=email%20openid&");
+}
+
+static void without_a_scope_openid_alone_is_asked_for(void **state)
+{
+    (void)state;
+    job.scope = NULL;
+    assert_in_form("&scope=openid&");
+}
+
+static void an_empty_secret_is_never_sent(void **state)
+{
+    (void)state;
+    job.client_secret = "";
+    assert_null(strstr(build(), "client_secret"));
+    assert_null(authorization);
+}
+
+static void post_is_never_joined_by_basic(void **state)
+{
+    (void)state;
+    job.client_auth = "post";
+    assert_in_form("&client_id=client&client_secret=secret");
+    assert_null(authorization);
+}
+
+static void auto_is_post_where_neither_is_listed(void **state)
+{
+    (void)state;
+    endpoints = (struct discovery){ .auth_listed = true };
+    assert_in_form("&client_secret=secret");
+    assert_null(authorization);
+}
+
+static void a_configured_method_wins_over_what_is_listed(void **state)
+{
+    (void)state;
+    job.client_auth = "basic";
+    endpoints = (struct discovery){ .auth_listed = true, .auth_post = true };
+    assert_null(strstr(build(), "client_"));
+    assert_non_null(authorization);
+}
+
+/* ---- more of the answer ------------------------------------------------------------------- */
+
+static struct result result;
+
+static int judge_text(long status, const char *text)
+{
+    const struct http_reply reply = {
+        .status = status, .body = text, .length = strlen(text), .retry_after = 7000000
+    };
+
+    result_clear(&result);
+    return grant_judge(&job, &reply, &result);
+}
+
+static void assert_judged(long status, const char *text, enum outcome outcome, enum error_code code)
+{
+    assert_int_equal(judge_text(status, text), -1);
+    if (result.outcome != outcome || result.error.code != code)
+        fail_msg("HTTP %ld %s: outcome %d, %s", status, text, result.outcome,
+                 error_name(result.error.code));
+    assert_null(result.id_token);
+}
+
+static void a_token_and_its_refresh_token_are_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_text(200, "{\"id_token\":\"a.b.c\",\"refresh_token\":\"r\"}"), 0);
+    assert_string_equal(secret_peek(result.id_token), "a.b.c");
+    assert_string_equal(secret_peek(result.refresh_token), "r");
+    result_clear(&result);
+}
+
+static void an_empty_refresh_token_is_none(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_text(200, "{\"id_token\":\"a.b.c\",\"refresh_token\":\"\"}"), 0);
+    assert_null(result.refresh_token);
+    result_clear(&result);
+}
+
+static void a_200_without_an_id_token_is_a_refusal(void **state)
+{
+    static const char *const bodies[] = { "{\"id_token\":\"\"}", "{\"id_token\":null}",
+                                          "{\"id_token\":7}", "{\"access_token\":\"x\"}" };
+
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        assert_judged(200, bodies[i], OUTCOME_REFUSED, ERROR_NO_ID_TOKEN);
+    assert_false(result.refresh_without_token);
+    (void)state;
+}
+
+static void a_refresh_without_an_id_token_says_so(void **state)
+{
+    (void)state;
+    job.kind = JOB_REFRESH;
+    assert_judged(200, "{\"access_token\":\"x\"}", OUTCOME_REFUSED, ERROR_NO_ID_TOKEN);
+    assert_true(result.refresh_without_token);
+}
+
+static void a_200_that_is_no_object_is_in_doubt(void **state)
+{
+    static const char *const bodies[] = { "<html>", "[]", "\"x\"",
+                                          "{\"id_token\":\"a.b.c\"} trailing" };
+
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        assert_judged(200, bodies[i], OUTCOME_DOUBTFUL, ERROR_ANSWER_INVALID);
+    (void)state;
+}
+
+static void a_token_over_16_kib_is_in_doubt(void **state)
+{
+    static const char head[] = "{\"id_token\":\"", tail[] = "\"}";
+    static char text[sizeof head + RESULT_TOKEN_MAX + sizeof tail];
+
+    (void)state;
+    memset(text, 'a', sizeof text);
+    memcpy(text, head, sizeof head - 1);
+    memcpy(text + sizeof text - sizeof tail, tail, sizeof tail);
+    assert_judged(200, text, OUTCOME_DOUBTFUL, ERROR_TOKEN_INVALID);
+}
+
+static void further_codes_are_refusals(void **state)
+{
+    static const struct {
+        const char *error;
+        enum error_code code;
+    } rows[] = {
+        { "access_denied", ERROR_REFUSED },
+        { "mfa_required", ERROR_REFUSED },
+        { "interaction_required", ERROR_REFUSED },
+        { "consent_required", ERROR_REFUSED },
+        { "invalid_client", ERROR_CLIENT_REFUSED },
+        { "unsupported_grant_type", ERROR_GRANT_REFUSED },
+    };
+    char text[128];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(text, sizeof text, "{\"error\":\"%s\"}", rows[i].error);
+        assert_judged(400, text, OUTCOME_REFUSED, rows[i].code);
+        assert_judged(403, text, OUTCOME_REFUSED, rows[i].code);
+    }
+    (void)state;
+}
+
+static void a_401_for_an_unsupported_grant_refuses_the_grant(void **state)
+{
+    (void)state;
+    assert_judged(401, "{\"error\":\"unsupported_grant_type\"}", OUTCOME_REFUSED,
+                  ERROR_GRANT_REFUSED);
+}
+
+static void the_text_beside_the_code_decides_nothing(void **state)
+{
+    (void)state;
+    assert_judged(400, "{\"error\":\"odd\",\"error_description\":\"invalid_grant\"}",
+                  OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(400, "{\"error\":\"invalid_grant2\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+}
+
+static void a_code_counts_with_its_status_alone(void **state)
+{
+    (void)state;
+    assert_judged(404, "{\"error\":\"invalid_grant\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(503, "{\"error\":\"invalid_grant\"}", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT);
+}
+
+static void a_rate_limit_says_when(void **state)
+{
+    (void)state;
+    assert_judged(429, "", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED);
+    assert_int_equal(result.retry_after, 7000000);
+}
+
+/* ---- what is told ------------------------------------------------------------------------- */
+
+static void an_empty_body_and_one_that_is_no_json_are_told(void **state)
+{
+    (void)state;
+    judge_text(403, "");
+    assert_string_equal(result.error.detail, "HTTP 403, empty body");
+    judge_text(500, "<html>stack trace</html>");
+    assert_string_equal(result.error.detail, "HTTP 500, a body that is not JSON");
+}
+
+static void percent_signs_of_a_provider_are_text(void **state)
+{
+    (void)state;
+    judge_text(400, "{\"error\":\"%s%n\",\"error_description\":\"%d%s%n\"}");
+    assert_string_equal(result.error.detail, "HTTP 400, %s%n: %d%s%n");
+}
+
+/* The provider sends back what it should not. */
+static void assert_not_told(const char *description, const char *secret)
+{
+    char text[2048];
+
+    snprintf(text, sizeof text, "{\"error\":\"x\",\"error_description\":\"%s\"}", description);
+    judge_text(400, text);
+    if (strstr(result.error.detail, secret))
+        fail_msg("\"%s\" is in \"%s\"", secret, result.error.detail);
+}
+
+static void a_refresh_token_is_masked(void **state)
+{
+    (void)state;
+    job.refresh_token = "refreshtoken";
+    assert_not_told("bad refreshtoken", "refreshtoken");
+}
+
+static void a_secret_in_a_granted_scope_is_masked(void **state)
+{
+    (void)state;
+    job.password = "hunter22";
+    judge_text(200, "{\"scope\":\"user:hunter22\"}");
+    assert_null(strstr(result.error.detail, "hunter22"));
+}
+
+static void a_password_as_it_was_sent_is_masked(void **state)
+{
+    (void)state;
+    job.password = "hunter&22";
+    assert_not_told("bad body: username=user&password=hunter%2622", "hunter%2622");
+}
+
+static void a_secret_that_holds_the_password_is_masked_whole(void **state)
+{
+    (void)state;
+    job.password = "hunter22";
+    job.client_secret = "prefix-hunter22-suffix";
+    assert_not_told("bad prefix-hunter22-suffix", "suffix");
+}
+
+static void a_password_that_a_cut_parts_is_masked(void **state)
+{
+    char blanks[1100];
+
+    (void)state;
+    job.password = "hunter22hunter22";
+    /* Blanks are folded: what stood at the end of a buffer comes to the front. */
+    for (int n = 980; n < 1024; n++) {
+        snprintf(blanks, sizeof blanks, "%*s%s", n, "", job.password);
+        assert_not_told(blanks, "hunt");
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, a_password_job, wipe)
 
 int main(void)
@@ -201,6 +499,34 @@ int main(void)
         TEST(a_refresh_sends_no_scope_and_no_password),
         TEST(answers_are_judged_by_status_and_error),
         TEST(secrets_that_a_provider_echoes_are_masked),
+        TEST(a_realm_takes_the_grant_type_of_auth0),
+        TEST(audience_and_resource_are_sent),
+        TEST(parameters_are_sent_with_all_that_follows_the_first_equals_sign),
+        TEST(a_very_long_password_fits),
+        TEST(openid_is_not_added_twice),
+        TEST(without_a_scope_openid_alone_is_asked_for),
+        TEST(an_empty_secret_is_never_sent),
+        TEST(post_is_never_joined_by_basic),
+        TEST(auto_is_post_where_neither_is_listed),
+        TEST(a_configured_method_wins_over_what_is_listed),
+        TEST(a_token_and_its_refresh_token_are_taken),
+        TEST(an_empty_refresh_token_is_none),
+        TEST(a_200_without_an_id_token_is_a_refusal),
+        TEST(a_refresh_without_an_id_token_says_so),
+        TEST(a_200_that_is_no_object_is_in_doubt),
+        TEST(a_token_over_16_kib_is_in_doubt),
+        TEST(further_codes_are_refusals),
+        TEST(a_401_for_an_unsupported_grant_refuses_the_grant),
+        TEST(the_text_beside_the_code_decides_nothing),
+        TEST(a_code_counts_with_its_status_alone),
+        TEST(a_rate_limit_says_when),
+        TEST(an_empty_body_and_one_that_is_no_json_are_told),
+        TEST(percent_signs_of_a_provider_are_text),
+        TEST(a_refresh_token_is_masked),
+        TEST(a_secret_in_a_granted_scope_is_masked),
+        TEST(a_password_as_it_was_sent_is_masked),
+        TEST(a_secret_that_holds_the_password_is_masked_whole),
+        TEST(a_password_that_a_cut_parts_is_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

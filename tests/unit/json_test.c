@@ -1,0 +1,314 @@
+/* Foreign JSON is read as the API server would read it. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+
+static cJSON *json;
+
+static int teardown(void **state)
+{
+    (void)state;
+    cJSON_Delete(json);
+    json = NULL;
+    return 0;
+}
+
+static cJSON *parse(const char *text)
+{
+    cJSON_Delete(json);
+    return json = json_object(text, strlen(text));
+}
+
+static void assert_refused(const char *text)
+{
+    if (parse(text))
+        fail_msg("\"%s\" was accepted", text);
+}
+
+/* ---- objects ------------------------------------------------------------------------------ */
+
+static void an_object_is_read(void **state)
+{
+    (void)state;
+    assert_non_null(parse("{\"a\":\"b\"}"));
+    assert_string_equal(json_string(json, "a"), "b");
+}
+
+static void white_space_may_stand_around_it(void **state)
+{
+    (void)state;
+    assert_non_null(parse(" \t\r\n{ } \t\r\n"));
+}
+
+static void what_is_no_object_is_refused(void **state)
+{
+    static const char *const texts[] = { "", " ", "[]", "\"x\"", "7", "null", "true", "x", "{" };
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        assert_refused(texts[i]);
+    (void)state;
+}
+
+static void text_behind_it_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{} x");
+    assert_refused("{}{}");
+    assert_refused("{},");
+}
+
+static void an_escaped_nul_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{\"a\":\"admin\\u0000x\"}");
+    assert_refused("{\"a\\u0000\":1}");
+    assert_refused("{\"a\":\"\\\\\\u0000\"}");
+}
+
+static void a_backslash_before_u0000_as_text_is_no_nul(void **state)
+{
+    (void)state;
+    assert_non_null(parse("{\"a\":\"\\\\u0000\"}"));
+    assert_string_equal(json_string(json, "a"), "\\u0000");
+}
+
+static void a_raw_nul_is_refused(void **state)
+{
+    (void)state;
+    assert_null(json_object("{\"a\":\"x\0y\"}", 11));
+    assert_null(json_object("{}\0", 3));
+}
+
+static void very_deep_nesting_is_refused(void **state)
+{
+    static char text[100004];
+
+    (void)state;
+    memcpy(text, "{\"a\":", 5);
+    memset(text + 5, '[', sizeof text - 6);
+    assert_refused(text);
+}
+
+/* ---- members ------------------------------------------------------------------------------- */
+
+static void the_last_member_of_a_name_wins(void **state)
+{
+    (void)state;
+    parse("{\"a\":\"1\",\"b\":\"2\",\"a\":\"3\"}");
+    assert_string_equal(json_string(json, "a"), "3");
+}
+
+static void members_of_a_name_are_counted(void **state)
+{
+    (void)state;
+    parse("{\"a\":1,\"b\":2,\"a\":3,\"A\":4}");
+    assert_int_equal(json_count(json, "a"), 2);
+    assert_int_equal(json_count(json, "c"), 0);
+}
+
+static void another_case_is_another_name(void **state)
+{
+    (void)state;
+    parse("{\"A\":\"1\"}");
+    assert_null(json_get(json, "a"));
+}
+
+static void members_further_down_are_not_found(void **state)
+{
+    (void)state;
+    parse("{\"x\":{\"a\":\"1\"}}");
+    assert_null(json_get(json, "a"));
+}
+
+static void what_is_no_string_is_not_taken_for_one(void **state)
+{
+    (void)state;
+    parse("{\"a\":7,\"b\":null,\"c\":[\"x\"],\"d\":true}");
+    assert_null(json_string(json, "a"));
+    assert_null(json_string(json, "b"));
+    assert_null(json_string(json, "c"));
+    assert_null(json_string(json, "d"));
+    assert_null(json_string(json, "e"));
+}
+
+static void the_last_member_counts_also_when_it_is_no_string(void **state)
+{
+    (void)state;
+    parse("{\"a\":\"x\",\"a\":null}");
+    assert_null(json_string(json, "a"));
+}
+
+/* ---- dates ----------------------------------------------------------------------------------- */
+
+static void assert_seconds(const char *value, int64_t expected)
+{
+    char text[128];
+    int64_t seconds = -7;
+
+    snprintf(text, sizeof text, "{\"exp\":%s}", value);
+    parse(text);
+    assert_int_equal(json_seconds(json, "exp", &seconds), 1);
+    assert_true(seconds == expected);
+}
+
+static void assert_no_seconds(const char *value)
+{
+    char text[128];
+    int64_t seconds = -7;
+
+    snprintf(text, sizeof text, "{\"exp\":%s}", value);
+    parse(text);
+    if (json_seconds(json, "exp", &seconds) != -EINVAL)
+        fail_msg("%s was taken for a date", value);
+    assert_int_equal(seconds, -7);
+}
+
+static void a_number_is_a_date(void **state)
+{
+    (void)state;
+    assert_seconds("1795507422", 1795507422);
+    assert_seconds("0", 0);
+    assert_seconds("-5", -5);
+    assert_seconds("1.795507422e9", 1795507422);
+}
+
+static void a_date_of_milliseconds_is_read_exactly(void **state)
+{
+    (void)state;
+    assert_seconds("1795507422001", 1795507422001);
+}
+
+static void a_fraction_is_cut(void **state)
+{
+    (void)state;
+    assert_seconds("1795507422.999", 1795507422);
+}
+
+static void a_number_in_a_string_is_a_date(void **state)
+{
+    (void)state;
+    assert_seconds("\"1795507422\"", 1795507422);
+    assert_seconds("\"1795507422.9\"", 1795507422);
+}
+
+static void the_last_date_wins(void **state)
+{
+    (void)state;
+    assert_seconds("1,\"exp\":2", 2);
+}
+
+static void an_absent_date_is_no_error(void **state)
+{
+    int64_t seconds = -7;
+
+    (void)state;
+    parse("{}");
+    assert_int_equal(json_seconds(json, "exp", &seconds), 0);
+    assert_int_equal(seconds, -7);
+}
+
+static void other_types_are_no_date(void **state)
+{
+    static const char *const values[] = { "null",  "true",   "[]",     "{}",      "[1]",    "\"\"",
+                                          "\"x\"", "\"1x\"", "\"1 \"", "\"inf\"", "\"nan\"" };
+
+    for (size_t i = 0; i < COUNT(values); i++)
+        assert_no_seconds(values[i]);
+    (void)state;
+}
+
+static void numbers_that_no_clock_shows_are_no_date(void **state)
+{
+    static const char *const values[] = { "1e300", "-1e300", "1e400", "9007199254740993",
+                                          "\"1e300\"" };
+
+    for (size_t i = 0; i < COUNT(values); i++)
+        assert_no_seconds(values[i]);
+    (void)state;
+}
+
+static void a_string_that_only_c_takes_for_a_number_is_no_date(void **state)
+{
+    static const char *const values[] = { "\" 1795507422\"", "\"0x6b053bde\"", "\"+1795507422\"" };
+
+    for (size_t i = 0; i < COUNT(values); i++)
+        assert_no_seconds(values[i]);
+    (void)state;
+}
+
+/* ---- string or array
+ * ----------------------------------------------------------------------------- */
+
+static bool holds(const char *value)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "{\"aud\":%s}", value);
+    parse(text);
+    return json_holds(json_get(json, "aud"), "kube");
+}
+
+static void a_string_holds_itself(void **state)
+{
+    (void)state;
+    assert_true(holds("\"kube\""));
+    assert_false(holds("\"kube2\""));
+    assert_false(holds("\"Kube\""));
+}
+
+static void an_array_holds_its_strings(void **state)
+{
+    (void)state;
+    assert_true(holds("[7,null,\"x\",\"kube\"]"));
+    assert_false(holds("[]"));
+    assert_false(holds("[[\"kube\"]]"));
+}
+
+static void nothing_else_holds_a_string(void **state)
+{
+    (void)state;
+    assert_false(holds("7"));
+    assert_false(holds("{\"kube\":\"kube\"}"));
+    assert_false(json_holds(NULL, "kube"));
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_object_is_read),
+        TEST(white_space_may_stand_around_it),
+        TEST(what_is_no_object_is_refused),
+        TEST(text_behind_it_is_refused),
+        TEST(an_escaped_nul_is_refused),
+        TEST(a_backslash_before_u0000_as_text_is_no_nul),
+        TEST(a_raw_nul_is_refused),
+        TEST(very_deep_nesting_is_refused),
+        TEST(the_last_member_of_a_name_wins),
+        TEST(members_of_a_name_are_counted),
+        TEST(another_case_is_another_name),
+        TEST(members_further_down_are_not_found),
+        TEST(what_is_no_string_is_not_taken_for_one),
+        TEST(the_last_member_counts_also_when_it_is_no_string),
+        TEST(a_number_is_a_date),
+        TEST(a_date_of_milliseconds_is_read_exactly),
+        TEST(a_fraction_is_cut),
+        TEST(a_number_in_a_string_is_a_date),
+        TEST(the_last_date_wins),
+        TEST(an_absent_date_is_no_error),
+        TEST(other_types_are_no_date),
+        TEST(numbers_that_no_clock_shows_are_no_date),
+        TEST(a_string_that_only_c_takes_for_a_number_is_no_date),
+        TEST(a_string_holds_itself),
+        TEST(an_array_holds_its_strings),
+        TEST(nothing_else_holds_a_string),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
