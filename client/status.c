@@ -76,7 +76,7 @@ int client_version(int argc, char **argv)
         return client_fail(ERROR_USAGE, "version takes no arguments");
     if (write(STDOUT_FILENO, mine, sizeof mine - 1) < 0)
         return 1;
-    line_add(&line, "version");
+    line_add(&line, "version * *");
     if (client_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE &&
         write(STDOUT_FILENO, text, strlen(text)) < 0)
         return 1;

@@ -209,8 +209,9 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
     const char *name = profile_config(p)->name;
 
     if (error->code != ERROR_NONE)
-        fprintf(f, "%s: error: %s%s%s; %s\n", name, error_sentence(error->code),
-                *error->detail ? ": " : "", error->detail, error_remedy(error->code));
+        fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
+                *error->detail ? ": " : "", error->detail, *error_remedy(error->code) ? "; " : "",
+                error_remedy(error->code));
     for (unsigned i = 0; time_left(p, now) > 0 && i < facts->n_warnings; i++)
         fprintf(f, "%s: warning: %s%s%s; %s\n", name, error_sentence(facts->warnings[i].code),
                 *facts->warnings[i].detail ? ": " : "", facts->warnings[i].detail,
@@ -231,7 +232,8 @@ static void print_status(FILE *f, const struct registry *registry, struct profil
     for (size_t i = 0; i < n; i++)
         print_notes(f, profiles[i], now);
     if (report)
-        fprintf(f, "the configuration on disk is not in force:\n%s", report->text);
+        fprintf(f, "the configuration on disk is not in force:\n%s",
+                report->text ? report->text : "it is missing\n");
     if (!secret_locked())
         fprintf(f, "warning: not all secrets could be locked in memory (see LimitMEMLOCK=)\n");
 }

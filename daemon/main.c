@@ -183,7 +183,7 @@ static int make_socket(struct daemon *d, struct error *why)
     snprintf(lock_path, sizeof lock_path, "%s.lock", d->socket_path);
     d->lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) < 0 || is_served(&address)) {
-        error_set(why, ERROR_BUSY, "a kubetokend serves %s already", d->socket_path);
+        error_set(why, ERROR_RUNNING, "a kubetokend serves %s already", d->socket_path);
         d->socket_path[0] = '\0'; /* not ours to remove */
         return -1;
     }

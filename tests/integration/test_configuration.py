@@ -165,3 +165,19 @@ def test_wrong_usage(home, arguments):
 
 def test_a_name_that_no_profile_can_have(home):
     assert home.run("get", "a b").returncode == 4
+
+
+def test_a_configuration_that_is_removed_leaves_the_former_in_force(home, daemon, provider):
+    home.configure(provider.profile("p"))
+    daemon.start()
+    (home.config / "kubetoken.conf").unlink()
+    assert home.run("reload").returncode == 9
+    out = home.run("status").stdout
+    assert "it is missing" in out and "null" not in out and out.endswith("\n")
+    assert home.run("get").returncode == 0
+
+
+def test_version_names_client_and_daemon(home, daemon):
+    assert home.run("version").stdout.count("protocol 1") == 1
+    daemon.start()
+    assert "kubetokend" in home.run("version").stdout
