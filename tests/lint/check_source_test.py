@@ -306,6 +306,8 @@ class Headers(CheckSource):
                      "/* Does. */\n__attribute__((noreturn)) void a_do(void);\n",
                      "/* Does. */\nvoid a_do(const char *f, ...)\n"
                      "    __attribute__((format(printf, 1, 2)));\nint a_undo(void);\n",
+                     "/* Does. */\nenum { A_SIZE = 21 };\nvoid a_do(char out[A_SIZE]);\n",
+                     "/* All. */\nextern int a_all;\nint a_do(void);\nint a_undo(void);\n",
                      "/* Does. */\n#ifdef X\nint a_do(void);\n#endif\n",
                      "/* Does. */\nint a_do(void);\n/* Undoes. */\nint a_undo(void);\n"
                      "#define X __attribute__((cleanup(a_undo)))\n"):
@@ -317,6 +319,7 @@ class Headers(CheckSource):
         for body, line, name in (
                 ("int a_do(void);\n", 5, "a_do"),
                 ("struct s {\n    int x;\n};\nint a_do(void);\n", 8, "a_do"),
+                ("/* It. */\nstruct s {\n    int x; /* x */\n};\nint a_do(void);\n", 9, "a_do"),
                 ("/* Does. */\n\nint a_do(void);\n", 7, "a_do"),
                 ("/* Does. */\nint a_do(void);\n\nint a_undo(int a,\n    int b);\n", 8, "a_undo"),
                 ("int a_do(void); /* Does. */\n", 5, "a_do"),
@@ -440,6 +443,11 @@ class Usage(CheckSource):
                     ".cache/d.py": "x \n"})
         self.assertEqual(self.run_in(), (1, ["a.py:1: trailing blank",
                                              "sub/b.py:1: trailing blank"]))
+
+    def test_checks_all_there_is_in_a_copy_that_git_does_not_track(self):
+        self.git("init", "-q")
+        self.write({"a.py": "x \n"})
+        self.assertEqual(self.run_in(), (1, ["a.py:1: trailing blank"]))
 
     def test_checks_what_it_is_told_in_order(self):
         self.write({"a.py": "x\n\ty\n\nz \n", "b.py": "x \n", "c.py": "x \n"})
