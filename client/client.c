@@ -73,9 +73,10 @@ static int write_all(int fd, const char *bytes, size_t length)
 
 int client_fail(enum error_code code, const char *detail)
 {
-    char line[1024];
+    char line[1024], clean[256];
 
-    write_all(STDERR_FILENO, line, error_line(line, sizeof line, NULL, code, detail));
+    error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
+    write_all(STDERR_FILENO, line, error_line(line, sizeof line, NULL, code, clean));
     return error_exit_code(code);
 }
 

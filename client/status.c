@@ -46,6 +46,8 @@ static int ask(const char *verb, int argc, char **argv, int has_json)
     int r = parse(argc, argv, has_json, &s);
     if (r)
         return r;
+    if (s.profile && client_equal(verb, "reload"))
+        return client_fail(ERROR_USAGE, "reload takes no profile: it reads all of them");
     line_add(&line, verb);
     line_add(&line, " ");
     line_add(&line, s.format);

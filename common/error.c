@@ -46,6 +46,9 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_REFUSED] = { "refused", 6, "the provider refused the user name or password",
                         "correct the password at its source; it is not sent again until it "
                         "changes" },
+    [ERROR_REFUSED_SILENTLY] = { "refused-silently", 6, "the provider refused and gave no reason",
+                                 "check the password first, then the client's secret and whether "
+                                 "it may use this grant; kubetoken refresh tries again" },
     [ERROR_CLIENT_REFUSED] = { "client-refused", 6, "the provider refused the client",
                                "check client-id, the client secret and client-auth, then: "
                                "kubetoken refresh" },
@@ -85,6 +88,10 @@ static const struct row table[ERROR_MAX] = {
                              "check jwks-uri" },
     [ERROR_TOKEN_INVALID] = { "token-invalid", 8, "the id_token is not valid",
                               "the API server would reject it too" },
+    [ERROR_TOKEN_ALGORITHM] = { "token-algorithm", 8,
+                                "the id_token is signed by an algorithm that is not allowed",
+                                "allow it in signing-algs, if the API server takes it too "
+                                "(--oidc-signing-algs)" },
     [ERROR_TOKEN_SIGNATURE] = { "token-signature", 8, "the id_token's signature is not valid",
                                 "check issuer and jwks-uri" },
     [ERROR_TOKEN_AUDIENCE] = { "token-audience", 8, "the id_token is for another audience",

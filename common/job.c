@@ -144,6 +144,7 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
     struct record_reader r;
     struct record_field f;
     struct job job = { 0 };
+    bool versioned = false;
     int more;
 
     if (length > JOB_MAX || record_open(&r, bytes, length) != (long)length)
@@ -151,10 +152,13 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
     job.held = secret_new(2 * length);
     if (!job.held)
         return -ENOMEM;
-    while ((more = record_next(&r, &f)) > 0)
+    while ((more = record_next(&r, &f)) > 0) {
+        versioned |= record_is(&f, "version");
         if ((more = job_field(&job, &f)) < 0)
             break;
-    if (more < 0 || !job.issuer || !job.client_id || !job.client_auth || !job.signing_algs) {
+    }
+    if (more < 0 || !versioned || !job.issuer || !job.client_id || !job.client_auth ||
+        !job.signing_algs) {
         secret_free(job.held);
         return -EBADMSG;
     }

@@ -87,8 +87,10 @@ int paths_socket_folder(const char *socket_path, struct error *why)
     char folder[PATHS_SOCKET_MAX];
     struct stat st;
 
-    if (join(folder, sizeof folder, socket_path, "", "") < 0 || !strrchr(folder, '/'))
+    if (join(folder, sizeof folder, socket_path, "", "") < 0 || !strrchr(folder, '/')) {
+        error_set(why, ERROR_USAGE, "%s cannot be a socket's path", socket_path);
         return -1;
+    }
     *strrchr(folder, '/') = '\0';
     if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
         error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", folder, strerror(errno));

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/job.h"
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/time.h"
@@ -20,6 +21,7 @@ enum {
     FILE_MAX_BYTES = 1024 * 1024,
     FILES_MAX = 4,
     PROFILES_MAX = 10000,
+    PARAMETER_NAME_MAX = 200,
     ERRORS_MAX = 50, /* a binary file has thousands */
 };
 
@@ -82,7 +84,8 @@ static const struct key keys[] = {
     { "audience", TYPE_TEXT, AT(audience), "an audience" },
     { "resource", TYPE_TEXT, AT(resource), "a resource" },
     { "realm", TYPE_TEXT, AT(realm), "a realm (Auth0 calls it a connection)" },
-    { "token-parameter", TYPE_PARAMETER, AT(parameters), "name=value" },
+    { "token-parameter", TYPE_PARAMETER, AT(parameters),
+      "name=value, with a name that has no key of its own" },
     { "use-refresh-token", TYPE_BOOL, AT(use_refresh_token), "yes or no" },
     { "refresh-before", TYPE_REFRESH_BEFORE, AT(refresh_before),
       "1% to 90%, or a duration of 1s to 1d" },
@@ -419,10 +422,15 @@ int config_check_file(int fd, const char *path, bool secret, struct error *why)
     return 0;
 }
 
+static bool is_source(const struct key *key)
+{
+    return key->type >= TYPE_SOURCE_INLINE && key->type <= TYPE_SOURCE_CREDENTIAL;
+}
+
 /* Whether the file as a whole may be trusted with what stands in it. */
 static void check_permissions(struct loader *l, int fd, const char *file)
 {
-    bool secret = false, command = false;
+    bool secret = false, source = false, command = false;
     struct error why;
 
     for (size_t i = 0; i < l->n_sections; i++)
@@ -431,10 +439,16 @@ static void check_permissions(struct loader *l, int fd, const char *file)
             if (s->file != file)
                 continue;
             secret |= s->key->type == TYPE_SOURCE_INLINE;
+            source |= is_source(s->key);
             command |= s->key->type == TYPE_SOURCE_COMMAND;
         }
-    if ((secret || command) && config_check_file(fd, file, secret, &why) < 0)
-        complain(l->report, file, 0, "it holds a %s and %s", secret ? "secret" : "command",
+    /* Who can write a file that names a source can run a command as us, or have the password
+     * sent to an issuer of their own. */
+    if ((secret || source) && config_check_file(fd, file, secret, &why) < 0)
+        complain(l->report, file, 0, "it %s and %s",
+                 secret    ? "holds a secret"
+                 : command ? "holds a command"
+                           : "says where a secret comes from",
                  why.detail);
 }
 
@@ -583,14 +597,24 @@ static bool set_source(struct source *source, const struct setting *s)
     }
 }
 
+/* What kubetoken sends by itself may not be sent a second time (RFC 6749 §3.2). */
+static bool parameter_valid(const char *value)
+{
+    size_t length = strcspn(value, "=");
+
+    return length > 0 && length <= PARAMETER_NAME_MAX && value[length] == '=' &&
+           !word_among(value, length,
+                       "grant_type username password scope client_id client_secret refresh_token");
+}
+
 static bool add_parameter(char ***list, const char *value)
 {
     size_t n = 0;
 
-    if (value[0] == '=' || !strchr(value, '='))
-        return false;
     while (*list && (*list)[n])
         n++;
+    if (!parameter_valid(value) || n >= JOB_LIST_MAX)
+        return false;
     char **grown = reallocarray(*list, n + 2, sizeof *grown);
     if (!grown)
         abort();
@@ -598,6 +622,20 @@ static bool add_parameter(char ***list, const char *value)
     grown[n + 1] = NULL;
     *list = grown;
     return true;
+}
+
+/* Takes out the parameters with that name: those of [defaults], before a profile's own. */
+static void drop_parameter(char **list, const char *value)
+{
+    size_t length = strcspn(value, "=") + 1, kept = 0;
+
+    for (size_t i = 0; list && list[i]; i++)
+        if (strncmp(list[i], value, length) == 0)
+            free(list[i]);
+        else
+            list[kept++] = list[i];
+    if (list)
+        list[kept] = NULL;
 }
 
 static bool set_duration(uint64_t *slot, const char *v, uint64_t least, uint64_t most)
@@ -723,11 +761,6 @@ static void check_values(struct loader *l)
         }
 }
 
-static bool is_source(const struct key *key)
-{
-    return key->type >= TYPE_SOURCE_INLINE && key->type <= TYPE_SOURCE_CREDENTIAL;
-}
-
 /* Two sources of one secret in one section: which one is meant? */
 static void check_sources(struct loader *l)
 {
@@ -788,6 +821,9 @@ static void check_profile(struct loader *l, const struct section *s, const struc
 
 static void apply_section(struct profile_config *p, const struct section *s)
 {
+    for (size_t i = 0; s && i < s->n; i++)
+        if (!s->settings[i].bad && s->settings[i].key->type == TYPE_PARAMETER)
+            drop_parameter(p->parameters, s->settings[i].value);
     for (size_t i = 0; s && i < s->n; i++)
         if (!s->settings[i].bad && s->settings[i].key->type != TYPE_PROFILE_NAME)
             apply(p, &s->settings[i]);

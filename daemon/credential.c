@@ -116,6 +116,24 @@ int credential_read(const struct source *source, const char *what, struct secret
     }
 }
 
+int credential_check_key(const struct profile_config *profile, struct error *why)
+{
+    const char *path = profile->tls_client_key ? profile->tls_client_key : profile->tls_client_cert;
+
+    if (!path)
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        error_set(why, ERROR_TLS_FILE, "%s: %s", path, strerror(errno));
+        return -1;
+    }
+    int r = config_check_file(fd, path, true, why);
+    close(fd);
+    if (r < 0)
+        name_file(why, path, " ");
+    return r;
+}
+
 uint64_t credential_stamp(const struct source *source)
 {
     char path[PATHS_MAX];

@@ -18,6 +18,10 @@ int credential_read(const struct source *source, const char *what, struct secret
 int credential_accept(const char *what, struct secret *output, struct secret **ret,
                       struct error *why);
 
+/* Whether the key of the profile's TLS client certificate, if it has one, can be read and is
+ * closed to others. Returns 0, or -1 with *why set. */
+int credential_check_key(const struct profile_config *profile, struct error *why);
+
 /* A number that changes when the source may have (a file replaced or written); the same for
  * sources of which that cannot be seen. */
 uint64_t credential_stamp(const struct source *source);

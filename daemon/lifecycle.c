@@ -198,7 +198,7 @@ static bool fall_back_to_password(struct lifecycle *lc, const struct lifecycle_p
                                   struct lifecycle_actions *actions)
 {
     if (!lc->by_refresh_token || event->failed.kind == LIFECYCLE_TEMPORARY ||
-        event->failed.kind == LIFECYCLE_LOCAL)
+        event->failed.kind == LIFECYCLE_LOCAL || event->failed.client_refused)
         return false;
     lc->refresh_is_useless |= event->failed.refresh_without_token;
     lc->has_refresh_token = false;

@@ -102,6 +102,7 @@ struct lifecycle_event {
         struct {
             enum lifecycle_failure kind;
             uint64_t retry_after;       /* usec; 0 = the provider named none */
+            bool client_refused;        /* not the user or the token, but the client */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
         } failed;
     };

@@ -134,6 +134,16 @@ static bool check_source(const char *profile, const struct source *source, const
     return false;
 }
 
+static bool check_key(const struct profile_config *profile)
+{
+    struct error why;
+
+    if (credential_check_key(profile, &why) == 0)
+        return true;
+    fprintf(stderr, "%s: %s\n", profile->name, why.detail);
+    return false;
+}
+
 static int check_config(const struct daemon *d)
 {
     struct config_report report;
@@ -148,6 +158,7 @@ static int check_config(const struct daemon *d)
         const struct profile_config *p = &config->profiles[i];
         good &= check_source(p->name, &p->password, "password");
         good &= check_source(p->name, &p->client_secret, "client secret");
+        good &= check_key(p);
     }
     if (good)
         printf("%s: in order, %zu profile%s\n", d->user_config, config->n_profiles,

@@ -84,6 +84,15 @@ static void tell(struct waiter *w, const struct error *why)
     w->ready(w, p, why);
 }
 
+/* Whether the token in hand is what the waiter came for. */
+static bool served(const struct profile *p, const struct waiter *w, uint64_t now)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+
+    return w->request.verb != VERB_REFRESH && lifecycle_alive(lc, now) &&
+           lc->death - now >= w->request.min_validity;
+}
+
 /* Tells the waiter how it ended: the token, if one lives that serves it, else the cause. */
 static void conclude(struct profile *p, struct waiter *w, uint64_t now)
 {
@@ -94,7 +103,7 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
     if (refresh && lc->state == LIFECYCLE_ASKING && now < w->deadline)
         return; /* what ended was begun before it was asked for */
     if (refresh ? p->error.code == ERROR_NONE && lc->state != LIFECYCLE_ASKING
-                : alive && lc->death - now >= w->request.min_validity) {
+                : served(p, w, now)) {
         tell(w, NULL);
         return;
     }
@@ -105,13 +114,16 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
     tell(w, &why);
 }
 
+/* Those whose time ends before that; and those who waited for a newer token and are served by
+ * the old one, now that there will be none soon. */
 static void answer_waiters(struct profile *p, uint64_t ending_before, uint64_t now)
 {
     struct waiter *w, *next;
 
     for (w = TAILQ_FIRST(&p->waiters); w; w = next) {
         next = TAILQ_NEXT(w, entry);
-        if (w->deadline < ending_before)
+        if (w->deadline < ending_before ||
+            (p->lifecycle.state != LIFECYCLE_ASKING && served(p, w, now)))
             conclude(p, w, now);
     }
 }
@@ -170,6 +182,7 @@ static void fail(struct profile *p, enum lifecycle_failure kind, const struct er
     step(p, (struct lifecycle_event){
                 .type = LIFECYCLE_FAILED,
                 .failed = { .kind = kind,
+                            .client_refused = why->code == ERROR_CLIENT_REFUSED,
                             .retry_after = retry_after,
                             .refresh_without_token = refresh_without_token },
             });
@@ -405,6 +418,10 @@ static void gather(struct profile *p)
         }
         if (read_source(p, &p->config->password, "password", &p->password) <= 0)
             return;
+    }
+    if (credential_check_key(p->config, &why) < 0) {
+        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
+        return;
     }
     if (was_refused(p)) {
         why = p->error;

@@ -55,7 +55,10 @@ static int append_parameter(struct secret *out, const char *parameter)
     char name[256];
     size_t length = strcspn(parameter, "=");
 
-    snprintf(name, sizeof name, "%.*s", (int)length, parameter);
+    if (parameter[length] != '=' || length >= sizeof name)
+        return -1;
+    memcpy(name, parameter, length);
+    name[length] = '\0';
     return append_field(out, name, parameter + length + 1);
 }
 
@@ -230,10 +233,10 @@ static void describe(const struct job *job, const struct http_reply *reply, cons
 
     snprintf(status, sizeof status, "HTTP %ld, ", reply->status);
     if (!error) {
-        set_masked(job, why, code, status,
-                   reply->length == 0 ? "empty body"
-                   : json             ? "JSON without error"
-                                      : "a body that is not JSON");
+        error_set(why, code, "%s%s", status,
+                  reply->length == 0 ? "empty body"
+                  : json             ? "JSON without error"
+                                     : "a body that is not JSON");
         return;
     }
     if (asprintf(&text, "%s%s%s", error, description && *description ? ": " : "",
@@ -274,7 +277,7 @@ static enum error_code refusal(long status, const cJSON *json)
     if (status != 400 && status != 401 && status != 403)
         return ERROR_NONE;
     if (!error)
-        return ERROR_REFUSED; /* Glewlwyd says it by the status alone */
+        return ERROR_REFUSED_SILENTLY; /* Glewlwyd says it by the status alone */
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (strcmp(meanings[i].error, error) == 0) {
             if (status == 401 && strcmp(error, "unauthorized_client") == 0)

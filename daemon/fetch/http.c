@@ -210,7 +210,9 @@ static void explain(struct http *h, CURLcode r, struct error *why)
         hint = " (the server has no TLS 1.2)";
     else if (strcasestr(message, "certificate required"))
         hint = " (set tls-client-cert)";
-    error_set(why, code_of(r), "%s: %s%s", h->host, message, hint);
+    /* With TLS 1.3 the server's refusal comes when the first answer is read. */
+    enum error_code code = strstr(message, "SSL routines") ? ERROR_TLS : code_of(r);
+    error_set(why, code, "%s: %s%s", h->host, message, hint);
 }
 
 /* Seconds, or an HTTP date (RFC 9110 §10.2.3), which the provider's own clock makes a span. */

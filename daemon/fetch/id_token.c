@@ -81,10 +81,10 @@ static int check_header(const struct job *job, const cJSON *header, struct resul
     if (json_get(header, "crit")) /* RFC 7515 §4.1.11: must be understood, and none is */
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
     if (!listed(job->signing_algs, alg))
-        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s; signing-algs allows %s", alg,
-                      job->signing_algs);
+        return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s; signing-algs allows %s",
+                      alg, job->signing_algs);
     if (!jws_supported(alg))
-        return refuse(ret, ERROR_TOKEN_INVALID, "it is signed with %s, which is not supported",
+        return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s, which is not supported",
                       alg);
     return 0;
 }

@@ -3,6 +3,7 @@ on command. It records every request that it saw."""
 import base64
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -55,27 +56,41 @@ class Provider:
     attributes, or set `answers[path]` to (status, headers, body) or to a function of the
     request that returns it."""
 
-    def __init__(self, folder, issuer_path="/"):
+    def __init__(self, folder, issuer_path="/", tls=True):
         self.key = Key()
         self.requests = []
         self.answers = {}
         self.claims = {}
         self.lifetime = 3600
         self.clock = time.time  # that of Date and of the claims
-        tls = apiserver.make_tls_files(str(folder), "provider")
-        self.ca_file = tls.ca
+        self.hanging = threading.Event()  # set when hung requests may end
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls.cert, tls.key)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
-                                                 do_handshake_on_connect=False)
-        self.base = f"https://127.0.0.1:{self.server.server_address[1]}"
+        if tls:
+            files = apiserver.make_tls_files(str(folder), "provider")
+            self.ca_file = files.ca
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(files.cert, files.key)
+            self.server.socket = self.context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.base = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
         self.issuer = self.base + issuer_path
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
 
+    def require_client_certificate(self, ca_file):
+        self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context.load_verify_locations(ca_file)
+
+    def hang(self, path):
+        """Requests for that path get no answer while the provider runs."""
+        def answer(_):
+            self.hanging.wait()
+            return 500, {}, b""
+        self.answers[path] = answer
+
     def stop(self):
+        self.hanging.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -143,3 +158,56 @@ class Provider:
 
 def json_answer(value, status=200, **headers):
     return status, {"Content-Type": "application/json", **headers}, json.dumps(value).encode()
+
+
+class Proxy:
+    """An HTTP proxy for CONNECT; `seen` holds (target, user and password)."""
+
+    def __init__(self):
+        self.seen = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.thread.join()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
+
+    def _tunnel(self, client):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client.recv(1)
+        lines = head.decode().split("\r\n")
+        target = lines[0].split()[1]
+        basic = [line.split()[2] for line in lines
+                 if line.lower().startswith("proxy-authorization: basic ")]
+        self.seen.append((target, base64.b64decode(basic[0]).decode() if basic else None))
+        host, port = target.rsplit(":", 1)
+        upstream = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        back = threading.Thread(target=self._copy, args=(upstream, client), daemon=True)
+        back.start()
+        self._copy(client, upstream)
+        back.join()
+        client.close()
+        upstream.close()
+
+    @staticmethod
+    def _copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass

@@ -296,3 +296,145 @@ def test_rejected_fetches_another_token_while_the_old_one_is_kept(fake, home, ge
     first = home.run("get").stdout
     assert home.run("get", "--rejected").stdout == first, "it is not older than ten seconds"
     assert len(fake.grants()) == 1
+
+
+# ---- the keys of a profile that speak of the way to the provider -------------------------------
+
+
+def test_a_client_certificate_is_shown_to_who_wants_one(fake, home, daemon, tmp_path):
+    own = scripted.apiserver.make_tls_files(str(tmp_path), "client")
+    fake.require_client_certificate(own.ca)
+    home.configure(profile(fake))
+    daemon.start()
+    r = home.run("get", "--timeout", "1s")
+    assert r.returncode == 7 and "tls-client-cert" in r.stderr
+    home.configure(profile(fake, f"tls-client-cert = {own.cert}\ntls-client-key = {own.key}"))
+    daemon.reload()
+    assert home.run("get").returncode == 0
+
+
+@pytest.mark.parametrize("mode, says", [(0o644, "chmod 600"), (None, "No such file")])
+def test_a_key_that_others_can_read_is_not_used(fake, get, tmp_path, mode, says):
+    own = scripted.apiserver.make_tls_files(str(tmp_path), "client")
+    own.key.chmod(mode) if mode else own.key.unlink()
+    r = get(f"tls-client-cert = {own.cert}\ntls-client-key = {own.key}")
+    assert r.returncode == 9 and says in r.stderr and str(own.key) in r.stderr
+    assert fake.requests == []
+
+
+@pytest.fixture
+def proxy():
+    p = scripted.Proxy()
+    yield p
+    p.stop()
+
+
+def test_a_proxy_by_url(fake, get, proxy):
+    assert get(f"proxy = http://user:pass%20word@127.0.0.1:{proxy.port}").returncode == 0
+    assert proxy.seen == [(fake.base.removeprefix("https://"), "user:pass word")]
+
+
+def test_a_proxy_by_the_daemons_environment(fake, home, get, proxy):
+    home.environment["https_proxy"] = f"http://127.0.0.1:{proxy.port}"
+    assert get().returncode == 0
+    assert len(proxy.seen) == 1
+
+
+@pytest.mark.parametrize("extra, environment", [
+    ("proxy = none", {}), ("proxy = auto", {"no_proxy": "127.0.0.1"})])
+def test_no_proxy(fake, home, get, proxy, extra, environment):
+    home.environment.update({"https_proxy": f"http://127.0.0.1:{proxy.port}", **environment})
+    assert get(extra).returncode == 0
+    assert proxy.seen == []
+
+
+def test_a_proxy_that_is_down(fake, get, proxy):
+    proxy.stop()
+    r = get(f"proxy = http://127.0.0.1:{proxy.port}")
+    assert r.returncode == 7 and str(proxy.port) in r.stderr
+
+
+def test_plain_http_to_loopback_only_when_it_is_allowed(home, daemon, tmp_path):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    plain = scripted.Provider(folder, tls=False)
+    try:
+        text = (f"[profile p]\nissuer = {plain.issuer}\nclient-id = client\nusername = u\n"
+                "password = canary-pw\n")
+        home.configure(text)
+        daemon.start()
+        r = home.run("get")
+        assert r.returncode == 9 and "allow-http-loopback" in r.stderr
+        home.configure(text + "allow-http-loopback = yes\n")
+        assert home.run("get").returncode == 0
+    finally:
+        plain.stop()
+
+
+def test_a_provider_that_hangs_is_given_up_at_the_timeout_and_named(fake, home, get):
+    fake.hang("/oauth/token")
+    r = get("timeout = 1s", "--timeout", "3s")
+    assert r.returncode == 7
+    assert fake.base.removeprefix("https://") in r.stderr
+
+
+def test_where_it_is_stuck_is_told_when_the_clients_time_is_up(fake, home, get):
+    fake.hang("/oauth/token")
+    r = get()  # waits one second, the request fifteen
+    assert r.returncode == 7
+    assert f"waiting for a token from {fake.base.removeprefix('https://')}" in r.stderr
+
+
+# ---- the other sources ---------------------------------------------------------------------------
+
+
+def test_a_systemd_credential(fake, home, daemon, tmp_path):
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "pw").write_text("from systemd\n")
+    (credentials / "secret").write_text("s3cret")
+    home.configure(profile(fake, secret="client-secret-credential = secret").replace(
+        "password = canary-pw", "password-credential = pw"))
+    home.environment["CREDENTIALS_DIRECTORY"] = str(credentials)
+    daemon.start()
+    assert home.run("get").returncode == 0
+    form = fake.grants()[0].form
+    assert (form["password"], form["client_secret"]) == ("from systemd", "s3cret")
+
+
+def test_a_systemd_credential_without_systemd_is_explained(fake, home, daemon):
+    home.configure(profile(fake).replace("password = canary-pw", "password-credential = pw"))
+    daemon.start()
+    r = home.run("get")
+    assert r.returncode == 9 and "LoadCredential=pw" in r.stderr
+
+
+def test_commands_for_both_secrets(fake, home, daemon):
+    home.configure(profile(fake, secret="client-secret-command = printf 'a  b'").replace(
+        "password = canary-pw", "password-command = sh -c 'env | cut -d= -f1 | sort | xargs'"))
+    home.environment["CANARY_VARIABLE"] = "x"
+    daemon.start()
+    assert home.run("get").returncode == 0
+    form = fake.grants()[0].form
+    assert form["client_secret"] == "a  b"
+    names = form["password"].split()
+    assert "HOME" in names and "PATH" in names and "CANARY_VARIABLE" not in names
+    assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"} & set(names)
+
+
+def test_a_refresh_refused_for_the_client_keeps_the_refresh_token(fake, home, get):
+    refuse = []
+
+    def answer(request):
+        if refuse:
+            return json_answer({"error": "invalid_client"}, 401)
+        return json_answer(fake.token(refresh_token="r1"))
+    fake.answers["/oauth/token"] = answer
+    assert get().returncode == 0
+    refuse.append(True)
+    assert home.run("refresh").returncode == 6
+    assert home.run("get").returncode == 0, "the token that lives is served"
+    refuse.clear()
+    assert home.run("refresh").returncode == 0
+    assert [r.form["grant_type"] for r in fake.grants()] == ["password", "refresh_token",
+                                                             "refresh_token"]

@@ -211,6 +211,34 @@ static void parameters_may_come_more_than_once(void **state)
     assert_null(p->parameters[2]);
 }
 
+static void a_profiles_parameter_replaces_the_one_of_that_name_in_defaults(void **state)
+{
+    (void)state;
+    load("[defaults]\ntoken-parameter = a=1\ntoken-parameter = b=2\n"
+         "[profile p]\n" COMPLETE "token-parameter = a=3\ntoken-parameter = a=4\n");
+    assert_non_null(config);
+    char **list = config->profiles[0].parameters;
+    assert_string_equal(list[0], "b=2");
+    assert_string_equal(list[1], "a=3");
+    assert_string_equal(list[2], "a=4");
+    assert_null(list[3]);
+}
+
+static void what_is_sent_anyway_is_no_parameter(void **state)
+{
+    static const char *const names[] = { "grant_type", "username",      "password",     "scope",
+                                         "client_id",  "client_secret", "refresh_token" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        char text[256];
+        snprintf(text, sizeof text, "[profile p]\n" COMPLETE "token-parameter = %s=x\n", names[i]);
+        load(text);
+        assert_null(config);
+        assert_holds(report.text, "token-parameter");
+    }
+}
+
 static void refresh_before_may_be_a_percentage(void **state)
 {
     (void)state;
@@ -800,6 +828,16 @@ static void a_file_without_secret_or_command_may_be_open(void **state)
     assert_non_null(config);
 }
 
+static void who_can_write_the_file_could_have_the_password_sent_elsewhere(void **state)
+{
+    (void)state;
+    load_mode("password-file = /p", 0664);
+    assert_null(config);
+    assert_holds(report.text, "chmod go-w ");
+    load_mode("", 0664);
+    assert_non_null(config);
+}
+
 static void each_file_is_held_to_its_own_content(void **state)
 {
     (void)state;
@@ -935,6 +973,8 @@ int main(void)
         TEST(a_byte_order_mark_is_passed_over),
         TEST(a_line_of_4095_bytes_is_read),
         TEST(parameters_may_come_more_than_once),
+        TEST(a_profiles_parameter_replaces_the_one_of_that_name_in_defaults),
+        TEST(what_is_sent_anyway_is_no_parameter),
         TEST(refresh_before_may_be_a_percentage),
         TEST(refresh_before_may_be_a_duration),
         TEST(keep_fresh_may_be_always),
@@ -1001,6 +1041,7 @@ int main(void)
         TEST(a_command_that_others_can_write_is_refused_with_the_chmod),
         TEST(a_command_that_others_can_read_is_accepted),
         TEST(a_file_without_secret_or_command_may_be_open),
+        TEST(who_can_write_the_file_could_have_the_password_sent_elsewhere),
         TEST(each_file_is_held_to_its_own_content),
         TEST(a_secret_that_a_later_file_replaces_still_has_to_be_private),
         TEST(the_chmod_is_whole_also_for_a_long_path),

@@ -151,8 +151,8 @@ static void answers_are_judged_by_status_and_error(void **state)
         enum outcome outcome;
         enum error_code code;
     } rows[] = {
-        { 403, "", OUTCOME_REFUSED, ERROR_REFUSED },
-        { 400, "<html>", OUTCOME_REFUSED, ERROR_REFUSED },
+        { 403, "", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
+        { 400, "<html>", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
         { 401, "{\"error\":\"invalid_grant\"}", OUTCOME_REFUSED, ERROR_REFUSED },
         { 401, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED },
         { 400, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_GRANT_REFUSED },

@@ -202,7 +202,7 @@ static void alg_none_is_refused(void **state)
 {
     (void)state;
     assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
-                   ERROR_TOKEN_INVALID, "none");
+                   ERROR_TOKEN_ALGORITHM, "none");
 }
 
 static void alg_none_is_refused_also_when_somebody_allows_it(void **state)
@@ -210,7 +210,7 @@ static void alg_none_is_refused_also_when_somebody_allows_it(void **state)
     (void)state;
     job.signing_algs = "none RS256";
     assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
-                   ERROR_TOKEN_INVALID, "not supported");
+                   ERROR_TOKEN_ALGORITHM, "not supported");
 }
 
 static char *token_by_pem(void)
@@ -228,21 +228,21 @@ static char *token_by_pem(void)
 static void a_public_key_is_no_secret_for_hs256(void **state)
 {
     (void)state;
-    assert_refused(check(token_by_pem()), ERROR_TOKEN_INVALID, "signed with HS256");
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_ALGORITHM, "signed with HS256");
 }
 
 static void hs256_is_refused_also_when_somebody_allows_it(void **state)
 {
     (void)state;
     job.signing_algs = "HS256 RS256";
-    assert_refused(check(token_by_pem()), ERROR_TOKEN_INVALID, "HS256, which is not supported");
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_ALGORITHM, "HS256, which is not supported");
 }
 
 static void an_algorithm_that_is_not_allowed_is_refused(void **state)
 {
     (void)state;
     job.signing_algs = "ES256";
-    assert_refused(check_payload(GOOD), ERROR_TOKEN_INVALID, "signing-algs allows ES256");
+    assert_refused(check_payload(GOOD), ERROR_TOKEN_ALGORITHM, "signing-algs allows ES256");
 }
 
 static void without_keys_a_token_is_taken_but_not_called_verified(void **state)

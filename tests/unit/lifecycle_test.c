@@ -912,6 +912,19 @@ static void a_refused_refresh_token_is_not_sent_again_when_something_changed(voi
     assert_false(lc.by_refresh_token);
 }
 
+static void a_refused_client_is_no_fault_of_the_refresh_token(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .failed = { .kind = LIFECYCLE_REFUSED, .client_refused = true } });
+    assert_false(a.request);
+    assert_false(a.drop_refresh_token);
+    assert_true(lc.has_refresh_token);
+    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+}
+
 /* ---- changed, forgotten ------------------------------------------------------------------------
  */
 
@@ -1120,6 +1133,7 @@ int main(void)
         TEST(an_outage_keeps_the_refresh_token),
         TEST(a_refresh_without_a_token_is_never_tried_again),
         TEST(a_refused_refresh_token_is_not_sent_again_when_something_changed),
+        TEST(a_refused_client_is_no_fault_of_the_refresh_token),
         TEST(a_change_asks_at_once_from_every_state_that_rests),
         TEST(a_login_ends_the_need_for_one),
         TEST(a_change_while_asking_starts_no_second_request),

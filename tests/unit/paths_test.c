@@ -126,6 +126,21 @@ static void the_sockets_folder_is_made_private_or_mended(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
 }
 
+static void a_shared_folder_is_not_made_private(void **state)
+{
+    char path[128];
+    struct error why;
+    struct stat st;
+
+    (void)state;
+    chmod(test_folder, 01777);
+    snprintf(path, sizeof path, "%s/socket", test_folder);
+    assert_int_equal(paths_socket_folder(path, &why), -1);
+    assert_int_equal(why.code, ERROR_FOREIGN_SOCKET);
+    assert_int_equal(stat(test_folder, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 01777);
+}
+
 static void a_link_is_no_folder(void **state)
 {
     char path[128], target[128];
@@ -153,6 +168,7 @@ int main(void)
         TEST(the_configuration_follows_xdg_and_ignores_relative_ones),
         TEST(paths_are_expanded),
         TEST(the_sockets_folder_is_made_private_or_mended),
+        TEST(a_shared_folder_is_not_made_private),
         TEST(a_link_is_no_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
