@@ -157,10 +157,12 @@ def test_a_ca_file_that_is_not_there(home, daemon, provider):
 
 @pytest.mark.parametrize("arguments", [["get", "--timeout"], ["get", "--timeout", "x"],
                                        ["get", "a", "b"], ["get", "--nonsense"], ["nonsense"],
-                                       ["get", "-o", "yaml"], []])
+                                       ["get", "-o", "yaml"], ["reload", "p"],
+                                       ["status", "--nonsense"], ["get", "--a\nb"], []])
 def test_wrong_usage(home, arguments):
     r = home.run(*arguments)
     assert r.returncode == 2 and r.stdout == "" and r.stderr
+    assert not arguments or r.stderr.count("\n") == 1
 
 
 def test_a_name_that_no_profile_can_have(home):

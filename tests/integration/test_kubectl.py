@@ -12,8 +12,10 @@ import rig
 
 
 def kubectls():
-    found = [shutil.which("kubectl"), *os.environ.get("KUBETOKEN_TEST_KUBECTLS", "").split(":")]
-    return [k for k in found if k]
+    """All on the PATH, and those named in KUBETOKEN_TEST_KUBECTLS, each once."""
+    found = [shutil.which("kubectl", path=folder) for folder in os.environ["PATH"].split(":")]
+    found += os.environ.get("KUBETOKEN_TEST_KUBECTLS", "").split(":")
+    return list(dict.fromkeys(os.path.realpath(k) for k in found if k))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import rig
 import scripted
 from scripted import json_answer
 
@@ -438,3 +439,25 @@ def test_a_refresh_refused_for_the_client_keeps_the_refresh_token(fake, home, ge
     assert home.run("refresh").returncode == 0
     assert [r.form["grant_type"] for r in fake.grants()] == ["password", "refresh_token",
                                                              "refresh_token"]
+
+
+def test_a_token_that_fades_is_served_when_no_newer_one_can_be_had(fake, home, get):
+    """And says so. Half-way between renewal and death a `get` would rather wait for a new one."""
+    fake.lifetime = 24
+    assert get("refresh-before = 90%\nkeep-fresh = 0").returncode == 0
+    token = home.run("get").stdout
+    rig.wait_until(lambda: home.status("p")["secondsLeft"] < 10, "the last ten seconds")
+    fake.answers["/oauth/token"] = error(500)
+    r = home.run("get", "--timeout", "60s")
+    assert (r.returncode, r.stdout) == (0, token)
+    assert r.stderr.count("\n") == 1 and "about to expire" in r.stderr
+
+
+def test_a_token_that_is_dead_is_never_served(fake, home, get):
+    fake.lifetime = 2
+    assert get("keep-fresh = 0").returncode == 0
+    fake.answers["/oauth/token"] = error(500)
+    rig.wait_until(lambda: home.status("p")["secondsLeft"] == 0 and
+                   "expires" not in home.status("p"), "the token's death")
+    r = home.run("get", "--timeout", "1s")
+    assert r.returncode == 7 and r.stdout == ""

@@ -185,7 +185,22 @@ static void a_job_without_an_issuer_is_refused(void **state)
     (void)state;
     record_begin(&w, memory, sizeof memory);
     record_put_text(&w, "record", "job");
+    record_put_number(&w, "version", 1);
+    record_put_text(&w, "client-auth", "auto");
+    record_put_text(&w, "signing-algs", "RS256");
     record_put_text(&w, "client-id", "c");
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_job_without_a_version_is_refused(void **state)
+{
+    (void)state;
+    record_begin(&w, memory, sizeof memory);
+    record_put_text(&w, "record", "job");
+    record_put_text(&w, "issuer", "i");
+    record_put_text(&w, "client-id", "c");
+    record_put_text(&w, "client-auth", "auto");
+    record_put_text(&w, "signing-algs", "RS256");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -675,6 +690,7 @@ int main(void)
         TEST(a_job_of_another_version_is_refused),
         TEST(a_job_of_an_unknown_kind_is_refused),
         TEST(a_job_without_an_issuer_is_refused),
+        TEST(a_job_without_a_version_is_refused),
         TEST(a_job_with_a_nul_in_a_text_is_refused),
         TEST(a_job_with_65_parameters_is_refused),
         TEST(a_negative_deadline_is_refused),
