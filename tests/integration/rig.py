@@ -267,13 +267,15 @@ class Provider:
         return "\n".join([*lines, extra, ""])
 
 
-def ask(home, request):
-    """One request on the socket, raw; everything until the daemon closes."""
+def ask(home, request, shutdown=True):
+    """One request on the socket, raw; everything until the daemon closes. Without shutdown it
+    has to close by itself."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(PATIENCE)
         s.connect(str(home.socket_path))
         s.sendall(request)
-        s.shutdown(socket.SHUT_WR)
+        if shutdown:
+            s.shutdown(socket.SHUT_WR)
         answer = b""
         while chunk := s.recv(65536):
             answer += chunk

@@ -88,7 +88,7 @@ def conversation(home, fake_daemon, answers, *args):
     for answer in answers:
         connection, _ = fake_daemon.accept()
         with connection:
-            assert connection.recv(4096).startswith(b"get token p ")
+            assert connection.recv(4096) == b"get token p timeout=30 once\n"
             if answer:
                 connection.sendall(answer)
     out, err = client.communicate(timeout=rig.PATIENCE)

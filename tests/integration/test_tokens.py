@@ -382,7 +382,7 @@ def test_a_malformed_request_gets_a_reason_and_harms_nobody(provider, home, daem
                                                            request_bytes):
     home.configure(provider.profile("p"))
     daemon.start()
-    answer = ask(home, request_bytes)
+    answer = ask(home, request_bytes, shutdown=False)
     header, message = answer.split(b"\n", 1)
     assert header.startswith(b"error bad-request 0 "), answer
     assert message.startswith(b"kubetoken: ") and message.count(b"\n") == 1
