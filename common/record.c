@@ -131,12 +131,3 @@ int record_number(const struct record_field *f, int64_t *ret)
     *ret = negative ? v : -v;
     return 0;
 }
-
-int record_text(const struct record_field *f, char *out, size_t size)
-{
-    if (f->length >= size || memchr(f->value, '\0', f->length))
-        return -EBADMSG;
-    memcpy(out, f->value, f->length);
-    out[f->length] = '\0';
-    return 0;
-}

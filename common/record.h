@@ -62,8 +62,4 @@ bool record_is(const struct record_field *f, const char *name);
 /* The value as a decimal number. Returns 0, or -EBADMSG. */
 int record_number(const struct record_field *f, int64_t *ret);
 
-/* Copies the value as text into out. Returns 0, or -EBADMSG when it does not fit or holds
- * a NUL. */
-int record_text(const struct record_field *f, char *out, size_t size);
-
 #endif

@@ -236,6 +236,7 @@ static void what_is_sent_anyway_is_no_parameter(void **state)
         load(text);
         assert_null(config);
         assert_holds(report.text, "token-parameter");
+        config_report_clear(&report);
     }
 }
 
