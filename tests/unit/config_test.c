@@ -835,6 +835,7 @@ static void who_can_write_the_file_could_have_the_password_sent_elsewhere(void *
     load_mode("password-file = /p", 0664);
     assert_null(config);
     assert_holds(report.text, "chmod go-w ");
+    config_report_clear(&report);
     load_mode("", 0664);
     assert_non_null(config);
 }
