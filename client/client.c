@@ -19,8 +19,9 @@ enum { BUFFER = 8 * 1024 };
 
 /* Where the answer goes. */
 struct sink {
-    char *out; /* NULL: stdout and stderr */
+    char *out; /* NULL: stdout */
     size_t size, used;
+    int silent; /* with out: nothing to stderr */
 };
 
 int client_equal(const char *a, const char *b)
@@ -44,13 +45,17 @@ void line_add(struct line *line, const char *text)
 
 void line_add_seconds(struct line *line, const char *name, uint64_t usec)
 {
+    line_add_number(line, name, (usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
+}
+
+void line_add_number(struct line *line, const char *name, uint64_t number)
+{
     char digits[24], *p = digits + sizeof digits - 1;
-    uint64_t seconds = (usec + USEC_PER_SEC - 1) / USEC_PER_SEC;
 
     *p = '\0';
     do
-        *--p = (char)('0' + seconds % 10);
-    while ((seconds /= 10) > 0);
+        *--p = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
     line_add(line, " ");
     line_add(line, name);
     line_add(line, "=");
@@ -142,7 +147,7 @@ static ssize_t read_some(int fd, char *to, size_t room, uint64_t deadline)
 
 static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
-    if (!sink->out)
+    if (!sink->out || (to == STDERR_FILENO && !sink->silent))
         return write_all(to, bytes, length);
     if (to == STDOUT_FILENO && length < sink->size - sink->used) {
         memcpy(sink->out + sink->used, bytes, length);
@@ -230,7 +235,9 @@ static enum ending converse(const struct line *request, uint64_t timeout, struct
     if (fd < 0)
         return ENDING_FAILED;
     ssize_t n = send(fd, request->text, request->length, MSG_NOSIGNAL);
-    if (n == (ssize_t)request->length)
+    if (n == (ssize_t)request->length && request->block_length > 0)
+        n += send(fd, request->block, request->block_length, MSG_NOSIGNAL);
+    if (n == (ssize_t)(request->length + request->block_length))
         ending = read_answer(fd, timeout, sink, ret_code, why);
     else
         error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s",
@@ -239,6 +246,7 @@ static enum ending converse(const struct line *request, uint64_t timeout, struct
     return ending;
 }
 
+/* Sets *why, to ERROR_NONE where the daemon answered: then the code is the answer's. */
 static enum error_code run(struct line *request, uint64_t timeout, struct sink *sink,
                            struct error *why)
 {
@@ -273,11 +281,23 @@ int client_run(struct line *request, uint64_t timeout)
 
 enum error_code client_ask(struct line *request, uint64_t timeout, char *out, size_t size)
 {
-    struct sink sink = { out, size, 0 };
+    struct sink sink = { .out = out, .size = size, .silent = 1 };
     struct error why;
 
     out[0] = '\0';
     return run(request, timeout, &sink, &why);
+}
+
+int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
+{
+    struct sink sink = { .out = out, .size = size };
+    struct error why;
+
+    out[0] = '\0';
+    enum error_code code = run(request, timeout, &sink, &why);
+    if (why.code != ERROR_NONE)
+        return client_fail(why.code, why.detail);
+    return error_exit_code(code);
 }
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -305,6 +325,39 @@ const char *client_option(char **argv, int *i, const char *name, char letter, in
     else
         *missing = 1;
     return value;
+}
+
+static int one_option(char **argv, int *i, struct client_options *o)
+{
+    const char *value;
+    int missing = 0;
+
+    if ((value = client_option(argv, i, "timeout", 0, &missing)))
+        return client_duration("--timeout", value, &o->timeout);
+    if (missing)
+        return client_fail(ERROR_USAGE, "--timeout wants a value");
+    if (o->may_json && client_equal(argv[*i], "--json"))
+        o->json = 1;
+    else if (argv[*i][0] == '-')
+        return client_fail(ERROR_USAGE, argv[*i]);
+    else if (o->profile)
+        return client_fail(ERROR_USAGE, "more than one profile is named");
+    else
+        o->profile = argv[*i];
+    return 0;
+}
+
+int client_options(int argc, char **argv, struct client_options *ret)
+{
+    int r = 0;
+
+    for (int i = 1; i < argc && r == 0; i++)
+        r = one_option(argv, &i, ret);
+    if (r == 0 && ret->profile && !protocol_name_valid(ret->profile, strlen(ret->profile)))
+        r = client_fail(ERROR_NO_PROFILE, ret->profile);
+    if (r == 0 && ret->timeout == 0)
+        r = client_fail(ERROR_USAGE, "--timeout 0 leaves no time");
+    return r;
 }
 
 int client_duration(const char *name, const char *value, uint64_t *ret)

@@ -16,11 +16,14 @@ struct line {
     char text[512];
     size_t length;
     int overflow;
+    const char *block; /* sent behind the line: a password */
+    size_t block_length;
 };
 
 /* Appends text; a word too many for a request makes the line void. */
 void line_add(struct line *line, const char *text);
-/* Appends " name=SECONDS". */
+/* Appends " name=NUMBER", and " name=SECONDS". */
+void line_add_number(struct line *line, const char *name, uint64_t number);
 void line_add_seconds(struct line *line, const char *name, uint64_t usec);
 
 /* Sends the request (its newline is added), waits at most timeout (usec) for the answer and
@@ -32,12 +35,25 @@ int client_run(struct line *request, uint64_t timeout);
  * nothing is printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
 enum error_code client_ask(struct line *request, uint64_t timeout, char *out, size_t size);
 
+/* As client_ask(), but an error is printed, as client_run() does. Returns the exit code. */
+int client_query(struct line *request, uint64_t timeout, char *out, size_t size);
+
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int client_fail(enum error_code code, const char *detail);
 
 /* The value of an option: "--name VALUE", "--name=VALUE", "-n VALUE". Moves *i past what it
  * takes. Returns NULL when argv[*i] is not that option; *missing is set when the value is. */
 const char *client_option(char **argv, int *i, const char *name, char letter, int *missing);
+
+/* What most commands take: [--timeout D] [--json] [PROFILE]. */
+struct client_options {
+    const char *profile; /* NULL: none named */
+    uint64_t timeout;
+    int may_json, json;
+};
+
+/* Parses them. Returns 0, or the exit code after having complained. */
+int client_options(int argc, char **argv, struct client_options *ret);
 
 /* Takes a duration for an option. Returns 0, or the exit code after having complained. */
 int client_duration(const char *name, const char *value, uint64_t *ret);
@@ -48,7 +64,8 @@ int client_equal(const char *a, const char *b);
 /* The commands: argv[0] is the command's name. Each returns the exit code. */
 int client_get(int argc, char **argv);
 int client_status(int argc, char **argv);
-int client_simple(int argc, char **argv); /* refresh, reload */
+int client_simple(int argc, char **argv); /* refresh, reload, logout */
+int client_login(int argc, char **argv);
 int client_version(int argc, char **argv);
 int client_kubeconfig(int argc, char **argv);
 

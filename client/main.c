@@ -14,6 +14,8 @@ static const char usage[] =
     "                --timeout D        wait at most D (30s)\n"
     "                --rejected         the API server rejected the last one: fetch another\n"
     "  status      show profiles, states and times      --json\n"
+    "  login       ask for the password, and hand it to the daemon\n"
+    "  logout      forget token and typed password\n"
     "  refresh     ask the provider for a new token now\n"
     "  reload      read the configuration again\n"
     "  kubeconfig  print the kubeconfig user that runs kubetoken   --api-version v1|v1beta1\n"
@@ -34,6 +36,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "status", client_status },
+    { "login", client_login },
+    { "logout", client_simple },
     { "refresh", client_simple },
     { "reload", client_simple },
     { "kubeconfig", client_kubeconfig },

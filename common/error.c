@@ -36,16 +36,17 @@ static const struct row table[ERROR_MAX] = {
                            "kubetoken status lists the profiles" },
     [ERROR_NO_DEFAULT] = { "no-default", 4, "which profile?",
                            "name one, or set default-profile in [defaults]" },
+    [ERROR_INTERRUPTED] = { "interrupted", 1, "the request was given up", "try again" },
     [ERROR_CONFIG] = { "config", 9, "the configuration has errors",
                        "correct it, then: kubetoken reload" },
     [ERROR_NO_CONFIG] = { "no-config", 9, "there is no configuration yet",
                           "write it as kubetoken.conf(5) shows; it is read at the next request" },
     [ERROR_CREDENTIAL] = { "credential", 9, "a credential cannot be read", "" },
     [ERROR_LOGIN_NEEDED] = { "login-needed", 5, "no password is known",
-                             "set password-file or another source for this profile" },
+                             "say kubetoken login, or set password-file or another source" },
     [ERROR_REFUSED] = { "refused", 6, "the provider refused the user name or password",
-                        "correct the password at its source; it is not sent again until it "
-                        "changes" },
+                        "correct the password at its source, or say kubetoken login; it is not "
+                        "sent again until it changes" },
     [ERROR_REFUSED_SILENTLY] = { "refused-silently", 6, "the provider refused and gave no reason",
                                  "check the password first, then the client's secret and whether "
                                  "it may use this grant; kubetoken refresh tries again" },

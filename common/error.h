@@ -23,6 +23,7 @@ enum error_code {
     ERROR_FOREIGN_SOCKET,
     ERROR_NO_PROFILE,
     ERROR_NO_DEFAULT,
+    ERROR_INTERRUPTED,
     /* configuration and credentials */
     ERROR_CONFIG,
     ERROR_NO_CONFIG,

@@ -14,8 +14,9 @@ struct word {
 };
 
 static const char *const verbs[] = {
-    [VERB_GET] = "get",         [VERB_STATUS] = "status", [VERB_PROFILE] = "profile",
-    [VERB_REFRESH] = "refresh", [VERB_RELOAD] = "reload", [VERB_VERSION] = "version",
+    [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
+    [VERB_REFRESH] = "refresh", [VERB_LOGIN] = "login",     [VERB_LOGOUT] = "logout",
+    [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
 };
 
 static const char *const formats[] = {
@@ -62,15 +63,16 @@ bool protocol_name_valid(const char *name, size_t length)
     return true;
 }
 
-static int parse_pid(struct word w, int32_t *ret)
+/* A whole number of 1 to most. */
+static int parse_number(struct word w, int64_t most, int64_t *ret)
 {
-    int64_t pid = 0;
+    int64_t n = 0;
 
     for (size_t i = 0; i < w.length; i++)
-        if (w.at[i] < '0' || w.at[i] > '9' || (pid = pid * 10 + (w.at[i] - '0')) > INT32_MAX)
+        if (w.at[i] < '0' || w.at[i] > '9' || (n = n * 10 + (w.at[i] - '0')) > most)
             return -EINVAL;
-    *ret = (int32_t)pid;
-    return pid > 0 ? 0 : -EINVAL;
+    *ret = n;
+    return n > 0 ? 0 : -EINVAL;
 }
 
 static int parse_option(struct word w, struct request *r, struct error *why)
@@ -79,6 +81,7 @@ static int parse_option(struct word w, struct request *r, struct error *why)
     struct word name = { w.at, equals ? (size_t)(equals - w.at) : w.length };
     struct word value = { equals ? equals + 1 : w.at + w.length,
                           equals ? w.length - name.length - 1 : 0 };
+    int64_t number = 0;
     int bad = 0;
 
     if (word_is(name, "once"))
@@ -89,8 +92,13 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         bad = time_parse_duration(value.at, value.length, &r->timeout);
     else if (word_is(name, "min-validity"))
         bad = time_parse_duration(value.at, value.length, &r->min_validity);
-    else if (word_is(name, "client-go"))
-        bad = parse_pid(value, &r->client_go);
+    else if (word_is(name, "client-go")) {
+        bad = parse_number(value, INT32_MAX, &number);
+        r->client_go = (int32_t)number;
+    } else if (word_is(name, "secret")) { /* what follows another line would be read as requests */
+        bad = r->verb == VERB_LOGIN ? parse_number(value, PROTOCOL_SECRET_MAX, &number) : -EINVAL;
+        r->secret = (size_t)number;
+    }
     if (bad < 0) {
         error_set(why, ERROR_BAD_REQUEST, "%.*s is not valid", (int)w.length, w.at);
         return -1;
@@ -141,6 +149,10 @@ static int parse_words(const char *line, const char *end, struct request *r, str
     while ((w = next_word(&line, end)).length > 0)
         if (parse_option(w, r, why) < 0)
             return -1;
+    if (r->verb == VERB_LOGIN && r->secret == 0) {
+        error_set(why, ERROR_BAD_REQUEST, "login needs secret=N, and N bytes after its line");
+        return -1;
+    }
     return 0;
 }
 

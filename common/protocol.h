@@ -3,6 +3,7 @@
  *
  *   request = verb [format [profile]] option* "\n"      words parted by blanks, <= 4 KiB
  *   option  = name | name "=" value                     unknown ones are ignored
+ *             "secret=" N: N bytes follow the line, for `login` alone
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
  *
@@ -23,6 +24,7 @@ enum {
     PROTOCOL_HEADER_MAX = 64,
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
+    PROTOCOL_SECRET_MAX = 16 * 1024,
 };
 
 enum protocol_verb {
@@ -30,6 +32,8 @@ enum protocol_verb {
     VERB_STATUS,
     VERB_PROFILE, /* the name of the profile that would be used */
     VERB_REFRESH, /* ask the provider now, also after a refusal */
+    VERB_LOGIN,   /* a password follows */
+    VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,
     VERB_VERSION,
 };
@@ -49,6 +53,7 @@ struct request {
     char profile[PROTOCOL_NAME_MAX + 1]; /* "" = the default one */
     uint64_t timeout;                    /* usec the client is going to wait */
     uint64_t min_validity;               /* usec the token has to live */
+    size_t secret;                       /* bytes of the block that follows the line */
     int32_t client_go;                   /* pid of the client-go that asks, or 0 */
     bool rejected;                       /* the API server refused the token handed out last */
     bool once;                           /* close after the answer */

@@ -43,6 +43,7 @@ enum type {
     TYPE_PARAMETER,
     TYPE_REFRESH_BEFORE,
     TYPE_KEEP_FRESH,
+    TYPE_LIFETIME,
     TYPE_ALGS,
     TYPE_PROFILE_NAME,
 };
@@ -80,6 +81,7 @@ static const struct key keys[] = {
     { "password-command", TYPE_SOURCE_COMMAND, AT(password), "a command line" },
     { "password-credential", TYPE_SOURCE_CREDENTIAL, AT(password),
       "the name of a systemd credential" },
+    { "password-lifetime", TYPE_LIFETIME, AT(password_lifetime), "a duration such as 8h" },
     { "scope", TYPE_WORDS, AT(scope), "scopes parted by blanks" },
     { "audience", TYPE_TEXT, AT(audience), "an audience" },
     { "resource", TYPE_TEXT, AT(resource), "a resource" },
@@ -701,6 +703,8 @@ static bool apply(struct profile_config *p, const struct setting *s)
             return true;
         }
         return set_duration(slot, v, 0, 366 * 86400 * USEC_PER_SEC);
+    case TYPE_LIFETIME:
+        return set_duration(slot, v, USEC_PER_SEC, 366 * 86400 * USEC_PER_SEC);
     case TYPE_ALGS:
         return all_among(v, "RS256 RS384 RS512 ES256 ES384 ES512") && set_text(slot, v);
     case TYPE_PROFILE_NAME:
@@ -861,6 +865,7 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
         .timeout = 15 * USEC_PER_SEC,
         .use_refresh_token = true,
         .keep_fresh = 12 * 3600 * USEC_PER_SEC,
+        .password_lifetime = USEC_INFINITY,
     };
     set_text(&p->client_auth, "auto");
     set_text(&p->proxy, "auto");

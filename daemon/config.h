@@ -50,7 +50,8 @@ struct profile_config {
     struct source client_secret;
     /* user */
     char *username;
-    struct source password;
+    struct source password;     /* SOURCE_NONE: somebody types it */
+    uint64_t password_lifetime; /* usec that a typed one is kept; USEC_INFINITY = till logout */
     /* request */
     char *scope;
     char *audience;

@@ -62,7 +62,8 @@ static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uin
                 struct lifecycle_actions *actions)
 {
     lc->by_refresh_token = lc->has_refresh_token && policy->use_refresh_token &&
-                           !lc->refresh_is_useless;
+                           !lc->refresh_is_useless && !lc->password_next;
+    lc->password_next = false;
     enter(lc, LIFECYCLE_ASKING, now);
     actions->request = true;
 }
@@ -246,9 +247,13 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     stop(lc, LIFECYCLE_STOPPED, now, actions);
 }
 
-static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
+static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                    const struct lifecycle_event *event, uint64_t now,
                     struct lifecycle_actions *actions)
 {
+    lc->password_next |= event->changed.password;
+    if (event->changed.person)
+        lc->last_use = now;
     lc->failures = lc->doubts = 0;
     lc->failed_at = lc->gave_up_at = 0;
     if (lc->state == LIFECYCLE_ASKING)
@@ -257,12 +262,15 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         ask(lc, policy, now, actions);
 }
 
-static void forget(struct lifecycle *lc, uint64_t now, struct lifecycle_actions *actions)
+static void forget(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,
+                   struct lifecycle_actions *actions)
 {
     uint64_t last_use = lc->last_use;
 
     lifecycle_init(lc, now);
     lc->last_use = last_use;
+    if (event->forget.need_login)
+        enter(lc, LIFECYCLE_NEED_LOGIN, now);
     actions->drop_token = actions->drop_refresh_token = true;
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
@@ -288,10 +296,10 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
         failed(lc, policy, event, now, &actions);
         break;
     case LIFECYCLE_CHANGED:
-        changed(lc, policy, now, &actions);
+        changed(lc, policy, event, now, &actions);
         break;
     case LIFECYCLE_FORGET:
-        forget(lc, now, &actions);
+        forget(lc, event, now, &actions);
         break;
     case LIFECYCLE_GAVE_UP:
         lc->gave_up_at = now;

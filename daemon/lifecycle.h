@@ -64,6 +64,7 @@ struct lifecycle {
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool by_refresh_token;   /* the request under way */
     bool again;              /* something changed meanwhile: ask once more when it ends */
+    bool password_next;      /* a password was typed: the next request takes it */
     bool local;              /* the last failure was on this machine, nothing was sent */
 };
 
@@ -73,7 +74,7 @@ enum lifecycle_event_type {
     LIFECYCLE_TOKEN,   /* the request brought a token */
     LIFECYCLE_FAILED,  /* the request failed */
     LIFECYCLE_CHANGED, /* the credential changed, or a person says: try again */
-    LIFECYCLE_FORGET,  /* another identity: token and refresh token are void */
+    LIFECYCLE_FORGET,  /* logged out, or another identity: token and refresh token are void */
     LIFECYCLE_GAVE_UP, /* a waiting client's time is up */
 };
 
@@ -105,6 +106,13 @@ struct lifecycle_event {
             bool client_refused;        /* not the user or the token, but the client */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
         } failed;
+        struct {
+            bool person;   /* somebody said so, and is going to use the token */
+            bool password; /* and typed one */
+        } changed;
+        struct {
+            bool need_login; /* no password is known */
+        } forget;
     };
 };
 

@@ -19,6 +19,7 @@ struct refused {
     struct secret *password, *client_secret;
     uint64_t stamp; /* of the sources, when they were read */
     uint64_t at;
+    bool typed; /* not what a source gave */
 };
 
 struct profile {
@@ -28,6 +29,8 @@ struct profile {
     struct lifecycle_policy policy;
     struct waiters waiters;
     struct secret *token, *refresh_token;
+    struct secret *typed; /* a password that somebody typed: it goes before the source's */
+    uint64_t typed_until;
     struct result facts; /* without secrets */
     struct error error;
     struct refused refused;
@@ -84,20 +87,25 @@ static void tell(struct waiter *w, const struct error *why)
     w->ready(w, p, why);
 }
 
+/* Whether the waiter came for a new token, not for one that is good. */
+static bool wants_new(const struct waiter *w)
+{
+    return w->request.verb == VERB_REFRESH || w->request.verb == VERB_LOGIN;
+}
+
 /* Whether the token in hand is what the waiter came for. */
 static bool served(const struct profile *p, const struct waiter *w, uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
 
-    return w->request.verb != VERB_REFRESH && lifecycle_alive(lc, now) &&
-           lc->death - now >= w->request.min_validity;
+    return !wants_new(w) && lifecycle_alive(lc, now) && lc->death - now >= w->request.min_validity;
 }
 
 /* Tells the waiter how it ended: the token, if one lives that serves it, else the cause. */
 static void conclude(struct profile *p, struct waiter *w, uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
-    bool alive = lifecycle_alive(lc, now), refresh = w->request.verb == VERB_REFRESH;
+    bool alive = lifecycle_alive(lc, now), refresh = wants_new(w);
     struct error why;
 
     if (refresh && lc->state == LIFECYCLE_ASKING && now < w->deadline)
@@ -149,6 +157,8 @@ static void arm(struct profile *p)
         next = client;
     if (p->fetcher && p->request_deadline < next)
         next = p->request_deadline;
+    if (p->typed && p->typed_until < next)
+        next = p->typed_until;
     if (next == USEC_INFINITY) {
         sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
         return;
@@ -175,8 +185,11 @@ static void fail(struct profile *p, enum lifecycle_failure kind, const struct er
     if (kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token) {
         secret_free(p->refused.password);
         secret_free(p->refused.client_secret);
-        p->refused = (struct refused){ p->password, p->client_secret, p->stamp, time_boottime() };
+        p->refused = (struct refused){ p->password, p->client_secret, p->stamp, time_boottime(),
+                                       p->typed != NULL };
         p->password = p->client_secret = NULL;
+        if (why->code == ERROR_REFUSED || why->code == ERROR_REFUSED_SILENTLY)
+            p->typed = secret_free(p->typed);
     }
     end_request(p);
     step(p, (struct lifecycle_event){
@@ -206,6 +219,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     (void)source, (void)usec;
     if (p->fetcher && now >= p->request_deadline)
         fail_stuck(p);
+    if (p->typed && now >= p->typed_until)
+        p->typed = secret_free(p->typed);
     if (first_deadline(p) <= now) {
         answer_waiters(p, now + 1, now);
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
@@ -399,6 +414,32 @@ static int read_source(struct profile *p, const struct source *source, const cha
     return r;
 }
 
+static bool password_is_typed(const struct profile *p)
+{
+    return p->config->password.kind == SOURCE_NONE;
+}
+
+/* The password: a typed one, or the source's. As read_source(). */
+static int read_password(struct profile *p)
+{
+    struct error why;
+
+    if (!p->password && p->typed) {
+        p->password = secret_copy(secret_peek(p->typed), secret_length(p->typed));
+        if (p->password)
+            return 1;
+        error_set(&why, ERROR_INTERNAL, "no memory");
+        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
+        return -1;
+    }
+    if (!p->password && password_is_typed(p)) {
+        error_set(&why, ERROR_LOGIN_NEEDED, "%s", "");
+        fail(p, LIFECYCLE_NO_LOGIN, &why, 0, false);
+        return -1;
+    }
+    return read_source(p, &p->config->password, "password", &p->password);
+}
+
 /* Goes on with the request: client secret, then password, then the fetcher. Comes back here
  * after each command. */
 static void gather(struct profile *p)
@@ -410,15 +451,8 @@ static void gather(struct profile *p)
             return;
         p->client_secret_done = true;
     }
-    if (!p->lifecycle.by_refresh_token) {
-        if (p->config->password.kind == SOURCE_NONE) {
-            error_set(&why, ERROR_LOGIN_NEEDED, "%s", "");
-            fail(p, LIFECYCLE_NO_LOGIN, &why, 0, false);
-            return;
-        }
-        if (read_source(p, &p->config->password, "password", &p->password) <= 0)
-            return;
-    }
+    if (!p->lifecycle.by_refresh_token && read_password(p) <= 0)
+        return;
     if (credential_check_key(p->config, &why) < 0) {
         fail(p, LIFECYCLE_LOCAL, &why, 0, false);
         return;
@@ -498,6 +532,8 @@ static bool source_may_have_changed(const struct profile *p, uint64_t now)
     bool hidden = p->config->password.kind == SOURCE_COMMAND ||
                   p->config->client_secret.kind == SOURCE_COMMAND;
 
+    if (p->refused.typed && !password_is_typed(p))
+        return true;
     return p->refused.stamp != sources_stamp(p) || (hidden && now - p->refused.at >= look_again);
 }
 
@@ -507,12 +543,26 @@ static void enqueue(struct profile *p, struct waiter *w)
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
 }
 
-static enum profile_verdict want_refresh(struct profile *p, struct waiter *w)
+static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
+                                     struct error *why)
 {
+    bool login = w->request.verb == VERB_LOGIN;
+
+    if (login) {
+        struct secret *given = w->secret, *typed;
+        w->secret = NULL;
+        if (credential_accept("password", given, &typed, why) < 0)
+            return PROFILE_ERROR;
+        secret_free(p->typed);
+        p->typed = typed;
+        p->typed_until = p->config->password_lifetime == USEC_INFINITY
+                             ? USEC_INFINITY
+                             : now + p->config->password_lifetime;
+    }
     p->forced = true;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
-    step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+    step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, login } });
     return PROFILE_QUEUED;
 }
 
@@ -527,8 +577,8 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     };
 
     w->profile = NULL;
-    if (w->request.verb == VERB_REFRESH)
-        return want_refresh(p, w);
+    if (wants_new(w))
+        return want_new(p, w, now, why);
     if (p->lifecycle.state == LIFECYCLE_STOPPED && source_may_have_changed(p, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
@@ -565,6 +615,24 @@ void profile_forget(struct waiter *w)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* Back to the start: whatever was got or typed is void. Who waits is told why. */
+static void forget_all(struct profile *p, const char *reason)
+{
+    end_request(p);
+    p->typed = secret_free(p->typed);
+    p->facts = (struct result){ 0 };
+    error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
+    step(p,
+         (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
+    error_set(&p->error, password_is_typed(p) ? ERROR_LOGIN_NEEDED : ERROR_NONE, "%s", "");
+}
+
+void profile_logout(struct profile *p)
+{
+    forget_all(p, "somebody said logout");
+    journal_write(LOG_INFO, p->config->name, "logout", "logged out");
+}
+
 static void take_policy(struct profile *p)
 {
     p->policy = (struct lifecycle_policy){
@@ -595,6 +663,7 @@ struct profile *profile_new(const struct profile_shared *shared,
     }
     sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
     sd_event_source_set_enabled(p->starter, SD_EVENT_OFF);
+    forget_all(p, "");
     return p;
 }
 
@@ -612,6 +681,7 @@ struct profile *profile_free(struct profile *p)
     sd_event_source_disable_unref(p->starter);
     secret_free(p->token);
     secret_free(p->refresh_token);
+    secret_free(p->typed);
     secret_free(p->refused.password);
     secret_free(p->refused.client_secret);
     free(p);
@@ -635,13 +705,12 @@ void profile_configure(struct profile *p, const struct profile_config *config)
     p->config = config;
     take_policy(p);
     if (identity) {
-        end_request(p);
-        p->error = (struct error){ ERROR_NONE, "" };
-        p->facts = (struct result){ 0 };
-        step(p, (struct lifecycle_event){ .type = LIFECYCLE_FORGET });
+        forget_all(p, "the configuration names another identity now");
         return;
     }
-    bool stopped = p->lifecycle.state != LIFECYCLE_IDLE && p->lifecycle.state != LIFECYCLE_ASKING;
+    bool stopped = p->lifecycle.state == LIFECYCLE_WAITING ||
+                   p->lifecycle.state == LIFECYCLE_STOPPED ||
+                   (p->lifecycle.state == LIFECYCLE_NEED_LOGIN && !password_is_typed(p));
     if (stopped || (credential && p->lifecycle.state == LIFECYCLE_ASKING))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
     arm(p);

@@ -31,7 +31,8 @@ enum profile_verdict {
  * off the list and never from within profile_want(), unless it is removed before. */
 struct waiter {
     struct request request;
-    uint64_t deadline; /* usec of CLOCK_BOOTTIME */
+    struct secret *secret; /* VERB_LOGIN: the password; taken by the profile */
+    uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     /* why is NULL with PROFILE_TOKEN */
     void (*ready)(struct waiter *waiter, struct profile *profile, const struct error *why);
     struct profile *profile; /* NULL: not on a list */
@@ -49,10 +50,13 @@ struct profile *profile_free(struct profile *profile);
  * a profile that was stopped. */
 void profile_configure(struct profile *profile, const struct profile_config *config);
 
-/* A client wants a token (VERB_GET) or a new one (VERB_REFRESH). Never blocks, and allocates
- * nothing when a token is served. */
+/* A client wants a token (VERB_GET), or a new one (VERB_REFRESH; VERB_LOGIN, by the password that
+ * it brings). Never blocks, and allocates nothing when a token is served. */
 enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter, uint64_t now,
                                   struct error *why);
+
+/* Forgets token, refresh token and typed password. Clients that wait are told. */
+void profile_logout(struct profile *profile);
 
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);

@@ -24,7 +24,7 @@ static const uint64_t patience = 10 * USEC_PER_SEC;
 static const uint64_t headstart = 500 * USEC_PER_MSEC;
 
 /* A peer whose request was not answered at once. One that asked for a token that is there
- * never becomes a client. */
+ * never becomes a client. waiter.secret holds what has come of the block behind a request. */
 struct client {
     struct server *server;
     int fd;
@@ -36,6 +36,7 @@ struct client {
     uint64_t deadline;         /* 0: nothing is due from the peer */
     bool close_after;          /* the answer */
     bool no_more;              /* the peer has shut down its side; it still reads */
+    bool held;                 /* waiter.request is parsed and its block is not there yet */
     bool draining;             /* it sent nonsense: told so, and no longer listened to */
     TAILQ_ENTRY(client) entry; /* the longest-silent first */
     char line[PROTOCOL_REQUEST_MAX];
@@ -50,6 +51,7 @@ struct server {
     struct registry *registry;
     struct clients clients;
     size_t n_clients;
+    struct secret *first; /* what a new connection brought: a password may be among it */
 };
 
 static void work(struct client *c);
@@ -64,6 +66,8 @@ static void client_free(struct client *c)
     TAILQ_REMOVE(&c->server->clients, c, entry);
     c->server->n_clients--;
     secret_free(c->unsent);
+    secret_free(c->waiter.secret);
+    explicit_bzero(c->line, sizeof c->line);
     free(c);
 }
 
@@ -83,7 +87,7 @@ static bool waiting(const struct client *c)
 static void update(struct client *c)
 {
     uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
-    bool due = c->unsent || c->draining || (c->length > 0 && !waiting(c));
+    bool due = c->unsent || c->draining || ((c->length > 0 || c->held) && !waiting(c));
 
     sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
     if (!due)
@@ -250,8 +254,9 @@ static void render_outcome(struct server *s, const struct profile *profile,
 
     if (why) {
         answer_error(r, s->registry, name, why);
-    } else if (request->verb == VERB_REFRESH) {
-        snprintf(text, sizeof text, "%s: a new token\n", name);
+    } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
+        snprintf(text, sizeof text, "%s: %s\n", name,
+                 request->verb == VERB_LOGIN ? "logged in" : "a new token");
         answer_text(r, text);
     } else {
         answer_token(r, profile, request, now);
@@ -283,6 +288,11 @@ static bool handle(struct server *s, struct waiter *waiter, struct rendered *r)
         answer_profile(r, profile);
         return true;
     }
+    if (request->verb == VERB_LOGOUT) {
+        profile_logout(profile);
+        answer_text(r, "");
+        return true;
+    }
     uint64_t wait = request->timeout > 2 * headstart ? request->timeout - headstart
                                                      : request->timeout / 2;
     waiter->deadline = now + wait;
@@ -305,24 +315,73 @@ static void on_ready(struct waiter *waiter, struct profile *profile, const struc
     answer_clear(&r);
 }
 
-/* Takes the next whole line, if there is one. Returns whether *ret or *why was set. */
-static bool next_request(struct client *c, struct request *ret, struct error *why, bool *ret_bad)
+/* Moves bytes into the block that the request announced. Returns how many. */
+static size_t fill_block(struct client *c, const char *bytes, size_t length)
 {
-    char *newline = memchr(c->line, '\n', c->length);
+    size_t have = secret_length(c->waiter.secret);
+    size_t left = c->waiter.request.secret - have, n = length < left ? length : left;
 
-    if (!newline && c->length < sizeof c->line)
+    memcpy(secret_bytes(c->waiter.secret) + have, bytes, n);
+    secret_set_length(c->waiter.secret, have + n);
+    c->held = n < left;
+    return n;
+}
+
+/* Takes the request's line, and what has come of its block, from the head of the bytes.
+ * Returns how many bytes that were; *ret_bad with *why when it is no request. */
+static size_t take_request(struct client *c, const char *bytes, size_t length, struct error *why,
+                           bool *ret_bad)
+{
+    const char *newline = memchr(bytes, '\n', length);
+    size_t used = (size_t)(newline - bytes) + 1;
+
+    *ret_bad = request_parse(bytes, used - 1, &c->waiter.request, why) < 0;
+    if (*ret_bad || c->waiter.request.secret == 0)
+        return used;
+    secret_free(c->waiter.secret);
+    c->waiter.secret = secret_new(c->waiter.request.secret);
+    if (!c->waiter.secret)
+        abort(); /* 16 KiB at most */
+    return used + fill_block(c, bytes + used, length - used);
+}
+
+/* Takes the next whole request, if there is one. Returns whether c->waiter or *why was set. */
+static bool next_request(struct client *c, struct error *why, bool *ret_bad)
+{
+    bool whole = memchr(c->line, '\n', c->length) != NULL;
+
+    *ret_bad = false;
+    if (c->waiter.secret) /* taken before: only its block was missing */
+        return !c->held;
+    if (!whole && c->length < sizeof c->line)
         return false;
-    if (!newline) {
+    if (!whole) {
         error_set(why, ERROR_BAD_REQUEST, "it is longer than %d bytes", PROTOCOL_REQUEST_MAX);
         c->length = 0;
         *ret_bad = true;
         return true;
     }
-    size_t length = (size_t)(newline - c->line);
-    *ret_bad = request_parse(c->line, length, ret, why) < 0;
-    c->length -= length + 1;
-    memmove(c->line, newline + 1, c->length);
-    return true;
+    size_t used = take_request(c, c->line, c->length, why, ret_bad);
+    c->length -= used;
+    memmove(c->line, c->line + used, c->length);
+    explicit_bzero(c->line + c->length, used);
+    return !c->held;
+}
+
+/* What a new connection brought. A password behind the first line goes to its place at once. */
+static void take_first(struct client *c, const char *bytes, size_t length)
+{
+    const char *newline = memchr(bytes, '\n', length);
+    size_t used = 0;
+    struct error ignored;
+    struct request request;
+    bool bad;
+
+    if (newline && request_parse(bytes, (size_t)(newline - bytes), &request, &ignored) == 0 &&
+        request.secret > 0)
+        used = take_request(c, bytes, length, &ignored, &bad);
+    c->length = length - used;
+    memcpy(c->line, bytes + used, c->length);
 }
 
 /* The rest of what a peer sends after nonsense is thrown away until it closes: to close with
@@ -342,13 +401,13 @@ static void work(struct client *c)
     struct error why;
     bool bad = false;
 
-    while (!waiting(c) && !c->unsent && !c->draining &&
-           next_request(c, &c->waiter.request, &why, &bad)) {
+    while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &why, &bad)) {
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
             answer_error(&r, c->server->registry, NULL, &why);
         else if (!handle(c->server, &c->waiter, &r))
             break;
+        c->waiter.secret = secret_free(c->waiter.secret);
         bool alive = respond(c, &r);
         answer_clear(&r);
         if (!alive)
@@ -382,15 +441,25 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
             work(c);
         return 0;
     }
-    ssize_t n = recv(fd, c->line + c->length, sizeof c->line - c->length, MSG_DONTWAIT);
+    char *to = c->line + c->length;
+    size_t room = sizeof c->line - c->length, have = secret_length(c->waiter.secret);
+    if (c->held) {
+        to = secret_bytes(c->waiter.secret) + have;
+        room = c->waiter.request.secret - have;
+    }
+    ssize_t n = recv(fd, to, room, MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         client_free(c);
         return 0;
     }
     if (n == 0)
         c->no_more = true; /* `echo get | socat` shuts down its side and waits for the answer */
-    if (n > 0 && !c->draining)
+    if (n > 0 && c->held) {
+        secret_set_length(c->waiter.secret, have + (size_t)n);
+        c->held = (size_t)n < room;
+    } else if (n > 0 && !c->draining) {
         c->length += (size_t)n;
+    }
     work(c);
     return 0;
 }
@@ -428,50 +497,49 @@ static struct client *client_new(struct server *s, int fd)
 
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
- * it, else 0 with what was read left in `line`. */
-static int try_at_once(struct server *s, int fd, char line[PROTOCOL_REQUEST_MAX], size_t *length,
-                       struct waiter *waiter)
+ * it, else 0 with what was read left in s->first. */
+static int try_at_once(struct server *s, int fd, size_t *length)
 {
+    char *line = secret_bytes(s->first);
+    struct waiter waiter, *w = &waiter;
     struct error why;
     ssize_t n = recv(fd, line, PROTOCOL_REQUEST_MAX, MSG_DONTWAIT);
 
     *length = n > 0 ? (size_t)n : 0;
     if (n <= 0 || line[n - 1] != '\n' || memchr(line, '\n', (size_t)n - 1) ||
-        request_parse(line, (size_t)n - 1, &waiter->request, &why) < 0 || !waiter->request.once ||
-        waiter->request.verb != VERB_GET)
+        request_parse(line, (size_t)n - 1, &w->request, &why) < 0 || !w->request.once ||
+        w->request.verb != VERB_GET)
         return 0;
-    struct profile *profile = registry_find(s->registry, waiter->request.profile, &why);
+    struct profile *profile = registry_find(s->registry, w->request.profile, &why);
     uint64_t now = time_boottime();
     const struct lifecycle *lc = profile ? profile_lifecycle(profile) : NULL;
     /* Only what surely needs no waiting: a fresh token, well before its renewal. */
-    if (!lc || now >= lc->renew_at || waiter->request.rejected ||
-        lc->death - now < waiter->request.min_validity ||
-        profile_want(profile, waiter, now, &why) != PROFILE_TOKEN)
+    if (!lc || now >= lc->renew_at || w->request.rejected ||
+        lc->death - now < w->request.min_validity ||
+        profile_want(profile, w, now, &why) != PROFILE_TOKEN)
         return 0;
     struct rendered r;
-    answer_token(&r, profile, &waiter->request, now);
+    answer_token(&r, profile, &w->request, now);
     transmit(fd, &r); /* a new socket's buffer takes it whole, or the peer is gone */
     return 1;
 }
 
 static void welcome(struct server *s, int fd)
 {
-    char line[PROTOCOL_REQUEST_MAX];
-    struct waiter waiter;
     size_t length;
 
-    if (!is_allowed(fd) || try_at_once(s, fd, line, &length, &waiter) > 0) {
+    if (!is_allowed(fd) || try_at_once(s, fd, &length) > 0) {
         close(fd);
         return;
     }
     struct client *c = client_new(s, fd);
-    if (!c) {
+    if (c)
+        take_first(c, secret_peek(s->first), length);
+    else
         close(fd);
-        return;
-    }
-    memcpy(c->line, line, length);
-    c->length = length;
-    work(c);
+    explicit_bzero(secret_bytes(s->first), length);
+    if (c)
+        work(c);
 }
 
 static int on_listener(sd_event_source *source, int listener, uint32_t events, void *context)
@@ -501,7 +569,8 @@ struct server *server_new(sd_event *event, int listener, struct registry *regist
         return NULL;
     *s = (struct server){ .event = event, .listener = listener, .registry = registry };
     TAILQ_INIT(&s->clients);
-    if (sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
+    s->first = secret_new(PROTOCOL_REQUEST_MAX);
+    if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
         sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0)
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
@@ -516,6 +585,7 @@ struct server *server_free(struct server *s)
         client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
     sd_event_source_disable_unref(s->source);
     sd_event_source_disable_unref(s->timer);
+    secret_free(s->first);
     close(s->listener);
     free(s);
     return NULL;

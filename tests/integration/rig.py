@@ -267,12 +267,18 @@ class Provider:
         return "\n".join([*lines, extra, ""])
 
 
+def connect(home):
+    """A raw connection to the daemon."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.settimeout(PATIENCE)
+    s.connect(str(home.socket_path))
+    return s
+
+
 def ask(home, request, shutdown=True):
     """One request on the socket, raw; everything until the daemon closes. Without shutdown it
     has to close by itself."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-        s.settimeout(PATIENCE)
-        s.connect(str(home.socket_path))
+    with connect(home) as s:
         s.sendall(request)
         if shutdown:
             s.shutdown(socket.SHUT_WR)

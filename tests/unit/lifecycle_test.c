@@ -65,6 +65,11 @@ static struct lifecycle_actions changed(void)
     return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 }
 
+static struct lifecycle_actions typed(void)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, true } });
+}
+
 static struct lifecycle_actions forget(void)
 {
     return step((struct lifecycle_event){ .type = LIFECYCLE_FORGET });
@@ -1053,6 +1058,48 @@ static void every_state_has_a_name(void **state)
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
+static void a_typed_password_is_used_before_the_refresh_token(void **state)
+{
+    (void)state;
+    wanted();
+    token_that(HOUR, true, 0);
+    assert_true(typed().request);
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    assert_true(changed().request);
+    assert_true(lc.by_refresh_token);
+}
+
+static void a_password_typed_while_asking_is_used_next(void **state)
+{
+    (void)state;
+    wanted();
+    token_that(HOUR, true, 0);
+    changed();
+    assert_false(typed().request);
+    assert_true(token_that(HOUR, true, 0).request);
+    assert_false(lc.by_refresh_token);
+}
+
+static void who_logs_in_is_going_to_use_the_token(void **state)
+{
+    (void)state;
+    typed();
+    token_that(HOUR, false, 0);
+    assert_int_equal(lifecycle_next(&lc, &policy), lc.renew_at);
+}
+
+static void a_logout_without_a_source_needs_a_login(void **state)
+{
+    (void)state;
+    struct lifecycle_actions a = step(
+        (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { true } });
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(wanted().verdict, LIFECYCLE_FAIL);
+    assert_true(typed().request);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1082,6 +1129,10 @@ int main(void)
         TEST(a_client_that_comes_later_waits_again),
         TEST(an_unreadable_file_is_read_again_for_a_client_that_comes_later),
         TEST(an_unreadable_file_fails_the_clients_that_come_at_once),
+        TEST(a_typed_password_is_used_before_the_refresh_token),
+        TEST(a_password_typed_while_asking_is_used_next),
+        TEST(who_logs_in_is_going_to_use_the_token),
+        TEST(a_logout_without_a_source_needs_a_login),
         TEST(a_token_answers_everybody),
         TEST(a_token_dies_a_lifetime_after_it_was_sent_for),
         TEST(a_token_ends_the_failures),

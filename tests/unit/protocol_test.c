@@ -67,7 +67,7 @@ static void a_verb_alone_has_the_defaults(void **state)
 static void every_verb_is_known(void **state)
 {
     static const char *const verbs[] = {
-        "get", "status", "profile", "refresh", "reload", "version"
+        "get", "status", "profile", "refresh", "login * * secret=1", "logout", "reload", "version"
     };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
@@ -75,6 +75,25 @@ static void every_verb_is_known(void **state)
         assert_int_equal(request.verb, i);
     }
     (void)state;
+}
+
+static void a_password_is_announced_by_its_length(void **state)
+{
+    (void)state;
+    parse("login * p secret=16384");
+    assert_int_equal(request.secret, PROTOCOL_SECRET_MAX);
+    parse("login * p secret=1 once");
+    assert_int_equal(request.secret, 1);
+    parse("get token p");
+    assert_int_equal(request.secret, 0);
+    assert_refused("login");
+    assert_refused("login * p");
+    assert_refused("login * p secret=");
+    assert_refused("login * p secret=0");
+    assert_refused("login * p secret=16385");
+    assert_refused("login * p secret=99999999999999999999");
+    assert_refused("login * p secret=-1");
+    assert_refused("get token p secret=3");
 }
 
 static void get_has_formats_of_its_own(void **state)
@@ -405,6 +424,7 @@ int main(void)
         TEST(a_whole_request_is_understood),
         TEST(a_verb_alone_has_the_defaults),
         TEST(every_verb_is_known),
+        TEST(a_password_is_announced_by_its_length),
         TEST(get_has_formats_of_its_own),
         TEST(get_has_no_text),
         TEST(status_may_be_text_or_json),

@@ -1,0 +1,135 @@
+/* kubetoken login: asks for the password, and hands it to the daemon. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "common/time.h"
+
+/* One page more than a password may take: locked if the limit allows, and wiped. */
+static char password[PROTOCOL_SECRET_MAX + 2];
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+/* While the terminal is silent: it must not stay so whatever ends us. */
+static void catch_signals(struct sigaction old[4], int restore)
+{
+    static const int numbers[4] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP };
+    struct sigaction act = { .sa_handler = on_signal }; /* no SA_RESTART: read() comes back */
+
+    for (int i = 0; i < 4; i++)
+        sigaction(numbers[i], restore ? &old[i] : &act, restore ? NULL : &old[i]);
+}
+
+/* Reads until a newline (which is cut) or the end. Returns the length, -1 on failure. */
+static ssize_t read_line(int fd)
+{
+    size_t have = 0;
+
+    while (have < sizeof password) {
+        ssize_t n = read(fd, password + have, sizeof password - have);
+        if (n < 0 && errno == EINTR && !caught)
+            continue;
+        if (n < 0)
+            return -1;
+        char *newline = memchr(password + have, '\n', (size_t)n);
+        have += (size_t)n;
+        if (newline)
+            return newline - password;
+        if (n == 0)
+            break;
+    }
+    return (ssize_t)have;
+}
+
+static ssize_t ask_terminal(int tty, const char *profile)
+{
+    struct termios old, silent;
+    struct sigaction actions[4];
+    char prompt[PROTOCOL_NAME_MAX + 32];
+
+    if (tcgetattr(tty, &old) < 0)
+        return -1;
+    int length = snprintf(prompt, sizeof prompt, "Password for %s: ", profile);
+    silent = old;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    catch_signals(actions, 0);
+    ssize_t n = -1;
+    if (tcsetattr(tty, TCSAFLUSH, &silent) == 0 && write(tty, prompt, (size_t)length) == length)
+        n = read_line(tty);
+    tcsetattr(tty, TCSAFLUSH, &old);
+    if (write(tty, "\n", 1) < 0)
+        n = -1;
+    catch_signals(actions, 1);
+    if (caught)
+        raise(caught);
+    return n;
+}
+
+/* The password from the terminal, or from stdin where that is none. Returns its length, -1
+ * after having complained. */
+static ssize_t read_password(const char *profile)
+{
+    ssize_t n;
+
+    prctl(PR_SET_DUMPABLE, 0);
+    mlock(password, sizeof password);
+    if (isatty(STDIN_FILENO)) {
+        int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, profile);
+        if (tty >= 0)
+            close(tty);
+    } else {
+        n = read_line(STDIN_FILENO);
+    }
+    if (n < 0)
+        client_fail(ERROR_USAGE, "the password cannot be read");
+    else if (n == 0)
+        client_fail(ERROR_USAGE, "the password is empty");
+    else if (n > PROTOCOL_SECRET_MAX)
+        client_fail(ERROR_USAGE, "the password is longer than 16 KiB");
+    return n > 0 && n <= PROTOCOL_SECRET_MAX ? n : -1;
+}
+
+int client_login(int argc, char **argv)
+{
+    struct client_options o = { .timeout = 30 * USEC_PER_SEC };
+    struct line line = { .length = 0 };
+    char profile[PROTOCOL_NAME_MAX + 2];
+
+    int r = client_options(argc, argv, &o);
+    if (r)
+        return r;
+    /* First which profile that is, and whether there is a daemon: nobody likes to type a
+     * password for nothing. */
+    line_add(&line, "profile * ");
+    line_add(&line, o.profile ? o.profile : "*");
+    r = client_query(&line, o.timeout, profile, sizeof profile);
+    if (r)
+        return r;
+    profile[strcspn(profile, "\n")] = '\0';
+
+    ssize_t length = read_password(profile);
+    if (length < 0)
+        return error_exit_code(ERROR_USAGE);
+    line = (struct line){ .block = password, .block_length = (size_t)length };
+    line_add(&line, "login * ");
+    line_add(&line, profile);
+    line_add_number(&line, "secret", (uint64_t)length);
+    line_add_seconds(&line, "timeout", o.timeout);
+    r = client_run(&line, o.timeout);
+    explicit_bzero(password, sizeof password);
+    return r;
+}
