@@ -94,8 +94,8 @@ static int set_time(int fd, int option, uint64_t usec)
 }
 
 /* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
- * request says who we are, and the answer is trusted. */
-static int connect_daemon(uint64_t timeout, struct error *why)
+ * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
+static int connect_daemon(uint64_t timeout, int *ret_absent, struct error *why)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct ucred peer;
@@ -108,8 +108,12 @@ static int connect_daemon(uint64_t timeout, struct error *why)
     if (fd < 0 || set_time(fd, SO_SNDTIMEO, timeout) < 0 ||
         set_time(fd, SO_RCVTIMEO, timeout) < 0 ||
         connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-        error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s: %s",
-                  address.sun_path, strerror(errno));
+        *ret_absent = errno == ENOENT || errno == ECONNREFUSED;
+        error_set(why,
+                  errno == EAGAIN                     ? ERROR_DAEMON_SILENT
+                  : errno == EACCES || errno == EPERM ? ERROR_FOREIGN_SOCKET
+                                                      : ERROR_NO_DAEMON,
+                  "%s: %s", address.sun_path, strerror(errno));
         goto fail;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
@@ -125,8 +129,9 @@ fail:
 }
 
 enum ending {
-    ENDING_DONE,  /* the answer was written out */
-    ENDING_EARLY, /* the connection ended before an answer: worth a second try */
+    ENDING_DONE,   /* the answer was written out */
+    ENDING_EARLY,  /* the connection ended before an answer: worth a second try */
+    ENDING_ABSENT, /* nobody listens */
     ENDING_FAILED,
 };
 
@@ -229,11 +234,11 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
 static enum ending converse(const struct line *request, uint64_t timeout, struct sink *sink,
                             enum error_code *ret_code, struct error *why)
 {
-    int fd = connect_daemon(timeout, why);
+    int absent = 0, fd = connect_daemon(timeout, &absent, why);
     enum ending ending = ENDING_EARLY;
 
     if (fd < 0)
-        return ENDING_FAILED;
+        return absent ? ENDING_ABSENT : ENDING_FAILED;
     ssize_t n = send(fd, request->text, request->length, MSG_NOSIGNAL);
     if (n == (ssize_t)request->length && request->block_length > 0)
         n += send(fd, request->block, request->block_length, MSG_NOSIGNAL);
@@ -260,6 +265,8 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
     /* A daemon that is being restarted drops who was accepted and not yet answered. */
     enum ending ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_EARLY)
+        ending = converse(request, timeout, sink, &code, why);
+    if (ending == ENDING_ABSENT && request->may_start && client_autostart(timeout, why) == 0)
         ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_DONE) {
         why->code = ERROR_NONE;

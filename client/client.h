@@ -16,6 +16,7 @@ struct line {
     char text[512];
     size_t length;
     int overflow;
+    int may_start;     /* a daemon, where none answers */
     const char *block; /* sent behind the line: a password */
     size_t block_length;
 };
@@ -37,6 +38,11 @@ enum error_code client_ask(struct line *request, uint64_t timeout, char *out, si
 
 /* As client_ask(), but an error is printed, as client_run() does. Returns the exit code. */
 int client_query(struct line *request, uint64_t timeout, char *out, size_t size);
+
+/* Starts a daemon and waits until it is ready, at most timeout (usec). Returns 0 when it, or
+ * one that was quicker, serves; -1 when none is to be started (*why as it was) or it failed
+ * (*why says how). */
+int client_autostart(uint64_t timeout, struct error *why);
 
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int client_fail(enum error_code code, const char *detail);

@@ -106,7 +106,7 @@ static const char *choose_format(const char *wanted, const char *info)
 int client_get(int argc, char **argv)
 {
     struct get g = { .timeout = 30 * USEC_PER_SEC };
-    struct line line = { .length = 0 };
+    struct line line = { .may_start = 1 };
     const char *info = getenv("KUBERNETES_EXEC_INFO");
 
     int r = parse(argc, argv, &g);

@@ -100,7 +100,7 @@ static const char *version_for_kubectl(void)
 /* The profile's name as the daemon knows it. Without a daemon a given name is taken as it is. */
 static int find_profile(const char *wanted, char *out, size_t size)
 {
-    struct line line = { .length = 0 };
+    struct line line = { .may_start = 1 };
 
     line_add(&line, "profile * ");
     line_add(&line, wanted ? wanted : "*");

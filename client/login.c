@@ -106,7 +106,7 @@ static ssize_t read_password(const char *profile)
 int client_login(int argc, char **argv)
 {
     struct client_options o = { .timeout = 30 * USEC_PER_SEC };
-    struct line line = { .length = 0 };
+    struct line line = { .may_start = 1 };
     char profile[PROTOCOL_NAME_MAX + 2];
 
     int r = client_options(argc, argv, &o);
@@ -124,7 +124,7 @@ int client_login(int argc, char **argv)
     ssize_t length = read_password(profile);
     if (length < 0)
         return error_exit_code(ERROR_USAGE);
-    line = (struct line){ .block = password, .block_length = (size_t)length };
+    line = (struct line){ .may_start = 1, .block = password, .block_length = (size_t)length };
     line_add(&line, "login * ");
     line_add(&line, profile);
     line_add_number(&line, "secret", (uint64_t)length);

@@ -9,7 +9,9 @@
 static int ask(const char *verb, int argc, char **argv, int has_json)
 {
     struct client_options s = { .timeout = 30 * USEC_PER_SEC, .may_json = has_json };
-    struct line line = { .length = 0 };
+    /* what a daemon that is not there can not have is not worth starting one */
+    struct line line = { .may_start = !client_equal(verb, "logout") &&
+                                      !client_equal(verb, "reload") };
 
     int r = client_options(argc, argv, &s);
     if (r)

@@ -30,8 +30,8 @@ static const struct row table[ERROR_MAX] = {
                            "client and daemon may be of different versions; restart it with: "
                            "systemctl --user restart kubetoken.service" },
     [ERROR_FOREIGN_SOCKET] = { "foreign-socket", 3, "the socket is not safe to use",
-                               "run kubetoken as the user that kubetokend runs as, or set "
-                               "KUBETOKEN_SOCKET" },
+                               "su and sudo may keep another user's XDG_RUNTIME_DIR: unset it, or "
+                               "set KUBETOKEN_SOCKET" },
     [ERROR_NO_PROFILE] = { "no-profile", 4, "no such profile",
                            "kubetoken status lists the profiles" },
     [ERROR_NO_DEFAULT] = { "no-default", 4, "which profile?",

@@ -82,6 +82,29 @@ int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
     return r;
 }
 
+/* A missing folder is made, but not in somebody else's: root, by sudo -E, would leave one in
+ * the user's runtime directory that the user can not use. */
+static int make_folder(const char *folder, struct error *why)
+{
+    char parent[PATHS_SOCKET_MAX];
+    struct stat st;
+
+    if (lstat(folder, &st) == 0)
+        return 0;
+    join(parent, sizeof parent, folder, "", "");
+    char *slash = strrchr(parent, '/');
+    slash[slash == parent] = '\0';
+    if (stat(parent, &st) == 0 && st.st_uid != geteuid() && !(st.st_mode & S_ISVTX)) {
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s belongs to another user (uid %u)", parent,
+                  (unsigned)st.st_uid);
+        return -1;
+    }
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+        return 0;
+    error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", folder, strerror(errno));
+    return -1;
+}
+
 int paths_socket_folder(const char *socket_path, struct error *why)
 {
     char folder[PATHS_SOCKET_MAX];
@@ -92,10 +115,8 @@ int paths_socket_folder(const char *socket_path, struct error *why)
         return -1;
     }
     *strrchr(folder, '/') = '\0';
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", folder, strerror(errno));
+    if (make_folder(folder, why) < 0)
         return -1;
-    }
     if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
         error_set(why, ERROR_FOREIGN_SOCKET, "%s is not a folder of this user", folder);
         return -1;

@@ -9,12 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
@@ -24,6 +21,7 @@
 #include "common/time.h"
 #include "daemon/credential.h"
 #include "daemon/journal.h"
+#include "daemon/listener.h"
 #include "daemon/registry.h"
 #include "daemon/server.h"
 
@@ -38,6 +36,8 @@ static const char usage[] =
     "\n"
     "  -c, --config FILE   read FILE alone instead of the usual two\n"
     "      --check-config  check configuration and credential files, and exit\n"
+    "      --idle-exit D   end when nobody has asked for anything for so long (12h)\n"
+    "      --ready-fd N    write a line there when clients are served, or why they are not\n"
     "  -h, --help          show this and exit\n"
     "      --version       show the version and exit\n"
     "\n"
@@ -46,6 +46,8 @@ static const char usage[] =
 struct options {
     const char *config;
     bool check;
+    int ready_fd;       /* -1: nobody wants to know */
+    uint64_t idle_exit; /* usec; USEC_INFINITY = never */
 };
 
 struct daemon {
@@ -55,8 +57,9 @@ struct daemon {
     struct profile_shared shared;
     struct registry *registry;
     struct server *server;
-    char socket_path[PATHS_SOCKET_MAX]; /* "" = handed over */
-    int lock;                           /* beside the socket, held while we serve */
+    struct listener *listener;
+    sd_event_source *idle;
+    uint64_t idle_exit;
 };
 
 /* ---- options ----------------------------------------------------------------------------------
@@ -65,14 +68,17 @@ struct daemon {
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { CHECK = 256, VERSION };
+    enum { CHECK = 256, VERSION, IDLE, READY };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
+        { "idle-exit", required_argument, NULL, IDLE },
+        { "ready-fd", required_argument, NULL, READY },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, VERSION },
         { 0 },
     };
+    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
@@ -83,6 +89,18 @@ static int parse_options(int argc, char **argv, struct options *options)
         case CHECK:
             options->check = true;
             break;
+        case IDLE:
+            if (time_parse_duration(optarg, strlen(optarg), &options->idle_exit) == 0 &&
+                options->idle_exit >= USEC_PER_SEC)
+                break;
+            fputs("kubetokend: --idle-exit takes a duration of 1s or more, such as 12h\n", stderr);
+            return 2;
+        case READY:
+            options->ready_fd = (int)strtol(optarg, &end, 10);
+            if (end != optarg && *end == '\0' && fcntl(options->ready_fd, F_GETFD) >= 0)
+                break;
+            fputs("kubetokend: --ready-fd takes the number of an open descriptor\n", stderr);
+            return 2;
         case 'h':
             fputs(usage, stdout);
             return 0;
@@ -168,63 +186,6 @@ static int check_config(const struct daemon *d)
     return good ? 0 : error_exit_code(ERROR_CONFIG);
 }
 
-/* ---- the socket
- * ------------------------------------------------------------------------------------ */
-
-/* Whether a daemon answers there. */
-static bool is_served(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool served = connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
-
-    close(fd);
-    return served;
-}
-
-/* Binds our own socket. The lock makes connect, unlink and bind one step: of two daemons that
- * start at once, one serves and the other says so. */
-static int make_socket(struct daemon *d, struct error *why)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    char lock_path[PATHS_SOCKET_MAX + 8];
-
-    if (paths_socket(d->socket_path, why) < 0 || paths_socket_folder(d->socket_path, why) < 0)
-        return -1;
-    memcpy(address.sun_path, d->socket_path, strlen(d->socket_path) + 1);
-    snprintf(lock_path, sizeof lock_path, "%s.lock", d->socket_path);
-    d->lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (d->lock < 0 || flock(d->lock, LOCK_EX | LOCK_NB) < 0 || is_served(&address)) {
-        error_set(why, ERROR_RUNNING, "a kubetokend serves %s already", d->socket_path);
-        d->socket_path[0] = '\0'; /* not ours to remove */
-        return -1;
-    }
-    unlink(d->socket_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0177);
-    bool bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-    umask(mask);
-    if (!bound || listen(fd, SOMAXCONN) < 0) {
-        error_set(why, ERROR_INTERNAL, "%s: %s", d->socket_path, strerror(errno));
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static int get_socket(struct daemon *d, struct error *why)
-{
-    int n = sd_listen_fds(1);
-
-    if (n <= 0)
-        return make_socket(d, why);
-    if (n > 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, 1) <= 0) {
-        error_set(why, ERROR_INTERNAL, "the socket handed over is not one listening Unix socket");
-        return -1;
-    }
-    fcntl(SD_LISTEN_FDS_START, F_SETFL, O_NONBLOCK);
-    return SD_LISTEN_FDS_START;
-}
-
 /* ---- start and stop
  * ---------------------------------------------------------------------------------- */
 
@@ -289,6 +250,39 @@ static int add_signals(struct daemon *d)
     return 0;
 }
 
+/* Ends the loop, or comes again when that would be due. */
+static int on_idle(sd_event_source *source, uint64_t usec, void *context)
+{
+    const struct daemon *d = context;
+    uint64_t until = server_last_asked(d->server) + d->idle_exit;
+
+    (void)usec;
+    if (time_boottime() >= until)
+        return sd_event_exit(d->shared.event, 0);
+    sd_event_source_set_time(source, until);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int add_idle(struct daemon *d)
+{
+    if (d->idle_exit == USEC_INFINITY)
+        return 0;
+    return sd_event_add_time_relative(d->shared.event, &d->idle, CLOCK_BOOTTIME, d->idle_exit, 0,
+                                      on_idle, d);
+}
+
+/* For who started us by hand: "ready", or the error's name and detail. */
+static void tell_starter(int fd, const struct error *why)
+{
+    if (fd < 0)
+        return;
+    if (why)
+        dprintf(fd, "%s %s\n", error_name(why->code), why->detail);
+    else
+        dprintf(fd, "ready\n");
+    close(fd);
+}
+
 static int start(struct daemon *d, struct error *why)
 {
     error_set(why, ERROR_INTERNAL, "the event loop cannot be set up");
@@ -300,12 +294,15 @@ static int start(struct daemon *d, struct error *why)
                   strerror(-d->shared.fetcher));
         return -1;
     }
-    int listener = get_socket(d, why);
-    if (listener < 0)
+    d->listener = listener_open(why);
+    if (!d->listener)
         return -1;
+    error_set(why, ERROR_INTERNAL, "the server cannot be set up");
     d->registry = registry_new(&d->shared, d->paths, d->n_paths);
-    d->server = d->registry ? server_new(d->shared.event, listener, d->registry) : NULL;
-    if (!d->server)
+    if (!d->registry || listener_watch(d->listener, d->shared.event) < 0)
+        return -1;
+    d->server = server_new(d->shared.event, listener_take(d->listener), d->registry);
+    if (!d->server || add_idle(d) < 0)
         return -1;
     registry_reload(d->registry); /* with errors we serve them */
     return 0;
@@ -314,8 +311,8 @@ static int start(struct daemon *d, struct error *why)
 static void stop(struct daemon *d)
 {
     sd_notify(0, "STOPPING=1");
-    if (*d->socket_path)
-        unlink(d->socket_path);
+    d->listener = listener_close(d->listener); /* first: who comes now starts another one */
+    sd_event_source_disable_unref(d->idle);
     server_free(d->server);
     registry_free(d->registry);
     sd_event_unref(d->shared.event);
@@ -323,8 +320,8 @@ static void stop(struct daemon *d)
 
 int main(int argc, char **argv)
 {
-    static struct daemon d = { .lock = -1 };
-    struct options options = { 0 };
+    static struct daemon d;
+    struct options options = { .ready_fd = -1, .idle_exit = USEC_INFINITY };
     struct error why;
 
     int status = parse_options(argc, argv, &options);
@@ -333,13 +330,17 @@ int main(int argc, char **argv)
     harden();
     journal_open();
     if (find_config(&d, &options) < 0) {
-        fputs("kubetokend: HOME is not set; set it, or use --config\n", stderr);
+        error_set(&why, ERROR_CONFIG, "HOME is not set; set it, or use --config");
+        fprintf(stderr, "kubetokend: %s\n", why.detail);
+        tell_starter(options.ready_fd, &why);
         return error_exit_code(ERROR_CONFIG);
     }
     if (options.check)
         return check_config(&d);
 
+    d.idle_exit = options.idle_exit;
     status = start(&d, &why);
+    tell_starter(options.ready_fd, status == 0 ? NULL : &why);
     if (status == 0) {
         sd_notify(0, "READY=1");
         status = sd_event_loop(d.shared.event);

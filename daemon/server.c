@@ -51,6 +51,7 @@ struct server {
     struct registry *registry;
     struct clients clients;
     size_t n_clients;
+    uint64_t asked;       /* when a peer last came or asked */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
 
@@ -273,6 +274,7 @@ static bool handle(struct server *s, struct waiter *waiter, struct rendered *r)
     uint64_t now = time_boottime();
     struct error why;
 
+    s->asked = now;
     if (handle_general(s, request, r, now))
         return true;
     struct profile *profile = registry_find(s->registry, request->profile, &why);
@@ -547,6 +549,7 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
     struct server *s = context;
 
     (void)source, (void)events;
+    s->asked = time_boottime();
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -567,7 +570,9 @@ struct server *server_new(sd_event *event, int listener, struct registry *regist
 
     if (!s)
         return NULL;
-    *s = (struct server){ .event = event, .listener = listener, .registry = registry };
+    *s = (struct server){
+        .event = event, .listener = listener, .registry = registry, .asked = time_boottime()
+    };
     TAILQ_INIT(&s->clients);
     s->first = secret_new(PROTOCOL_REQUEST_MAX);
     if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
@@ -575,6 +580,11 @@ struct server *server_new(sd_event *event, int listener, struct registry *regist
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     return s;
+}
+
+uint64_t server_last_asked(const struct server *s)
+{
+    return s->asked;
 }
 
 struct server *server_free(struct server *s)

@@ -15,4 +15,7 @@ struct server;
 struct server *server_new(sd_event *event, int listener, struct registry *registry);
 struct server *server_free(struct server *server);
 
+/* When a peer last came or asked, usec of CLOCK_BOOTTIME; at first when it was made. */
+uint64_t server_last_asked(const struct server *server);
+
 #endif

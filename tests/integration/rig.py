@@ -44,6 +44,7 @@ class Home:
             "XDG_RUNTIME_DIR": str(self.runtime),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "LANG": "C.UTF-8",
+            "KUBETOKEN_AUTOSTART": "0",  # a test says when a daemon starts
         }
 
     @property

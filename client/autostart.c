@@ -1,0 +1,138 @@
+/* Starts a daemon where nobody else does: no systemd, a container, another user's shell. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "common/paths.h"
+#include "common/time.h"
+
+enum { READY_FD = 3 };
+
+/* Joins up to three parts. Returns whether they fit. */
+static int join(char out[PATHS_MAX], const char *a, const char *b, const char *c)
+{
+    size_t la = strlen(a), lb = strlen(b), lc = strlen(c);
+
+    if (la + lb + lc >= PATHS_MAX)
+        return 0;
+    memcpy(out, a, la);
+    memcpy(out + la, b, lb);
+    memcpy(out + la + lb, c, lc + 1);
+    return 1;
+}
+
+static int is_there(const char *folder, const char *rest, const char *name)
+{
+    char path[PATHS_MAX];
+
+    return folder && *folder == '/' && join(path, folder, rest, name) && access(path, F_OK) == 0;
+}
+
+/* Whether a user manager of systemd runs that has kubetoken.socket enabled: then a missing
+ * socket was stopped by somebody, and a daemon of our own would be in the way. */
+static int systemd_offers(void)
+{
+    static const char unit[] = "/systemd/user/sockets.target.wants/kubetoken.socket";
+    const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
+
+    if (getenv("KUBETOKEN_SOCKET") || !is_there(getenv("XDG_RUNTIME_DIR"), "/systemd/private", ""))
+        return 0;
+    return (config && *config == '/' ? is_there(config, unit, "")
+                                     : is_there(home, "/.config", unit)) ||
+           is_there("/etc", unit, "") || is_there("/usr/local/lib", unit, "") ||
+           is_there("/usr/lib", unit, "");
+}
+
+/* Between fork and exec. Nothing of the client may stay open: kubectl reads the plugin's
+ * stdout until its last holder has closed it. */
+static _Noreturn void become_daemon(int ready)
+{
+    char *const argv[] = { (char[]){ "kubetokend" },  (char[]){ "--ready-fd" }, (char[]){ "3" },
+                           (char[]){ "--idle-exit" }, (char[]){ "12h" },        NULL };
+    char path[PATHS_MAX];
+    sigset_t none;
+
+    setsid(); /* the terminal's interrupts are not meant for it */
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR);
+    if (dup2(ready, READY_FD) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+        dup2(null, 2) < 0 || chdir("/") < 0)
+        _exit(127);
+    if (syscall(SYS_close_range, READY_FD + 1U, ~0U, 0U) < 0)
+        for (int fd = READY_FD + 1; fd < 1024; fd++)
+            close(fd);
+    unsetenv("KUBERNETES_EXEC_INFO");
+
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "kubetokend");
+    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+    if (slash) { /* the one that was installed, or built, with us */
+        memcpy(slash + 1, argv[0], sizeof "kubetokend");
+        execv(path, argv);
+    }
+    execvp(argv[0], argv);
+    _exit(127);
+}
+
+/* Takes what the daemon says of its start: "ready", or an error's name and detail. */
+static int read_ready(int fd, uint64_t deadline, struct error *why)
+{
+    char text[ERROR_DETAIL_MAX + 32];
+    size_t have = 0;
+
+    while (have < sizeof text - 1 && !memchr(text, '\n', have)) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        uint64_t now = time_boottime();
+        if (now >= deadline || poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1) == 0) {
+            error_set(why, ERROR_DAEMON_SILENT, "it was started and is not ready");
+            return -1;
+        }
+        ssize_t n = read(fd, text + have, sizeof text - 1 - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        have += (size_t)n;
+    }
+    text[have] = '\0';
+    size_t length = strcspn(text, " \n");
+    if (length == 0) {
+        error_set(why, ERROR_NO_DAEMON, "kubetokend cannot be run");
+        return -1;
+    }
+    if (strncmp(text, "ready\n", 6) == 0)
+        return 0;
+    enum error_code code = error_from_name(text, length);
+    if (code == ERROR_RUNNING) /* another client was quicker */
+        return 0;
+    error_set(why, code, "%s", text + length);
+    return -1;
+}
+
+int client_autostart(uint64_t timeout, struct error *why)
+{
+    const char *setting = getenv("KUBETOKEN_AUTOSTART");
+    int ends[2];
+
+    if ((setting && client_equal(setting, "0")) || systemd_offers())
+        return -1;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        become_daemon(ends[1]);
+    close(ends[1]);
+    int r = pid < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, why);
+    close(ends[0]);
+    return r;
+}

@@ -1,0 +1,191 @@
+#define _GNU_SOURCE
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/paths.h"
+#include "daemon/journal.h"
+
+struct listener {
+    int fd;
+    struct sockaddr_un address; /* empty path: handed over */
+    dev_t device;
+    ino_t inode;
+    sd_event_source *socket_watch, *folder_watch;
+};
+
+static bool is_own(const struct listener *l)
+{
+    return *l->address.sun_path != '\0';
+}
+
+/* Whether a daemon listens there. */
+static bool is_served(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return served;
+}
+
+/* The lock makes connect, unlink and bind one step: of two daemons that start at once, one
+ * serves, and the other sees that. Returns a descriptor whose closing ends it, or -1. */
+static int lock(const struct listener *l)
+{
+    char path[PATHS_SOCKET_MAX + 8];
+
+    snprintf(path, sizeof path, "%s.lock", l->address.sun_path);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+        if (errno != EINTR) {
+            close(fd);
+            return -1;
+        }
+    return fd;
+}
+
+static bool is_at_path(const struct listener *l)
+{
+    struct stat st;
+
+    return lstat(l->address.sun_path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
+}
+
+static int bind_locked(struct listener *l, struct error *why)
+{
+    const struct sockaddr *address = (const struct sockaddr *)&l->address;
+    struct stat st;
+
+    if (is_served(&l->address)) {
+        error_set(why, ERROR_RUNNING, "a kubetokend serves %s already", l->address.sun_path);
+        return -1;
+    }
+    if (lstat(l->address.sun_path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s is no socket", l->address.sun_path);
+        return -1;
+    }
+    unlink(l->address.sun_path);
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0177);
+    bool bound = bind(l->fd, address, sizeof l->address) == 0;
+    umask(mask);
+    if (!bound || listen(l->fd, SOMAXCONN) < 0 || lstat(l->address.sun_path, &st) < 0) {
+        error_set(why, ERROR_INTERNAL, "%s: %s", l->address.sun_path, strerror(errno));
+        return -1;
+    }
+    l->device = st.st_dev;
+    l->inode = st.st_ino;
+    return 0;
+}
+
+static int make(struct listener *l, struct error *why)
+{
+    char path[PATHS_SOCKET_MAX];
+
+    if (paths_socket(path, why) < 0 || paths_socket_folder(path, why) < 0)
+        return -1;
+    l->address.sun_family = AF_UNIX;
+    memcpy(l->address.sun_path, path, strlen(path) + 1);
+    int held = lock(l);
+    if (held < 0) {
+        error_set(why, ERROR_INTERNAL, "%s.lock: %s", path, strerror(errno));
+        return -1;
+    }
+    int r = bind_locked(l, why);
+    close(held);
+    return r;
+}
+
+static int take_over(struct listener *l, int n, struct error *why)
+{
+    if (n > 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, 1) <= 0) {
+        error_set(why, ERROR_INTERNAL, "the socket handed over is not one listening Unix socket");
+        return -1;
+    }
+    l->fd = SD_LISTEN_FDS_START;
+    fcntl(l->fd, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+struct listener *listener_open(struct error *why)
+{
+    struct listener *l = calloc(1, sizeof *l);
+    int n = sd_listen_fds(1);
+
+    error_set(why, ERROR_INTERNAL, "no memory");
+    if (!l)
+        return NULL;
+    l->fd = -1;
+    if ((n > 0 ? take_over(l, n, why) : make(l, why)) == 0)
+        return l;
+    return listener_close(l);
+}
+
+struct listener *listener_close(struct listener *l)
+{
+    if (!l)
+        return NULL;
+    sd_event_source_disable_unref(l->socket_watch);
+    sd_event_source_disable_unref(l->folder_watch);
+    if (l->inode) { /* of a socket made here */
+        int held = lock(l);
+        if (is_at_path(l))
+            unlink(l->address.sun_path);
+        if (held >= 0)
+            close(held);
+    }
+    if (l->fd >= 0)
+        close(l->fd);
+    free(l);
+    return NULL;
+}
+
+int listener_take(struct listener *l)
+{
+    int fd = l->fd;
+
+    l->fd = -1;
+    return fd;
+}
+
+static int on_change(sd_event_source *source, const struct inotify_event *event, void *context)
+{
+    const struct listener *l = context;
+
+    (void)event;
+    if (is_at_path(l))
+        return 0;
+    journal_write(LOG_NOTICE, NULL, "socket", "%s is no longer ours; that is the end",
+                  l->address.sun_path);
+    return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+int listener_watch(struct listener *l, sd_event *event)
+{
+    char folder[PATHS_SOCKET_MAX];
+
+    if (!is_own(l))
+        return 0;
+    memcpy(folder, l->address.sun_path, sizeof folder);
+    *strrchr(folder, '/') = '\0';
+    /* The socket's link count changes when it is removed or replaced. */
+    int r = sd_event_add_inotify(event, &l->socket_watch, l->address.sun_path,
+                                 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF, on_change, l);
+    if (r >= 0)
+        r = sd_event_add_inotify(event, &l->folder_watch, folder, IN_MOVE_SELF, on_change, l);
+    return r < 0 ? r : 0;
+}

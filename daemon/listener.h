@@ -1,0 +1,28 @@
+/*
+ * listener - the listening socket: handed over by systemd, or made at its path and watched.
+ */
+#ifndef KUBETOKEN_LISTENER_H
+#define KUBETOKEN_LISTENER_H
+
+#include <systemd/sd-event.h>
+
+#include "common/error.h"
+
+struct listener;
+
+/* Takes the socket that LISTEN_FDS hands over (sd_listen_fds(3)), or makes one at
+ * paths_socket(): a living daemon there is not replaced, a dead one's socket is.
+ * Returns the listener, or NULL with *why set. */
+struct listener *listener_open(struct error *why);
+
+/* Removes the socket, if it was made here and is still the one at its path. Takes NULL. */
+struct listener *listener_close(struct listener *listener);
+
+/* The descriptor; it goes to the caller, who closes it. */
+int listener_take(struct listener *listener);
+
+/* Ends the event loop once the path of a socket made here is another's or gone: nobody could
+ * reach the daemon any more. Returns 0, or a negative errno. */
+int listener_watch(struct listener *listener, sd_event *event);
+
+#endif

@@ -1,0 +1,302 @@
+"""Where no systemd offers the socket: the client starts a daemon, in all the odd places."""
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import rig
+import scripted
+
+
+@pytest.fixture
+def fake(tmp_path):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    yield p
+    p.stop()
+
+
+def daemons(socket_path):
+    """The pids of the daemons that have the socket at that path bound."""
+    inodes = set()
+    for line in pathlib.Path("/proc/net/unix").read_text().splitlines():
+        if line.endswith(f" {socket_path}"):
+            inodes.add(f"socket:[{line.split()[6]}]")
+    found = set()
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if process.joinpath("comm").read_text() != "kubetokend\n":
+                continue
+            links = {os.readlink(fd) for fd in process.joinpath("fd").iterdir()}
+        except OSError:
+            continue
+        if links & inodes:
+            found.add(int(process.name))
+    return found
+
+
+@pytest.fixture
+def auto(home, fake):
+    """A home whose clients may start a daemon; what they started is ended."""
+    del home.environment["KUBETOKEN_AUTOSTART"]
+    home.configure(
+        f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\nclient-id = client\n"
+        "username = u\npassword = canary-pw\n")
+    yield home
+    end(home.socket_path)
+
+
+def end(socket_path):
+    for pid in daemons(socket_path):
+        fd = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGTERM)
+        wait_end(fd)
+
+
+def wait_end(pidfd):
+    import select
+    try:
+        assert select.select([pidfd], [], [], rig.PATIENCE)[0], "it does not end"
+    finally:
+        os.close(pidfd)
+
+
+def only_daemon(home):
+    found = daemons(home.socket_path)
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def test_the_first_get_starts_a_daemon_and_the_next_ones_use_it(auto, fake):
+    first = auto.run("get")
+    assert first.returncode == 0 and first.stderr == "", first.stderr
+    pid = only_daemon(auto)
+    assert auto.run("get").stdout == first.stdout
+    assert only_daemon(auto) == pid and len(fake.grants()) == 1
+    assert auto.socket_path.parent.stat().st_mode & 0o777 == 0o700
+    assert auto.socket_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_not_when_it_is_switched_off(auto):
+    auto.environment["KUBETOKEN_AUTOSTART"] = "0"
+    r = auto.run("get")
+    assert r.returncode == 3 and "systemctl --user" in r.stderr
+    assert not auto.socket_path.exists()
+
+
+@pytest.mark.parametrize("command", ["reload", "logout", "version"])
+def test_not_for_what_needs_no_daemon(auto, command):
+    auto.run(command)
+    assert not auto.socket_path.exists()
+
+
+@pytest.mark.parametrize("command", ["status", "refresh", "kubeconfig"])
+def test_for_other_commands_too(auto, command):
+    assert auto.run(command).returncode == 0
+    only_daemon(auto)
+
+
+def test_it_keeps_nothing_of_the_client(auto):
+    """kubectl reads the plugin's stdout until every holder has closed it."""
+    other, mine = os.pipe()
+    os.set_inheritable(mine, True)
+    p = subprocess.Popen([rig.BUILD / "kubetoken", "get"], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, close_fds=False,
+                         env={**auto.environment, "KUBERNETES_EXEC_INFO": "{\"apiVersion\":"
+                              "\"client.authentication.k8s.io/v1\",\"spec\":{}}"})
+    os.close(mine)
+    out, err = p.communicate(timeout=rig.PATIENCE)  # returns at end of file only
+    assert p.returncode == 0 and b"ExecCredential" in out and err == b""
+    assert os.read(other, 1) == b"", "an inherited descriptor stayed open"
+    os.close(other)
+    process = pathlib.Path(f"/proc/{only_daemon(auto)}")
+    assert os.readlink(process / "cwd") == "/"
+    assert {os.readlink(process / "fd" / n) for n in "012"} == {"/dev/null"}
+    assert int(process.joinpath("stat").read_text().split()[5]) == int(process.name), "no session"
+
+
+def test_fifty_first_clients_start_one_daemon(auto, fake):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(auto.run("get")))
+               for _ in range(50)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert {(r.returncode, r.stderr) for r in results} == {(0, "")}
+    assert len({r.stdout for r in results}) == 1
+    only_daemon(auto)
+    assert len(fake.grants()) == 1
+
+
+def test_a_dead_daemons_socket_is_replaced(auto):
+    assert auto.run("status").returncode == 0
+    pid = only_daemon(auto)
+    fd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    wait_end(fd)
+    assert auto.socket_path.exists()
+    assert auto.run("get").returncode == 0
+    assert only_daemon(auto) != pid
+
+
+@pytest.mark.parametrize("how", ["unlink", "replace", "folder"])
+def test_it_ends_when_its_path_is_no_longer_its_own(auto, how):
+    assert auto.run("status").returncode == 0
+    pidfd = os.pidfd_open(only_daemon(auto))
+    if how == "unlink":
+        auto.socket_path.unlink()
+    elif how == "replace":
+        other = auto.socket_path.with_name("other")
+        other.write_text("")
+        other.rename(auto.socket_path)
+    else:
+        shutil.rmtree(auto.socket_path.parent)
+    wait_end(pidfd)
+    if how == "replace":
+        assert auto.socket_path.read_text() == "", "it removed what was not its own"
+        r = auto.run("get")
+        assert r.returncode == 3
+        auto.socket_path.unlink()
+    assert auto.run("get").returncode == 0
+
+
+def test_it_ends_when_nobody_asks(home):
+    daemon = rig.Daemon(home, activated=False, arguments=("--idle-exit", "1s"))
+    try:
+        assert daemon.start().process.wait(rig.PATIENCE) == 0
+    finally:
+        daemon.close()
+    assert not home.socket_path.exists()
+
+
+def test_without_configuration_it_says_what_to_write(auto):
+    (auto.config / "kubetoken.conf").unlink()
+    r = auto.run("get")
+    assert r.returncode == 9 and str(auto.config / "kubetoken.conf") in r.stderr
+    assert r.stdout == "" and r.stderr.count("\n") == 1
+
+
+def test_without_a_home_it_says_so(auto):
+    del auto.environment["HOME"], auto.environment["XDG_CONFIG_HOME"]
+    r = auto.run("get")
+    assert r.returncode == 9 and "HOME is not set" in r.stderr and r.stderr.count("\n") == 1
+
+
+def test_where_kubetokend_is_missing_it_says_so(auto, tmp_path):
+    alone = tmp_path / "kubetoken"
+    shutil.copy(rig.BUILD / "kubetoken", alone)
+    r = subprocess.run([alone, "get"], env={**auto.environment, "PATH": "/nowhere"},
+                       capture_output=True, text=True, timeout=rig.PATIENCE)
+    assert r.returncode == 3 and "kubetokend cannot be run" in r.stderr
+
+
+def test_a_living_daemon_is_not_replaced(auto):
+    assert auto.run("status").returncode == 0
+    pid = only_daemon(auto)
+    r = subprocess.run([rig.BUILD / "kubetokend"], env=auto.environment, capture_output=True,
+                       text=True, timeout=rig.PATIENCE)
+    assert r.returncode == 1 and "serves" in r.stderr
+    assert only_daemon(auto) == pid
+
+
+def offer(home, wants):
+    (home.runtime / "systemd").mkdir()
+    (home.runtime / "systemd" / "private").touch()
+    if wants:
+        folder = home.folder / "config" / "systemd" / "user" / "sockets.target.wants"
+        folder.mkdir(parents=True)
+        (folder / "kubetoken.socket").symlink_to(rig.TOP / "systemd" / "kubetoken.socket")
+
+
+def test_not_where_systemd_offers_the_socket(auto):
+    offer(auto, True)
+    r = auto.run("get")
+    assert r.returncode == 3 and "systemctl --user" in r.stderr
+    assert not auto.socket_path.exists()
+
+
+def test_where_systemd_does_not_have_it_enabled(auto):
+    offer(auto, False)
+    assert auto.run("get").returncode == 0
+
+
+# ---- odd places --------------------------------------------------------------------------------
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="changes its user, so it needs root")
+
+
+def as_user(name, *command, **environment):
+    """Runs a command as another user, with nothing in its environment but what is given."""
+    user = pwd.getpwnam(name)
+    return subprocess.run(command, env={"PATH": "/usr/bin:/bin", "HOME": "/", **environment},
+                          user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/",
+                          capture_output=True, text=True, timeout=rig.PATIENCE)
+
+
+@pytest.fixture
+def installed():
+    """The programs where any user can run them (a checkout may be below a closed folder), and
+    what such a user's clients started is ended."""
+    import tempfile
+    with tempfile.TemporaryDirectory(prefix="kubetoken-") as folder:
+        os.chmod(folder, 0o755)
+        for name in ("kubetoken", "kubetokend", "kubetoken-fetch"):
+            shutil.copy(rig.BUILD / name, folder)
+        yield pathlib.Path(folder)
+
+
+@root
+def test_su_keeps_another_users_runtime_directory(auto, installed):
+    """`su nobody` without `-`: a folder that cannot even be entered."""
+    r = as_user("nobody", installed / "kubetoken", "get", XDG_RUNTIME_DIR=str(auto.runtime))
+    assert r.returncode == 3 and "XDG_RUNTIME_DIR" in r.stderr and r.stderr.count("\n") == 1
+
+
+@root
+def test_sudo_e_leaves_nothing_in_the_users_runtime_directory(auto):
+    nobody = pwd.getpwnam("nobody")
+    os.chown(auto.runtime, nobody.pw_uid, nobody.pw_gid)
+    r = auto.run("get")
+    assert r.returncode == 3 and "belongs to another user" in r.stderr
+    assert list(auto.runtime.iterdir()) == []
+
+
+@root
+def test_root_does_not_take_a_users_daemon_for_its_own(auto, installed):
+    nobody = pwd.getpwnam("nobody")
+    for folder in (auto.runtime, auto.folder / "config", auto.config):
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    for folder in auto.folder.parents:
+        if folder.stat().st_uid == 0 and folder != pathlib.Path("/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o111)
+    r = as_user("nobody", installed / "kubetoken", "get", XDG_RUNTIME_DIR=str(auto.runtime),
+                XDG_CONFIG_HOME="/nowhere")
+    assert r.returncode == 9, r.stderr
+    r = auto.run("get")
+    assert r.returncode == 3 and f"uid {nobody.pw_uid}" in r.stderr
+
+
+@root
+def test_without_a_runtime_directory_it_is_a_folder_in_tmp(installed):
+    """As in a container, or after `su`: the folder is made, and one of another owner refused."""
+    user = pwd.getpwnam("daemon")
+    folder = pathlib.Path(f"/tmp/kubetoken-{user.pw_uid}")
+    assert not folder.exists(), "left over; remove it"
+    try:
+        r = as_user("daemon", installed / "kubetoken", "get")
+        assert r.returncode == 9 and "/.config/kubetoken/kubetoken.conf" in r.stderr, r.stderr
+        assert folder.stat().st_uid == user.pw_uid and folder.stat().st_mode & 0o777 == 0o700
+        end(folder / "socket")
+        os.chown(folder, 0, 0)
+        r = as_user("daemon", installed / "kubetoken", "get")
+        assert r.returncode == 3 and "belongs to somebody else" in r.stderr
+    finally:
+        end(folder / "socket")
+        shutil.rmtree(folder, ignore_errors=True)
