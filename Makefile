@@ -43,7 +43,7 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 COMMON := error fetcher job paths protocol record secret time url
 DAEMON := answer command config credential journal lifecycle listener main profile registry server
-FETCH := discovery grant http id_token jwks jws main
+FETCH := discovery grant http id_token jwks jws main sandbox
 CLIENT := autostart client exec_info get kubeconfig login main status
 CLIENT_COMMON := error paths protocol time
 
@@ -56,7 +56,7 @@ programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch
 
 # What is linked by whom is a promise (README, "What it is made of"): keep the lists apart.
 DAEMON_LIBS = libsystemd libcjson
-FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl
+FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 .PHONY: all
 all: $(programs)

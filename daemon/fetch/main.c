@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,18 +19,9 @@
 #include "daemon/fetch/discovery.h"
 #include "daemon/fetch/grant.h"
 #include "daemon/fetch/id_token.h"
+#include "daemon/fetch/sandbox.h"
 
 enum { SOCKET = 0 };
-
-static void harden(void)
-{
-    const struct rlimit no_core = { 0, 0 };
-
-    prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    setrlimit(RLIMIT_CORE, &no_core);
-    unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
-}
 
 /* Reads the job from the socket: one record. Returns 0, or -1. */
 static int read_job(struct job *ret)
@@ -138,9 +127,12 @@ int main(int argc, char **argv)
         fputs("kubetoken-fetch is run by kubetokend; see kubetokend(8)\n", stderr);
         return 2;
     }
-    harden();
+    sandbox_limits();
+    unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
     if (read_job(&job) < 0)
         return 2;
+    if (sandbox_files(&job) < 0 || sandbox_calls(sandbox_needs_unix(&job)) < 0)
+        return 3;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return 1;
     run(&job, &result);
