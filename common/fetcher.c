@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +29,14 @@ int fetcher_open(const char *path)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+bool fetcher_is_current(int program, const char *path)
+{
+    struct stat opened, there;
+
+    return fstat(program, &opened) == 0 && stat(path, &there) == 0 &&
+           opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
 }
 
 /* Between fork and exec: async-signal-safe calls only. */

@@ -17,6 +17,10 @@ struct fetcher;
  * Returns a descriptor, or -errno. */
 int fetcher_open(const char *path);
 
+/* Whether the file at that path is still the program that was opened, or another by now (or
+ * none, while an upgrade is under way). */
+bool fetcher_is_current(int program, const char *path);
+
 /* Starts the program on an encoded job (copied; the caller may free it at once).
  * Returns 0 and the fetcher, or -errno. */
 int fetcher_start(int program, const struct secret *job, struct fetcher **ret);

@@ -70,6 +70,8 @@ struct secret *job_encode(const struct job *job)
         if (text)
             record_put_text(&w, texts[i].name, text);
     }
+    if (job->cache_length > 0)
+        record_put(&w, "cache", job->cache, job->cache_length);
     put_list(&w, "parameter", job->parameters);
     put_list(&w, "environment", job->environment);
     size_t length = record_end(&w);
@@ -80,17 +82,29 @@ struct secret *job_encode(const struct job *job)
 }
 
 /* Copies a value behind what the job holds already, with a NUL. */
-static const char *hold(struct job *job, const struct record_field *f)
+static const char *hold_bytes(struct job *job, const struct record_field *f)
 {
     size_t at = secret_length(job->held);
-
-    if (memchr(f->value, '\0', f->length))
-        return NULL;
     char *p = secret_bytes(job->held) + at;
     memcpy(p, f->value, f->length);
     p[f->length] = '\0';
     secret_set_length(job->held, at + f->length + 1);
     return p;
+}
+
+/* A text, which has no NUL inside. */
+static const char *hold(struct job *job, const struct record_field *f)
+{
+    return memchr(f->value, '\0', f->length) ? NULL : hold_bytes(job, f);
+}
+
+static int take_cache(struct job *job, const struct record_field *f)
+{
+    if (job->cache || f->length > RESULT_CACHE_MAX)
+        return -EBADMSG;
+    job->cache = hold_bytes(job, f);
+    job->cache_length = f->length;
+    return 0;
 }
 
 static int add_to_list(struct job *job, const char **list, const struct record_field *f)
@@ -118,6 +132,8 @@ static int job_field(struct job *job, const struct record_field *f)
 
     if (record_is(f, "kind"))
         return take_kind(job, f);
+    if (record_is(f, "cache"))
+        return take_cache(job, f);
     if (record_is(f, "version"))
         return record_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
     if (record_is(f, "deadline") || record_is(f, "allow-http-loopback")) {
@@ -210,6 +226,8 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     record_put_text(&w, "user", result->user);
     if (result->has_clock_offset)
         record_put_number(&w, "clock-offset", result->clock_offset);
+    if (result->cache_length > 0)
+        record_put(&w, "cache", result->cache, result->cache_length);
     for (unsigned i = 0; i < result->n_warnings; i++) {
         record_put_text(&w, "warning", error_name(result->warnings[i].code));
         record_put_text(&w, "warning-detail", result->warnings[i].detail);
@@ -251,6 +269,18 @@ static int take_secret(struct secret **slot, const struct record_field *f)
         return -EBADMSG;
     *slot = secret_copy(f->value, f->length);
     return *slot ? 0 : -ENOMEM;
+}
+
+static int take_learnt(struct result *result, const struct record_field *f)
+{
+    if (result->cache || f->length == 0 || f->length > RESULT_CACHE_MAX)
+        return -EBADMSG;
+    result->cache = malloc(f->length);
+    if (!result->cache)
+        return -ENOMEM;
+    memcpy(result->cache, f->value, f->length);
+    result->cache_length = f->length;
+    return 0;
 }
 
 static int take_outcome(struct result *result, const struct record_field *f)
@@ -303,6 +333,8 @@ static int take_field(struct result *result, const struct record_field *f)
         return take_secret(&result->id_token, f);
     else if (record_is(f, "refresh-token"))
         return take_secret(&result->refresh_token, f);
+    else if (record_is(f, "cache"))
+        return take_learnt(result, f);
     else if (record_is(f, "user"))
         error_clean(result->user, sizeof result->user, f->value, f->length);
     else if (record_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
@@ -387,5 +419,6 @@ void result_clear(struct result *result)
 {
     secret_free(result->id_token);
     secret_free(result->refresh_token);
+    free(result->cache);
     *result = (struct result){ 0 };
 }

@@ -19,6 +19,7 @@ enum {
     JOB_LIST_MAX = 64,       /* entries of a list */
     RESULT_MAX = 128 * 1024, /* bytes of steps and result together */
     RESULT_TOKEN_MAX = 16 * 1024,
+    RESULT_CACHE_MAX = 32 * 1024,
     RESULT_WARNINGS_MAX = 8,
     RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
@@ -55,6 +56,8 @@ struct job {
     bool allow_http_loopback;
     const char *parameters[JOB_LIST_MAX + 1];  /* name=value, NULL at the end */
     const char *environment[JOB_LIST_MAX + 1]; /* the proxy variables, for proxy = auto */
+    const void *cache; /* what the last fetcher learnt, as its result gave it */
+    size_t cache_length;
     struct secret *held;
 };
 
@@ -89,6 +92,8 @@ struct result {
     /* any outcome */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */
+    void *cache;          /* what was learnt of the provider, for the next job; NULL: nothing */
+    size_t cache_length;
     unsigned n_warnings;
     struct error warnings[RESULT_WARNINGS_MAX];
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fetcher.h"
 #include "common/time.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
@@ -225,6 +226,7 @@ static void print_status(FILE *f, const struct registry *registry, struct profil
                          size_t n, uint64_t now)
 {
     const struct config_report *report = registry_report(registry);
+    const struct profile_shared *shared = registry_shared(registry);
 
     fprintf(f, "%-20s %-28s %-13s %-11s %s\n", "PROFILE", "USER", "STATE", "LEFT", "NEXT");
     for (size_t i = 0; i < n; i++)
@@ -234,6 +236,11 @@ static void print_status(FILE *f, const struct registry *registry, struct profil
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
+    if (!fetcher_is_current(shared->fetcher, shared->fetcher_path))
+        fprintf(f,
+                "warning: %s is not the one that this daemon runs; restart it with: "
+                "systemctl --user restart kubetoken.service\n",
+                shared->fetcher_path);
     if (!secret_locked())
         fprintf(f, "warning: not all secrets could be locked in memory (see LimitMEMLOCK=)\n");
 }

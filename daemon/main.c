@@ -204,21 +204,24 @@ static void harden(void)
     }
 }
 
-/* kubetoken-fetch: where it was installed, or beside us in a build tree. */
-static int open_fetcher(void)
+/* kubetoken-fetch: beside us in a build tree, or where it was installed. */
+static int open_fetcher(struct profile_shared *shared)
 {
-    char self[PATHS_MAX], path[PATHS_MAX + 32];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *path = shared->fetcher_path;
+    size_t size = sizeof shared->fetcher_path;
+    ssize_t n = readlink("/proc/self/exe", path, size - 1);
+    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
 
-    if (n > 0) {
-        self[n] = '\0';
-        char *slash = strrchr(self, '/');
-        snprintf(path, sizeof path, "%.*s/kubetoken-fetch", (int)(slash - self), self);
-        int fd = fetcher_open(path);
-        if (fd >= 0)
-            return fd;
+    shared->fetcher = -1;
+    if (slash && (size_t)(slash - path) < size - sizeof "/kubetoken-fetch") {
+        memcpy(slash, "/kubetoken-fetch", sizeof "/kubetoken-fetch");
+        shared->fetcher = fetcher_open(path);
     }
-    return fetcher_open(KUBETOKEN_LIBEXEC "/kubetoken-fetch");
+    if (shared->fetcher < 0) {
+        snprintf(path, size, "%s", KUBETOKEN_LIBEXEC "/kubetoken-fetch");
+        shared->fetcher = fetcher_open(path);
+    }
+    return shared->fetcher;
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
@@ -288,9 +291,9 @@ static int start(struct daemon *d, struct error *why)
     error_set(why, ERROR_INTERNAL, "the event loop cannot be set up");
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return -1;
-    d->shared.fetcher = open_fetcher();
-    if (d->shared.fetcher < 0) {
-        error_set(why, ERROR_FETCHER, "%s/kubetoken-fetch: %s", KUBETOKEN_LIBEXEC,
+    slots_init(&d->shared.slots);
+    if (open_fetcher(&d->shared) < 0) {
+        error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
                   strerror(-d->shared.fetcher));
         return -1;
     }

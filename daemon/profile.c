@@ -23,7 +23,7 @@ struct refused {
 };
 
 struct profile {
-    const struct profile_shared *shared;
+    struct profile_shared *shared;
     const struct profile_config *config;
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
@@ -31,7 +31,9 @@ struct profile {
     struct secret *token, *refresh_token;
     struct secret *typed; /* a password that somebody typed: it goes before the source's */
     uint64_t typed_until;
-    struct result facts; /* without secrets */
+    struct result facts; /* without secrets and cache */
+    void *cache;         /* the fetchers' */
+    size_t cache_length;
     struct error error;
     struct refused refused;
     bool forced; /* a person asked: also what was refused is sent */
@@ -42,6 +44,7 @@ struct profile {
     bool client_secret_done;
     uint64_t stamp;
     struct command *command;
+    struct slot slot;
     struct fetcher *fetcher;
     sd_event_source *input;
     uint64_t request_deadline;
@@ -169,6 +172,7 @@ static void arm(struct profile *p)
 
 static void end_request(struct profile *p)
 {
+    slots_give(&p->shared->slots, &p->slot);
     sd_event_source_set_enabled(p->starter, SD_EVENT_OFF);
     p->input = sd_event_source_disable_unref(p->input);
     p->fetcher = fetcher_free(p->fetcher);
@@ -269,6 +273,12 @@ static void take_result(struct profile *p, struct result *result)
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,
     };
 
+    if (result->cache) {
+        free(p->cache);
+        p->cache = result->cache;
+        p->cache_length = result->cache_length;
+        result->cache = NULL;
+    }
     if (result->outcome == OUTCOME_TOKEN)
         take_token(p, result);
     else
@@ -337,6 +347,8 @@ static struct secret *build_job(const struct profile *p)
         .proxy = c->proxy,
         .signing_algs = c->signing_algs,
         .allow_http_loopback = c->allow_http_loopback,
+        .cache = p->cache,
+        .cache_length = p->cache_length,
     };
 
     if (job.kind == JOB_REFRESH)
@@ -364,6 +376,29 @@ static void start_fetcher(struct profile *p)
         error_set(&why, ERROR_FETCHER, "%s", job ? strerror(-r) : "the request is too large");
         fail(p, LIFECYCLE_LOCAL, &why, 0, false);
     }
+}
+
+static void on_turn(struct slot *slot)
+{
+    struct profile *p = (struct profile *)(void *)((char *)slot - offsetof(struct profile, slot));
+
+    /* once this turn of the loop is over: a failure here must not run into another profile's */
+    sd_event_source_set_enabled(p->starter, SD_EVENT_ONESHOT);
+}
+
+static const char *provider_of(const struct profile_config *config)
+{
+    return config->token_endpoint ? config->token_endpoint : config->issuer;
+}
+
+/* The credentials are there: now, or when it is this profile's turn. */
+static void ask_for_slot(struct profile *p)
+{
+    p->slot.provider = provider_of(p->config);
+    p->slot.urgent = !TAILQ_EMPTY(&p->waiters);
+    p->slot.turn = on_turn;
+    if (slots_take(&p->shared->slots, &p->slot))
+        start_fetcher(p);
 }
 
 static bool was_refused(const struct profile *p)
@@ -462,7 +497,7 @@ static void gather(struct profile *p)
         fail(p, LIFECYCLE_REFUSED, &why, 0, false);
         return;
     }
-    start_fetcher(p);
+    ask_for_slot(p);
 }
 
 static uint64_t sources_stamp(const struct profile *p)
@@ -520,6 +555,11 @@ static int on_start(sd_event_source *source, void *context)
     struct profile *p = context;
 
     (void)source;
+    if (p->slot.held) {
+        start_fetcher(p);
+        arm(p);
+        return 0;
+    }
     p->stamp = sources_stamp(p); /* before they are read, so that a change meanwhile is seen */
     gather(p);
     arm(p);
@@ -539,6 +579,7 @@ static bool source_may_have_changed(const struct profile *p, uint64_t now)
 
 static void enqueue(struct profile *p, struct waiter *w)
 {
+    p->slot.urgent = true;
     w->profile = p;
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
 }
@@ -643,8 +684,7 @@ static void take_policy(struct profile *p)
     };
 }
 
-struct profile *profile_new(const struct profile_shared *shared,
-                            const struct profile_config *config)
+struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config)
 {
     struct profile *p = calloc(1, sizeof *p);
 
@@ -682,6 +722,7 @@ struct profile *profile_free(struct profile *p)
     secret_free(p->token);
     secret_free(p->refresh_token);
     secret_free(p->typed);
+    free(p->cache);
     secret_free(p->refused.password);
     secret_free(p->refused.client_secret);
     free(p);
@@ -703,6 +744,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
                       strcmp(old->client_auth, config->client_auth) != 0;
 
     p->config = config;
+    p->slot.provider = provider_of(config); /* the old text is about to go */
     take_policy(p);
     if (identity) {
         forget_all(p, "the configuration names another identity now");

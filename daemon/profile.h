@@ -9,9 +9,11 @@
 #include <systemd/sd-event.h>
 
 #include "common/job.h"
+#include "common/paths.h"
 #include "common/protocol.h"
 #include "daemon/config.h"
 #include "daemon/lifecycle.h"
+#include "daemon/slots.h"
 
 struct profile;
 
@@ -19,6 +21,8 @@ struct profile;
 struct profile_shared {
     sd_event *event;
     int fetcher; /* the program, from fetcher_open() */
+    char fetcher_path[PATHS_MAX];
+    struct slots slots;
 };
 
 enum profile_verdict {
@@ -41,8 +45,7 @@ struct waiter {
 
 /* The configuration belongs to the caller and has to outlive the profile or the next
  * profile_configure(). NULL: no memory. */
-struct profile *profile_new(const struct profile_shared *shared,
-                            const struct profile_config *config);
+struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config);
 /* Tells all waiters that there is no such profile. Takes NULL. */
 struct profile *profile_free(struct profile *profile);
 

@@ -9,7 +9,7 @@
 #include "daemon/journal.h"
 
 struct registry {
-    const struct profile_shared *shared;
+    struct profile_shared *shared;
     const char *const *paths;
     size_t n_paths;
     struct config *config; /* in force; NULL: none yet */
@@ -19,7 +19,7 @@ struct registry {
     size_t n_profiles;
 };
 
-struct registry *registry_new(const struct profile_shared *shared, const char *const *paths,
+struct registry *registry_new(struct profile_shared *shared, const char *const *paths,
                               size_t n_paths)
 {
     struct registry *r = calloc(1, sizeof *r);
@@ -170,6 +170,11 @@ struct profile *const *registry_list(const struct registry *r, size_t *ret_n)
 {
     *ret_n = r->n_profiles;
     return r->profiles;
+}
+
+const struct profile_shared *registry_shared(const struct registry *r)
+{
+    return r->shared;
 }
 
 const struct config_report *registry_report(const struct registry *r)

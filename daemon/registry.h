@@ -12,7 +12,7 @@
 struct registry;
 
 /* The paths and shared have to outlive it. Nothing is read yet. NULL: no memory. */
-struct registry *registry_new(const struct profile_shared *shared, const char *const *paths,
+struct registry *registry_new(struct profile_shared *shared, const char *const *paths,
                               size_t n_paths);
 struct registry *registry_free(struct registry *registry);
 
@@ -30,5 +30,8 @@ struct profile *const *registry_list(const struct registry *registry, size_t *re
 
 /* What is wrong with the files as they were read last (one line for each error), or NULL. */
 const struct config_report *registry_report(const struct registry *registry);
+
+/* What the profiles share. */
+const struct profile_shared *registry_shared(const struct registry *registry);
 
 #endif

@@ -24,7 +24,7 @@ static int take_url(const struct job *job, const cJSON *doc, const char *name, c
 {
     const char *url = json_string(doc, name);
 
-    if (*slot || !url) /* what the configuration says wins */
+    if (!url)
         return 0;
     if (!http_url_allowed(job, url)) {
         error_set(why, ERROR_DISCOVERY_INVALID, "its %s \"%s\" is not an https:// URL", name, url);
@@ -52,7 +52,7 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
     if (take_url(job, doc, "token_endpoint", &d->token_endpoint, why) < 0 ||
         take_url(job, doc, "jwks_uri", &d->jwks_uri, why) < 0)
         return -1;
-    if (!d->token_endpoint) {
+    if (!d->token_endpoint && !job->token_endpoint) {
         error_set(why, ERROR_DISCOVERY_INVALID, "it names no token_endpoint");
         return -1;
     }
@@ -88,13 +88,14 @@ static enum outcome judge_status(const struct http_reply *reply, const char *url
     return OUTCOME_INVALID;
 }
 
-static int ask(struct http *http, const struct job *job, struct discovery *d, enum outcome *outcome,
-               struct error *why)
+int discovery_fetch(struct http *http, const struct job *job, struct discovery *ret,
+                    enum outcome *outcome, struct error *why)
 {
     struct http_reply reply;
     char *url = document_url(job->issuer);
     int r = -1;
 
+    *ret = (struct discovery){ 0 };
     *outcome = OUTCOME_TEMPORARY;
     if (!url) {
         error_set(why, ERROR_INTERNAL, "no memory");
@@ -103,26 +104,11 @@ static int ask(struct http *http, const struct job *job, struct discovery *d, en
     } else if (reply.status != 200) {
         *outcome = judge_status(&reply, url, why);
     } else {
-        r = discovery_parse(job, reply.body, reply.length, d, why);
+        r = discovery_parse(job, reply.body, reply.length, ret, why);
         *outcome = OUTCOME_INVALID;
     }
     free(url);
     return r;
-}
-
-int discovery_run(struct http *http, const struct job *job, struct discovery *ret,
-                  enum outcome *outcome, struct error *why)
-{
-    *ret = (struct discovery){ 0 };
-    if (job->token_endpoint)
-        ret->token_endpoint = strdup(job->token_endpoint);
-    if (job->jwks_uri)
-        ret->jwks_uri = strdup(job->jwks_uri);
-    if (ret->token_endpoint && ret->jwks_uri)
-        return 0;
-    if (ask(http, job, ret, outcome, why) < 0)
-        return ret->token_endpoint && why->code != ERROR_TLS_FILE ? 0 : -1;
-    return 0;
 }
 
 void discovery_clear(struct discovery *d)

@@ -13,11 +13,10 @@ struct discovery {
     bool auth_listed;           /* that list is there at all */
 };
 
-/* Finds the endpoints: those of the job, and the rest by the discovery document of its issuer,
- * which has to name that issuer byte for byte. Fails only when no token endpoint is known.
- * Returns 0, or -1 with *outcome and *why set. The caller clears *ret in either case. */
-int discovery_run(struct http *http, const struct job *job, struct discovery *ret,
-                  enum outcome *outcome, struct error *why);
+/* Fetches the discovery document of the job's issuer, which has to name that issuer byte for
+ * byte. Returns 0, or -1 with *outcome and *why set. The caller clears *ret in either case. */
+int discovery_fetch(struct http *http, const struct job *job, struct discovery *ret,
+                    enum outcome *outcome, struct error *why);
 void discovery_clear(struct discovery *discovery);
 
 /* Reads a discovery document. Returns 0, or -1 with *why set. */

@@ -24,6 +24,7 @@ struct http {
     char *body;
     size_t length, room;
     bool too_large;
+    uint64_t limit; /* usec for the next request; 0 = the job's deadline alone */
     char message[CURL_ERROR_SIZE];
 };
 
@@ -262,17 +263,32 @@ static struct curl_slist *headers(const struct http_form *form)
     return list;
 }
 
+void http_hurry(struct http *h, uint64_t limit)
+{
+    h->limit = limit;
+}
+
+/* How long the next request may take, usec. */
+static uint64_t take_limit(struct http *h)
+{
+    uint64_t now = time_boottime(), limit = h->limit;
+    uint64_t left = h->job->deadline > now ? h->job->deadline - now : 0;
+
+    h->limit = 0;
+    return limit > 0 && limit < left ? limit : left;
+}
+
 int http_request(struct http *h, const char *step, const char *url, const struct http_form *form,
                  struct http_reply *ret, struct error *why)
 {
-    uint64_t now = time_boottime();
+    uint64_t left = take_limit(h);
 
     take_host(h, url);
     if (!http_url_allowed(h->job, url)) {
         error_set(why, ERROR_ANSWER_INVALID, "%s is not an https:// URL", url);
         return -1;
     }
-    if (h->job->deadline < now + 2 * USEC_PER_MSEC) {
+    if (left < 2 * USEC_PER_MSEC) {
         error_set(why, ERROR_TIMEOUT, "no time was left to ask %s", h->host);
         return -1;
     }
@@ -287,7 +303,7 @@ int http_request(struct http *h, const char *step, const char *url, const struct
     h->step = step;
     curl_easy_setopt(h->curl, CURLOPT_URL, url);
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, list);
-    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)((h->job->deadline - now) / USEC_PER_MSEC));
+    curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)(left / USEC_PER_MSEC));
     if (form) {
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)secret_length(form->body));
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, secret_peek(form->body));

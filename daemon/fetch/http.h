@@ -38,6 +38,10 @@ struct http_form {
     const struct secret *authorization; /* the whole header line, or NULL */
 };
 
+/* Bounds the time (usec) of the next request alone, within the job's deadline: for one that can
+ * be done without. */
+void http_hurry(struct http *http, uint64_t limit);
+
 /* GET, or POST where form is not NULL. step names the request to on_step.
  * Returns 0 for any HTTP answer, -1 with *why set when there was none. */
 int http_request(struct http *http, const char *step, const char *url, const struct http_form *form,

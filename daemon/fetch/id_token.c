@@ -181,6 +181,19 @@ static int check_claims(const struct job *job, const cJSON *claims, int64_t date
     return 0;
 }
 
+bool id_token_key_known(const char *token, size_t length, const struct jwks *keys)
+{
+    const char *dot = memchr(token, '.', length);
+    cJSON *header = part_json(token, dot ? (size_t)(dot - token) : 0);
+    const char *alg = header ? json_string(header, "alg") : NULL;
+    bool known = false;
+
+    for (size_t i = 0; alg && i < keys->n; i++)
+        known |= jwks_fits(&keys->keys[i], alg, json_string(header, "kid"));
+    cJSON_Delete(header);
+    return known;
+}
+
 int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
                    int64_t date, struct result *ret)
 {

@@ -14,6 +14,9 @@
 int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
                    int64_t date, struct result *ret);
 
+/* Whether one of the keys is meant for the token, by its header. */
+bool id_token_key_known(const char *token, size_t length, const struct jwks *keys);
+
 /* Adds a warning to the result, as long as there is room. */
 void id_token_warn(struct result *ret, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -169,6 +169,28 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
     return 0;
 }
 
+char *jwks_distill(const char *text, size_t length)
+{
+    static const char *const members[] = { "kty", "use", "kid", "alg", "n", "e", "crv", "x", "y" };
+    cJSON *doc = json_object(text, length), *out = cJSON_CreateObject();
+    const cJSON *jwk, *keys = doc ? json_get(doc, "keys") : NULL;
+    cJSON *list = cJSON_AddArrayToObject(out, "keys");
+
+    cJSON_ArrayForEach (jwk, keys) {
+        cJSON *bare = cJSON_CreateObject();
+        for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+            const char *value = json_string(jwk, members[i]);
+            if (value)
+                cJSON_AddStringToObject(bare, members[i], value);
+        }
+        cJSON_AddItemToArray(list, bare);
+    }
+    char *distilled = cJSON_IsArray(keys) ? cJSON_PrintUnformatted(out) : NULL;
+    cJSON_Delete(doc);
+    cJSON_Delete(out);
+    return distilled;
+}
+
 void jwks_clear(struct jwks *jwks)
 {
     for (size_t i = 0; i < jwks->n; i++) {

@@ -27,6 +27,9 @@ struct jwks {
 /* Reads a JWK Set. Keys of other types or uses, and broken ones, are passed over: a provider
  * may have more than we know. Returns 0, or -1 with *why set when no key is left. */
 int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *why);
+/* The same keys with no member but those that matter, as JSON that the caller frees. NULL: no
+ * memory, or no JWK Set. */
+char *jwks_distill(const char *text, size_t length);
 void jwks_clear(struct jwks *jwks);
 
 /* Whether the key may check a token with that alg and kid (NULL: the token names none; a key

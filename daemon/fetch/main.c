@@ -16,10 +16,8 @@
 
 #include "common/record.h"
 #include "common/time.h"
-#include "daemon/fetch/discovery.h"
-#include "daemon/fetch/grant.h"
-#include "daemon/fetch/id_token.h"
 #include "daemon/fetch/sandbox.h"
+#include "daemon/fetch/token.h"
 
 enum { SOCKET = 0 };
 
@@ -62,58 +60,14 @@ static void on_step(void *context, const char *name, const char *host)
     send_all(bytes, step_encode(&step, bytes, sizeof bytes));
 }
 
-/* The keys, or NULL with *why: a token straight from the token endpoint needs no signature to
- * be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
-static struct jwks *get_keys(struct http *http, const char *uri, struct jwks *keys,
-                             struct error *why)
-{
-    struct http_reply reply;
-
-    if (!uri) {
-        error_set(why, ERROR_KEYS_INVALID, "no jwks_uri is known");
-        return NULL;
-    }
-    if (http_request(http, "keys", uri, NULL, &reply, why) < 0)
-        return NULL;
-    if (reply.status != 200) {
-        error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s", reply.status, uri);
-        return NULL;
-    }
-    return jwks_parse(reply.body, reply.length, keys, why) == 0 ? keys : NULL;
-}
-
-static void get_token(struct http *http, const struct job *job, const struct discovery *endpoints,
-                      struct result *ret)
-{
-    struct jwks keys = { .n = 0 };
-    struct error why;
-    int64_t date = 0;
-    struct jwks *known = get_keys(http, endpoints->jwks_uri, &keys, &why);
-
-    if (grant_run(http, job, endpoints, ret, &date) == 0) {
-        on_step(NULL, "verify", "");
-        if (id_token_check(job, secret_peek(ret->id_token), secret_length(ret->id_token), known,
-                           date, ret) < 0) {
-            ret->id_token = secret_free(ret->id_token);
-        } else {
-            ret->outcome = OUTCOME_TOKEN;
-            if (!known)
-                id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
-        }
-    }
-    jwks_clear(&keys);
-}
-
 static void run(const struct job *job, struct result *ret)
 {
-    struct discovery endpoints = { 0 };
     struct http *http = http_new(job, on_step, NULL);
 
     ret->outcome = OUTCOME_CONFIG;
     error_set(&ret->error, ERROR_INTERNAL, "libcurl cannot be set up");
-    if (http && discovery_run(http, job, &endpoints, &ret->outcome, &ret->error) == 0)
-        get_token(http, job, &endpoints, ret);
-    discovery_clear(&endpoints);
+    if (http)
+        token_run(http, job, on_step, ret);
     http_free(http);
 }
 

@@ -221,6 +221,37 @@ static void a_job_with_65_parameters_is_refused(void **state)
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
+static void a_cache_comes_back_as_it_is(void **state)
+{
+    struct job told = plain_job();
+
+    (void)state;
+    told.cache = "a\0b";
+    told.cache_length = 3;
+    job = through_the_wire(&told);
+    assert_int_equal(job.cache_length, 3);
+    assert_memory_equal(job.cache, "a\0b", 3);
+}
+
+static void a_cache_that_is_too_large_is_refused(void **state)
+{
+    static const char large[RESULT_CACHE_MAX + 1];
+
+    (void)state;
+    begin_job();
+    record_put(&w, "cache", large, sizeof large);
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
+static void a_second_cache_is_refused(void **state)
+{
+    (void)state;
+    begin_job();
+    record_put_text(&w, "cache", "a");
+    record_put_text(&w, "cache", "b");
+    assert_int_equal(decode_job(), -EBADMSG);
+}
+
 static void a_negative_deadline_is_refused(void **state)
 {
     (void)state;
@@ -321,6 +352,25 @@ static void a_token_comes_back(void **state)
     assert_true(result.has_clock_offset);
     assert_int_equal(result.clock_offset, -7200);
     assert_string_equal(result.user, "anna@example.com");
+}
+
+static void what_a_fetcher_learnt_comes_back(void **state)
+{
+    (void)state;
+    sent.cache = malloc(3);
+    sent.cache_length = 3;
+    memcpy(sent.cache, "a\0b", 3);
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.cache_length, 3);
+    assert_memory_equal(result.cache, "a\0b", 3);
+}
+
+static void more_than_32_kib_learnt_are_not_believed(void **state)
+{
+    (void)state;
+    sent.cache_length = RESULT_CACHE_MAX + 1;
+    sent.cache = calloc(1, sent.cache_length);
+    assert_int_equal(through(), -EBADMSG);
 }
 
 static void a_token_without_the_rest_comes_back(void **state)
@@ -693,6 +743,11 @@ int main(void)
         TEST(a_job_without_a_version_is_refused),
         TEST(a_job_with_a_nul_in_a_text_is_refused),
         TEST(a_job_with_65_parameters_is_refused),
+        TEST(a_cache_comes_back_as_it_is),
+        TEST(a_cache_that_is_too_large_is_refused),
+        TEST(a_second_cache_is_refused),
+        TEST(what_a_fetcher_learnt_comes_back),
+        TEST(more_than_32_kib_learnt_are_not_believed),
         TEST(a_negative_deadline_is_refused),
         TEST(a_job_with_something_behind_it_is_refused),
         TEST(half_a_job_is_refused),

@@ -1,0 +1,243 @@
+"""kubetoken-fetch by itself: one job in, steps and one result out. What it keeps for the next
+job, and what it does with what an earlier one kept."""
+import json
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+import rig
+import scripted
+from scripted import json_answer
+
+DISCOVERY, KEYS, GRANT = ("/.well-known/openid-configuration", "/.well-known/jwks.json",
+                          "/oauth/token")
+MINUTE = 60 * 1000000
+
+
+def encode(fields):
+    body = b"".join(struct.pack("<B", len(n)) + n.encode() + struct.pack("<I", len(v)) + v
+                    for n, v in ((n, v if isinstance(v, bytes) else str(v).encode())
+                                 for n, v in fields))
+    return b"KTR1" + struct.pack("<I", len(body)) + body
+
+
+def decode(data):
+    """The records in the bytes, each a list of (name, value)."""
+    records = []
+    while data:
+        assert data[:4] == b"KTR1"
+        length, = struct.unpack_from("<I", data, 4)
+        body, data, fields = data[8:8 + length], data[8 + length:], []
+        while body:
+            n = body[0]
+            size, = struct.unpack_from("<I", body, 1 + n)
+            fields.append((body[1:1 + n].decode(), body[5 + n:5 + n + size]))
+            body = body[5 + n + size:]
+        records.append(fields)
+    return records
+
+
+def boottime():
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
+def past(minutes):
+    """So long ago; 0, which is always too long ago, where the machine is not up for so long."""
+    return max(0, boottime() - minutes * MINUTE - 1)
+
+
+class Fetch:
+    """Runs jobs against the provider; each is given the cache that the last one left."""
+
+    def __init__(self, provider):
+        self.provider, self.cache = provider, b""
+
+    def __call__(self, **changes):
+        seconds = changes.pop("seconds", 15)
+        job = {"record": "job", "version": 1, "kind": "password",
+               "deadline": boottime() + seconds * 1000000, "allow-http-loopback": 0,
+               "issuer": self.provider.issuer, "client-id": "client", "client-auth": "auto",
+               "username": "u", "password": "pw", "scope": "openid", "proxy": "none",
+               "ca-file": self.provider.ca_file, "signing-algs": "RS256"}
+        if self.cache:
+            job["cache"] = self.cache
+        job.update({k.replace("_", "-"): v for k, v in changes.items()})
+        self.provider.requests.clear()
+        ours, theirs = socket.socketpair()
+        with ours, subprocess.Popen([rig.BUILD / "kubetoken-fetch"], stdin=theirs, env={},
+                                    stdout=subprocess.DEVNULL) as process:
+            theirs.close()
+            ours.settimeout(rig.PATIENCE)
+            ours.sendall(encode([(k, v) for k, v in job.items() if v is not None]))
+            data = b""
+            while chunk := ours.recv(65536):
+                data += chunk
+        assert process.returncode == 0
+        *steps, end = decode(data)
+        self.steps = [dict(s)["name"].decode() for s in steps]
+        self.cache = dict(end).get("cache", b"")
+        self.warnings = [v.decode() for n, v in end if n == "warning"]
+        self.result = dict(end)
+        return self.result["outcome"].decode()
+
+    @property
+    def paths(self):
+        return [r.path for r in self.provider.requests]
+
+    def edit(self, **changes):
+        """Changes fields of the cache."""
+        fields = dict(decode(self.cache)[0])
+        fields.update({k.replace("_", "-"): v for k, v in changes.items()})
+        self.cache = encode(fields.items())
+
+
+@pytest.fixture
+def fake(tmp_path):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def fetch(fake):
+    f = Fetch(fake)
+    assert f() == "token"
+    assert f.paths == [DISCOVERY, KEYS, GRANT]
+    return f
+
+
+def test_the_next_job_asks_for_the_token_alone(fetch):
+    assert fetch() == "token"
+    assert fetch.paths == [GRANT] and fetch.result["verified"] == b"1"
+
+
+def test_the_cache_holds_bare_keys_and_no_secret(fake, fetch):
+    fields = dict(decode(fetch.cache)[0])
+    jwk = fake.key.jwk()
+    assert json.loads(fields["keys"]) == {"keys": [{k: jwk[k] for k in (
+        "kty", "use", "kid", "alg", "n", "e")}]}
+    assert b"pw" not in fetch.cache and len(fetch.cache) < 32 * 1024
+
+
+@pytest.mark.parametrize("changes", [
+    {"token_endpoint": "https://127.0.0.1:1/elsewhere", "seconds": 2}, {"proxy": "auto"},
+    {"jwks_uri": "x"}])
+def test_what_it_depends_on_makes_it_void(fake, fetch, changes):
+    fetch(**changes)
+    assert DISCOVERY in fetch.paths
+
+
+def test_another_ca_file_makes_it_void(fake, fetch, tmp_path):
+    copy = tmp_path / "copy.pem"
+    copy.write_bytes(open(fake.ca_file, "rb").read())
+    assert fetch(ca_file=copy) == "token"
+    assert fetch.paths == [DISCOVERY, KEYS, GRANT]
+
+
+@pytest.mark.parametrize("age, paths", [(0, [GRANT]), (60, [KEYS, GRANT])])
+def test_keys_are_asked_for_again_after_an_hour(fetch, age, paths):
+    fetch.edit(keyed=past(age))
+    assert fetch() == "token" and fetch.paths == paths
+
+
+@pytest.mark.parametrize("age, paths", [(0, [GRANT]), (24 * 60, [DISCOVERY, GRANT])])
+def test_the_document_is_asked_for_again_after_a_day(fetch, age, paths):
+    fetch.edit(discovered=past(age))
+    assert fetch() == "token" and fetch.paths == paths
+
+
+def test_a_key_that_is_new_is_asked_for(fake, fetch):
+    fake.key = scripted.Key("key-2")
+    fetch.edit(keyed=past(1))
+    assert fetch() == "token"
+    assert fetch.paths == [GRANT, KEYS] and fetch.result["verified"] == b"1"
+    assert fetch() == "token" and fetch.paths == [GRANT]
+
+
+def test_a_key_replaced_under_its_name_is_asked_for(fake, fetch):
+    fake.key = scripted.Key("key-1")
+    fetch.edit(keyed=past(1))
+    assert fetch() == "token"
+    assert fetch.paths == [GRANT, KEYS] and fetch.result["verified"] == b"1"
+
+
+def test_keys_are_asked_for_once_a_minute_at_most(fake, fetch):
+    fake.key = scripted.Key("key-2")
+    assert fetch() == "token" and fetch.paths == [GRANT]
+    assert (fetch.result["verified"], fetch.warnings) == (b"0", ["not-verified"])
+    fake.key = scripted.Key("key-1")
+    assert fetch() == "doubtful" and fetch.paths == [GRANT], "its key is known, and does not fit"
+    assert fetch.result["code"] == b"token-signature"
+
+
+def test_keys_that_are_known_are_kept_through_an_outage(fake, fetch):
+    fake.answers[KEYS] = (500, {}, b"")
+    fetch.edit(keyed=0)
+    assert fetch() == "token" and fetch.result["verified"] == b"1"
+    fake.key = scripted.Key("key-2")
+    fetch.edit(keyed=0)
+    assert fetch() == "token"
+    assert (fetch.result["verified"], fetch.warnings) == (b"0", ["not-verified"])
+
+
+def test_endpoints_that_are_known_are_kept_through_an_outage(fake, fetch):
+    fake.answers[DISCOVERY] = (500, {}, b"")
+    fetch.edit(discovered=0)
+    assert fetch() == "token" and fetch.paths == [DISCOVERY, GRANT]
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS])
+def test_a_request_that_hangs_costs_a_known_provider_no_token(fake, fetch, path):
+    fake.hang(path)
+    fetch.edit(discovered=0, keyed=0)
+    assert fetch() == "token"
+
+
+def test_a_token_endpoint_that_moved_is_found(fake, fetch):
+    fake.answers["/new"] = lambda _: json_answer(fake.token())
+    fake.answers[GRANT] = (404, {}, b"")
+    fake.answers[DISCOVERY] = json_answer({**fake.discovery(), "token_endpoint": fake.base + "/new"})
+    assert fetch() == "doubtful" and fetch.paths == [GRANT]
+    assert fetch() == "token" and fetch.paths == [DISCOVERY, "/new"]
+
+
+def test_after_a_refusal_the_cache_is_kept(fake, fetch):
+    fake.answers[GRANT] = (403, {}, b"")
+    assert fetch() == "refused"
+    del fake.answers[GRANT]
+    assert fetch() == "token" and fetch.paths == [GRANT]
+
+
+@pytest.mark.parametrize("changes", [
+    {"token_endpoint": "http://127.0.0.1/"}, {"token_endpoint": "file:///etc/passwd"},
+    {"jwks_uri": "ftp://example.com/"}, {"print": "00"}, {"token_endpoint": b"https://a\0b/"}])
+def test_a_cache_that_is_not_believable_is_not_used(fetch, changes):
+    fetch.edit(**changes)
+    assert fetch() == "token"
+    assert fetch.paths == [DISCOVERY, KEYS, GRANT]
+
+
+@pytest.mark.parametrize("cache", [b"x", b"KTR1\xff\xff\xff\xff", encode([("print", "")]),
+                                   b"\0" * 32768])
+def test_junk_is_no_cache(fetch, cache):
+    fetch.cache = cache
+    assert fetch() == "token" and fetch.paths == [DISCOVERY, KEYS, GRANT]
+
+
+def test_broken_keys_in_the_cache_are_asked_for_again(fetch):
+    fetch.edit(keys="{}")
+    assert fetch() == "token"
+    assert fetch.paths == [KEYS, GRANT] and fetch.result["verified"] == b"1"
+
+
+def test_keys_too_many_to_keep_are_asked_for_each_time(fake, fetch):
+    keys = [fake.key.jwk()] + [{**fake.key.jwk(kid=f"k{i}"), "pad": "x"} for i in range(100)]
+    fake.answers[KEYS] = json_answer({"keys": keys})
+    fetch.edit(keyed=0)
+    assert fetch() == "token" and fetch.paths == [KEYS, GRANT]
+    assert fetch() == "token" and fetch.paths == [KEYS, GRANT]
