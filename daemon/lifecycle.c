@@ -10,6 +10,10 @@ static const uint64_t failure_memory = 5 * SECOND;
 static const uint64_t rejection_floor = 10 * SECOND;
 static const uint64_t backoff_least = 1 * SECOND, backoff_most = 5 * MINUTE;
 static const uint64_t retry_after_most = 1 * HOUR;
+/* After the world has changed for the better; a fleet that wakes up together parts here. */
+static const uint64_t world_most = 3 * SECOND;
+/* A token that lives no longer is no reason to ask for the next one at once. */
+static const uint64_t next_to_nothing = 2 * SECOND;
 static const uint64_t doubt_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
 enum { DOUBTS_MAX = sizeof doubt_delays / sizeof *doubt_delays };
 
@@ -92,7 +96,8 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
     uint64_t min_validity = event->wanted.min_validity;
     bool alive = lifecycle_alive(lc, now);
     bool enough = alive && lc->death - now >= min_validity;
-    bool refetch = event->wanted.rejected && now - lc->sent >= rejection_floor;
+    bool refetch = event->wanted.suspected ||
+                   (event->wanted.rejected && now - lc->sent >= rejection_floor);
     bool fading = now >= lc->hand_over && lc->failures == 0 && lc->doubts == 0;
 
     lc->last_use = now;
@@ -141,12 +146,32 @@ static void timer(struct lifecycle *lc, const struct lifecycle_policy *policy, u
         ask(lc, policy, now, actions);
 }
 
+/* Until then; not before the provider, or the bucket, allows it. */
+static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
+                     struct lifecycle_actions *actions)
+{
+    actions->newly_waiting = lc->failed_at == 0;
+    lc->failed_at = now;
+    lc->retry_at = most(saturated(now, delay), lc->not_before);
+    enter(lc, LIFECYCLE_WAITING, now);
+    actions->waiters = LIFECYCLE_ANSWER_SOON;
+}
+
+/* Exponential, with full jitter. */
+static uint64_t backoff(const struct lifecycle *lc, uint32_t random)
+{
+    uint64_t ceiling = lc->failures < 9 ? backoff_least << lc->failures : backoff_most;
+
+    return most(backoff_least, share(least(ceiling, backoff_most), random));
+}
+
 static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   const struct lifecycle_event *event, uint64_t now,
                   struct lifecycle_actions *actions)
 {
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
     uint64_t wait = lifetime - renewal_lead(policy, lifetime);
+    unsigned failures = lc->failures;
 
     wait -= share(wait / 20, event->random); /* a fleet that logged in together parts here */
     lc->sent = sent;
@@ -157,22 +182,17 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->failures = lc->doubts = 0;
     lc->failed_at = lc->gave_up_at = 0;
     lc->local = false;
-    actions->waiters = LIFECYCLE_ANSWER_ALL;
     enter(lc, LIFECYCLE_IDLE, now);
+    if (lifetime < next_to_nothing && !lc->again) {
+        lc->failures = failures + 1;
+        wait_for(lc, backoff(lc, event->random), now, actions);
+        actions->newly_waiting = false;
+    }
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
     if (lc->again) { /* the credential changed: what it gives is to be used at once */
         lc->again = false;
         ask(lc, policy, now, actions);
     }
-}
-
-static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
-                     struct lifecycle_actions *actions)
-{
-    actions->newly_waiting = lc->failed_at == 0;
-    lc->failed_at = now;
-    lc->retry_at = saturated(now, delay);
-    enter(lc, LIFECYCLE_WAITING, now);
-    actions->waiters = LIFECYCLE_ANSWER_SOON;
 }
 
 static void stop(struct lifecycle *lc, enum lifecycle_state state, uint64_t now,
@@ -182,15 +202,6 @@ static void stop(struct lifecycle *lc, enum lifecycle_state state, uint64_t now,
     lc->failed_at = now;
     enter(lc, state, now);
     actions->waiters = LIFECYCLE_ANSWER_ALL;
-}
-
-/* Exponential, with full jitter, and never earlier than the provider said. */
-static uint64_t backoff(const struct lifecycle *lc, uint64_t retry_after, uint32_t random)
-{
-    uint64_t ceiling = lc->failures < 9 ? backoff_least << lc->failures : backoff_most;
-    uint64_t delay = most(backoff_least, share(least(ceiling, backoff_most), random));
-
-    return most(delay, least(retry_after, retry_after_most));
 }
 
 /* A refresh token that brought nothing is gone; the password is tried once at once. */
@@ -216,6 +227,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
 
     bool again = lc->again;
     lc->again = false;
+    lc->not_before = 0;
     if (fall_back_to_password(lc, policy, event, now, actions))
         return;
     if (again) {
@@ -226,11 +238,16 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     switch (kind) {
     case LIFECYCLE_TEMPORARY:
         lc->failures++;
-        wait_for(lc, backoff(lc, event->failed.retry_after, event->random), now, actions);
+        lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
+        wait_for(lc, backoff(lc, event->random), now, actions);
+        return;
+    case LIFECYCLE_THROTTLED:
+        lc->not_before = saturated(now, event->failed.retry_after);
+        wait_for(lc, 0, now, actions);
         return;
     case LIFECYCLE_LOCAL:
         lc->failures++;
-        wait_for(lc, backoff(lc, 0, event->random), now, actions);
+        wait_for(lc, backoff(lc, event->random), now, actions);
         actions->waiters = LIFECYCLE_ANSWER_ALL; /* waiting does not mend a file */
         return;
     case LIFECYCLE_DOUBTFUL:
@@ -258,8 +275,19 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->failed_at = lc->gave_up_at = 0;
     if (lc->state == LIFECYCLE_ASKING)
         lc->again = true;
+    else if (lc->state == LIFECYCLE_WAITING && now < lc->not_before && !event->changed.person)
+        lc->retry_at = lc->not_before; /* the provider's wish outlives a change of ours */
     else
         ask(lc, policy, now, actions);
+}
+
+/* Doubts are about what was sent, not about the world. */
+static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
+{
+    uint64_t soon = saturated(now, share(world_most, event->random));
+
+    if (lc->state == LIFECYCLE_WAITING && lc->doubts == 0 && soon < lc->retry_at)
+        lc->retry_at = most(soon, lc->not_before);
 }
 
 static void forget(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,
@@ -303,6 +331,9 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
         break;
     case LIFECYCLE_GAVE_UP:
         lc->gave_up_at = now;
+        break;
+    case LIFECYCLE_WORLD:
+        world(lc, event, now);
         break;
     }
     return actions;

@@ -54,6 +54,7 @@ struct lifecycle {
     uint64_t renew_at;  /* when its renewal is due */
     uint64_t hand_over; /* what clients are told: between renewal and death */
     uint64_t retry_at;
+    uint64_t not_before;   /* the provider, or the bucket of logins, allows no earlier retry */
     uint64_t last_use;     /* 0 = never */
     uint64_t waited_until; /* the latest deadline of a client that was queued */
     uint64_t failed_at;    /* the last failure; 0 = none since the last token */
@@ -76,6 +77,7 @@ enum lifecycle_event_type {
     LIFECYCLE_CHANGED, /* the credential changed, or a person says: try again */
     LIFECYCLE_FORGET,  /* logged out, or another identity: token and refresh token are void */
     LIFECYCLE_GAVE_UP, /* a waiting client's time is up */
+    LIFECYCLE_WORLD,   /* the network came up, or the clock was set: it may go well now */
 };
 
 enum lifecycle_failure {
@@ -84,16 +86,18 @@ enum lifecycle_failure {
     LIFECYCLE_REFUSED,   /* the provider refused what was sent */
     LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */
     LIFECYCLE_NO_LOGIN,  /* there is no password */
+    LIFECYCLE_THROTTLED, /* not sent: the account has had its share of logins */
 };
 
 struct lifecycle_event {
     enum lifecycle_event_type type;
-    uint32_t random; /* for jitter: TIMER, TOKEN, FAILED */
+    uint32_t random; /* for jitter: TOKEN, FAILED, WORLD */
     union {
         struct {
             uint64_t deadline;     /* until when the client waits */
             uint64_t min_validity; /* how long the token has to live */
-            bool rejected;         /* the API server refused the one in hand */
+            bool rejected;         /* the API server refused the one in hand, says a person */
+            bool suspected;        /* the same, by the look of it */
         } wanted;
         struct {
             uint64_t sent;
@@ -102,7 +106,7 @@ struct lifecycle_event {
         } token;
         struct {
             enum lifecycle_failure kind;
-            uint64_t retry_after;       /* usec; 0 = the provider named none */
+            uint64_t retry_after;       /* usec; 0 = none; until the next login if THROTTLED */
             bool client_refused;        /* not the user or the token, but the client */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
         } failed;

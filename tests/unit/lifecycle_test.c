@@ -1100,6 +1100,127 @@ static void a_logout_without_a_source_needs_a_login(void **state)
     assert_true(typed().request);
 }
 
+/* ---- the bucket, the world, rejections, short lives ------------------------------------------ */
+
+static struct lifecycle_actions world_changed(uint32_t random)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_WORLD, .random = random });
+}
+
+static struct lifecycle_actions suspected(void)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_WANTED, .wanted = { .deadline = now + 30 * SECOND, .suspected = true } });
+}
+
+static void a_throttled_login_waits_for_its_turn_and_is_no_failure(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = failed_with(LIFECYCLE_THROTTLED, 7 * SECOND, UINT32_MAX);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(lc.retry_at, now + 7 * SECOND);
+    assert_int_equal(lc.failures, 0);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(wanted_within(30 * SECOND).verdict, LIFECYCLE_QUEUE);
+    assert_int_equal(wanted_within(5 * SECOND).verdict, LIFECYCLE_FAIL);
+}
+
+static void when_the_network_comes_up_a_retry_is_made_within_three_seconds(void **state)
+{
+    (void)state;
+    waiting();
+    lc.retry_at = now + 300 * SECOND;
+    world_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
+    world_changed(0);
+    assert_int_equal(lc.retry_at, now);
+}
+
+static void a_retry_that_is_due_sooner_stays(void **state)
+{
+    (void)state;
+    waiting();
+    lc.retry_at = now + SECOND;
+    world_changed(UINT32_MAX);
+    assert_int_equal(lc.retry_at, now + SECOND);
+}
+
+static void the_network_does_not_outdo_a_retry_after(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_TEMPORARY, 100 * SECOND, 0);
+    world_changed(0);
+    assert_int_equal(lc.retry_at, now + 100 * SECOND);
+}
+
+static void the_network_is_no_reason_to_repeat_what_was_doubtful(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_DOUBTFUL);
+    world_changed(0);
+    assert_int_equal(lc.retry_at, now + 5 * MINUTE);
+    lifecycle_init(&lc, now);
+    stopped();
+    assert_false(world_changed(0).request);
+    assert_int_equal(next(), UINT64_MAX);
+}
+
+static void a_changed_file_does_not_outdo_a_retry_after_but_a_person_does(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_TEMPORARY, 100 * SECOND, 0);
+    assert_false(changed().request);
+    assert_int_equal(lc.retry_at, now + 100 * SECOND);
+    assert_true(typed().request);
+}
+
+static void a_token_under_suspicion_is_kept_while_another_is_fetched(void **state)
+{
+    (void)state;
+    with_token();
+    struct lifecycle_actions a = suspected();
+    assert_true(a.request);
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_false(a.drop_token);
+    assert_true(lifecycle_alive(&lc, now));
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void a_suspicion_while_the_provider_is_down_gets_the_old_token(void **state)
+{
+    (void)state;
+    with_token();
+    suspected();
+    failed(LIFECYCLE_TEMPORARY);
+    struct lifecycle_actions a = suspected();
+    assert_int_equal(a.verdict, LIFECYCLE_SERVE);
+    assert_false(a.request);
+}
+
+static void a_token_that_is_dead_on_arrival_is_not_asked_for_at_once(void **state)
+{
+    (void)state;
+    asking();
+    struct lifecycle_actions a = token(SECOND);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_false(a.newly_waiting);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_in_range(lc.retry_at, now + SECOND, now + 2 * SECOND);
+    now = lc.retry_at;
+    assert_true(timer().request);
+    token(SECOND);
+    assert_int_equal(lc.failures, 2);
+    now = lc.retry_at;
+    timer();
+    token(HOUR);
+    assert_int_equal(lc.failures, 0);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1133,6 +1254,15 @@ int main(void)
         TEST(a_password_typed_while_asking_is_used_next),
         TEST(who_logs_in_is_going_to_use_the_token),
         TEST(a_logout_without_a_source_needs_a_login),
+        TEST(a_throttled_login_waits_for_its_turn_and_is_no_failure),
+        TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
+        TEST(a_retry_that_is_due_sooner_stays),
+        TEST(the_network_does_not_outdo_a_retry_after),
+        TEST(the_network_is_no_reason_to_repeat_what_was_doubtful),
+        TEST(a_changed_file_does_not_outdo_a_retry_after_but_a_person_does),
+        TEST(a_token_under_suspicion_is_kept_while_another_is_fetched),
+        TEST(a_suspicion_while_the_provider_is_down_gets_the_old_token),
+        TEST(a_token_that_is_dead_on_arrival_is_not_asked_for_at_once),
         TEST(a_token_answers_everybody),
         TEST(a_token_dies_a_lifetime_after_it_was_sent_for),
         TEST(a_token_ends_the_failures),

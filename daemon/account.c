@@ -1,0 +1,130 @@
+#include "daemon/account.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define SECOND 1000000ULL
+
+static const uint64_t bucket_step = 10 * SECOND;
+static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
+
+/* ---- logins ---------------------------------------------------------------------------------- */
+
+static bool was_refused(const struct account *a, account_digest password)
+{
+    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
+        if (a->refused[i] == password)
+            return true;
+    return false;
+}
+
+static void forget_refusal(struct account *a, account_digest password)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
+        if (a->refused[i] != password)
+            a->refused[kept++] = a->refused[i];
+    while (kept < ACCOUNT_REFUSALS)
+        a->refused[kept++] = 0;
+}
+
+static void remember_refusal(struct account *a, account_digest password)
+{
+    forget_refusal(a, password);
+    memmove(a->refused + 1, a->refused, sizeof a->refused - sizeof *a->refused);
+    a->refused[0] = password;
+}
+
+/* Each login moves the time at which the bucket is full by one step; it is empty when that lies
+ * a whole burst ahead. */
+static bool take_login(struct account *a, uint64_t now, uint64_t *ret_when)
+{
+    uint64_t full = a->bucket_full > now ? a->bucket_full : now;
+
+    if (full + bucket_step > now + ACCOUNT_BURST * bucket_step) {
+        *ret_when = full + bucket_step - ACCOUNT_BURST * bucket_step;
+        return false;
+    }
+    a->bucket_full = full + bucket_step;
+    return true;
+}
+
+enum account_verdict account_ask(struct account *a, account_digest password, bool person,
+                                 const void *who, uint64_t now, uint64_t *ret_when)
+{
+    if (!person && was_refused(a, password))
+        return ACCOUNT_REFUSED;
+    if (a->trying && a->trying != who && a->accepted != password)
+        return ACCOUNT_TRIAL;
+    if (!take_login(a, now, ret_when))
+        return ACCOUNT_EMPTY;
+    if (a->accepted != password)
+        a->trying = who;
+    return ACCOUNT_GO;
+}
+
+void account_ended(struct account *a, account_digest password, const void *who,
+                   enum account_end end)
+{
+    if (a->trying == who)
+        a->trying = NULL;
+    switch (end) {
+    case ACCOUNT_TOOK:
+        a->accepted = password;
+        forget_refusal(a, password);
+        break;
+    case ACCOUNT_REJECTED:
+        if (a->accepted == password)
+            a->accepted = 0;
+        remember_refusal(a, password);
+        break;
+    case ACCOUNT_NOT_SENT: /* no login: give it back */
+        a->bucket_full -= a->bucket_full > bucket_step ? bucket_step : a->bucket_full;
+        break;
+    case ACCOUNT_UNKNOWN:
+        break;
+    }
+}
+
+/* ---- suspicion ------------------------------------------------------------------------------- */
+
+const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
+                                              uint64_t now)
+{
+    struct suspicion_client *c = s->clients;
+
+    for (; c < s->clients + SUSPICION_CLIENTS; c++)
+        if (c->pid == pid) {
+            if (c->token == token) {
+                c->times++;
+                return c;
+            }
+            break;
+        }
+    if (c == s->clients + SUSPICION_CLIENTS) {
+        c = &s->clients[s->next];
+        s->next = (s->next + 1) % SUSPICION_CLIENTS;
+    }
+    *c = (struct suspicion_client){ .pid = pid, .times = 1, .token = token, .handed_out = now };
+    return NULL;
+}
+
+bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
+                       uint64_t now)
+{
+    if (client->times <= calls || client->token == s->suspected)
+        return false;
+    if (s->floor > 0 && now - s->at < s->floor)
+        return false;
+    s->floor = s->floor == 0 ? floor_least : s->floor > floor_most / 2 ? floor_most : 2 * s->floor;
+    s->suspected = client->token;
+    s->at = now;
+    return true;
+}
+
+void suspicion_calm(struct suspicion *s, uint64_t token)
+{
+    if (s->suspected != token)
+        s->floor = 0;
+}

@@ -1,0 +1,88 @@
+/*
+ * account - what is known of one account at a provider: which passwords it refused, which one it
+ * took, how many logins it has had lately. And the rule by which a client that asks again tells
+ * that the API server rejected its token.
+ *
+ * Providers count failures, and often logins, by account and not by client: so do we, whatever
+ * number of profiles use the account. Pure: no I/O, no clock, no allocation. Times are usec of
+ * CLOCK_BOOTTIME. Passwords are known by a salted digest alone.
+ */
+#ifndef KUBETOKEN_ACCOUNT_H
+#define KUBETOKEN_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- logins ---------------------------------------------------------------------------------- */
+
+enum {
+    ACCOUNT_BURST = 6,    /* logins at once */
+    ACCOUNT_REFUSALS = 8, /* passwords remembered; the oldest goes */
+};
+
+/* Of a password, never 0. */
+typedef uint64_t account_digest;
+
+struct account {
+    uint64_t bucket_full;                     /* when it is full again */
+    account_digest refused[ACCOUNT_REFUSALS]; /* the latest first, 0 = none */
+    account_digest accepted;                  /* the last that was taken */
+    const void *trying;                       /* who is trying one that was not taken yet */
+};
+
+enum account_verdict {
+    ACCOUNT_GO,      /* send it; account_ended() has to follow */
+    ACCOUNT_REFUSED, /* the provider refused that password before */
+    ACCOUNT_TRIAL,   /* somebody else is trying: wait for that */
+    ACCOUNT_EMPTY,   /* too many logins: *ret_when says when there is one more */
+};
+
+/* May `who` send the password now? person: somebody said so, which a former refusal does not
+ * stop. */
+enum account_verdict account_ask(struct account *account, account_digest password, bool person,
+                                 const void *who, uint64_t now, uint64_t *ret_when);
+
+enum account_end {
+    ACCOUNT_TOOK,     /* the provider took the password */
+    ACCOUNT_REJECTED, /* it refused it */
+    ACCOUNT_UNKNOWN,  /* it may have counted it; what it thinks of it is not known */
+    ACCOUNT_NOT_SENT, /* nothing arrived there */
+};
+
+/* What came of it. Takes a `who` that sent nothing (its request was given up), too. */
+void account_ended(struct account *account, account_digest password, const void *who,
+                   enum account_end end);
+
+/* ---- suspicion ------------------------------------------------------------------------------- */
+
+enum { SUSPICION_CLIENTS = 64 };
+
+/* What was handed out to client-go processes lately, for one profile. */
+struct suspicion {
+    struct suspicion_client {
+        pid_t pid;
+        unsigned times;      /* that token */
+        uint64_t token;      /* when it was sent for, which tells tokens apart */
+        uint64_t handed_out; /* the first time */
+    } clients[SUSPICION_CLIENTS];
+    unsigned next;      /* the entry to be used again */
+    uint64_t suspected; /* the last token that was suspected, 0 = none */
+    uint64_t at;        /* when */
+    uint64_t floor;     /* between two suspicions, 0 = the least */
+};
+
+/* Notes a hand-out. Returns the entry if that process has had that token before: then it is worth
+ * looking at the process, and suspicion_confirm() decides. NULL otherwise. */
+const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
+                                              uint64_t now);
+
+/* Whether the token is to be taken for rejected. calls is how many times such a process asks
+ * with a good token: 1, and 2 for a manifest on stdin. */
+bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
+                       uint64_t now);
+
+/* A token was renewed in the normal way: the clients are content with them. */
+void suspicion_calm(struct suspicion *s, uint64_t token);
+
+#endif

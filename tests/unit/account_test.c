@@ -1,0 +1,263 @@
+#include "support.h"
+
+#include <string.h>
+
+#include "daemon/account.h"
+
+#define SECOND 1000000ULL
+
+static struct account account;
+static struct suspicion suspicion;
+static uint64_t now, when;
+static char anna, berta; /* two profiles */
+
+static int setup(void **state)
+{
+    (void)state;
+    account = (struct account){ 0 };
+    suspicion = (struct suspicion){ 0 };
+    now = 1000 * SECOND;
+    return 0;
+}
+
+static enum account_verdict ask(account_digest password, const void *who)
+{
+    return account_ask(&account, password, false, who, now, &when);
+}
+
+static void refuse(account_digest password)
+{
+    assert_int_equal(account_ask(&account, password, true, &anna, now, &when), ACCOUNT_GO);
+    account_ended(&account, password, &anna, ACCOUNT_REJECTED);
+}
+
+/* ---- logins ---------------------------------------------------------------------------------- */
+
+static void a_refused_password_is_not_sent_by_anybody(void **state)
+{
+    (void)state;
+    refuse(1);
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask(1, &berta), ACCOUNT_REFUSED);
+    now += 1000 * 24 * 3600 * SECOND;
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask(2, &anna), ACCOUNT_GO);
+}
+
+static void a_person_may_send_it_again(void **state)
+{
+    (void)state;
+    refuse(1);
+    assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_GO);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    assert_int_equal(ask(1, &berta), ACCOUNT_GO);
+}
+
+static void several_refused_passwords_are_remembered(void **state)
+{
+    (void)state;
+    for (account_digest p = 1; p <= ACCOUNT_REFUSALS; p++, now += 10 * SECOND)
+        refuse(p);
+    for (account_digest p = 1; p <= ACCOUNT_REFUSALS; p++)
+        assert_int_equal(ask(p, &anna), ACCOUNT_REFUSED);
+    refuse(2);
+    now += 60 * SECOND;
+    refuse(99);
+    assert_int_equal(ask(2, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+}
+
+static void one_tries_a_password_that_was_not_taken_yet(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
+    assert_int_equal(ask(2, &berta), ACCOUNT_TRIAL);
+    account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN);
+    assert_int_equal(ask(1, &berta), ACCOUNT_GO);
+}
+
+static void a_password_that_was_taken_is_sent_by_all(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    assert_int_equal(ask(1, &berta), ACCOUNT_GO);
+    account_ended(&account, 1, &anna, ACCOUNT_REJECTED);
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+}
+
+static void who_gives_up_ends_no_other_trial(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    account_ended(&account, 1, &berta, ACCOUNT_NOT_SENT);
+    assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
+}
+
+static void six_logins_at_once_and_one_more_each_ten_seconds(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+        account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    }
+    assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
+    assert_int_equal(when, now + 10 * SECOND);
+    now += 4 * SECOND;
+    assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_EMPTY);
+    assert_int_equal(when, now + 6 * SECOND);
+    now = when;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
+    now += 3600 * SECOND;
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
+}
+
+static void what_was_not_sent_is_no_login(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+        account_ended(&account, 1, &anna, ACCOUNT_NOT_SENT);
+    }
+}
+
+static void who_is_refused_or_waits_takes_nothing_from_the_bucket(void **state)
+{
+    (void)state;
+    refuse(1);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(ask(2, &anna), ACCOUNT_GO);
+        assert_int_equal(ask(2, &berta), ACCOUNT_TRIAL);
+    }
+    assert_int_equal(ask(2, &anna), ACCOUNT_EMPTY);
+}
+
+/* ---- suspicion ------------------------------------------------------------------------------- */
+
+enum { KUBECTL = 4711 };
+
+/* The process asks for its token of that time. Returns whether it is suspected then. */
+static bool asks(pid_t pid, uint64_t token, unsigned calls)
+{
+    const struct suspicion_client *c = suspicion_note(&suspicion, pid, token, now);
+    return c && suspicion_confirm(&suspicion, c, calls, now);
+}
+
+static void who_asks_once_suspects_nothing(void **state)
+{
+    (void)state;
+    for (pid_t pid = 1; pid < 1000; pid++)
+        assert_false(asks(pid, 1, 1));
+}
+
+static void who_asks_twice_for_one_token_had_it_rejected(void **state)
+{
+    (void)state;
+    assert_false(asks(KUBECTL, 1, 1));
+    assert_true(asks(KUBECTL, 1, 1));
+}
+
+static void a_manifest_on_stdin_makes_two_calls_normal(void **state)
+{
+    (void)state;
+    assert_false(asks(KUBECTL, 1, 2));
+    assert_false(asks(KUBECTL, 1, 2));
+    assert_true(asks(KUBECTL, 1, 2));
+}
+
+static void who_comes_for_the_next_token_suspects_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t token = 1; token < 100; token++, now += 3600 * SECOND)
+        assert_false(asks(KUBECTL, token, 1));
+}
+
+static void a_token_is_suspected_once(void **state)
+{
+    (void)state;
+    asks(KUBECTL, 1, 1);
+    assert_true(asks(KUBECTL, 1, 1));
+    now += 7200 * SECOND;
+    assert_false(asks(KUBECTL, 1, 1));
+    asks(1, 1, 1);
+    assert_false(asks(1, 1, 1));
+}
+
+/* How long after a suspicion the next one is heard. */
+static uint64_t floor_of(uint64_t token)
+{
+    uint64_t start = now;
+
+    asks(KUBECTL, token, 1);
+    while (!asks(KUBECTL, token, 1))
+        now += SECOND;
+    return now - start;
+}
+
+static void suspicions_that_go_on_are_heard_less_and_less(void **state)
+{
+    (void)state;
+    assert_int_equal(floor_of(1), 0);
+    assert_int_equal(floor_of(2), 10 * SECOND);
+    assert_int_equal(floor_of(3), 20 * SECOND);
+    assert_int_equal(floor_of(4), 40 * SECOND);
+    for (uint64_t token = 5; token < 20; token++)
+        floor_of(token);
+    assert_int_equal(floor_of(20), 3600 * SECOND);
+}
+
+static void a_token_that_lived_in_peace_ends_that(void **state)
+{
+    (void)state;
+    for (uint64_t token = 1; token < 10; token++)
+        floor_of(token);
+    suspicion_calm(&suspicion, 9);
+    assert_true(floor_of(10) > SECOND);
+    suspicion_calm(&suspicion, 11);
+    assert_int_equal(floor_of(12), 0);
+}
+
+static void the_longest_gone_client_is_forgotten(void **state)
+{
+    (void)state;
+    for (pid_t pid = 1; pid <= SUSPICION_CLIENTS + 1; pid++)
+        asks(pid, 1, 1);
+    assert_true(asks(2, 1, 1));
+    suspicion = (struct suspicion){ 0 };
+    for (pid_t pid = 1; pid <= SUSPICION_CLIENTS + 1; pid++)
+        asks(pid, 1, 1);
+    assert_false(asks(1, 1, 1));
+}
+
+#define TEST(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_refused_password_is_not_sent_by_anybody),
+        TEST(a_person_may_send_it_again),
+        TEST(several_refused_passwords_are_remembered),
+        TEST(one_tries_a_password_that_was_not_taken_yet),
+        TEST(a_password_that_was_taken_is_sent_by_all),
+        TEST(who_gives_up_ends_no_other_trial),
+        TEST(six_logins_at_once_and_one_more_each_ten_seconds),
+        TEST(what_was_not_sent_is_no_login),
+        TEST(who_is_refused_or_waits_takes_nothing_from_the_bucket),
+        TEST(who_asks_once_suspects_nothing),
+        TEST(who_asks_twice_for_one_token_had_it_rejected),
+        TEST(a_manifest_on_stdin_makes_two_calls_normal),
+        TEST(who_comes_for_the_next_token_suspects_nothing),
+        TEST(a_token_is_suspected_once),
+        TEST(suspicions_that_go_on_are_heard_less_and_less),
+        TEST(a_token_that_lived_in_peace_ends_that),
+        TEST(the_longest_gone_client_is_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
