@@ -16,21 +16,23 @@
 /* One page more than a password may take: locked if the limit allows, and wiped. */
 static char password[PROTOCOL_SECRET_MAX + 2];
 
-static volatile sig_atomic_t caught;
+/* The terminal as it was: it must not stay silent, whatever ends us. */
+static struct termios before;
+static int terminal;
 
 static void on_signal(int number)
 {
-    caught = number;
+    tcsetattr(terminal, TCSAFLUSH, &before);
+    signal(number, SIG_DFL);
+    raise(number); /* takes effect when this handler returns */
 }
 
-/* While the terminal is silent: it must not stay so whatever ends us. */
-static void catch_signals(struct sigaction old[4], int restore)
+static void catch_signals(void (*handler)(int))
 {
-    static const int numbers[4] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP };
-    struct sigaction act = { .sa_handler = on_signal }; /* no SA_RESTART: read() comes back */
-
-    for (int i = 0; i < 4; i++)
-        sigaction(numbers[i], restore ? &old[i] : &act, restore ? NULL : &old[i]);
+    signal(SIGINT, handler);
+    signal(SIGTERM, handler);
+    signal(SIGHUP, handler);
+    signal(SIGTSTP, handler == SIG_DFL ? SIG_DFL : SIG_IGN);
 }
 
 /* Reads until a newline (which is cut) or the end. Returns the length, -1 on failure. */
@@ -40,7 +42,7 @@ static ssize_t read_line(int fd)
 
     while (have < sizeof password) {
         ssize_t n = read(fd, password + have, sizeof password - have);
-        if (n < 0 && errno == EINTR && !caught)
+        if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
@@ -56,26 +58,22 @@ static ssize_t read_line(int fd)
 
 static ssize_t ask_terminal(int tty, const char *profile)
 {
-    struct termios old, silent;
-    struct sigaction actions[4];
+    struct termios silent;
     char prompt[PROTOCOL_NAME_MAX + 32];
+    ssize_t n = -1;
 
-    if (tcgetattr(tty, &old) < 0)
+    if (tcgetattr(tty, &before) < 0)
         return -1;
     int length = snprintf(prompt, sizeof prompt, "Password for %s: ", profile);
-    silent = old;
+    silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    catch_signals(actions, 0);
-    ssize_t n = -1;
+    terminal = tty;
+    catch_signals(on_signal);
     if (tcsetattr(tty, TCSAFLUSH, &silent) == 0 && write(tty, prompt, (size_t)length) == length)
         n = read_line(tty);
-    tcsetattr(tty, TCSAFLUSH, &old);
-    if (write(tty, "\n", 1) < 0)
-        n = -1;
-    catch_signals(actions, 1);
-    if (caught)
-        raise(caught);
-    return n;
+    tcsetattr(tty, TCSAFLUSH, &before);
+    catch_signals(SIG_DFL);
+    return write(tty, "\n", 1) == 1 ? n : -1;
 }
 
 /* The password from the terminal, or from stdin where that is none. Returns its length, -1

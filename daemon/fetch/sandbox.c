@@ -42,7 +42,7 @@ enum {
     MEMORY = 512 * 1024 * 1024, /* address space: libraries, stacks and reserved heaps count */
 };
 
-static void lower(int resource, rlim_t most)
+static void lower(unsigned resource, rlim_t most)
 {
     struct rlimit limit;
 
@@ -368,6 +368,7 @@ static const struct rule rules[] = {
     { "ioctl", { { 1, INT, FIONBIO } } },
     { "ioctl", { { 1, INT, FIONREAD } } },
     { "ioctl", { { 1, INT, TCGETS } } },
+    { "prctl", { { 0, INT, PR_CAPBSET_READ } } }, /* nss-resolve */
     { "prctl", { { 0, INT, PR_SET_NAME } } },
     { "prctl", { { 0, INT, PR_SET_VMA } } },                  /* names of memory */
     { "prlimit64", { { 0, INT, 0 }, { 2, UINT64_MAX, 0 } } }, /* reading our own */

@@ -1,6 +1,10 @@
 """What a provider may answer, and what is made of it. Each row states what `get` prints, its
 exit code, and that the daemon lives on."""
 import base64
+import contextlib
+import pathlib
+import platform
+import re
 import time
 
 import pytest
@@ -384,6 +388,21 @@ def test_where_it_is_stuck_is_told_when_the_clients_time_is_up(fake, home, get):
     r = get()  # waits one second, the request fifteen
     assert r.returncode == 7
     assert f"waiting for a token from {fake.base.removeprefix('https://')}" in r.stderr
+
+
+def test_the_fetcher_is_confined_while_it_talks_to_the_provider(fake, home, daemon, get):
+    """What /proc tells of it; what that means is in tests/unit/sandbox_test.c."""
+    fake.hang("/oauth/token")
+    get()
+    status = {}
+    for file in pathlib.Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):  # one that has just ended
+            status = dict(re.findall(r"^(\w+):\t(.*)", file.read_text(), re.M))
+        if status.get("PPid") == str(daemon.process.pid):
+            break
+    assert status["PPid"] == str(daemon.process.pid)
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2" or platform.machine() not in ("x86_64", "aarch64")
 
 
 # ---- the other sources ---------------------------------------------------------------------------
