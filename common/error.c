@@ -75,6 +75,8 @@ static const struct row table[ERROR_MAX] = {
                                "it is asked again" },
     [ERROR_RATE_LIMITED] = { "rate-limited", 7, "the provider asks to slow down",
                              "it is asked again when it allows" },
+    [ERROR_THROTTLED] = { "throttled", 7, "too many logins of one account in a short time",
+                          "it goes on by itself" },
     [ERROR_PROVIDER_ERROR] = { "provider-error", 8, "the provider rejected the request",
                                "check the provider's keys of this profile" },
     [ERROR_ANSWER_INVALID] = { "answer-invalid", 8, "the provider's answer is not valid",

@@ -44,6 +44,7 @@ enum error_code {
     ERROR_TRANSFER,
     ERROR_PROVIDER_FAULT,
     ERROR_RATE_LIMITED,
+    ERROR_THROTTLED,
     /* what came back */
     ERROR_PROVIDER_ERROR,
     ERROR_ANSWER_INVALID,

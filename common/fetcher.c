@@ -21,6 +21,7 @@ struct fetcher {
     int fd;
     uint64_t started;
     struct step step;
+    bool sent_grant;
     struct secret *in;
     size_t used; /* of `in` */
 };
@@ -134,6 +135,11 @@ int fetcher_fd(const struct fetcher *f)
     return f->fd;
 }
 
+bool fetcher_sent_grant(const struct fetcher *f)
+{
+    return f->sent_grant;
+}
+
 void fetcher_where(const struct fetcher *f, char *out, size_t size)
 {
     static const struct {
@@ -188,6 +194,7 @@ static int take_records(struct fetcher *f, struct result *ret, struct error *why
             return -1;
         }
         f->used += used;
+        f->sent_grant |= strcmp(f->step.name, "grant") == 0;
     }
 }
 

@@ -36,6 +36,9 @@ int fetcher_fd(const struct fetcher *fetcher);
  * (*why says how). */
 int fetcher_read(struct fetcher *fetcher, struct result *ret, struct error *why);
 
+/* Whether the request for a token has begun: before that nothing secret has left. */
+bool fetcher_sent_grant(const struct fetcher *fetcher);
+
 /* Where the fetcher is, in words: "resolving login.example.com". */
 void fetcher_where(const struct fetcher *fetcher, char *out, size_t size);
 

@@ -10,7 +10,7 @@ static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
 
 /* ---- logins ---------------------------------------------------------------------------------- */
 
-static bool was_refused(const struct account *a, account_digest password)
+bool account_refuses(const struct account *a, account_digest password)
 {
     for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
         if (a->refused[i] == password)
@@ -53,7 +53,7 @@ static bool take_login(struct account *a, uint64_t now, uint64_t *ret_when)
 enum account_verdict account_ask(struct account *a, account_digest password, bool person,
                                  const void *who, uint64_t now, uint64_t *ret_when)
 {
-    if (!person && was_refused(a, password))
+    if (!person && account_refuses(a, password))
         return ACCOUNT_REFUSED;
     if (a->trying && a->trying != who && a->accepted != password)
         return ACCOUNT_TRIAL;

@@ -43,6 +43,9 @@ enum account_verdict {
 enum account_verdict account_ask(struct account *account, account_digest password, bool person,
                                  const void *who, uint64_t now, uint64_t *ret_when);
 
+/* Whether the provider refused that password. */
+bool account_refuses(const struct account *account, account_digest password);
+
 enum account_end {
     ACCOUNT_TOOK,     /* the provider took the password */
     ACCOUNT_REJECTED, /* it refused it */

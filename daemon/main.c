@@ -289,9 +289,11 @@ static void tell_starter(int fd, const struct error *why)
 static int start(struct daemon *d, struct error *why)
 {
     error_set(why, ERROR_INTERNAL, "the event loop cannot be set up");
-    if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
-        return -1;
     slots_init(&d->shared.slots);
+    TAILQ_INIT(&d->shared.trials);
+    d->shared.accounts = accounts_new();
+    if (!d->shared.accounts || sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
+        return -1;
     if (open_fetcher(&d->shared) < 0) {
         error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
                   strerror(-d->shared.fetcher));
@@ -318,6 +320,7 @@ static void stop(struct daemon *d)
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
     registry_free(d->registry);
+    accounts_free(d->shared.accounts);
     sd_event_unref(d->shared.event);
 }
 

@@ -6,21 +6,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "common/fetcher.h"
 #include "common/time.h"
-#include "daemon/command.h"
 #include "daemon/credential.h"
 #include "daemon/journal.h"
 
 TAILQ_HEAD(waiters, waiter);
-
-/* What was sent and refused: it is not sent a second time. */
-struct refused {
-    struct secret *password, *client_secret;
-    uint64_t stamp; /* of the sources, when they were read */
-    uint64_t at;
-    bool typed; /* not what a source gave */
-};
 
 struct profile {
     struct profile_shared *shared;
@@ -35,43 +25,24 @@ struct profile {
     void *cache;         /* the fetchers' */
     size_t cache_length;
     struct error error;
-    struct refused refused;
     bool forced; /* a person asked: also what was refused is sent */
     sd_event_source *timer;
-    sd_event_source *starter; /* begins a request once this turn of the loop is over */
-    /* the request under way */
-    struct secret *client_secret, *password;
-    bool client_secret_done;
-    uint64_t stamp;
-    struct command *command;
-    struct slot slot;
-    struct fetcher *fetcher;
-    sd_event_source *input;
-    uint64_t request_deadline;
+    struct attempt *attempt;
 };
 
-/* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
-static const uint64_t look_again = 10 * USEC_PER_SEC;
-/* What the fetcher gets beyond its own deadline to say so itself. */
-static const uint64_t grace = 500 * USEC_PER_MSEC;
-
 static void step(struct profile *p, struct lifecycle_event event);
-static void gather(struct profile *p);
 
 /* ---- waiting clients ---------------------------------------------------------------------- */
 
 /* The cause in words: the last failure, or else where the first request is stuck. */
 static void cause(const struct profile *p, struct error *ret)
 {
-    char where[320] = "waiting for its turn";
+    char where[320];
 
     *ret = p->error;
     if (ret->code != ERROR_NONE)
         return;
-    if (p->fetcher)
-        fetcher_where(p->fetcher, where, sizeof where);
-    else if (p->command)
-        snprintf(where, sizeof where, "waiting for the command that gives a credential");
+    attempt_where(p->attempt, where, sizeof where);
     error_set(ret, ERROR_TIMEOUT, "still %s", where);
 }
 
@@ -158,8 +129,8 @@ static void arm(struct profile *p)
 
     if (client < next)
         next = client;
-    if (p->fetcher && p->request_deadline < next)
-        next = p->request_deadline;
+    if (attempt_deadline(p->attempt) < next)
+        next = attempt_deadline(p->attempt);
     if (p->typed && p->typed_until < next)
         next = p->typed_until;
     if (next == USEC_INFINITY) {
@@ -170,59 +141,14 @@ static void arm(struct profile *p)
     sd_event_source_set_enabled(p->timer, SD_EVENT_ONESHOT);
 }
 
-static void end_request(struct profile *p)
-{
-    slots_give(&p->shared->slots, &p->slot);
-    sd_event_source_set_enabled(p->starter, SD_EVENT_OFF);
-    p->input = sd_event_source_disable_unref(p->input);
-    p->fetcher = fetcher_free(p->fetcher);
-    p->command = command_free(p->command);
-    p->client_secret = secret_free(p->client_secret);
-    p->password = secret_free(p->password);
-    p->client_secret_done = false;
-}
-
-static void fail(struct profile *p, enum lifecycle_failure kind, const struct error *why,
-                 uint64_t retry_after, bool refresh_without_token)
-{
-    p->error = *why;
-    if (kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token) {
-        secret_free(p->refused.password);
-        secret_free(p->refused.client_secret);
-        p->refused = (struct refused){ p->password, p->client_secret, p->stamp, time_boottime(),
-                                       p->typed != NULL };
-        p->password = p->client_secret = NULL;
-        if (why->code == ERROR_REFUSED || why->code == ERROR_REFUSED_SILENTLY)
-            p->typed = secret_free(p->typed);
-    }
-    end_request(p);
-    step(p, (struct lifecycle_event){
-                .type = LIFECYCLE_FAILED,
-                .failed = { .kind = kind,
-                            .client_refused = why->code == ERROR_CLIENT_REFUSED,
-                            .retry_after = retry_after,
-                            .refresh_without_token = refresh_without_token },
-            });
-}
-
-static void fail_stuck(struct profile *p)
-{
-    struct error why;
-    char where[320];
-
-    fetcher_where(p->fetcher, where, sizeof where);
-    error_set(&why, ERROR_TIMEOUT, "stuck %s", where);
-    fail(p, LIFECYCLE_TEMPORARY, &why, 0, false);
-}
-
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
     struct profile *p = context;
     uint64_t now = time_boottime();
 
     (void)source, (void)usec;
-    if (p->fetcher && now >= p->request_deadline)
-        fail_stuck(p);
+    if (attempt_deadline(p->attempt) <= now)
+        attempt_expire(p->attempt);
     if (p->typed && now >= p->typed_until)
         p->typed = secret_free(p->typed);
     if (first_deadline(p) <= now) {
@@ -233,8 +159,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-/* ---- the request: credentials, then the fetcher ------------------------------------------------
- */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 static void take_token(struct profile *p, struct result *result)
 {
@@ -250,7 +175,6 @@ static void take_token(struct profile *p, struct result *result)
     p->facts = *result;
     p->error = (struct error){ ERROR_NONE, "" };
     p->forced = false;
-    end_request(p);
     journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
                   first ? "token" : "token renewed", *p->facts.user ? p->facts.user : "?",
                   (unsigned long long)(result->lifetime / USEC_PER_SEC));
@@ -265,245 +189,57 @@ static void take_token(struct profile *p, struct result *result)
             });
 }
 
-static void take_result(struct profile *p, struct result *result)
+static void take_failure(struct profile *p, const struct attempt_end *end)
 {
-    static const enum lifecycle_failure kinds[] = {
-        [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_DOUBTFUL] = LIFECYCLE_DOUBTFUL,
-        [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
-        [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,
-    };
+    enum error_code code = end->error.code;
 
-    if (result->cache) {
+    p->error = end->error;
+    if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token &&
+        (code == ERROR_REFUSED || code == ERROR_REFUSED_SILENTLY))
+        p->typed = secret_free(p->typed);
+    step(p, (struct lifecycle_event){
+                .type = LIFECYCLE_FAILED,
+                .failed = { .kind = end->kind,
+                            .client_refused = code == ERROR_CLIENT_REFUSED,
+                            .retry_after = end->retry_after,
+                            .refresh_without_token = end->result &&
+                                                     end->result->refresh_without_token },
+            });
+}
+
+static void on_done(void *context, struct attempt_end *end)
+{
+    struct profile *p = context;
+
+    if (end->result && end->result->cache) {
         free(p->cache);
-        p->cache = result->cache;
-        p->cache_length = result->cache_length;
-        result->cache = NULL;
+        p->cache = end->result->cache;
+        p->cache_length = end->result->cache_length;
+        end->result->cache = NULL;
     }
-    if (result->outcome == OUTCOME_TOKEN)
-        take_token(p, result);
+    if (end->token)
+        take_token(p, end->result);
     else
-        fail(p, kinds[result->outcome], &result->error, result->retry_after,
-             result->refresh_without_token);
+        take_failure(p, end);
 }
 
-static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *context)
+static void start_attempt(struct profile *p)
 {
-    struct profile *p = context;
-    struct result result;
-    struct error why;
-
-    (void)source, (void)fd, (void)events;
-    int r = fetcher_read(p->fetcher, &result, &why);
-    if (r > 0) {
-        take_result(p, &result);
-        result_clear(&result);
-    } else if (r < 0) {
-        fail(p, LIFECYCLE_TEMPORARY, &why, 0, false);
-    }
-    return 0;
-}
-
-/* The proxy variables, for the fetcher whose own environment is empty. */
-static size_t proxy_environment(const char **list, char *room, size_t size)
-{
-    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-                                         "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
-    size_t n = 0;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        size_t length = strlen(names[i]) + 1 + (value ? strlen(value) : 0) + 1;
-        if (!value || length > size)
-            continue;
-        list[n++] = room;
-        room = stpcpy(stpcpy(stpcpy(room, names[i]), "="), value) + 1;
-        size -= length;
-    }
-    return n;
-}
-
-static struct secret *build_job(const struct profile *p)
-{
-    const struct profile_config *c = p->config;
-    char room[8192];
-    struct job job = {
-        .kind = p->lifecycle.by_refresh_token ? JOB_REFRESH : JOB_PASSWORD,
-        .deadline = p->request_deadline - grace,
-        .issuer = c->issuer,
-        .token_endpoint = c->token_endpoint,
-        .jwks_uri = c->jwks_uri,
-        .client_id = c->client_id,
-        .client_auth = c->client_auth,
-        .client_secret = p->client_secret ? secret_peek(p->client_secret) : NULL,
-        .username = c->username,
-        .password = p->password ? secret_peek(p->password) : NULL,
-        .scope = c->scope,
-        .audience = c->audience,
-        .resource = c->resource,
-        .realm = c->realm,
-        .ca_file = c->ca_file,
-        .tls_client_cert = c->tls_client_cert,
-        .tls_client_key = c->tls_client_key,
-        .proxy = c->proxy,
-        .signing_algs = c->signing_algs,
-        .allow_http_loopback = c->allow_http_loopback,
-        .cache = p->cache,
-        .cache_length = p->cache_length,
-    };
-
-    if (job.kind == JOB_REFRESH)
-        job.refresh_token = secret_peek(p->refresh_token);
-    for (size_t i = 0; c->parameters && c->parameters[i] && i < JOB_LIST_MAX; i++)
-        job.parameters[i] = c->parameters[i];
-    if (strcmp(c->proxy, "auto") == 0)
-        proxy_environment(job.environment, room, sizeof room);
-    struct secret *encoded = job_encode(&job);
-    explicit_bzero(room, sizeof room); /* a proxy's URL may hold a password */
-    return encoded;
-}
-
-static void start_fetcher(struct profile *p)
-{
-    struct error why;
-
-    p->request_deadline = time_boottime() + p->config->timeout + grace;
-    _secret_ struct secret *job = build_job(p);
-    int r = job ? fetcher_start(p->shared->fetcher, job, &p->fetcher) : -1;
-    if (r == 0)
-        r = sd_event_add_io(p->shared->event, &p->input, fetcher_fd(p->fetcher), EPOLLIN,
-                            on_fetcher, p);
-    if (r < 0) {
-        error_set(&why, ERROR_FETCHER, "%s", job ? strerror(-r) : "the request is too large");
-        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
-    }
-}
-
-static void on_turn(struct slot *slot)
-{
-    struct profile *p = (struct profile *)(void *)((char *)slot - offsetof(struct profile, slot));
-
-    /* once this turn of the loop is over: a failure here must not run into another profile's */
-    sd_event_source_set_enabled(p->starter, SD_EVENT_ONESHOT);
-}
-
-static const char *provider_of(const struct profile_config *config)
-{
-    return config->token_endpoint ? config->token_endpoint : config->issuer;
-}
-
-/* The credentials are there: now, or when it is this profile's turn. */
-static void ask_for_slot(struct profile *p)
-{
-    p->slot.provider = provider_of(p->config);
-    p->slot.urgent = !TAILQ_EMPTY(&p->waiters);
-    p->slot.turn = on_turn;
-    if (slots_take(&p->shared->slots, &p->slot))
-        start_fetcher(p);
-}
-
-static bool was_refused(const struct profile *p)
-{
-    return p->refused.at > 0 && !p->forced && !p->lifecycle.by_refresh_token &&
-           secret_equal(p->refused.password, p->password) &&
-           secret_equal(p->refused.client_secret, p->client_secret);
-}
-
-static void on_command(void *context, struct secret *output, const struct error *why)
-{
-    struct profile *p = context;
-    bool password = p->client_secret_done;
-    struct error fault;
-    char detail[ERROR_DETAIL_MAX + 1];
-
-    p->command = command_free(p->command);
-    if (!output) {
-        memcpy(detail, why->detail, sizeof detail);
-        error_set(&fault, why->code, "%s: %s",
-                  password ? "password-command" : "client-secret-command", detail);
-        fail(p, LIFECYCLE_LOCAL, &fault, 0, false);
-        return;
-    }
-    struct secret **slot = password ? &p->password : &p->client_secret;
-    if (credential_accept(password ? "password" : "client secret", output, slot, &fault) < 0)
-        fail(p, LIFECYCLE_LOCAL, &fault, 0, false);
-    else
-        gather(p);
-}
-
-/* Reads one source. Returns 1 when it is there (or absent by design), 0 when it will come
- * later, -1 on failure, which is dealt with. */
-static int read_source(struct profile *p, const struct source *source, const char *what,
-                       struct secret **slot)
-{
-    struct error why;
-    int r;
-
-    if (*slot || source->kind == SOURCE_NONE)
-        return 1;
-    if (source->kind == SOURCE_COMMAND)
-        r = command_start(p->shared->event, source->text, on_command, p, &p->command, &why);
-    else
-        r = credential_read(source, what, slot, &why) < 0 ? -1 : 1;
-    if (r < 0)
-        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
-    return r;
+    attempt_start(p->attempt,
+                  &(struct attempt_order){
+                      .config = p->config,
+                      .typed = p->typed,
+                      .refresh_token = p->lifecycle.by_refresh_token ? p->refresh_token : NULL,
+                      .cache = p->cache,
+                      .cache_length = p->cache_length,
+                      .person = p->forced,
+                      .urgent = !TAILQ_EMPTY(&p->waiters),
+                  });
 }
 
 static bool password_is_typed(const struct profile *p)
 {
     return p->config->password.kind == SOURCE_NONE;
-}
-
-/* The password: a typed one, or the source's. As read_source(). */
-static int read_password(struct profile *p)
-{
-    struct error why;
-
-    if (!p->password && p->typed) {
-        p->password = secret_copy(secret_peek(p->typed), secret_length(p->typed));
-        if (p->password)
-            return 1;
-        error_set(&why, ERROR_INTERNAL, "no memory");
-        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
-        return -1;
-    }
-    if (!p->password && password_is_typed(p)) {
-        error_set(&why, ERROR_LOGIN_NEEDED, "%s", "");
-        fail(p, LIFECYCLE_NO_LOGIN, &why, 0, false);
-        return -1;
-    }
-    return read_source(p, &p->config->password, "password", &p->password);
-}
-
-/* Goes on with the request: client secret, then password, then the fetcher. Comes back here
- * after each command. */
-static void gather(struct profile *p)
-{
-    struct error why;
-
-    if (!p->client_secret_done) {
-        if (read_source(p, &p->config->client_secret, "client secret", &p->client_secret) <= 0)
-            return;
-        p->client_secret_done = true;
-    }
-    if (!p->lifecycle.by_refresh_token && read_password(p) <= 0)
-        return;
-    if (credential_check_key(p->config, &why) < 0) {
-        fail(p, LIFECYCLE_LOCAL, &why, 0, false);
-        return;
-    }
-    if (was_refused(p)) {
-        why = p->error;
-        fail(p, LIFECYCLE_REFUSED, &why, 0, false);
-        return;
-    }
-    ask_for_slot(p);
-}
-
-static uint64_t sources_stamp(const struct profile *p)
-{
-    return credential_stamp(&p->config->password) * 31 +
-           credential_stamp(&p->config->client_secret);
 }
 
 /* ---- lifecycle ------------------------------------------------------------------------------- */
@@ -532,7 +268,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     if (actions->newly_waiting)
         log_change(p);
     if (actions->request)
-        sd_event_source_set_enabled(p->starter, SD_EVENT_ONESHOT);
+        start_attempt(p);
     if (actions->waiters != LIFECYCLE_KEEP)
         answer_waiters(
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
@@ -550,36 +286,9 @@ static void step(struct profile *p, struct lifecycle_event event)
     carry_out(p, &actions, now);
 }
 
-static int on_start(sd_event_source *source, void *context)
-{
-    struct profile *p = context;
-
-    (void)source;
-    if (p->slot.held) {
-        start_fetcher(p);
-        arm(p);
-        return 0;
-    }
-    p->stamp = sources_stamp(p); /* before they are read, so that a change meanwhile is seen */
-    gather(p);
-    arm(p);
-    return 0;
-}
-
-/* In the state Stopped: has the credential changed at its source? */
-static bool source_may_have_changed(const struct profile *p, uint64_t now)
-{
-    bool hidden = p->config->password.kind == SOURCE_COMMAND ||
-                  p->config->client_secret.kind == SOURCE_COMMAND;
-
-    if (p->refused.typed && !password_is_typed(p))
-        return true;
-    return p->refused.stamp != sources_stamp(p) || (hidden && now - p->refused.at >= look_again);
-}
-
 static void enqueue(struct profile *p, struct waiter *w)
 {
-    p->slot.urgent = true;
+    attempt_hurry(p->attempt);
     w->profile = p;
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
 }
@@ -620,7 +329,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     w->profile = NULL;
     if (wants_new(w))
         return want_new(p, w, now, why);
-    if (p->lifecycle.state == LIFECYCLE_STOPPED && source_may_have_changed(p, now))
+    if (p->lifecycle.state == LIFECYCLE_STOPPED && attempt_worthwhile(p->attempt, p->config, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
@@ -659,7 +368,7 @@ void profile_forget(struct waiter *w)
 /* Back to the start: whatever was got or typed is void. Who waits is told why. */
 static void forget_all(struct profile *p, const char *reason)
 {
-    end_request(p);
+    attempt_cancel(p->attempt);
     p->typed = secret_free(p->typed);
     p->facts = (struct result){ 0 };
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
@@ -695,14 +404,14 @@ struct profile *profile_new(struct profile_shared *shared, const struct profile_
     TAILQ_INIT(&p->waiters);
     take_policy(p);
     lifecycle_init(&p->lifecycle, time_boottime());
-    if (sd_event_add_time(shared->event, &p->timer, CLOCK_BOOTTIME, 0, 1, on_timer, p) < 0 ||
-        sd_event_add_defer(shared->event, &p->starter, on_start, p) < 0) {
-        sd_event_source_disable_unref(p->timer);
+    p->attempt = attempt_new(shared, on_done, p);
+    if (!p->attempt ||
+        sd_event_add_time(shared->event, &p->timer, CLOCK_BOOTTIME, 0, 1, on_timer, p) < 0) {
+        attempt_free(p->attempt);
         free(p);
         return NULL;
     }
     sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
-    sd_event_source_set_enabled(p->starter, SD_EVENT_OFF);
     forget_all(p, "");
     return p;
 }
@@ -716,15 +425,12 @@ struct profile *profile_free(struct profile *p)
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
-    end_request(p);
+    attempt_free(p->attempt);
     sd_event_source_disable_unref(p->timer);
-    sd_event_source_disable_unref(p->starter);
     secret_free(p->token);
     secret_free(p->refresh_token);
     secret_free(p->typed);
     free(p->cache);
-    secret_free(p->refused.password);
-    secret_free(p->refused.client_secret);
     free(p);
     return NULL;
 }
@@ -744,7 +450,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
                       strcmp(old->client_auth, config->client_auth) != 0;
 
     p->config = config;
-    p->slot.provider = provider_of(config); /* the old text is about to go */
+    attempt_configure(p->attempt, config);
     take_policy(p);
     if (identity) {
         forget_all(p, "the configuration names another identity now");

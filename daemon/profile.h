@@ -5,25 +5,10 @@
 #ifndef KUBETOKEN_PROFILE_H
 #define KUBETOKEN_PROFILE_H
 
-#include <sys/queue.h>
-#include <systemd/sd-event.h>
-
-#include "common/job.h"
-#include "common/paths.h"
 #include "common/protocol.h"
-#include "daemon/config.h"
-#include "daemon/lifecycle.h"
-#include "daemon/slots.h"
+#include "daemon/attempt.h"
 
 struct profile;
-
-/* What the profiles of a daemon share. */
-struct profile_shared {
-    sd_event *event;
-    int fetcher; /* the program, from fetcher_open() */
-    char fetcher_path[PATHS_MAX];
-    struct slots slots;
-};
 
 enum profile_verdict {
     PROFILE_TOKEN,  /* there is one: profile_token() */

@@ -25,6 +25,7 @@ struct slots {
     struct slot_list held, queued;
 };
 
+/* Nobody holds or wants one. */
 void slots_init(struct slots *slots);
 
 /* Takes a slot, or puts it on the queue: turn() comes later. Returns whether it is held now.

@@ -211,6 +211,8 @@ static void explain(struct http *h, CURLcode r, struct error *why)
         hint = " (the server has no TLS 1.2)";
     else if (strcasestr(message, "certificate required"))
         hint = " (set tls-client-cert)";
+    else if (r == CURLE_SEND_ERROR && !h->job->tls_client_cert)
+        hint = " (does it want a client certificate? see tls-client-cert)"; /* it closed at once */
     /* With TLS 1.3 the server's refusal comes when the first answer is read. */
     enum error_code code = strstr(message, "SSL routines") ? ERROR_TLS : code_of(r);
     error_set(why, code, "%s: %s%s", h->host, message, hint);

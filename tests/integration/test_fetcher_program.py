@@ -201,7 +201,8 @@ def test_a_request_that_hangs_costs_a_known_provider_no_token(fake, fetch, path)
 def test_a_token_endpoint_that_moved_is_found(fake, fetch):
     fake.answers["/new"] = lambda _: json_answer(fake.token())
     fake.answers[GRANT] = (404, {}, b"")
-    fake.answers[DISCOVERY] = json_answer({**fake.discovery(), "token_endpoint": fake.base + "/new"})
+    fake.answers[DISCOVERY] = json_answer({**fake.discovery(),
+                                           "token_endpoint": fake.base + "/new"})
     assert fetch() == "doubtful" and fetch.paths == [GRANT]
     assert fetch() == "token" and fetch.paths == [DISCOVERY, "/new"]
 

@@ -1,0 +1,544 @@
+#define _GNU_SOURCE
+#include "daemon/attempt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fetcher.h"
+#include "common/time.h"
+#include "daemon/command.h"
+#include "daemon/credential.h"
+#include "daemon/digest.h"
+
+/* What was sent and refused: it is not sent a second time. Digests; 0 = nothing was refused. */
+struct refused {
+    uint64_t password, client_secret;
+    struct error why;
+    uint64_t stamp; /* of the sources, when they were read */
+    uint64_t at;
+    bool typed;      /* not what a source gave */
+    bool by_account; /* account.c knows of it, and decides */
+};
+
+struct attempt {
+    struct profile_shared *shared;
+    attempt_done_fn done;
+    void *context;
+    struct attempt_order order;
+    struct refused refused;
+    struct account *account;
+    sd_event_source *starter; /* goes on once this turn of the loop is over */
+    struct secret *client_secret, *password;
+    bool client_secret_done;
+    bool in_trials;
+    TAILQ_ENTRY(attempt) trial;
+    uint64_t stamp;
+    uint64_t login; /* the digest that the account gave leave for, 0 = none */
+    struct command *command;
+    struct slot slot;
+    struct fetcher *fetcher;
+    sd_event_source *input;
+    uint64_t deadline;
+};
+
+/* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
+static const uint64_t look_again = 10 * USEC_PER_SEC;
+/* What the fetcher gets beyond its own deadline to say so itself. */
+static const uint64_t grace = 500 * USEC_PER_MSEC;
+
+static void go_on(struct attempt *a);
+
+static void later(struct attempt *a)
+{
+    sd_event_source_set_enabled(a->starter, SD_EVENT_ONESHOT);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void leave_trials(struct attempt *a)
+{
+    if (a->in_trials)
+        TAILQ_REMOVE(&a->shared->trials, a, trial);
+    a->in_trials = false;
+}
+
+/* Tells the account what came of the login, and those who waited for that. */
+static void settle(struct attempt *a, enum account_end end)
+{
+    struct attempt *other, *next;
+
+    if (a->login == 0)
+        return;
+    account_ended(a->account, a->login, a, end);
+    a->login = 0;
+    for (other = TAILQ_FIRST(&a->shared->trials); other; other = next) {
+        next = TAILQ_NEXT(other, trial);
+        if (other->account != a->account)
+            continue;
+        leave_trials(other);
+        later(other);
+    }
+}
+
+/* What the account is to think of a failure of which it was told nothing yet. */
+static enum account_end end_of(const struct attempt *a, const struct error *why)
+{
+    if (!a->fetcher || !fetcher_sent_grant(a->fetcher))
+        return ACCOUNT_NOT_SENT;
+    switch (why->code) {
+    case ERROR_REFUSED:
+    case ERROR_REFUSED_SILENTLY:
+        return ACCOUNT_REJECTED;
+    case ERROR_NO_ID_TOKEN: /* the answer was 200 */
+    case ERROR_TOKEN_INVALID:
+    case ERROR_TOKEN_ALGORITHM:
+    case ERROR_TOKEN_SIGNATURE:
+    case ERROR_TOKEN_AUDIENCE:
+    case ERROR_TOKEN_EXPIRED:
+    case ERROR_ISSUER_MISMATCH:
+        return ACCOUNT_TOOK;
+    default:
+        return ACCOUNT_UNKNOWN;
+    }
+}
+
+void attempt_cancel(struct attempt *a)
+{
+    const struct error given_up = { ERROR_INTERRUPTED, "" };
+
+    settle(a, end_of(a, &given_up));
+    leave_trials(a);
+    sd_event_source_set_enabled(a->starter, SD_EVENT_OFF);
+    slots_give(&a->shared->slots, &a->slot);
+    a->input = sd_event_source_disable_unref(a->input);
+    a->fetcher = fetcher_free(a->fetcher);
+    a->command = command_free(a->command);
+    a->client_secret = secret_free(a->client_secret);
+    a->password = secret_free(a->password);
+    a->client_secret_done = false;
+    a->deadline = USEC_INFINITY;
+}
+
+static void remember_refusal(struct attempt *a, const struct error *why)
+{
+    if (a->order.refresh_token)
+        return;
+    a->refused = (struct refused){ .password = digest_secret(a->password),
+                                   .client_secret = digest_secret(a->client_secret),
+                                   .why = *why,
+                                   .stamp = a->stamp,
+                                   .at = time_boottime(),
+                                   .typed = a->order.typed != NULL,
+                                   .by_account = account_refuses(a->account,
+                                                                 digest_secret(a->password)) };
+}
+
+static void end(struct attempt *a, struct attempt_end *how)
+{
+    settle(a, how->token ? ACCOUNT_TOOK : end_of(a, &how->error));
+    if (!how->token && how->kind == LIFECYCLE_REFUSED)
+        remember_refusal(a, &how->error);
+    attempt_cancel(a);
+    a->done(a->context, how);
+}
+
+static void fail(struct attempt *a, enum lifecycle_failure kind, const struct error *why,
+                 uint64_t retry_after)
+{
+    struct attempt_end how = { .kind = kind, .error = *why, .retry_after = retry_after };
+
+    end(a, &how);
+}
+
+void attempt_expire(struct attempt *a)
+{
+    struct error why;
+    char where[320];
+
+    fetcher_where(a->fetcher, where, sizeof where);
+    error_set(&why, ERROR_TIMEOUT, "stuck %s", where);
+    fail(a, LIFECYCLE_TEMPORARY, &why, 0);
+}
+
+/* ---- the fetcher ----------------------------------------------------------------------------- */
+
+static void take_result(struct attempt *a, struct result *result)
+{
+    static const enum lifecycle_failure kinds[] = {
+        [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_DOUBTFUL] = LIFECYCLE_DOUBTFUL,
+        [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
+        [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,
+    };
+    struct attempt_end how = { .result = result,
+                               .token = result->outcome == OUTCOME_TOKEN,
+                               .kind = kinds[result->outcome],
+                               .error = result->error,
+                               .retry_after = result->retry_after };
+
+    end(a, &how);
+}
+
+static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct attempt *a = context;
+    struct result result;
+    struct error why;
+
+    (void)source, (void)fd, (void)events;
+    int r = fetcher_read(a->fetcher, &result, &why);
+    if (r > 0) {
+        take_result(a, &result);
+        result_clear(&result);
+    } else if (r < 0) {
+        fail(a, LIFECYCLE_TEMPORARY, &why, 0);
+    }
+    return 0;
+}
+
+/* The proxy variables, for the fetcher whose own environment is empty. */
+static size_t proxy_environment(const char **list, char *room, size_t size)
+{
+    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+                                         "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        size_t length = strlen(names[i]) + 1 + (value ? strlen(value) : 0) + 1;
+        if (!value || length > size)
+            continue;
+        list[n++] = room;
+        room = stpcpy(stpcpy(stpcpy(room, names[i]), "="), value) + 1;
+        size -= length;
+    }
+    return n;
+}
+
+static struct secret *build_job(const struct attempt *a)
+{
+    const struct profile_config *c = a->order.config;
+    char room[8192];
+    struct job job = {
+        .kind = a->order.refresh_token ? JOB_REFRESH : JOB_PASSWORD,
+        .deadline = a->deadline - grace,
+        .issuer = c->issuer,
+        .token_endpoint = c->token_endpoint,
+        .jwks_uri = c->jwks_uri,
+        .client_id = c->client_id,
+        .client_auth = c->client_auth,
+        .client_secret = a->client_secret ? secret_peek(a->client_secret) : NULL,
+        .username = c->username,
+        .password = a->password ? secret_peek(a->password) : NULL,
+        .refresh_token = a->order.refresh_token ? secret_peek(a->order.refresh_token) : NULL,
+        .scope = c->scope,
+        .audience = c->audience,
+        .resource = c->resource,
+        .realm = c->realm,
+        .ca_file = c->ca_file,
+        .tls_client_cert = c->tls_client_cert,
+        .tls_client_key = c->tls_client_key,
+        .proxy = c->proxy,
+        .signing_algs = c->signing_algs,
+        .allow_http_loopback = c->allow_http_loopback,
+        .cache = a->order.cache,
+        .cache_length = a->order.cache_length,
+    };
+
+    for (size_t i = 0; c->parameters && c->parameters[i] && i < JOB_LIST_MAX; i++)
+        job.parameters[i] = c->parameters[i];
+    if (strcmp(c->proxy, "auto") == 0)
+        proxy_environment(job.environment, room, sizeof room);
+    struct secret *encoded = job_encode(&job);
+    explicit_bzero(room, sizeof room); /* a proxy's URL may hold a password */
+    return encoded;
+}
+
+static void start_fetcher(struct attempt *a)
+{
+    struct error why;
+
+    a->deadline = time_boottime() + a->order.config->timeout + grace;
+    _secret_ struct secret *job = build_job(a);
+    int r = job ? fetcher_start(a->shared->fetcher, job, &a->fetcher) : -1;
+    if (r == 0)
+        r = sd_event_add_io(a->shared->event, &a->input, fetcher_fd(a->fetcher), EPOLLIN,
+                            on_fetcher, a);
+    if (r < 0) {
+        error_set(&why, ERROR_FETCHER, "%s", job ? strerror(-r) : "the request is too large");
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+    }
+}
+
+static void on_turn(struct slot *slot)
+{
+    /* once this turn of the loop is over: a failure here must not run into another attempt's */
+    later((struct attempt *)(void *)((char *)slot - offsetof(struct attempt, slot)));
+}
+
+static const char *provider_of(const struct profile_config *config)
+{
+    return config->token_endpoint ? config->token_endpoint : config->issuer;
+}
+
+static void ask_for_slot(struct attempt *a)
+{
+    a->slot.provider = provider_of(a->order.config);
+    a->slot.urgent = a->order.urgent;
+    a->slot.turn = on_turn;
+    if (slots_take(&a->shared->slots, &a->slot))
+        start_fetcher(a);
+}
+
+/* ---- the account ----------------------------------------------------------------------------- */
+
+/* What was refused for reasons that lie in this profile, or might: its client, its grant. */
+static bool was_refused(const struct attempt *a)
+{
+    return a->refused.at > 0 && !a->refused.by_account && !a->order.person &&
+           a->refused.password == digest_secret(a->password) &&
+           a->refused.client_secret == digest_secret(a->client_secret);
+}
+
+/* A refusal without a reason may have been one of the client's secret, which is another now. */
+static bool may_have_been_the_client(const struct attempt *a)
+{
+    return a->refused.at > 0 && a->refused.why.code == ERROR_REFUSED_SILENTLY &&
+           a->refused.password == digest_secret(a->password) &&
+           a->refused.client_secret != digest_secret(a->client_secret);
+}
+
+static void refused_by_account(struct attempt *a)
+{
+    struct error why;
+
+    if (a->refused.at > 0 && a->refused.password == digest_secret(a->password))
+        why = a->refused.why;
+    else
+        error_set(&why, ERROR_REFUSED, "this password of %s was refused before, and is not sent",
+                  a->order.config->username);
+    fail(a, LIFECYCLE_REFUSED, &why, 0);
+}
+
+static void throttled(struct attempt *a, uint64_t wait)
+{
+    char span[24];
+    struct error why;
+
+    time_format_duration(span, sizeof span, wait + USEC_PER_SEC - 1);
+    error_set(&why, ERROR_THROTTLED, "the next one of %s is made in %s", a->order.config->username,
+              span);
+    fail(a, LIFECYCLE_THROTTLED, &why, wait);
+}
+
+/* A password is sent with its account's leave alone. */
+static void ask_account(struct attempt *a)
+{
+    uint64_t digest = digest_secret(a->password), now = time_boottime(), when = 0;
+    bool anyway = a->order.person || may_have_been_the_client(a);
+
+    if (was_refused(a)) {
+        refused_by_account(a);
+        return;
+    }
+    switch (account_ask(a->account, digest, anyway, a, now, &when)) {
+    case ACCOUNT_GO:
+        a->login = digest;
+        ask_for_slot(a);
+        return;
+    case ACCOUNT_REFUSED:
+        refused_by_account(a);
+        return;
+    case ACCOUNT_TRIAL:
+        TAILQ_INSERT_TAIL(&a->shared->trials, a, trial);
+        a->in_trials = true;
+        return;
+    case ACCOUNT_EMPTY:
+        throttled(a, when - now);
+        return;
+    }
+}
+
+/* ---- credentials ----------------------------------------------------------------------------- */
+
+static void on_command(void *context, struct secret *output, const struct error *why)
+{
+    struct attempt *a = context;
+    bool password = a->client_secret_done;
+    struct error fault;
+
+    a->command = command_free(a->command);
+    if (!output) {
+        error_set(&fault, why->code, "%s: %s",
+                  password ? "password-command" : "client-secret-command", why->detail);
+        fail(a, LIFECYCLE_LOCAL, &fault, 0);
+        return;
+    }
+    struct secret **slot = password ? &a->password : &a->client_secret;
+    if (credential_accept(password ? "password" : "client secret", output, slot, &fault) < 0)
+        fail(a, LIFECYCLE_LOCAL, &fault, 0);
+    else
+        go_on(a);
+}
+
+/* Reads one source. Returns 1 when it is there (or absent by design), 0 when it will come
+ * later, -1 on failure, which is dealt with. */
+static int read_source(struct attempt *a, const struct source *source, const char *what,
+                       struct secret **slot)
+{
+    struct error why;
+    int r;
+
+    if (*slot || source->kind == SOURCE_NONE)
+        return 1;
+    if (source->kind == SOURCE_COMMAND)
+        r = command_start(a->shared->event, source->text, on_command, a, &a->command, &why);
+    else
+        r = credential_read(source, what, slot, &why) < 0 ? -1 : 1;
+    if (r < 0)
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+    return r;
+}
+
+/* The password: a typed one, or the source's. As read_source(). */
+static int read_password(struct attempt *a)
+{
+    const struct source *source = &a->order.config->password;
+    struct error why;
+
+    if (!a->password && a->order.typed) {
+        a->password = secret_copy(secret_peek(a->order.typed), secret_length(a->order.typed));
+        if (a->password)
+            return 1;
+        error_set(&why, ERROR_INTERNAL, "no memory");
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+        return -1;
+    }
+    if (!a->password && source->kind == SOURCE_NONE) {
+        error_set(&why, ERROR_LOGIN_NEEDED, "%s", "");
+        fail(a, LIFECYCLE_NO_LOGIN, &why, 0);
+        return -1;
+    }
+    return read_source(a, source, "password", &a->password);
+}
+
+/* Takes the next steps. Comes back here after each command. */
+static void go_on(struct attempt *a)
+{
+    struct error why;
+
+    if (!a->client_secret_done) {
+        const struct source *source = &a->order.config->client_secret;
+        if (read_source(a, source, "client secret", &a->client_secret) <= 0)
+            return;
+        a->client_secret_done = true;
+    }
+    if (!a->order.refresh_token && read_password(a) <= 0)
+        return;
+    if (credential_check_key(a->order.config, &why) < 0)
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+    else if (a->order.refresh_token)
+        ask_for_slot(a);
+    else
+        ask_account(a);
+}
+
+static uint64_t sources_stamp(const struct profile_config *config)
+{
+    return credential_stamp(&config->password) * 31 + credential_stamp(&config->client_secret);
+}
+
+bool attempt_worthwhile(const struct attempt *a, const struct profile_config *config, uint64_t now)
+{
+    bool hidden = config->password.kind == SOURCE_COMMAND ||
+                  config->client_secret.kind == SOURCE_COMMAND;
+
+    if (a->refused.typed)
+        return config->password.kind != SOURCE_NONE;
+    if (a->refused.stamp != sources_stamp(config) || (hidden && now - a->refused.at >= look_again))
+        return true;
+    /* another profile had the account's refusal lifted, by somebody's login */
+    return a->refused.by_account && !account_refuses(a->account, a->refused.password);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static int on_start(sd_event_source *source, void *context)
+{
+    struct attempt *a = context;
+
+    (void)source;
+    if (a->slot.held) {
+        start_fetcher(a);
+        return 0;
+    }
+    if (!a->client_secret_done) /* before they are read, so that a change meanwhile is seen */
+        a->stamp = sources_stamp(a->order.config);
+    go_on(a);
+    return 0;
+}
+
+struct attempt *attempt_new(struct profile_shared *shared, attempt_done_fn done, void *context)
+{
+    struct attempt *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return NULL;
+    *a = (struct attempt){
+        .shared = shared, .done = done, .context = context, .deadline = USEC_INFINITY
+    };
+    if (sd_event_add_defer(shared->event, &a->starter, on_start, a) < 0) {
+        free(a);
+        return NULL;
+    }
+    sd_event_source_set_enabled(a->starter, SD_EVENT_OFF);
+    return a;
+}
+
+struct attempt *attempt_free(struct attempt *a)
+{
+    if (!a)
+        return NULL;
+    attempt_cancel(a);
+    sd_event_source_disable_unref(a->starter);
+    free(a);
+    return NULL;
+}
+
+void attempt_start(struct attempt *a, const struct attempt_order *order)
+{
+    attempt_cancel(a);
+    a->order = *order;
+    a->account = accounts_get(a->shared->accounts, order->config->issuer, order->config->username);
+    if (!a->account)
+        abort(); /* two names */
+    later(a);
+}
+
+void attempt_configure(struct attempt *a, const struct profile_config *config)
+{
+    a->order.config = config;
+    if (a->slot.provider)
+        a->slot.provider = provider_of(config); /* the old text is about to go */
+}
+
+void attempt_hurry(struct attempt *a)
+{
+    a->order.urgent = a->slot.urgent = true;
+}
+
+uint64_t attempt_deadline(const struct attempt *a)
+{
+    return a->deadline;
+}
+
+void attempt_where(const struct attempt *a, char *out, size_t size)
+{
+    if (a->fetcher)
+        fetcher_where(a->fetcher, out, size);
+    else
+        snprintf(out, size, "%s",
+                 a->command     ? "waiting for the command that gives a credential"
+                 : a->in_trials ? "waiting for another profile that tries the same account"
+                                : "waiting for its turn");
+}

@@ -1,0 +1,85 @@
+/*
+ * attempt - one attempt to get a token: the credentials from their sources, the account's leave,
+ * a slot, the fetcher. Refused passwords are remembered here and by account.c.
+ *
+ *   start -> client secret -> password -> account -> slot -> fetcher -> done
+ *              command?       command?    trial of     2 for each
+ *                                         another?     provider
+ *
+ * One struct attempt is used again and again by its profile, one attempt at a time.
+ */
+#ifndef KUBETOKEN_ATTEMPT_H
+#define KUBETOKEN_ATTEMPT_H
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "common/job.h"
+#include "common/paths.h"
+#include "daemon/accounts.h"
+#include "daemon/config.h"
+#include "daemon/lifecycle.h"
+#include "daemon/slots.h"
+
+struct attempt;
+TAILQ_HEAD(attempt_list, attempt);
+
+/* What the profiles of a daemon share. */
+struct profile_shared {
+    sd_event *event;
+    int fetcher; /* the program, from fetcher_open() */
+    char fetcher_path[PATHS_MAX];
+    struct slots slots;
+    struct accounts *accounts;
+    struct attempt_list trials; /* those that wait for another's trial of a password */
+};
+
+/* What to try. All of it belongs to the caller and has to live until the end. */
+struct attempt_order {
+    const struct profile_config *config;
+    const struct secret *typed;         /* a password that goes before the source's, or NULL */
+    const struct secret *refresh_token; /* used instead of any password, or NULL */
+    const void *cache;                  /* the fetchers' */
+    size_t cache_length;
+    bool person; /* somebody asked: also what was refused is sent */
+    bool urgent; /* a client waits */
+};
+
+/* How it ended: with a result that holds a token, or with a failure. */
+struct attempt_end {
+    struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
+    bool token;
+    enum lifecycle_failure kind; /* the rest where there is no token */
+    struct error error;
+    uint64_t retry_after;
+};
+
+typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
+
+/* done() is called at the end of each attempt that is not cancelled, never from within
+ * attempt_start(). NULL: no memory. */
+struct attempt *attempt_new(struct profile_shared *shared, attempt_done_fn done, void *context);
+struct attempt *attempt_free(struct attempt *attempt);
+
+/* Begins; a running attempt is cancelled. */
+void attempt_start(struct attempt *attempt, const struct attempt_order *order);
+void attempt_cancel(struct attempt *attempt);
+
+/* The configuration that the order names is replaced by one of the same identity. */
+void attempt_configure(struct attempt *attempt, const struct profile_config *config);
+
+/* A client waits for it now. */
+void attempt_hurry(struct attempt *attempt);
+
+/* When attempt_expire() is to be called; UINT64_MAX while nothing has a deadline. */
+uint64_t attempt_deadline(const struct attempt *attempt);
+void attempt_expire(struct attempt *attempt);
+
+/* Where it is, in words: "resolving login.example.com". */
+void attempt_where(const struct attempt *attempt, char *out, size_t size);
+
+/* After a refusal: whether another try may send something else than what was refused. */
+bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,
+                        uint64_t now);
+
+#endif

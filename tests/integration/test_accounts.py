@@ -1,0 +1,165 @@
+"""Refusals and logins are counted by account, as providers count them."""
+import subprocess
+import threading
+
+import pytest
+
+import rig
+import scripted
+from scripted import json_answer
+
+
+@pytest.fixture
+def fake(tmp_path):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    p.good = "good"
+
+    def answer(request):
+        form = request.form
+        if form["grant_type"] == "password" and form["password"] != p.good:
+            return json_answer({"error": "invalid_grant"}, 400)
+        return json_answer(p.token())
+    p.answers["/oauth/token"] = answer
+    yield p
+    p.stop()
+
+
+def profile(fake, name, password="password-file = pw", user="Someone", extra=""):
+    return (f"[profile {name}]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+            f"client-id = client\nusername = {user}\n{password}\n{extra}\n")
+
+
+NAMES = [f"p{i:02}" for i in range(20)]
+
+
+def get_all(home, names=NAMES):
+    """All at once; returns their exit codes and messages."""
+    clients = [subprocess.Popen([rig.BUILD / "kubetoken", "get", name], env=home.environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+               for name in names]
+    errors = [c.communicate(timeout=rig.PATIENCE)[1] for c in clients]
+    return [c.returncode for c in clients], errors
+
+
+def test_twenty_profiles_with_a_stale_password_send_it_once(fake, home, daemon):
+    home.write("pw", "stale")
+    home.configure("".join(profile(fake, n, user="someone" if i % 2 else "SomeOne")
+                           for i, n in enumerate(NAMES)))
+    daemon.start()
+    codes, errors = get_all(home)
+    assert set(codes) == {6}
+    assert all(e.count("\n") == 1 for e in errors)
+    assert len(fake.grants()) == 1
+    codes, _ = get_all(home)
+    assert set(codes) == {6} and len(fake.grants()) == 1
+    assert {p["state"] for p in home.status()} == {"stopped"}
+
+
+def test_a_person_lifts_a_refusal_for_all(fake, home, daemon):
+    home.write("pw", "good")
+    home.configure("".join(profile(fake, n) for n in NAMES[:3]))
+    fake.good = "not yet"
+    daemon.start()
+    codes, _ = get_all(home, NAMES[:3])
+    assert set(codes) == {6}
+    fake.good = "good"
+    assert home.run("refresh", NAMES[0]).returncode == 0
+    codes, errors = get_all(home, NAMES[:3])
+    assert codes == [0, 0, 0], errors
+    assert len(fake.grants()) == 1 + 3
+
+
+def test_another_user_is_another_account(fake, home, daemon):
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a") + profile(fake, "b", user="other"))
+    daemon.start()
+    get_all(home, ["a", "b"])
+    assert len(fake.grants()) == 2
+
+
+def test_a_password_that_is_known_good_needs_no_trial(fake, home, daemon):
+    """After one profile was let in, the others ask side by side."""
+    home.write("pw", "good")
+    home.configure("".join(profile(fake, n) for n in NAMES[:3]))
+    daemon.start()
+    assert home.run("get", NAMES[0]).returncode == 0
+    running, both = [], threading.Event()
+
+    def answer(_):
+        running.append(1)
+        if len(running) == 2:
+            both.set()
+        assert both.wait(rig.PATIENCE)
+        return json_answer(fake.token())
+    fake.answers["/oauth/token"] = answer
+    codes, errors = get_all(home, NAMES[1:3])
+    assert codes == [0, 0], errors
+
+
+def test_a_trial_that_ends_without_a_word_is_taken_up_by_the_next(fake, home, daemon):
+    home.write("pw", "good")
+    home.configure("".join(profile(fake, n) for n in NAMES[:2]))
+    good = fake.answers["/oauth/token"]
+    seen = []
+
+    def answer(request):
+        seen.append(1)
+        return good(request) if len(seen) > 1 else (500, {}, b"")
+    fake.answers["/oauth/token"] = answer
+    daemon.start()
+    codes, errors = get_all(home, NAMES[:2])
+    assert codes == [0, 0], errors
+
+
+def test_six_logins_at_once_then_they_are_spread(fake, home, daemon):
+    home.write("pw", "good")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    for _ in range(6):
+        assert home.run("refresh").returncode == 0
+    r = home.run("refresh", "--timeout", "2s")
+    assert r.returncode == 7 and "too many logins" in r.stderr and r.stderr.count("\n") == 1
+    assert len(fake.grants()) == 6
+    assert home.run("get").returncode == 0, "the token in hand is served"
+    assert home.status("a")["state"] == "waiting"
+    rig.wait_until(lambda: len(fake.grants()) == 7, "the seventh, by itself")
+
+
+def test_what_did_not_reach_the_provider_is_no_login(fake, home, daemon):
+    home.write("pw", "good")
+    port = fake.base.rsplit(":", 1)[1]
+    home.configure(profile(fake, "a").replace(port, "1"))
+    daemon.start()
+    for _ in range(12):
+        r = home.run("refresh", "--timeout", "1s")
+        assert r.returncode == 7 and "too many logins" not in r.stderr
+
+
+def test_a_refresh_token_is_no_login(fake, home, daemon):
+    fake.answers["/oauth/token"] = lambda _: json_answer(fake.token(refresh_token="r"))
+    home.write("pw", "good")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    for _ in range(12):
+        assert home.run("refresh").returncode == 0
+
+
+def test_a_silent_refusal_is_tried_again_with_another_client_secret(fake, home, daemon):
+    """Which of the two was wrong is not known: for this profile either may be mended."""
+    fake.answers["/oauth/token"] = lambda r: (
+        json_answer(fake.token()) if r.form["client_secret"] == "right" else (403, {}, b""))
+    home.write("pw", "good")
+    home.write("secret", "wrong")
+    home.configure(profile(fake, "a", extra="client-secret-file = secret") +
+                   profile(fake, "b", extra="client-secret-file = secret"))
+    daemon.start()
+    assert get_all(home, ["a", "b"])[0] == [6, 6]
+    assert len(fake.grants()) == 1
+    home.write("secret", "right")
+    first = fake.grants()[0]
+    assert first.form["client_secret"] == "wrong"
+    codes = [home.run("get", name).returncode for name in ("a", "b")]
+    assert 0 in codes
+    assert home.run("get", "a").returncode == home.run("get", "b").returncode == 0
