@@ -89,23 +89,25 @@ static enum outcome judge_status(const struct http_reply *reply, const char *url
 }
 
 int discovery_fetch(struct http *http, const struct job *job, struct discovery *ret,
-                    enum outcome *outcome, struct error *why)
+                    struct result *result)
 {
+    struct error *why = &result->error;
     struct http_reply reply;
     char *url = document_url(job->issuer);
     int r = -1;
 
     *ret = (struct discovery){ 0 };
-    *outcome = OUTCOME_TEMPORARY;
+    result->outcome = OUTCOME_TEMPORARY;
     if (!url) {
         error_set(why, ERROR_INTERNAL, "no memory");
     } else if (http_request(http, "discovery", url, NULL, &reply, why) < 0) {
-        *outcome = why->code == ERROR_TLS_FILE ? OUTCOME_CONFIG : OUTCOME_TEMPORARY;
+        result->outcome = why->code == ERROR_TLS_FILE ? OUTCOME_CONFIG : OUTCOME_TEMPORARY;
     } else if (reply.status != 200) {
-        *outcome = judge_status(&reply, url, why);
+        result->outcome = judge_status(&reply, url, why);
+        result->retry_after = reply.retry_after;
     } else {
         r = discovery_parse(job, reply.body, reply.length, ret, why);
-        *outcome = OUTCOME_INVALID;
+        result->outcome = OUTCOME_INVALID;
     }
     free(url);
     return r;

@@ -14,9 +14,10 @@ struct discovery {
 };
 
 /* Fetches the discovery document of the job's issuer, which has to name that issuer byte for
- * byte. Returns 0, or -1 with *outcome and *why set. The caller clears *ret in either case. */
+ * byte. Returns 0, or -1 with outcome, error and retry_after of *result set. The caller clears
+ * *ret in either case. */
 int discovery_fetch(struct http *http, const struct job *job, struct discovery *ret,
-                    enum outcome *outcome, struct error *why);
+                    struct result *result);
 void discovery_clear(struct discovery *discovery);
 
 /* Reads a discovery document. Returns 0, or -1 with *why set. */

@@ -38,7 +38,7 @@ static int look_up_document(struct run *r, struct result *ret)
         return 0;
     if (optional)
         http_hurry(r->http, patience);
-    if (discovery_fetch(r->http, r->job, &document, &ret->outcome, &ret->error) == 0) {
+    if (discovery_fetch(r->http, r->job, &document, ret) == 0) {
         discovery_clear(&r->cache.document);
         r->cache.document = document;
         r->cache.has_document = true;
@@ -46,8 +46,10 @@ static int look_up_document(struct run *r, struct result *ret)
         return 0;
     }
     discovery_clear(&document);
-    /* what is known stays known; but no request can go well without these files */
-    return optional && ret->error.code != ERROR_TLS_FILE ? 0 : -1;
+    if (!optional || ret->error.code == ERROR_TLS_FILE) /* no request goes well without those */
+        return -1;
+    ret->retry_after = 0; /* the token endpoint did not say so */
+    return 0;
 }
 
 /* Those of the configuration, and for the rest those of the discovery document. */
