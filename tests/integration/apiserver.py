@@ -199,16 +199,17 @@ class TlsFiles:
     key: pathlib.Path
 
 
-def make_tls_files(directory, name: str = "apiserver") -> TlsFiles:
-    """A CA and a certificate for 127.0.0.1 and localhost; those already there are kept,
-    so that a server started again in the same directory is trusted as before."""
+def make_tls_files(directory, name: str = "apiserver", names=("127.0.0.1", "localhost"),
+                   days=(-1, 3650)) -> TlsFiles:
+    """A CA and a certificate for those names and days; those already there are kept, so
+    that a server started again in the same directory is trusted as before."""
     directory = pathlib.Path(directory)
     files = TlsFiles(*(directory / (name + end) for end in ("-ca.crt", ".crt", ".key")))
     if not files.key.exists():
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca = _sign_certificate(f"{name} test CA", ca_key.public_key(), None, ca_key)
         key = ec.generate_private_key(ec.SECP256R1())
-        cert = _sign_certificate("127.0.0.1", key.public_key(), ca, ca_key)
+        cert = _sign_certificate(names[0], key.public_key(), ca, ca_key, names, days)
         files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
         files.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
         _write_private_key(files.key, key)
@@ -222,7 +223,15 @@ def _write_private_key(path: pathlib.Path, key) -> None:
                                        serialization.NoEncryption()))
 
 
-def _sign_certificate(name, public_key, issuer: Optional[x509.Certificate], ca_key):
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _sign_certificate(name, public_key, issuer: Optional[x509.Certificate], ca_key, names=(),
+                      days=(-1, 3650)):
     """A CA certificate when `issuer` is None, else a server's.  Complete enough for
     OpenSSL's strict mode, which Python 3.13 turns on."""
     is_ca = issuer is None
@@ -232,17 +241,17 @@ def _sign_certificate(name, public_key, issuer: Optional[x509.Certificate], ca_k
         x509.CertificateBuilder()
         .subject_name(subject).issuer_name(subject if is_ca else issuer.subject)
         .public_key(public_key).serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=3650))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
         .add_extension(_key_usage(is_ca), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()),
                        critical=False))
     if not is_ca:
-        names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
         builder = (
-            builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            builder.add_extension(x509.SubjectAlternativeName(map(_general_name, names)),
+                                  critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH,
                                                   ExtendedKeyUsageOID.CLIENT_AUTH]),
                            critical=False))

@@ -3,8 +3,10 @@ on command. It records every request that it saw."""
 import base64
 import http.server
 import json
+import pathlib
 import socket
 import ssl
+import sys
 import threading
 import time
 import urllib.parse
@@ -51,32 +53,83 @@ class Request:
                                            strict_parsing=True))
 
 
+def shake_hands(connection):
+    """Where that fails, the alert has to arrive: closed at once, the connection would be reset by
+    what the peer has sent meanwhile."""
+    try:
+        connection.do_handshake()
+        return True
+    except ssl.SSLError:
+        connection.shutdown(socket.SHUT_WR)
+        while socket.socket.recv(connection, 4096):
+            pass
+        return False
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    context = None  # of TLS; for each connection anew, so that a test may change it
+
+    def __init__(self, host, handler):
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, 0), handler)
+
+    def get_request(self):
+        connection, peer = super().get_request()
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_side=True,
+                                                  do_handshake_on_connect=False)
+        return connection, peer
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], OSError):  # who hangs up is no news
+            super().handle_error(request, client_address)
+
+
 class Provider:
     """Shaped as Auth0 by default: issuer with a final slash, /oauth/token. Change the
-    attributes, or set `answers[path]` to (status, headers, body) or to a function of the
-    request that returns it."""
+    attributes, or set `answers[path]` to (status, headers, body), to pieces of bytes that are
+    sent as they are before the connection closes, or to a function of the request that returns
+    either."""
 
-    def __init__(self, folder, issuer_path="/", tls=True):
+    def __init__(self, folder, issuer_path="/", tls=True, host="127.0.0.1", name=None):
+        self.folder = pathlib.Path(folder)
         self.key = Key()
         self.requests = []
         self.answers = {}
         self.claims = {}
+        self.members = {}  # of every answer with a token
+        self.tokens = []  # all that were made
         self.lifetime = 3600
         self.clock = time.time  # that of Date and of the claims
+        self.closing = None  # "at once": after each answer, "when asked": at a second request
         self.hanging = threading.Event()  # set when hung requests may end
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.server.daemon_threads = True
+        self.placeholder = None
+        self.server = _Server(host, self._handler())
+        self.port = self.server.server_address[1]
+        self.name = name or (f"[{host}]" if ":" in host else host)
+        self.host = f"{self.name}:{self.port}"
         if tls:
-            files = apiserver.make_tls_files(str(folder), "provider")
-            self.ca_file = files.ca
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(files.cert, files.key)
-            self.server.socket = self.context.wrap_socket(
-                self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.base = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_address[1]}"
+            self.ca_file = self.folder / "provider-ca.pem"
+            self.certify(names=(name or host,))
+        self.base = f"http{'s' if tls else ''}://{self.host}"
         self.issuer = self.base + issuer_path
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
+
+    def certify(self, trusted=True, **kwargs):
+        """Takes a new certificate, by an authority of its own."""
+        files = apiserver.make_tls_files(self.folder, f"certificate-{time.monotonic_ns()}",
+                                         **kwargs)
+        if trusted:
+            self.ca_file.write_bytes(files.ca.read_bytes())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert, files.key)
+        self.server.context = context
+
+    @property
+    def context(self):
+        return self.server.context
 
     def require_client_certificate(self, ca_file):
         self.context.verify_mode = ssl.CERT_REQUIRED
@@ -89,11 +142,27 @@ class Provider:
             return 500, {}, b""
         self.answers[path] = answer
 
+    def drip(self):
+        """An answer that never ends: a header, byte by byte."""
+        yield b"HTTP/1.1 200 OK\r\nX: "
+        while not self.hanging.wait(0.05):
+            yield b"x"
+
+    def refuse(self):
+        """Nobody listens any more, and nobody else gets the port."""
+        family, address = self.server.address_family, self.server.server_address
+        self.stop()
+        self.placeholder = socket.socket(family)
+        self.placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.placeholder.bind(address)
+
     def stop(self):
         self.hanging.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+        if self.placeholder:
+            self.placeholder.close()
 
     def grants(self):
         return [r for r in self.requests if r.path == "/oauth/token"]
@@ -108,12 +177,14 @@ class Provider:
         now = int(self.clock())
         whole = {"iss": self.issuer, "aud": "client", "sub": "auth0|1", "iat": now,
                  "exp": now + self.lifetime, "email": "someone@example.com",
-                 "email_verified": True, **self.claims, **claims}
-        return self.key.sign({k: v for k, v in whole.items() if v is not None})
+                 "email_verified": True, "jti": str(len(self.tokens)), **self.claims, **claims}
+        self.tokens.append(self.key.sign({k: v for k, v in whole.items() if v is not None}))
+        return self.tokens[-1]
 
     def token(self, **members):
         return {"access_token": "opaque", "id_token": self.id_token(), "token_type": "Bearer",
-                "scope": "openid profile email", "expires_in": 86400, **members}
+                "scope": "openid profile email", "expires_in": 86400, **self.members,
+                **members}
 
     def default_answer(self, path):
         if path == self.issuer[len(self.base):].rstrip("/") + "/.well-known/openid-configuration":
@@ -133,11 +204,22 @@ class Provider:
             protocol_version = "HTTP/1.1"
             timeout = 30
 
+            def handle(self):
+                if isinstance(self.connection, ssl.SSLSocket) and not shake_hands(self.connection):
+                    return
+                super().handle()
+
             def serve(self):
                 length = int(self.headers.get("Content-Length", 0))
                 request = Request(self.command, self.path, self.headers, self.rfile.read(length))
                 provider.requests.append(request)
-                status, headers, body = provider.answer(request)
+                answer = provider.answer(request)
+                if isinstance(answer, tuple):
+                    self.respond(*answer)
+                else:
+                    self.send_pieces(answer)
+
+            def respond(self, status, headers, body):
                 self.send_response_only(status)
                 if "Date" not in headers:
                     self.send_header("Date", self.date_time_string(int(provider.clock())))
@@ -147,6 +229,17 @@ class Provider:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                if provider.closing:
+                    self.close_connection = True
+                if provider.closing == "when asked":
+                    self.connection.recv(1)
+
+            def send_pieces(self, pieces):
+                self.close_connection = True
+                for piece in pieces:
+                    self.wfile.write(piece)
+                if isinstance(self.connection, ssl.SSLSocket) and not provider.hanging.is_set():
+                    self.connection.unwrap()  # TLS too says that this was all
 
             do_GET = do_POST = serve
 
