@@ -3,6 +3,8 @@
 Everything below one temporary folder; nothing is left running. Waits are for events, bounded
 by a deadline that only a hang reaches.
 """
+import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -27,6 +29,13 @@ def wait_until(condition, what):
             return value
         time.sleep(0.02)
     raise AssertionError(f"never came: {what}")
+
+
+def seconds(timestamp):
+    """Of a time as it is printed, in whole seconds."""
+    assert timestamp.endswith("Z")
+    return datetime.datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(
+        tzinfo=datetime.timezone.utc).timestamp()
 
 
 class Home:
@@ -84,8 +93,9 @@ class Daemon:
     """kubetokend, started as systemd would: a listening socket handed over, and a notify
     socket that we read. Or (activated=False) by hand, with a socket of its own."""
 
-    def __init__(self, home, activated=True, arguments=()):
+    def __init__(self, home, activated=True, arguments=(), program=BUILD / "kubetokend"):
         self.home = home
+        self.program = program
         self.process = None
         self.activated = activated
         self.arguments = arguments
@@ -115,7 +125,7 @@ class Daemon:
             NOTIFY_SOCKET=str(self.home.folder / "notify"),
         )
         os.execve(
-            BUILD / "kubetokend",
+            self.program,
             ["kubetokend", *self.arguments],
             {**self.home.environment, **{k: os.environ[k] for k in
                                          ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")}},
@@ -128,7 +138,7 @@ class Daemon:
                 self.wait_for("READY=1")
             else:
                 self.process = subprocess.Popen(
-                    [BUILD / "kubetokend", *self.arguments],
+                    [self.program, *self.arguments],
                     env=self.home.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
                 wait_until(self._answers, "an answer of the daemon")
         return self
@@ -287,3 +297,13 @@ def ask(home, request, shutdown=True):
         while chunk := s.recv(65536):
             answer += chunk
         return answer
+
+
+@contextlib.contextmanager
+def connect(home):
+    """A connection to the socket, as a file to write to and to read from."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.settimeout(PATIENCE)
+        s.connect(str(home.socket_path))
+        with s.makefile("rwb") as f:
+            yield f

@@ -1,5 +1,5 @@
-"""What a provider may answer, and what is made of it. Each row states what `get` prints, its
-exit code, and that the daemon lives on."""
+"""What a provider may be asked and may answer, and what is made of it. What is a fault in any case
+is in test_faults.py."""
 import base64
 import contextlib
 import pathlib
@@ -109,45 +109,8 @@ def error(status, body=b"", **headers):
     return status, headers, body
 
 
-@pytest.mark.parametrize("answer, code, says", [
-    (error(403), 6, "HTTP 403, empty body"),
-    (error(401, b"<html>no</html>"), 6, "HTTP 401, a body that is not JSON"),
-    (json_answer({"error": "invalid_grant", "error_description": "Wrong email or password."}, 403),
-     6, "HTTP 403, invalid_grant: Wrong email or password."),
-    (json_answer({"error": "invalid_client"}, 401), 6, "invalid_client"),
-    (json_answer({"error": "unauthorized_client"}, 400), 6, "unauthorized_client"),
-    (json_answer({"error": "mfa_required", "mfa_token": "secret"}, 403), 6, "mfa_required"),
-    (json_answer({"error": "invalid_request", "error_description": "Could not login user"}, 400),
-     8, "invalid_request: Could not login user"),
-    (json_answer({"error": "x", "error_description": "a\r\n\x1b[31mb" + "c" * 5000}, 400),
-     8, "x: a [31mb"),
-    (json_answer({"error": "x", "error_description": "you sent canary-pw"}, 400), 8, "sent ***"),
-    (error(404, b"nothing"), 8, "HTTP 404"),
-    (error(302, b"", Location="https://elsewhere.example/"), 8, "HTTP 302"),
-    (error(500), 7, "HTTP 500, empty body"),
-    (error(503, b"", **{"Retry-After": "3600"}), 7, "HTTP 503"),
-    (json_answer({"error": "too_many_attempts"}, 429), 7, "too_many_attempts"),
-    (error(200, b"<html>log in</html>"), 8, "HTTP 200, a body that is not JSON"),
-    (error(200), 8, "HTTP 200, empty body"),
-    (json_answer([1, 2]), 8, "not JSON"),
-    (json_answer({"access_token": "a", "scope": "profile"}), 6, 'scope granted: profile'),
-    (json_answer({"id_token": 5}), 6, "without an id_token"),
-    (json_answer({"id_token": "not.a token"}), 8, "base64url"),
-    (json_answer({"id_token": "a" * 20000}), 8, "longer"),
-    (error(200, b"x" * (2 << 20)), 8, "more than 1 MiB"),
-])
-def test_an_answer_of_the_token_endpoint(fake, get, answer, code, says):
-    fake.answers["/oauth/token"] = answer
-    r = get()
-    assert r.returncode == code, r.stderr
-    assert says in r.stderr
-    assert len(r.stderr) < 600
-    assert "secret" not in r.stderr or code == 6
-    assert r.stderr.isprintable() or r.stderr[:-1].isprintable()
-
-
 @pytest.mark.parametrize("change, code, says", [
-    ({"aud": "other"}, 8, "another audience"), ({"aud": None}, 8, "another audience"),
+    ({"aud": None}, 8, "another audience"),
     ({"aud": ["x", "client"]}, 0, ""),
     ({"iss": "https://other.example/"}, 8, "https://other.example/"),
     ({"exp": None}, 8, "exp is missing"), ({"exp": "soon"}, 8, "exp is no date"),
@@ -206,18 +169,6 @@ def test_when_keys_cannot_be_had_the_token_is_served_and_marked(fake, home, get,
     assert [w["code"] for w in status["warnings"]] == ["not-verified"]
 
 
-@pytest.mark.parametrize("answer, code, says", [
-    (error(404), 8, "HTTP 404"), (error(200, b"<html>"), 8, "not a JSON object"),
-    (error(500), 7, "HTTP 500"), (json_answer({"issuer": "https://other/"}), 8, "https://other/"),
-    (json_answer({}), 8, "no issuer"),
-])
-def test_an_answer_of_discovery(fake, get, answer, code, says):
-    fake.answers["/.well-known/openid-configuration"] = answer
-    r = get()
-    assert r.returncode == code and says in r.stderr, r.stderr
-    assert fake.grants() == [], "no password is sent to who is not known"
-
-
 def test_endpoints_by_hand_need_no_discovery(fake, get):
     fake.answers["/.well-known/openid-configuration"] = error(404)
     r = get(f"token-endpoint = {fake.base}/oauth/token\n"
@@ -226,14 +177,13 @@ def test_endpoints_by_hand_need_no_discovery(fake, get):
     assert [q.path for q in fake.requests] == ["/.well-known/jwks.json", "/oauth/token"]
 
 
-def test_a_discovery_that_sends_the_password_in_clear_is_refused(fake, get):
-    fake.answers["/.well-known/openid-configuration"] = json_answer(
-        {**fake.discovery(), "token_endpoint": "http://login.example.com/token"})
-    r = get()
-    assert r.returncode == 8 and "http://login.example.com/token" in r.stderr
+def test_a_token_endpoint_by_hand_makes_do_without_discovery(fake, home, get):
+    fake.answers["/.well-known/openid-configuration"] = error(404)
+    assert get(f"token-endpoint = {fake.base}/oauth/token").returncode == 0
+    assert home.status("p")["verified"] is False
 
 
-@pytest.mark.parametrize("offset", [-7200, 7200])
+@pytest.mark.parametrize("offset", [-7200, -600, 600, 7200])
 def test_a_wrong_clock_of_the_provider_or_of_ours(fake, home, get, offset):
     """Lifetimes are spans of the provider's own clock: the offset changes nothing."""
     fake.clock = lambda: time.time() + offset
@@ -374,13 +324,6 @@ def test_plain_http_to_loopback_only_when_it_is_allowed(home, daemon, tmp_path):
         assert home.run("get").returncode == 0
     finally:
         plain.stop()
-
-
-def test_a_provider_that_hangs_is_given_up_at_the_timeout_and_named(fake, home, get):
-    fake.hang("/oauth/token")
-    r = get("timeout = 1s", "--timeout", "3s")
-    assert r.returncode == 7
-    assert fake.base.removeprefix("https://") in r.stderr
 
 
 def test_where_it_is_stuck_is_told_when_the_clients_time_is_up(fake, home, get):

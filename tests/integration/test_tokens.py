@@ -1,7 +1,6 @@
 """The main job against a real provider: what `get` prints, its exit code, and that the daemon
 lives on."""
 import base64
-import datetime
 import json
 import os
 import signal
@@ -10,18 +9,12 @@ import subprocess
 import pytest
 
 import rig
-from rig import ask, wait_until
+from rig import ask, seconds, wait_until
 
 
 def claims(token):
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-
-
-def seconds(timestamp):
-    assert timestamp.endswith("Z")
-    return datetime.datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(
-        tzinfo=datetime.timezone.utc).timestamp()
 
 
 def get(home, *args, **kwargs):
