@@ -50,6 +50,9 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_REFUSED_SILENTLY] = { "refused-silently", 6, "the provider refused and gave no reason",
                                  "check the password first, then the client's secret and whether "
                                  "it may use this grant; kubetoken refresh tries again" },
+    [ERROR_ACCOUNT] = { "account", 6, "the provider does not let this account in by password",
+                        "it may want a second factor or a consent, or the account is locked; once "
+                        "that is mended: kubetoken refresh" },
     [ERROR_CLIENT_REFUSED] = { "client-refused", 6, "the provider refused the client",
                                "check client-id, the client secret and client-auth, then: "
                                "kubetoken refresh" },

@@ -32,6 +32,7 @@ enum error_code {
     /* what the provider said of the credentials */
     ERROR_REFUSED,
     ERROR_REFUSED_SILENTLY,
+    ERROR_ACCOUNT,
     ERROR_CLIENT_REFUSED,
     ERROR_GRANT_REFUSED,
     ERROR_NO_ID_TOKEN,

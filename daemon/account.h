@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/error.h"
+
 /* ---- logins ---------------------------------------------------------------------------------- */
 
 enum {
@@ -28,6 +30,7 @@ struct account {
     uint64_t bucket_full;                     /* when it is full again */
     account_digest refused[ACCOUNT_REFUSALS]; /* the latest first, 0 = none */
     account_digest accepted;                  /* the last that was taken */
+    struct error why;                         /* what was said of refused[0] */
     const void *trying;                       /* who is trying one that was not taken yet */
 };
 

@@ -89,6 +89,7 @@ static enum account_end end_of(const struct attempt *a, const struct error *why)
     switch (why->code) {
     case ERROR_REFUSED:
     case ERROR_REFUSED_SILENTLY:
+    case ERROR_ACCOUNT:
         return ACCOUNT_REJECTED;
     case ERROR_NO_ID_TOKEN: /* the answer was 200 */
     case ERROR_TOKEN_INVALID:
@@ -136,7 +137,11 @@ static void remember_refusal(struct attempt *a, const struct error *why)
 
 static void end(struct attempt *a, struct attempt_end *how)
 {
-    settle(a, how->token ? ACCOUNT_TOOK : end_of(a, &how->error));
+    enum account_end account = how->token ? ACCOUNT_TOOK : end_of(a, &how->error);
+
+    if (account == ACCOUNT_REJECTED && a->login != 0)
+        a->account->why = how->error;
+    settle(a, account);
     if (!how->token && how->kind == LIFECYCLE_REFUSED)
         remember_refusal(a, &how->error);
     attempt_cancel(a);
@@ -310,9 +315,12 @@ static bool may_have_been_the_client(const struct attempt *a)
 
 static void refused_by_account(struct attempt *a)
 {
+    uint64_t digest = digest_secret(a->password);
     struct error why;
 
-    if (a->refused.at > 0 && a->refused.password == digest_secret(a->password))
+    if (a->account->refused[0] == digest)
+        why = a->account->why;
+    else if (a->refused.at > 0 && a->refused.password == digest)
         why = a->refused.why;
     else
         error_set(&why, ERROR_REFUSED, "this password of %s was refused before, and is not sent",

@@ -365,9 +365,9 @@ static void further_codes_are_refusals(void **state)
         enum error_code code;
     } rows[] = {
         { "access_denied", ERROR_REFUSED },
-        { "mfa_required", ERROR_REFUSED },
-        { "interaction_required", ERROR_REFUSED },
-        { "consent_required", ERROR_REFUSED },
+        { "mfa_required", ERROR_ACCOUNT },
+        { "interaction_required", ERROR_ACCOUNT },
+        { "consent_required", ERROR_ACCOUNT },
         { "invalid_client", ERROR_CLIENT_REFUSED },
         { "unsupported_grant_type", ERROR_GRANT_REFUSED },
     };
