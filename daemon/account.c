@@ -110,6 +110,14 @@ const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, ui
     return NULL;
 }
 
+bool suspicion_knows(const struct suspicion *s, pid_t pid, uint64_t token)
+{
+    for (const struct suspicion_client *c = s->clients; c < s->clients + SUSPICION_CLIENTS; c++)
+        if (c->pid == pid && c->token == token)
+            return true;
+    return false;
+}
+
 bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
                        uint64_t now)
 {

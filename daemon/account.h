@@ -83,6 +83,9 @@ struct suspicion {
 const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
                                               uint64_t now);
 
+/* Whether that process has had that token. */
+bool suspicion_knows(const struct suspicion *s, pid_t pid, uint64_t token);
+
 /* Whether the token is to be taken for rejected. calls is how many times such a process asks
  * with a good token: 1, and 2 for a manifest on stdin. */
 bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,

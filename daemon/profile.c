@@ -9,6 +9,7 @@
 #include "common/time.h"
 #include "daemon/credential.h"
 #include "daemon/journal.h"
+#include "daemon/process.h"
 
 TAILQ_HEAD(waiters, waiter);
 
@@ -28,6 +29,7 @@ struct profile {
     bool forced; /* a person asked: also what was refused is sent */
     sd_event_source *timer;
     struct attempt *attempt;
+    struct suspicion suspicion;
 };
 
 static void step(struct profile *p, struct lifecycle_event event);
@@ -52,10 +54,41 @@ static void too_short(const struct profile *p, struct error *ret)
               (unsigned long long)(p->facts.lifetime / USEC_PER_SEC));
 }
 
+/* Whether the client-go process behind the request shows, by asking again early, that the API
+ * server rejected the token in hand. That it is really the parent of who asks, and was there when
+ * the token was handed out, the kernel has to say: a pid may be another's by now. */
+static bool looks_rejected(struct profile *p, const struct waiter *w, uint64_t now)
+{
+    pid_t pid = w->request.client_go, parent;
+    uint64_t started, ignored;
+
+    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || now >= p->lifecycle.hand_over)
+        return false;
+    const struct suspicion_client *c = suspicion_note(&p->suspicion, pid, p->lifecycle.sent, now);
+    if (!c || process_look(w->peer, &parent, &ignored) < 0 || parent != pid ||
+        process_look(pid, &parent, &started) < 0 || started > c->handed_out)
+        return false;
+    unsigned calls = process_reads_manifest(pid) ? 2 : 1;
+    if (!suspicion_confirm(&p->suspicion, c, calls, now))
+        return false;
+    journal_write(LOG_NOTICE, p->config->name, "rejected",
+                  "process %d asks again early: the API server seems to reject the token; "
+                  "fetching another",
+                  (int)pid);
+    return true;
+}
+
+bool profile_was_handed(const struct profile *p, pid_t pid)
+{
+    return pid != 0 && suspicion_knows(&p->suspicion, pid, p->lifecycle.sent);
+}
+
 static void tell(struct waiter *w, const struct error *why)
 {
     struct profile *p = w->profile;
 
+    if (!why && w->request.client_go)
+        suspicion_note(&p->suspicion, w->request.client_go, p->lifecycle.sent, time_boottime());
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
     w->ready(w, p, why);
@@ -165,6 +198,7 @@ static void take_token(struct profile *p, struct result *result)
 {
     bool first = !p->token;
 
+    suspicion_calm(&p->suspicion, p->lifecycle.sent);
     secret_free(p->token);
     p->token = result->id_token;
     if (result->refresh_token) { /* a new one replaces the old; none means keep it */
@@ -319,16 +353,17 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
 enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t now,
                                   struct error *why)
 {
+    w->profile = NULL;
+    if (wants_new(w))
+        return want_new(p, w, now, why);
+
     const struct lifecycle_event event = {
         .type = LIFECYCLE_WANTED,
         .wanted = { .deadline = w->deadline,
                     .min_validity = w->request.min_validity,
-                    .rejected = w->request.rejected },
+                    .rejected = w->request.rejected,
+                    .suspected = looks_rejected(p, w, now) },
     };
-
-    w->profile = NULL;
-    if (wants_new(w))
-        return want_new(p, w, now, why);
     if (p->lifecycle.state == LIFECYCLE_STOPPED && attempt_worthwhile(p->attempt, p->config, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 

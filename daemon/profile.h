@@ -21,6 +21,7 @@ enum profile_verdict {
 struct waiter {
     struct request request;
     struct secret *secret; /* VERB_LOGIN: the password; taken by the profile */
+    pid_t peer;            /* the process that asks */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     /* why is NULL with PROFILE_TOKEN */
     void (*ready)(struct waiter *waiter, struct profile *profile, const struct error *why);
@@ -45,6 +46,9 @@ enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter
 
 /* Forgets token, refresh token and typed password. Clients that wait are told. */
 void profile_logout(struct profile *profile);
+
+/* Whether the client-go process with that pid was given the token in hand before. */
+bool profile_was_handed(const struct profile *profile, pid_t pid);
 
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);

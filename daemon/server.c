@@ -468,16 +468,19 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
 
 /* ---- the listener --------------------------------------------------------------------------- */
 
-static bool is_allowed(int fd)
+/* Returns the peer's pid, or -1 for one of another user. */
+static pid_t admit(int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+        (peer.uid != geteuid() && peer.uid != 0))
+        return -1;
+    return peer.pid;
 }
 
-static struct client *client_new(struct server *s, int fd)
+static struct client *client_new(struct server *s, int fd, pid_t peer)
 {
     struct client *c = malloc(sizeof *c);
 
@@ -486,6 +489,7 @@ static struct client *client_new(struct server *s, int fd)
     memset(c, 0, offsetof(struct client, line));
     c->server = s;
     c->fd = fd;
+    c->waiter.peer = peer;
     if (sd_event_add_io(s->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
         free(c);
         return NULL;
@@ -500,10 +504,10 @@ static struct client *client_new(struct server *s, int fd)
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, size_t *length)
+static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
 {
     char *line = secret_bytes(s->first);
-    struct waiter waiter, *w = &waiter;
+    struct waiter waiter = { .peer = peer }, *w = &waiter;
     struct error why;
     ssize_t n = recv(fd, line, PROTOCOL_REQUEST_MAX, MSG_DONTWAIT);
 
@@ -518,6 +522,7 @@ static int try_at_once(struct server *s, int fd, size_t *length)
     /* Only what surely needs no waiting: a fresh token, well before its renewal. */
     if (!lc || now >= lc->renew_at || w->request.rejected ||
         lc->death - now < w->request.min_validity ||
+        profile_was_handed(profile, w->request.client_go) ||
         profile_want(profile, w, now, &why) != PROFILE_TOKEN)
         return 0;
     struct rendered r;
@@ -529,12 +534,13 @@ static int try_at_once(struct server *s, int fd, size_t *length)
 static void welcome(struct server *s, int fd)
 {
     size_t length;
+    pid_t peer = admit(fd);
 
-    if (!is_allowed(fd) || try_at_once(s, fd, &length) > 0) {
+    if (peer < 0 || try_at_once(s, fd, peer, &length) > 0) {
         close(fd);
         return;
     }
-    struct client *c = client_new(s, fd);
+    struct client *c = client_new(s, fd, peer);
     if (c)
         take_first(c, secret_peek(s->first), length);
     else

@@ -300,7 +300,7 @@ def ask(home, request, shutdown=True):
 
 
 @contextlib.contextmanager
-def connect(home):
+def converse(home):
     """A connection to the socket, as a file to write to and to read from."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.settimeout(PATIENCE)

@@ -524,7 +524,7 @@ def test_a_thousand_faults_leave_nothing_behind(home, daemon, tmp_path):
                            for i, p in enumerate(providers) for u in users))
         daemon.start()
         with contextlib.ExitStack() as stack:
-            connections = [stack.enter_context(rig.connect(home)) for _ in providers]
+            connections = [stack.enter_context(rig.converse(home)) for _ in providers]
 
             def fail(user):
                 for i, c in enumerate(connections):
