@@ -74,7 +74,7 @@ def test_a_shell_and_a_client_that_is_no_client_go_are_not_suspected(fake, home,
 
 
 def test_who_is_not_the_parent_is_not_believed(fake, home, running):
-    request = f"get token p client-go={os.getppid()} once\n".encode()
+    request = f"get token p client-go={os.getpid()} once\n".encode()
     assert len({rig.ask(home, request) for _ in range(5)}) == 1
     assert len(fake.grants()) == 1
 
