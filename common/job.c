@@ -22,6 +22,7 @@ static const struct {
     { "username", offsetof(struct job, username) },
     { "password", offsetof(struct job, password) },
     { "refresh-token", offsetof(struct job, refresh_token) },
+    { "previous", offsetof(struct job, previous) },
     { "scope", offsetof(struct job, scope) },
     { "audience", offsetof(struct job, audience) },
     { "resource", offsetof(struct job, resource) },
@@ -224,6 +225,8 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     record_put_number(&w, "sent", (int64_t)result->sent);
     record_put_number(&w, "verified", result->verified);
     record_put_text(&w, "user", result->user);
+    if (*result->changed)
+        record_put_text(&w, "changed", result->changed);
     if (result->has_clock_offset)
         record_put_number(&w, "clock-offset", result->clock_offset);
     if (result->cache_length > 0)
@@ -337,6 +340,8 @@ static int take_field(struct result *result, const struct record_field *f)
         return take_learnt(result, f);
     else if (record_is(f, "user"))
         error_clean(result->user, sizeof result->user, f->value, f->length);
+    else if (record_is(f, "changed"))
+        error_clean(result->changed, sizeof result->changed, f->value, f->length);
     else if (record_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
         result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
     else if (record_is(f, "warning-detail") && result->n_warnings > 0 &&

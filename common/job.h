@@ -44,6 +44,7 @@ struct job {
     const char *username;
     const char *password;
     const char *refresh_token;
+    const char *previous; /* the token in hand, to tell what a new one changes */
     const char *scope;
     const char *audience;
     const char *resource;
@@ -84,11 +85,12 @@ struct result {
     bool refresh_without_token; /* a refresh succeeded but gave no id_token */
     /* OUTCOME_TOKEN */
     struct secret *id_token;
-    struct secret *refresh_token;     /* NULL: none came */
-    uint64_t lifetime;                /* usec */
-    uint64_t sent;                    /* usec of CLOCK_BOOTTIME, just before the request */
-    bool verified;                    /* false: the keys could not be had */
-    char user[RESULT_DETAIL_MAX + 1]; /* whom the token speaks of, for people */
+    struct secret *refresh_token;        /* NULL: none came */
+    uint64_t lifetime;                   /* usec */
+    uint64_t sent;                       /* usec of CLOCK_BOOTTIME, just before the request */
+    bool verified;                       /* false: the keys could not be had */
+    char user[RESULT_DETAIL_MAX + 1];    /* whom the token speaks of, for people */
+    char changed[RESULT_DETAIL_MAX + 1]; /* claims that differ from the previous token's */
     /* any outcome */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */

@@ -208,11 +208,23 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
     const struct error *error = profile_error(p);
     const struct result *facts = profile_facts(p);
     const char *name = profile_config(p)->name;
+    const struct lifecycle *lc = profile_lifecycle(p);
+    char span[24];
 
+    if (lc->state != LIFECYCLE_IDLE) { /* in which nothing is wrong */
+        time_format_duration(span, sizeof span, now - lc->since);
+        fprintf(f, "%s: %s for %s\n", name, lifecycle_state_name(lc->state), span);
+    }
     if (error->code != ERROR_NONE)
         fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
                 *error->detail ? ": " : "", error->detail, *error_remedy(error->code) ? "; " : "",
                 error_remedy(error->code));
+    uint64_t when;
+    const char *changed = profile_changed(p, &when);
+    if (*changed) {
+        time_format_duration(span, sizeof span, now - when);
+        fprintf(f, "%s: %s ago claims changed: %s\n", name, span, changed);
+    }
     for (unsigned i = 0; time_left(p, now) > 0 && i < facts->n_warnings; i++)
         fprintf(f, "%s: warning: %s%s%s; %s\n", name, error_sentence(facts->warnings[i].code),
                 *facts->warnings[i].detail ? ": " : "", facts->warnings[i].detail,
@@ -291,6 +303,12 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     for (unsigned i = 0; i < facts->n_warnings; i++)
         cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
     cJSON_AddItemToObject(json, "warnings", warnings);
+    uint64_t when;
+    const char *changed = profile_changed(p, &when);
+    if (*changed) {
+        cJSON_AddStringToObject(json, "changedClaims", changed);
+        add_time(json, "changed", when, now);
+    }
     return json;
 }
 

@@ -236,6 +236,7 @@ static struct secret *build_job(const struct attempt *a)
         .username = c->username,
         .password = a->password ? secret_peek(a->password) : NULL,
         .refresh_token = a->order.refresh_token ? secret_peek(a->order.refresh_token) : NULL,
+        .previous = a->order.previous ? secret_peek(a->order.previous) : NULL,
         .scope = c->scope,
         .audience = c->audience,
         .resource = c->resource,
@@ -467,6 +468,11 @@ bool attempt_worthwhile(const struct attempt *a, const struct profile_config *co
         return true;
     /* another profile had the account's refusal lifted, by somebody's login */
     return a->refused.by_account && !account_refuses(a->account, a->refused.password);
+}
+
+bool attempt_is_outdated(const struct attempt *a, const struct profile_config *config)
+{
+    return a->stamp != sources_stamp(config);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -20,6 +20,7 @@
 #include "daemon/config.h"
 #include "daemon/lifecycle.h"
 #include "daemon/slots.h"
+#include "daemon/world.h"
 
 struct attempt;
 TAILQ_HEAD(attempt_list, attempt);
@@ -31,6 +32,7 @@ struct profile_shared {
     char fetcher_path[PATHS_MAX];
     struct slots slots;
     struct accounts *accounts;
+    struct world *world;
     struct attempt_list trials; /* those that wait for another's trial of a password */
 };
 
@@ -39,6 +41,7 @@ struct attempt_order {
     const struct profile_config *config;
     const struct secret *typed;         /* a password that goes before the source's, or NULL */
     const struct secret *refresh_token; /* used instead of any password, or NULL */
+    const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
     bool person; /* somebody asked: also what was refused is sent */
@@ -81,5 +84,8 @@ void attempt_where(const struct attempt *attempt, char *out, size_t size);
 /* After a refusal: whether another try may send something else than what was refused. */
 bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,
                         uint64_t now);
+
+/* Whether the sources of credentials have changed since the last attempt read them. */
+bool attempt_is_outdated(const struct attempt *attempt, const struct profile_config *config);
 
 #endif

@@ -33,6 +33,7 @@ enum type {
     TYPE_URL,
     TYPE_PATH,
     TYPE_BOOL,
+    TYPE_START,
     TYPE_TIMEOUT,
     TYPE_CLIENT_AUTH,
     TYPE_PROXY,
@@ -92,6 +93,7 @@ static const struct key keys[] = {
     { "refresh-before", TYPE_REFRESH_BEFORE, AT(refresh_before),
       "1% to 90%, or a duration of 1s to 1d" },
     { "keep-fresh", TYPE_KEEP_FRESH, AT(keep_fresh), "always, or a duration such as 12h" },
+    { "start", TYPE_START, AT(start_with_daemon), "on-demand or with-daemon" },
     { "signing-algs", TYPE_ALGS, AT(signing_algs),
       "one or more of RS256 RS384 RS512 ES256 ES384 ES512" },
     { "default-profile", TYPE_PROFILE_NAME, 0, "the name of a profile" },
@@ -682,6 +684,9 @@ static bool apply(struct profile_config *p, const struct setting *s)
         return set_path(slot, s);
     case TYPE_BOOL:
         return parse_bool(v, slot);
+    case TYPE_START:
+        *(bool *)slot = strcmp(v, "with-daemon") == 0;
+        return word_among(v, strlen(v), "on-demand with-daemon");
     case TYPE_TIMEOUT:
         return set_duration(slot, v, USEC_PER_SEC, 300 * USEC_PER_SEC);
     case TYPE_CLIENT_AUTH:

@@ -63,7 +63,8 @@ struct profile_config {
     uint64_t refresh_before;         /* usec; 0 = refresh_before_percent counts */
     unsigned refresh_before_percent; /* of the lifetime; 0 = the default */
     uint64_t keep_fresh;             /* usec since the last use; USEC_INFINITY = always */
-    char *signing_algs;              /* blank-separated */
+    bool start_with_daemon;
+    char *signing_algs; /* blank-separated */
 };
 
 struct config {

@@ -266,6 +266,13 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *context)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static void on_world(void *context)
+{
+    const struct daemon *d = context;
+
+    registry_world(d->registry);
+}
+
 static int add_idle(struct daemon *d)
 {
     if (d->idle_exit == USEC_INFINITY)
@@ -299,6 +306,7 @@ static int start(struct daemon *d, struct error *why)
                   strerror(-d->shared.fetcher));
         return -1;
     }
+    d->shared.world = world_new(d->shared.event, on_world, d);
     d->listener = listener_open(why);
     if (!d->listener)
         return -1;
@@ -321,6 +329,7 @@ static void stop(struct daemon *d)
     server_free(d->server);
     registry_free(d->registry);
     accounts_free(d->shared.accounts);
+    world_free(d->shared.world);
     sd_event_unref(d->shared.event);
 }
 

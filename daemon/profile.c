@@ -10,6 +10,7 @@
 #include "daemon/credential.h"
 #include "daemon/journal.h"
 #include "daemon/process.h"
+#include "daemon/watch.h"
 
 TAILQ_HEAD(waiters, waiter);
 
@@ -30,6 +31,10 @@ struct profile {
     sd_event_source *timer;
     struct attempt *attempt;
     struct suspicion suspicion;
+    char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
+    uint64_t changed_at;
+    struct watch *watch; /* of the sources, while only they can help */
+    bool in_world;       /* counted as one whom the network interests */
 };
 
 static void step(struct profile *p, struct lifecycle_event event);
@@ -212,6 +217,11 @@ static void take_token(struct profile *p, struct result *result)
     journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
                   first ? "token" : "token renewed", *p->facts.user ? p->facts.user : "?",
                   (unsigned long long)(result->lifetime / USEC_PER_SEC));
+    if (*result->changed) {
+        memcpy(p->changed, result->changed, sizeof p->changed);
+        p->changed_at = time_boottime();
+        journal_write(LOG_NOTICE, p->config->name, "changed", "claims changed: %s", p->changed);
+    }
     for (unsigned i = 0; first && i < result->n_warnings; i++)
         journal_write(LOG_WARNING, p->config->name, "warning", "%s: %s",
                       error_sentence(result->warnings[i].code), result->warnings[i].detail);
@@ -264,6 +274,7 @@ static void start_attempt(struct profile *p)
                       .config = p->config,
                       .typed = p->typed,
                       .refresh_token = p->lifecycle.by_refresh_token ? p->refresh_token : NULL,
+                      .previous = p->token,
                       .cache = p->cache,
                       .cache_length = p->cache_length,
                       .person = p->forced,
@@ -293,6 +304,37 @@ static void log_change(const struct profile *p)
                   next[p->lifecycle.state]);
 }
 
+static void on_sources(void *context)
+{
+    struct profile *p = context;
+    bool stopped = p->lifecycle.state == LIFECYCLE_STOPPED;
+
+    if (stopped ? attempt_worthwhile(p->attempt, p->config, time_boottime())
+                : attempt_is_outdated(p->attempt, p->config))
+        step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+}
+
+/* Listens to what could end the state that it is in, and to nothing else. */
+static void attend(struct profile *p)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+    bool waiting = lc->state == LIFECYCLE_WAITING;
+    bool sources = lc->state == LIFECYCLE_STOPPED || (waiting && lc->local);
+
+    if (sources && !p->watch)
+        p->watch = watch_new(p->shared->event, p->config, on_sources, p);
+    else if (!sources)
+        p->watch = watch_free(p->watch);
+    if (waiting != p->in_world)
+        world_want(p->shared->world, waiting);
+    p->in_world = waiting;
+}
+
+void profile_world(struct profile *p)
+{
+    step(p, (struct lifecycle_event){ .type = LIFECYCLE_WORLD });
+}
+
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
 {
     if (actions->drop_token)
@@ -307,6 +349,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         answer_waiters(
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
+    attend(p);
     arm(p);
 }
 
@@ -406,6 +449,7 @@ static void forget_all(struct profile *p, const char *reason)
     attempt_cancel(p->attempt);
     p->typed = secret_free(p->typed);
     p->facts = (struct result){ 0 };
+    p->changed[0] = '\0';
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p,
          (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
@@ -428,6 +472,13 @@ static void take_policy(struct profile *p)
     };
 }
 
+/* start = with-daemon: as if somebody had asked. */
+static void start_with_daemon(struct profile *p)
+{
+    if (p->config->start_with_daemon && !password_is_typed(p))
+        step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, false } });
+}
+
 struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config)
 {
     struct profile *p = calloc(1, sizeof *p);
@@ -448,6 +499,7 @@ struct profile *profile_new(struct profile_shared *shared, const struct profile_
     }
     sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
     forget_all(p, "");
+    start_with_daemon(p);
     return p;
 }
 
@@ -460,6 +512,9 @@ struct profile *profile_free(struct profile *p)
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
+    if (p->in_world)
+        world_want(p->shared->world, false);
+    watch_free(p->watch);
     attempt_free(p->attempt);
     sd_event_source_disable_unref(p->timer);
     secret_free(p->token);
@@ -486,9 +541,11 @@ void profile_configure(struct profile *p, const struct profile_config *config)
 
     p->config = config;
     attempt_configure(p->attempt, config);
+    p->watch = watch_free(p->watch); /* the paths may be others */
     take_policy(p);
     if (identity) {
         forget_all(p, "the configuration names another identity now");
+        start_with_daemon(p);
         return;
     }
     bool stopped = p->lifecycle.state == LIFECYCLE_WAITING ||
@@ -525,6 +582,12 @@ uint64_t profile_hand_over(const struct profile *p, uint64_t now)
 
     /* Within seconds of now, client-go would run the plugin on every request. */
     return lc->hand_over > now + 10 * USEC_PER_SEC ? lc->hand_over : lc->death;
+}
+
+const char *profile_changed(const struct profile *p, uint64_t *ret_when)
+{
+    *ret_when = p->changed_at;
+    return p->changed;
 }
 
 const struct result *profile_facts(const struct profile *p)

@@ -50,6 +50,9 @@ void profile_logout(struct profile *profile);
 /* Whether the client-go process with that pid was given the token in hand before. */
 bool profile_was_handed(const struct profile *profile, pid_t pid);
 
+/* The network came up, or the clock was set. */
+void profile_world(struct profile *profile);
+
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);
 
@@ -62,6 +65,8 @@ const struct secret *profile_token(const struct profile *profile, uint64_t now);
 const struct error *profile_error(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
+/* What the last renewal that changed any claims changed in them, "" = none has, and when. */
+const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
 const struct result *profile_facts(const struct profile *profile);
 

@@ -166,6 +166,12 @@ struct profile *registry_find(struct registry *r, const char *name, struct error
     return NULL;
 }
 
+void registry_world(struct registry *r)
+{
+    for (size_t i = 0; i < r->n_profiles; i++)
+        profile_world(r->profiles[i]);
+}
+
 struct profile *const *registry_list(const struct registry *r, size_t *ret_n)
 {
     *ret_n = r->n_profiles;

@@ -25,6 +25,9 @@ bool registry_reload(struct registry *registry);
  * changed. */
 struct profile *registry_find(struct registry *registry, const char *name, struct error *why);
 
+/* The network came up, or the clock was set. */
+void registry_world(struct registry *registry);
+
 /* All profiles, sorted by name. */
 struct profile *const *registry_list(const struct registry *registry, size_t *ret_n);
 

@@ -8,6 +8,7 @@
 
 #include "common/json.h"
 #include "common/time.h"
+#include "daemon/fetch/claims.h"
 #include "daemon/fetch/jws.h"
 
 static const int64_t nbf_leeway = 60; /* seconds, as kube-apiserver has it; exp has none */
@@ -179,6 +180,25 @@ static int check_claims(const struct job *job, const cJSON *claims, int64_t date
         return -1;
     describe_user(claims, ret);
     return 0;
+}
+
+static cJSON *claims_of(const char *token)
+{
+    const char *payload = strchr(token, '.');
+    const char *signature = payload ? strchr(payload + 1, '.') : NULL;
+
+    return signature ? part_json(payload + 1, (size_t)(signature - payload - 1)) : NULL;
+}
+
+void id_token_changes(const char *before, const char *after, char *out, size_t size)
+{
+    cJSON *old = claims_of(before), *new = claims_of(after);
+
+    out[0] = '\0';
+    if (old && new)
+        claims_diff(old, new, out, size);
+    cJSON_Delete(old);
+    cJSON_Delete(new);
 }
 
 bool id_token_key_known(const char *token, size_t length, const struct jwks *keys)

@@ -17,6 +17,10 @@ int id_token_check(const struct job *job, const char *token, size_t length, cons
 /* Whether one of the keys is meant for the token, by its header. */
 bool id_token_key_known(const char *token, size_t length, const struct jwks *keys);
 
+/* What the claims of a token say otherwise than those of an earlier one, in words (claims.h).
+ * Both may be anything. */
+void id_token_changes(const char *before, const char *after, char *out, size_t size);
+
 /* Adds a warning to the result, as long as there is room. */
 void id_token_warn(struct result *ret, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -163,6 +163,9 @@ static void get_token(struct run *r, struct result *ret)
         return;
     }
     ret->outcome = OUTCOME_TOKEN;
+    if (r->job->previous)
+        id_token_changes(r->job->previous, secret_peek(ret->id_token), ret->changed,
+                         sizeof ret->changed);
     if (!keys)
         id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
 }

@@ -163,3 +163,60 @@ def test_a_silent_refusal_is_tried_again_with_another_client_secret(fake, home, 
     codes = [home.run("get", name).returncode for name in ("a", "b")]
     assert 0 in codes
     assert home.run("get", "a").returncode == home.run("get", "b").returncode == 0
+
+
+# ---- sources that change -------------------------------------------------------------------------
+
+
+def sent(fake):
+    return [r.form["password"] for r in fake.grants()]
+
+
+@pytest.mark.parametrize("how", ["rewritten", "replaced"])
+def test_after_a_refusal_nothing_is_timed_until_the_file_changes(fake, home, daemon, how):
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 6
+    assert "next" not in home.status("a")
+    if how == "rewritten":
+        home.write("pw", "good")
+    else:
+        home.write("new", "good").rename(home.config / "pw")
+    rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token, with nobody asking")
+    assert sent(fake) == ["stale", "good"]
+
+
+def test_other_files_in_the_folder_change_nothing(fake, home, daemon):
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 6
+    home.write("other", "x")
+    home.write("pw", "stale")  # written anew, and the same
+    rig.wait_until(lambda: home.status("a")["state"] == "stopped", "a look at it")
+    assert home.run("get").returncode == 6
+    assert sent(fake) == ["stale"]
+
+
+def test_a_file_that_is_mended_is_seen(fake, home, daemon):
+    path = home.write("pw", "good", mode=0o644)
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 9
+    path.chmod(0o600)
+    rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token, with nobody asking")
+
+
+def test_a_password_that_was_changed_at_the_provider_first(fake, home, daemon):
+    """The order that most people take: there the token lives on, and then the source follows."""
+    home.write("pw", "good")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    token = home.run("get").stdout
+    fake.good = "better"
+    assert home.run("refresh").returncode == 6
+    assert home.run("get").stdout == token
+    home.write("pw", "better")
+    rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
+    assert sent(fake) == ["good", "good", "better"]
