@@ -71,6 +71,7 @@ static void settle(struct attempt *a, enum account_end end)
     if (a->login == 0)
         return;
     account_ended(a->account, a->login, a, end);
+    accounts_save(a->shared->accounts, a->account);
     a->login = 0;
     for (other = TAILQ_FIRST(&a->shared->trials); other; other = next) {
         next = TAILQ_NEXT(other, trial);
@@ -319,8 +320,8 @@ static void refused_by_account(struct attempt *a)
     uint64_t digest = digest_secret(a->password);
     struct error why;
 
-    if (a->account->refused[0] == digest)
-        why = a->account->why;
+    if (a->account->refused[0] == digest && a->account->why.code != ERROR_NONE)
+        why = a->account->why; /* not known any more after a restart */
     else if (a->refused.at > 0 && a->refused.password == digest)
         why = a->refused.why;
     else
@@ -353,6 +354,7 @@ static void ask_account(struct attempt *a)
     switch (account_ask(a->account, digest, anyway, a, now, &when)) {
     case ACCOUNT_GO:
         a->login = digest;
+        accounts_save(a->shared->accounts, a->account);
         ask_for_slot(a);
         return;
     case ACCOUNT_REFUSED:

@@ -61,23 +61,29 @@ uint64_t digest_bytes(const unsigned char key[DIGEST_KEY_SIZE], const void *byte
     return digest;
 }
 
-static const unsigned char *own_key(void)
-{
-    static unsigned char key[DIGEST_KEY_SIZE];
-    static int there;
+static unsigned char own_key[DIGEST_KEY_SIZE];
+static int has_key;
 
-    while (!there) {
-        there = getrandom(key, sizeof key, 0) == sizeof key;
-        if (!there && errno != EINTR)
+void digest_set_key(const unsigned char key[DIGEST_KEY_SIZE])
+{
+    memcpy(own_key, key, sizeof own_key);
+    has_key = 1;
+}
+
+static void make_key(void)
+{
+    while (!has_key) {
+        has_key = getrandom(own_key, sizeof own_key, 0) == sizeof own_key;
+        if (!has_key && errno != EINTR)
             abort(); /* no kernel that this runs on */
     }
-    return key;
 }
 
 uint64_t digest_secret(const struct secret *secret)
 {
     if (!secret)
         return 1;
-    uint64_t digest = digest_bytes(own_key(), secret_peek(secret), secret_length(secret));
+    make_key();
+    uint64_t digest = digest_bytes(own_key, secret_peek(secret), secret_length(secret));
     return digest > 1 ? digest : digest + 2;
 }

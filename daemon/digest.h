@@ -11,6 +11,9 @@
 
 enum { DIGEST_KEY_SIZE = 16 };
 
+/* Sets the key, once, before anything else; else one is made at the first use. */
+void digest_set_key(const unsigned char key[DIGEST_KEY_SIZE]);
+
 /* Of a secret; NULL is told from an empty one. Never 0. */
 uint64_t digest_secret(const struct secret *secret);
 

@@ -110,27 +110,26 @@ static int make(struct listener *l, struct error *why)
     return r;
 }
 
-static int take_over(struct listener *l, int n, struct error *why)
+static int take_over(struct listener *l, int fd, struct error *why)
 {
-    if (n > 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, 1) <= 0) {
-        error_set(why, ERROR_INTERNAL, "the socket handed over is not one listening Unix socket");
+    l->fd = fd;
+    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0) {
+        error_set(why, ERROR_INTERNAL, "what was handed over is no listening Unix socket");
         return -1;
     }
-    l->fd = SD_LISTEN_FDS_START;
-    fcntl(l->fd, F_SETFL, O_NONBLOCK);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
     return 0;
 }
 
-struct listener *listener_open(struct error *why)
+struct listener *listener_open(int handed_over, struct error *why)
 {
     struct listener *l = calloc(1, sizeof *l);
-    int n = sd_listen_fds(1);
 
     error_set(why, ERROR_INTERNAL, "no memory");
     if (!l)
         return NULL;
     l->fd = -1;
-    if ((n > 0 ? take_over(l, n, why) : make(l, why)) == 0)
+    if ((handed_over >= 0 ? take_over(l, handed_over, why) : make(l, why)) == 0)
         return l;
     return listener_close(l);
 }

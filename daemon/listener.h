@@ -10,10 +10,9 @@
 
 struct listener;
 
-/* Takes the socket that LISTEN_FDS hands over (sd_listen_fds(3)), or makes one at
- * paths_socket(): a living daemon there is not replaced, a dead one's socket is.
- * Returns the listener, or NULL with *why set. */
-struct listener *listener_open(struct error *why);
+/* Takes the socket that was handed over, or (-1) makes one at paths_socket(): a living daemon there
+ * is not replaced, a dead one's socket is. Returns the listener, or NULL with *why set. */
+struct listener *listener_open(int handed_over, struct error *why);
 
 /* Removes the socket, if it was made here and is still the one at its path. Takes NULL. */
 struct listener *listener_close(struct listener *listener);

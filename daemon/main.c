@@ -55,6 +55,7 @@ struct daemon {
     const char *paths[2];
     size_t n_paths;
     struct profile_shared shared;
+    struct store *store;
     struct registry *registry;
     struct server *server;
     struct listener *listener;
@@ -293,13 +294,46 @@ static void tell_starter(int fd, const struct error *why)
     close(fd);
 }
 
+/* What systemd hands over (sd_listen_fds(3)): the socket, and what an earlier life left. */
+static int take_descriptors(int *ret_socket, int *ret_store, struct error *why)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names), r = 0;
+
+    *ret_socket = *ret_store = -1;
+    for (int i = 0; i < n; i++) {
+        int *slot = strcmp(names[i], STORE_NAME) == 0 ? ret_store : ret_socket;
+        if (*slot >= 0) {
+            error_set(why, ERROR_INTERNAL, "more than one socket is handed over");
+            r = -1;
+        }
+        *slot = SD_LISTEN_FDS_START + i;
+        free(names[i]);
+    }
+    free(names);
+    return r;
+}
+
+/* The accounts, with what is left of an earlier life. */
+static int open_store(struct daemon *d, int descriptor)
+{
+    d->store = store_new(descriptor);
+    if (d->store)
+        digest_set_key(store_key(d->store));
+    d->shared.accounts = accounts_new(d->store);
+    return d->shared.accounts ? 0 : -1;
+}
+
 static int start(struct daemon *d, struct error *why)
 {
+    int socket, store;
+
     error_set(why, ERROR_INTERNAL, "the event loop cannot be set up");
     slots_init(&d->shared.slots);
     TAILQ_INIT(&d->shared.trials);
-    d->shared.accounts = accounts_new();
-    if (!d->shared.accounts || sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
+    if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
+        return -1;
+    if (take_descriptors(&socket, &store, why) < 0 || open_store(d, store) < 0)
         return -1;
     if (open_fetcher(&d->shared) < 0) {
         error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
@@ -307,7 +341,7 @@ static int start(struct daemon *d, struct error *why)
         return -1;
     }
     d->shared.world = world_new(d->shared.event, on_world, d);
-    d->listener = listener_open(why);
+    d->listener = listener_open(socket, why);
     if (!d->listener)
         return -1;
     error_set(why, ERROR_INTERNAL, "the server cannot be set up");
@@ -330,6 +364,7 @@ static void stop(struct daemon *d)
     registry_free(d->registry);
     accounts_free(d->shared.accounts);
     world_free(d->shared.world);
+    store_free(d->store);
     sd_event_unref(d->shared.event);
 }
 

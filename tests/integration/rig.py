@@ -4,6 +4,7 @@ Everything below one temporary folder; nothing is left running. Waits are for ev
 by a deadline that only a hang reaches.
 """
 import contextlib
+import fcntl
 import datetime
 import json
 import os
@@ -101,6 +102,7 @@ class Daemon:
         self.arguments = arguments
         self.log = home.folder / "kubetokend.log"
         self.listener = self.notify = None
+        self.stored = None  # what systemd's file descriptor store would hold
         self.messages = []
         if activated:
             self._make_sockets()
@@ -117,10 +119,14 @@ class Daemon:
 
     def _become_activated(self):
         """In the child: descriptor 3 and LISTEN_PID are how systemd hands a socket over."""
-        os.dup2(self.listener.fileno(), 3)
-        os.set_inheritable(3, True)
+        given = [self.listener.fileno()] + ([self.stored] if self.stored is not None else [])
+        given = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in given]  # out of the way
+        for number, fd in enumerate(given, 3):
+            os.dup2(fd, number)
+            os.set_inheritable(number, True)
         os.environ.update(
-            LISTEN_FDS="1",
+            LISTEN_FDS=str(len(given)),
+            LISTEN_FDNAMES=":".join(["kubetoken.socket", "state"][:len(given)]),
             LISTEN_PID=str(os.getpid()),
             NOTIFY_SOCKET=str(self.home.folder / "notify"),
         )
@@ -128,7 +134,8 @@ class Daemon:
             self.program,
             ["kubetokend", *self.arguments],
             {**self.home.environment, **{k: os.environ[k] for k in
-                                         ("LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET")}},
+                                         ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+                                          "NOTIFY_SOCKET")}},
         )
 
     def start(self):
@@ -150,8 +157,15 @@ class Daemon:
     def wait_for(self, text):
         """Reads the notify socket until a message holds the text."""
         while True:
-            message = self.notify.recv(8192).decode()
+            data, descriptors, _, _ = socket.recv_fds(self.notify, 8192, 4)
+            message = data.decode()
             self.messages.append(message)
+            for fd in descriptors:
+                if "FDSTORE=1" in message and "FDNAME=state" in message:
+                    self.forget_store()
+                    self.stored = fd
+                else:
+                    os.close(fd)
             if text in message:
                 return message
 
@@ -178,9 +192,23 @@ class Daemon:
         try:
             self.stop()
         finally:
+            self.forget_store()
             for s in (self.listener, self.notify):
                 if s:
                     s.close()
+
+    def forget_store(self):
+        if self.stored is not None:
+            os.close(self.stored)
+        self.stored = None
+
+    def restart(self, crash=False):
+        """As systemd does it, with what the daemon gave it to keep."""
+        if crash:
+            self.process.kill()
+        else:
+            self.stop()
+        self.start()
 
     @property
     def alive(self):

@@ -1,4 +1,5 @@
 """Refusals and logins are counted by account, as providers count them."""
+import os
 import subprocess
 import threading
 
@@ -220,3 +221,54 @@ def test_a_password_that_was_changed_at_the_provider_first(fake, home, daemon):
     home.write("pw", "better")
     rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
     assert sent(fake) == ["good", "good", "better"]
+
+
+# ---- over a restart ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_restart_forgets_no_refusal(fake, home, daemon, crash):
+    home.write("pw", "stale")
+    home.configure("".join(profile(fake, n) for n in NAMES[:3]))
+    daemon.start()
+    assert set(get_all(home, NAMES[:3])[0]) == {6}
+    for _ in range(3):
+        daemon.restart(crash)
+        codes, errors = get_all(home, NAMES[:3])
+        assert set(codes) == {6} and "refused before" in errors[0]
+    assert sent(fake) == ["stale"]
+    home.write("pw", "good")
+    assert home.run("get", NAMES[0]).returncode == 0
+
+
+def test_a_crash_loop_is_no_login_loop(fake, home, daemon):
+    """What the provider has not answered yet was counted before it was sent."""
+    fake.hang("/oauth/token")
+    home.write("pw", "good")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    for i in range(6):
+        client = subprocess.Popen([rig.BUILD / "kubetoken", "get"], env=home.environment,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        rig.wait_until(lambda: len(fake.grants()) == i + 1, "a login")
+        client.kill()
+        client.wait()
+        daemon.restart(crash=True)
+    r = home.run("get", "--timeout", "1s")
+    assert r.returncode == 7 and "too many logins" in r.stderr
+    assert len(fake.grants()) == 6
+
+
+def test_a_store_that_is_not_to_be_believed_is_made_anew(fake, home, daemon):
+    import os
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 6
+    os.pwrite(daemon.stored, b"\xff", 9)  # the key, which a checksum covers
+    daemon.restart()
+    assert home.run("get").returncode == 6
+    assert sent(fake) == ["stale", "stale"]
+    daemon.restart()
+    assert home.run("get").returncode == 6
+    assert sent(fake) == ["stale", "stale"], "the new one is kept"

@@ -41,7 +41,7 @@ static void equal_secrets_have_equal_digests_and_others_have_not(void **state)
 
 static void an_account_is_one_whatever_the_case_of_its_user(void **state)
 {
-    struct accounts *accounts = accounts_new();
+    struct accounts *accounts = accounts_new(NULL);
     struct account *a = accounts_get(accounts, "https://a/", "Anna@example.com");
 
     (void)state;

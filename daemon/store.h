@@ -1,0 +1,36 @@
+/*
+ * store - what has to survive a restart, in memory that systemd keeps meanwhile: the file
+ * descriptor store (sd_pid_notify_with_fds(3)). Nothing is on a disk, and `stop` forgets it.
+ *
+ * One memfd, pushed once, whose size is sealed. A record has two slots, each with a generation
+ * and a checksum: a crash in the middle of a write costs that write alone. What comes back from
+ * systemd is untrusted until all of that is checked. Without systemd it is plain memory.
+ */
+#ifndef KUBETOKEN_STORE_H
+#define KUBETOKEN_STORE_H
+
+#include "daemon/account.h"
+#include "daemon/digest.h"
+
+struct store;
+
+#define STORE_NAME "state" /* of the descriptor, FDNAME= */
+
+/* Takes over the descriptor that an earlier life left, or (-1, or one that is not to be believed)
+ * makes a new one and gives it to systemd to keep. NULL: no memory. */
+struct store *store_new(int descriptor);
+struct store *store_free(struct store *store);
+
+/* The key of all digests in it, as old as the store. */
+const unsigned char *store_key(const struct store *store);
+
+/* Fills what is kept of that account (its digests and its bucket) and returns true, or leaves it
+ * alone. id is a digest of its name. */
+bool store_get_account(const struct store *store, uint64_t id, struct account *account);
+
+/* Keeps it. Beyond STORE_ACCOUNTS further accounts are not kept. */
+void store_put_account(struct store *store, uint64_t id, const struct account *account);
+
+enum { STORE_ACCOUNTS = 256 };
+
+#endif
