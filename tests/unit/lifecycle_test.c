@@ -1137,6 +1137,18 @@ static void when_the_network_comes_up_a_retry_is_made_within_three_seconds(void 
     assert_int_equal(lc.retry_at, now);
 }
 
+static void a_person_who_waits_is_retried_for_whatever_keep_fresh_says(void **state)
+{
+    (void)state;
+    policy.keep_fresh = 0;
+    typed();
+    failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(next(), lc.retry_at);
+    now += 31 * SECOND;
+    lc.retry_at = now;
+    assert_true(next() == NEVER);
+}
+
 static void a_retry_that_is_due_sooner_stays(void **state)
 {
     (void)state;
@@ -1256,6 +1268,7 @@ int main(void)
         TEST(a_logout_without_a_source_needs_a_login),
         TEST(a_throttled_login_waits_for_its_turn_and_is_no_failure),
         TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
+        TEST(a_person_who_waits_is_retried_for_whatever_keep_fresh_says),
         TEST(a_retry_that_is_due_sooner_stays),
         TEST(the_network_does_not_outdo_a_retry_after),
         TEST(the_network_is_no_reason_to_repeat_what_was_doubtful),
