@@ -285,13 +285,15 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         ask(lc, policy, now, actions);
 }
 
-/* Doubts are about what was sent, not about the world. */
+/* Doubts are about what was sent, not about the world. A link that flaps brings many events: what
+ * has just failed still gets its second. */
 static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
     uint64_t soon = saturated(now, share(world_most, event->random));
 
+    soon = most(most(soon, saturated(lc->failed_at, backoff_least)), lc->not_before);
     if (lc->state == LIFECYCLE_WAITING && lc->doubts == 0 && soon < lc->retry_at)
-        lc->retry_at = most(soon, lc->not_before);
+        lc->retry_at = soon;
 }
 
 static void forget(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,

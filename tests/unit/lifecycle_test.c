@@ -1133,8 +1133,20 @@ static void when_the_network_comes_up_a_retry_is_made_within_three_seconds(void 
     lc.retry_at = now + 300 * SECOND;
     world_changed(UINT32_MAX);
     assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
+    now += SECOND;
     world_changed(0);
     assert_int_equal(lc.retry_at, now);
+}
+
+static void a_link_that_flaps_does_not_retry_within_a_second(void **state)
+{
+    (void)state;
+    waiting();
+    lc.retry_at = now + 300 * SECOND;
+    uint64_t failed_at = now;
+    now += SECOND / 10;
+    world_changed(0);
+    assert_int_equal(lc.retry_at, failed_at + SECOND);
 }
 
 static void a_person_who_waits_is_retried_for_whatever_keep_fresh_says(void **state)
@@ -1268,6 +1280,7 @@ int main(void)
         TEST(a_logout_without_a_source_needs_a_login),
         TEST(a_throttled_login_waits_for_its_turn_and_is_no_failure),
         TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
+        TEST(a_link_that_flaps_does_not_retry_within_a_second),
         TEST(a_person_who_waits_is_retried_for_whatever_keep_fresh_says),
         TEST(a_retry_that_is_due_sooner_stays),
         TEST(the_network_does_not_outdo_a_retry_after),
