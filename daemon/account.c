@@ -92,19 +92,16 @@ void account_ended(struct account *a, account_digest password, const void *who,
 const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
                                               uint64_t now)
 {
-    struct suspicion_client *c = s->clients;
+    struct suspicion_client *c, *oldest = s->clients;
 
-    for (; c < s->clients + SUSPICION_CLIENTS; c++)
-        if (c->pid == pid) {
-            if (c->token == token) {
-                c->times++;
-                return c;
-            }
-            break;
-        }
+    for (c = s->clients; c < s->clients + SUSPICION_CLIENTS && c->pid != pid; c++)
+        if (c->handed_out < oldest->handed_out)
+            oldest = c;
     if (c == s->clients + SUSPICION_CLIENTS) {
-        c = &s->clients[s->next];
-        s->next = (s->next + 1) % SUSPICION_CLIENTS;
+        c = oldest;
+    } else if (c->token == token) {
+        c->times++;
+        return c;
     }
     *c = (struct suspicion_client){ .pid = pid, .times = 1, .token = token, .handed_out = now };
     return NULL;
@@ -123,8 +120,10 @@ bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *clien
 {
     if (client->times <= calls || client->token == s->suspected)
         return false;
-    if (s->floor > 0 && now - s->at < s->floor)
+    if (s->suspected > 0 && now - s->at < (s->floor > 0 ? s->floor : floor_least)) {
+        s->unheard = client->token;
         return false;
+    }
     s->floor = s->floor == 0 ? floor_least : s->floor > floor_most / 2 ? floor_most : 2 * s->floor;
     s->suspected = client->token;
     s->at = now;
@@ -133,6 +132,6 @@ bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *clien
 
 void suspicion_calm(struct suspicion *s, uint64_t token)
 {
-    if (s->suspected != token)
+    if (s->suspected != token && s->unheard != token)
         s->floor = 0;
 }

@@ -72,9 +72,9 @@ struct suspicion {
         uint64_t token;      /* when it was sent for, which tells tokens apart */
         uint64_t handed_out; /* the first time */
     } clients[SUSPICION_CLIENTS];
-    unsigned next;      /* the entry to be used again */
     uint64_t suspected; /* the last token that was suspected, 0 = none */
-    uint64_t at;        /* when */
+    uint64_t unheard;   /* the last token of which that came too soon after the one before */
+    uint64_t at;        /* when the last was suspected */
     uint64_t floor;     /* between two suspicions, 0 = the least */
 };
 
@@ -91,7 +91,8 @@ bool suspicion_knows(const struct suspicion *s, pid_t pid, uint64_t token);
 bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
                        uint64_t now);
 
-/* A token was renewed in the normal way: the clients are content with them. */
+/* A token was replaced in the normal way: the clients are content with them, unless it was
+ * suspected after all. */
 void suspicion_calm(struct suspicion *s, uint64_t token);
 
 #endif

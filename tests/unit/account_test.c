@@ -221,7 +221,23 @@ static void a_token_that_lived_in_peace_ends_that(void **state)
     suspicion_calm(&suspicion, 9);
     assert_true(floor_of(10) > SECOND);
     suspicion_calm(&suspicion, 11);
-    assert_int_equal(floor_of(12), 0);
+    assert_int_equal(floor_of(12), 10 * SECOND);
+    suspicion_calm(&suspicion, 13);
+    now += 10 * SECOND;
+    assert_int_equal(floor_of(14), 0);
+}
+
+static void a_token_whose_rejection_came_too_soon_did_not_live_in_peace(void **state)
+{
+    (void)state;
+    floor_of(1);
+    asks(KUBECTL, 2, 1);
+    assert_false(asks(KUBECTL, 2, 1));
+    now += 9 * SECOND;
+    suspicion_calm(&suspicion, 2);
+    now += SECOND;
+    assert_int_equal(floor_of(3), 0);
+    assert_int_equal(floor_of(4), 20 * SECOND);
 }
 
 static void the_longest_gone_client_is_forgotten(void **state)
@@ -234,6 +250,18 @@ static void the_longest_gone_client_is_forgotten(void **state)
     for (pid_t pid = 1; pid <= SUSPICION_CLIENTS + 1; pid++)
         asks(pid, 1, 1);
     assert_false(asks(1, 1, 1));
+}
+
+static void who_came_for_its_token_lately_is_remembered(void **state)
+{
+    (void)state;
+    asks(KUBECTL, 1, 1);
+    for (pid_t pid = 1; pid < SUSPICION_CLIENTS; pid++, now++)
+        asks(pid, 1, 1);
+    asks(KUBECTL, 2, 1); /* it lives long: this is its second token */
+    for (pid_t pid = 100; pid < 100 + SUSPICION_CLIENTS - 1; pid++, now++)
+        asks(pid, 2, 1);
+    assert_true(asks(KUBECTL, 2, 1));
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -257,7 +285,9 @@ int main(void)
         TEST(a_token_is_suspected_once),
         TEST(suspicions_that_go_on_are_heard_less_and_less),
         TEST(a_token_that_lived_in_peace_ends_that),
+        TEST(a_token_whose_rejection_came_too_soon_did_not_live_in_peace),
         TEST(the_longest_gone_client_is_forgotten),
+        TEST(who_came_for_its_token_lately_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
