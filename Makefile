@@ -136,6 +136,25 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o)
 	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm
 .SECONDARY: $(UNIT:%=$(O)/tests/unit/%.o)
 
+# What the promises are worth: lifecycle.c and account.c in virtual time.
+simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
+  $(O)/daemon/lifecycle.o $(O)/daemon/account.o $(O)/daemon/slots.o
+SEEDS ?= 1-10000
+STEPS ?= 20000
+
+$(O)/simulation: $(simulation_o)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^
+
+.PHONY: simulate
+simulate: $(O)/simulation
+	$(O)/simulation --seeds $(SEEDS) --steps $(STEPS)
+
+# Each patch breaks a promise on purpose: the simulation has to see it.
+.PHONY: mutants
+mutants:
+	tests/simulation/run-mutants
+
 JOBS = $(shell nproc)
 
 .PHONY: deps
@@ -155,6 +174,7 @@ check: deps
 .PHONY: check-installed
 check-installed: all
 	$(MAKE) -j$(JOBS) unit
+	$(MAKE) simulate SEEDS=1-500
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
@@ -167,7 +187,8 @@ demo: deps
 # ---- lint -------------------------------------------------------------------------------------
 
 sources := $(wildcard common/*.c common/*.h client/*.c client/*.h daemon/*.c daemon/*.h \
-  daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h)
+  daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
+  tests/simulation/*.c tests/simulation/*.h)
 
 .PHONY: lint
 lint:
@@ -214,4 +235,4 @@ help:
 	@echo 'make clean      remove what was built'
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d \
-  $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d)
+  $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d)

@@ -1,0 +1,593 @@
+/* The promises P1 to P8, held against each step. What is known here is known from what happened,
+ * not from struct lifecycle: the ledger is a second opinion. */
+#include "tests/simulation/world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SLACK MSEC
+
+static _Noreturn void broken(const struct world *w, const struct profile *p, const char *promise,
+                             const char *what)
+{
+    trace_print(w);
+    printf("\nBROKEN %s: %s\n", promise, what);
+    printf("seed %" PRIu64 ", step %" PRIu64 ", virtual day %" PRIu64 ".%03u", w->seed, w->step,
+           w->now / DAY, (unsigned)(w->now % DAY / (DAY / 1000)));
+    if (p)
+        printf(", profile %u at provider %s (state %s, token %" PRIu64 " s, password %u of %u)",
+               p->number, w->providers[p->provider].name, lifecycle_state_name(p->lc.state),
+               p->ledger.token.lifetime / SECOND, p->password, w->providers[p->provider].right);
+    printf("\nonce more, with all its steps: --seed %" PRIu64 " --trace\n", w->seed);
+    exit(1);
+}
+
+/* ---- what follows from the design
+ * ----------------------------------------------------------------- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+    return a > NEVER - b ? NEVER : a + b;
+}
+
+/* Renewal is due so long before the death, at the latest. */
+static uint64_t lead_of(const struct profile *p, const struct token *t)
+{
+    uint64_t lead = t->lifetime / 5;
+
+    if (p->policy.refresh_before_percent > 0)
+        lead = t->lifetime * p->policy.refresh_before_percent / 100;
+    else if (p->policy.refresh_before > 0)
+        lead = least(p->policy.refresh_before, t->lifetime / 2);
+    else
+        lead = least(least(lead < MINUTE ? MINUTE : lead, HOUR), t->lifetime / 2);
+    return least(lead, t->lifetime - least(t->lifetime, SECOND));
+}
+
+/* And a few percent sooner, at the earliest. */
+static uint64_t longest_lead_of(const struct profile *p, const struct token *t)
+{
+    return lead_of(p, t) + t->lifetime / 20;
+}
+
+static uint64_t left_of(const struct world *w, const struct token *t)
+{
+    uint64_t death = t->sent + t->lifetime;
+
+    return t->id > 0 && death > w->now ? death - w->now : 0;
+}
+
+/* Whether the token serves that client. */
+static bool enough(const struct world *w, const struct profile *p, const struct call *call)
+{
+    uint64_t left = left_of(w, &p->ledger.token);
+
+    return left > 0 && left >= call->min_validity;
+}
+
+static bool plain(const struct call *call)
+{
+    return !call->min_validity && !call->rejected && !call->suspected && !call->wants_new;
+}
+
+/* Whether somebody has asked for it within keep-fresh before that. */
+static bool in_use(const struct profile *p, uint64_t at)
+{
+    return p->policy.keep_fresh == NEVER ||
+           (p->ledger.last_use > 0 && at <= plus(p->ledger.last_use, p->policy.keep_fresh));
+}
+
+/* The same of a time that has passed, without what was asked after it. */
+static bool was_in_use(const struct profile *p, uint64_t due)
+{
+    uint64_t last = p->ledger.use_before_due;
+
+    return p->policy.keep_fresh == NEVER || (last > 0 && due <= plus(last, p->policy.keep_fresh));
+}
+
+static uint64_t due_of(const struct profile *p)
+{
+    const struct token *t = &p->ledger.token;
+
+    return t->sent + t->lifetime - lead_of(p, t);
+}
+
+/* Nothing has gone wrong since, as far as provider and machine are concerned. */
+static bool peaceful_since(const struct world *w, const struct profile *p, uint64_t when)
+{
+    const struct ledger *l = &p->ledger;
+
+    return w->providers[p->provider].well_since <= when && !l->failing && l->disturbed_at < when;
+}
+
+/* ---- P1 fresh
+ * --------------------------------------------------------------------------------------- */
+
+static void p1_fresh(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->kind != FACT_TOLD || !f->token)
+        return;
+    uint64_t left = left_of(w, f->token);
+    if (left == 0)
+        broken(w, p, "P1 fresh", "a dead token is served");
+    if (left + SLACK >= lead_of(p, f->token) / 2 || f->token->lifetime < 2 * SECOND)
+        return;
+    bool nothing_newer = l->failing || f->call->deadline <= w->now || f->call->asked <= l->got_at ||
+                         (l->gave_up_at > 0 && w->now - l->gave_up_at < 5 * SECOND);
+    if (!nothing_newer)
+        broken(w, p, "P1 fresh", "a token about to die is served though none newer was tried for");
+}
+
+/* ---- P2 ahead
+ * --------------------------------------------------------------------------------------- */
+
+static void p2_ahead(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct token *t = &p->ledger.token;
+
+    if (f->kind != FACT_WANTED || !plain(f->call) || t->id == 0 || t->lifetime < 2 * MINUTE)
+        return;
+    if (f->verdict != LIFECYCLE_QUEUE && f->verdict != LIFECYCLE_FAIL)
+        return;
+    uint64_t due = due_of(p);
+    if (lead_of(p, t) < 40 * SECOND)
+        return; /* configured to come late */
+    if (was_in_use(p, due) && peaceful_since(w, p, due - least(due, t->lifetime / 20 + SECOND)))
+        broken(w, p, "P2 ahead", "a client has to wait: a token in use was not renewed in time");
+}
+
+/* ---- P3 one flight
+ * ---------------------------------------------------------------------------------- */
+
+static void p3_one_flight(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    if (f->kind == FACT_REQUEST && p->flight != FLIGHT_NONE)
+        broken(w, p, "P3 one flight", "a second request while one is under way");
+    if (f->kind != FACT_REST || p->waiters == 0)
+        return;
+    if (p->first_deadline < w->now && w->now > w->slept_at)
+        broken(w, p, "P3 one flight", "a client waits beyond its deadline");
+    if (p->flight == FLIGHT_NONE && p->first_deadline < lifecycle_next(&p->lc, &p->policy))
+        broken(w, p, "P3 one flight", "a client waits though nothing is going to be tried");
+}
+
+/* ---- P4 no lock-out
+ * --------------------------------------------------------------------------------- */
+
+static bool was_refused(const struct provider *v, unsigned password)
+{
+    for (unsigned i = 0; i < ACCOUNT_REFUSALS; i++)
+        if (v->refused[i] == password)
+            return true;
+    return false;
+}
+
+/* Others of the account that send a password now: the same, or one not accepted yet. */
+static unsigned others_sending(const struct world *w, const struct profile *p, bool same)
+{
+    const struct provider *v = &w->providers[p->provider];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        const struct profile *o = &w->profiles[i];
+        if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
+            !o->by_refresh_token &&
+            (same ? o->password == p->password : o->password != v->accepted))
+            n++;
+    }
+    return n;
+}
+
+static void p4_no_lock_out(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct provider *v = &w->providers[p->provider];
+
+    if (f->kind == FACT_SENT && !p->by_refresh_token) {
+        if (was_refused(v, p->password) && !p->ledger.credit)
+            broken(w, p, "P4 no lock-out", "a refused password is sent again");
+        if (p->password != v->accepted && others_sending(w, p, false) > 0)
+            broken(w, p, "P4 no lock-out", "two profiles try passwords at the same time");
+    }
+    if (v->wrong_answered > v->wrong_allowed)
+        broken(w, p, "P4 no lock-out", "more wrong passwords than passwords and persons");
+}
+
+/* ---- P5 polite
+ * -------------------------------------------------------------------------------------- */
+
+static void p5_request(const struct world *w, const struct profile *p)
+{
+    const struct ledger *l = &p->ledger;
+    const struct cause *c = &p->cause;
+    bool told_to = c->type == LIFECYCLE_CHANGED || c->again;
+
+    if (w->now < l->not_before && !c->person && !c->fallback)
+        broken(w, p, "P5 polite", "Retry-After is not obeyed");
+    if (l->failing && !told_to && !c->fallback && l->failure != LIFECYCLE_THROTTLED &&
+        w->now - l->failed_at < SECOND)
+        broken(w, p, "P5 polite", "less than a second after a failure");
+    if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
+        !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
+        broken(w, p, "P5 polite", "less than a second after the last token was asked for");
+    if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, w->now) &&
+        l->waited_until < w->now)
+        broken(w, p, "P5 polite", "a request though nobody has used the profile for long");
+}
+
+/* 6 at once, one more each 10 s; here as a debt that is paid off. */
+static void p5_bucket(const struct world *w, const struct profile *p)
+{
+    const struct provider *v = &w->providers[p->provider];
+    uint64_t paid = w->now - v->login_at;
+    uint64_t debt = v->login_debt > paid ? v->login_debt - paid : 0;
+
+    if (!p->by_refresh_token && p->reply.reached &&
+        debt + 10 * SECOND > ACCOUNT_BURST * 10 * SECOND)
+        broken(w, p, "P5 polite", "more logins than 6, and one each 10 s");
+}
+
+static void p5_polite(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->kind == FACT_REQUEST) {
+        p5_request(w, p);
+    } else if (f->kind == FACT_SENT) {
+        p5_bucket(w, p);
+        /* full jitter up to 5 minutes is 150 s in the mean; 30 more is seven standard deviations */
+        if (l->outage_since > 0 &&
+            l->outage_requests >= 30 + (w->now - l->outage_since) / (111 * SECOND))
+            broken(w, p, "P5 polite", "too many requests in an outage");
+    } else if (f->kind == FACT_WANTED && l->failing && l->failure == LIFECYCLE_TEMPORARY &&
+               !l->forgiven && p->flight == FLIGHT_NONE) {
+        uint64_t due = plus(l->failed_at, 5 * MINUTE + SLACK);
+        due = due > l->not_before ? due : l->not_before;
+        if (due < w->now && w->slept_at < w->now && l->last_use < w->now && in_use(p, due))
+            broken(w, p, "P5 polite", "a retry is overdue");
+    }
+}
+
+/* ---- P6 outlives outages
+ * ---------------------------------------------------------------------------- */
+
+static void p6_outlives(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->kind == FACT_TOLD && !f->token && !f->call->wants_new && enough(w, p, f->call))
+        broken(w, p, "P6 outlives outages", "an error though a token lives");
+    if (f->kind != FACT_WANTED || !enough(w, p, f->call))
+        return;
+    if (f->verdict != LIFECYCLE_SERVE && f->verdict != LIFECYCLE_QUEUE)
+        broken(w, p, "P6 outlives outages", "an error though a token lives");
+    if (f->verdict != LIFECYCLE_QUEUE || f->call->suspected || f->call->rejected)
+        return;
+    if (left_of(w, &l->token) > longest_lead_of(p, &l->token) / 2 + SLACK)
+        broken(w, p, "P6 outlives outages", "a client has to wait though a good token is there");
+    if (l->failing && !l->forgiven && l->failure != LIFECYCLE_THROTTLED)
+        broken(w, p, "P6 outlives outages", "a client has to wait for what has just failed");
+}
+
+/* ---- P7 any clock
+ * ----------------------------------------------------------------------------------- */
+
+static void p7_any_clock(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    if (f->kind == FACT_REST && p->ledger.retry_by < w->now && w->slept_at + 5 * SECOND < w->now)
+        broken(w, p, "P7 any clock", "the network came up, and no retry was made within 3 s");
+}
+
+void check_standstill(struct world *w)
+{
+    broken(w, NULL, "P7 any clock", "events without end in one moment");
+}
+
+void check_network(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        p7_any_clock(w, &w->profiles[i], &(struct fact){ .kind = FACT_REST });
+}
+
+/* ---- P8 healed
+ * -------------------------------------------------------------------------------------- */
+
+static void p8_suspected(const struct world *w, const struct profile *p, const struct call *call)
+{
+    const struct ledger *l = &p->ledger;
+    const struct client *c = &w->clients[call->client];
+
+    if (c->token != l->token.id || !c->saw_rejection)
+        broken(w, p, "P8 healed", "normal use is taken for a rejection");
+    if (l->suspected_token == l->token.id)
+        broken(w, p, "P8 healed", "a token is suspected twice");
+    if (l->suspected_at > 0 && w->now - l->suspected_at < 10 * SECOND)
+        broken(w, p, "P8 healed", "two suspicions within 10 s");
+}
+
+/* The process had this token before, more often than it asks with a good one, and saw that the
+ * API server rejects it; nothing stood in the way of a newer one. */
+static void p8_told(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct call *call = f->call;
+    const struct ledger *l = &p->ledger;
+
+    if (call->client == NOBODY || !call->pid || !f->token || l->failing)
+        return;
+    const struct client *c = &w->clients[call->client];
+    if (c->token != f->token->id || !c->saw_rejection || c->times < call->calls ||
+        p->lc.hand_over <= call->asked + SECOND)
+        return; /* or it came because it was told to come */
+    bool heard_lately = l->suspected_at > 0 && l->suspected_at + HOUR > call->asked;
+    bool forgotten = p->hand_outs - c->hand_outs > SUSPICION_CLIENTS - 2;
+    if (peaceful_since(w, p, call->asked - least(call->asked, MINUTE)) && !heard_lately &&
+        !forgotten && w->now < call->deadline && l->suspected_token != f->token->id)
+        broken(w, p, "P8 healed", "a client is handed the rejected token again");
+}
+
+static void p8_healed(const struct world *w, const struct profile *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->kind == FACT_SUSPECTED)
+        p8_suspected(w, p, f->call);
+    else if (f->kind == FACT_TOLD)
+        p8_told(w, p, f);
+    else if (f->kind == FACT_REQUEST && p->cause.rejected &&
+             left_of(w, &l->token) > longest_lead_of(p, &l->token) + SLACK &&
+             w->now - l->token.sent < 10 * SECOND)
+        broken(w, p, "P8 healed", "a token just fetched is fetched again");
+}
+
+/* ---- the ledger
+ * ------------------------------------------------------------------------------------- */
+
+static void forget_refusal(struct provider *v, unsigned password)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < ACCOUNT_REFUSALS; i++)
+        if (v->refused[i] != password)
+            v->refused[kept++] = v->refused[i];
+    while (kept < ACCOUNT_REFUSALS)
+        v->refused[kept++] = 0;
+}
+
+static void note_sent(struct world *w, struct profile *p)
+{
+    struct provider *v = &w->providers[p->provider];
+    struct ledger *l = &p->ledger;
+
+    w->statistics.requests[check_class(w, p)]++;
+    if (v->regime == REGIME_DOWN || v->regime == REGIME_BLACKHOLE || v->regime == REGIME_5XX) {
+        if (l->outage_since == 0) {
+            l->outage_since = w->now;
+            l->outage_requests = 0;
+        }
+        l->outage_requests++;
+    } else {
+        l->outage_since = 0;
+    }
+    if (p->by_refresh_token)
+        return;
+    if (p->reply.reached) {
+        l->credit = false;
+        uint64_t paid = w->now - v->login_at;
+        v->login_debt = (v->login_debt > paid ? v->login_debt - paid : 0) + 10 * SECOND;
+        v->login_at = w->now;
+    }
+    if (!p->reply.counted)
+        return;
+    if (!v->seen_wrong[p->password]) {
+        v->seen_wrong[p->password] = 1;
+        v->wrong_allowed++;
+    } else if (p->password == v->accepted && others_sending(w, p, true) > 0) {
+        v->wrong_allowed++; /* it was good till now: all may send it */
+    }
+}
+
+static void note_answer(struct provider *v, const struct profile *p, struct statistics *s)
+{
+    if (p->reply.end == ACCOUNT_TOOK) {
+        v->accepted = p->password;
+        v->wrong_lost = 0;
+        forget_refusal(v, p->password);
+    } else if (p->reply.end == ACCOUNT_REJECTED) {
+        if (v->accepted == p->password)
+            v->accepted = 0;
+        forget_refusal(v, p->password);
+        for (unsigned i = ACCOUNT_REFUSALS - 1; i > 0; i--)
+            v->refused[i] = v->refused[i - 1];
+        v->refused[0] = p->password;
+        v->wrong_answered += p->reply.counted;
+    } else if (p->reply.counted && ++v->wrong_lost > s->most_wrong_lost) {
+        s->most_wrong_lost = v->wrong_lost;
+    }
+}
+
+static void note_ended(struct world *w, struct profile *p, const struct fact *f)
+{
+    struct ledger *l = &p->ledger;
+    bool sent = p->flight == FLIGHT_SENT;
+
+    if (sent && !p->by_refresh_token)
+        note_answer(&w->providers[p->provider], p, &w->statistics);
+    l->not_before = 0;
+    if (!f->failed) {
+        l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
+        l->failing = l->doubted = l->forgiven = false;
+        l->gave_up_at = 0;
+        l->got_at = w->now;
+        l->use_before_due = l->last_use;
+        return;
+    }
+    if (sent && p->by_refresh_token && f->failure != LIFECYCLE_TEMPORARY)
+        return; /* the password is next */
+    l->failing = true;
+    l->forgiven = l->change_pending;
+    l->failure = f->failure;
+    l->failed_at = l->disturbed_at = w->now;
+    l->doubted |= f->failure == LIFECYCLE_DOUBTFUL;
+    if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
+        l->not_before = w->now + least(p->reply.retry_after, HOUR);
+}
+
+static void note_use(const struct world *w, struct profile *p)
+{
+    p->ledger.last_use = w->now;
+    if (p->ledger.token.id > 0 && w->now <= due_of(p))
+        p->ledger.use_before_due = w->now;
+}
+
+static void note_changed(const struct world *w, struct profile *p, bool person)
+{
+    struct ledger *l = &p->ledger;
+
+    l->disturbed_at = w->now;
+    l->forgiven = true;
+    l->doubted = false;
+    l->gave_up_at = 0;
+    l->outage_since = 0;
+    l->change_pending = true;
+    if (!person)
+        return;
+    l->person_pending = l->credit = true;
+    note_use(w, p);
+    l->waited_until = w->now + 30 * SECOND;
+}
+
+static void note_told(struct world *w, const struct profile *p, const struct fact *f)
+{
+    struct statistics *s = &w->statistics;
+    uint64_t waited = w->now - f->call->asked;
+
+    if (!f->token)
+        s->failed++;
+    else
+        s->served++;
+    if (f->token && waited > s->longest_wait && !f->call->wants_new &&
+        w->slept_at < f->call->asked && peaceful_since(w, p, f->call->asked)) {
+        s->longest_wait = waited;
+        s->longest_wait_seed = w->seed;
+    }
+}
+
+/* A profile that waits for a retry makes it soon, now that the network is up. */
+static void note_network(const struct world *w, struct profile *p)
+{
+    struct ledger *l = &p->ledger;
+    uint64_t by = w->now + 3 * SECOND + SLACK;
+
+    by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
+    l->outage_since = 0;
+    if (p->flight != FLIGHT_NONE || !l->failing || l->forgiven || l->doubted ||
+        l->failure != LIFECYCLE_TEMPORARY || (!in_use(p, by) && p->waiters == 0))
+        return;
+    l->retry_by = least(l->retry_by, by);
+}
+
+static void note_forgotten(const struct world *w, struct profile *p)
+{
+    struct ledger *l = &p->ledger;
+
+    *l = (struct ledger){ .last_use = l->last_use,
+                          .disturbed_at = w->now,
+                          .retry_by = NEVER,
+                          .suspected_at = l->suspected_at,
+                          .suspected_token = l->suspected_token,
+                          .waited_until = l->waited_until };
+}
+
+static void note(struct world *w, struct profile *p, const struct fact *f)
+{
+    struct ledger *l = &p->ledger;
+
+    switch (f->kind) {
+    case FACT_WANTED:
+        note_use(w, p);
+        if (f->verdict == LIFECYCLE_QUEUE && f->call->deadline > l->waited_until)
+            l->waited_until = f->call->deadline;
+        break;
+    case FACT_TOLD:
+        note_told(w, p, f);
+        break;
+    case FACT_SUSPECTED:
+        l->suspected_at = w->now;
+        l->suspected_token = l->token.id;
+        break;
+    case FACT_REQUEST:
+        l->change_pending = l->person_pending = false;
+        l->retry_by = NEVER;
+        break;
+    case FACT_SENT:
+        note_sent(w, p);
+        break;
+    case FACT_ENDED:
+        note_ended(w, p, f);
+        break;
+    case FACT_CHANGED:
+        note_changed(w, p, f->person);
+        if (f->person)
+            w->providers[p->provider].wrong_allowed++;
+        break;
+    case FACT_NETWORK:
+        note_network(w, p);
+        break;
+    case FACT_FORGOTTEN:
+        note_forgotten(w, p);
+        break;
+    case FACT_SLEPT:
+        l->disturbed_at = w->now;
+        break;
+    case FACT_GAVE_UP:
+        l->gave_up_at = w->now;
+        break;
+    case FACT_REST:
+        break;
+    }
+}
+
+void check(struct world *w, struct profile *p, const struct fact *fact)
+{
+    p1_fresh(w, p, fact);
+    p2_ahead(w, p, fact);
+    p3_one_flight(w, p, fact);
+    p4_no_lock_out(w, p, fact);
+    p5_polite(w, p, fact);
+    p6_outlives(w, p, fact);
+    p7_any_clock(w, p, fact);
+    p8_healed(w, p, fact);
+    note(w, p, fact);
+}
+
+/* ---- statistics
+ * ------------------------------------------------------------------------------------- */
+
+enum class check_class(const struct world *w, const struct profile *p) {
+    const struct provider *v = &w->providers[p->provider];
+
+    switch (v->regime){
+        case REGIME_WELL :
+            if ((p->typed ? p->typed : p->source) != v->right) return CLASS_WRONG_PASSWORD;
+        return v->lifetime < 2 * MINUTE ? CLASS_SHORT : CLASS_WELL;
+        case REGIME_DOWN : case REGIME_BLACKHOLE : case REGIME_5XX : return CLASS_OUTAGE;
+        case REGIME_429 : return CLASS_LIMITED;
+        default : return CLASS_ODD;
+    }
+}
+
+void check_classes(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct profile *p = &w->profiles[i];
+        w->statistics.class_time[check_class(w, p)] += w->now - p->class_since;
+        p->class_since = w->now;
+    }
+}

@@ -1,0 +1,227 @@
+/* Providers as they were seen to be: locks, limits, rotated refresh tokens, and their faults. */
+#include "tests/simulation/world.h"
+
+enum { LOGINS_AT_ONCE = 20, WRONG_TO_LOCK = 10 };
+static const uint64_t login_step = 6 * SECOND;
+
+static const char *const regime_names[REGIMES] = {
+    [REGIME_WELL] = "well",
+    [REGIME_DOWN] = "down",
+    [REGIME_BLACKHOLE] = "black hole",
+    [REGIME_5XX] = "5xx",
+    [REGIME_429] = "429",
+    [REGIME_DOUBTFUL] = "odd 4xx",
+    [REGIME_SLOW] = "slow",
+    [REGIME_LOST] = "loses answers",
+    [REGIME_FLAKY] = "now this, now that",
+};
+
+static uint64_t some_lifetime(struct world *w)
+{
+    static const uint64_t usual[] = { 5 * MINUTE, 5 * MINUTE, HOUR, HOUR, 10 * HOUR, DAY };
+
+    switch (chance_below(w, 8)) {
+    case 0:
+        return chance_span(w, 5 * SECOND, 2 * MINUTE);
+    case 1:
+    case 2:
+        return chance_span(w, 2 * MINUTE, 30 * DAY);
+    case 3:
+        return chance_permille(w, 200) ? chance_span(w, SECOND / 2, 5 * SECOND) : 2 * MINUTE;
+    default:
+        return usual[chance_below(w, sizeof usual / sizeof *usual)];
+    }
+}
+
+void provider_init(struct world *w, struct provider *v)
+{
+    static const char *const names[PROVIDERS_MAX] = { "a", "b", "c" };
+    unsigned number = (unsigned)(v - w->providers);
+
+    v->name = names[number];
+    v->refresh = (enum refresh_kind)chance_below(w, REFRESH_KINDS);
+    v->lifetime = some_lifetime(w);
+    v->latency = chance_span(w, 20 * MSEC, 600 * MSEC);
+    v->limits_logins = chance_permille(w, 500);
+    v->flawless = chance_permille(w, 250);
+    v->keys_every = chance_span(w, 6 * HOUR, 60 * DAY);
+    v->right = v->newest = 1;
+    v->key = 1;
+    v->well_since = 0;
+    v->login_at = w->now;
+    queue_set(&w->queue, SOURCE_KEYS + number, w->now + chance_span(w, HOUR, v->keys_every));
+    if (v->flawless)
+        return;
+    queue_set(&w->queue, SOURCE_REGIME + number, w->now + chance_span(w, MINUTE, 5 * DAY));
+    queue_set(&w->queue, SOURCE_PASSWORD + number, w->now + chance_span(w, HOUR, 60 * DAY));
+}
+
+/* ---- what happens to it ------------------------------------------------------------------------
+ */
+
+void provider_regime(struct world *w, struct provider *v)
+{
+    unsigned source = SOURCE_REGIME + (unsigned)(v - w->providers);
+
+    check_classes(w);
+    if (v->regime == REGIME_WELL) {
+        v->regime = (enum regime)(1 + chance_below(w, REGIMES - 1));
+        v->retry_after = chance_permille(w, 600) ? chance_span(w, SECOND, 2 * HOUR) : 0;
+        v->well_since = NEVER;
+        queue_set(&w->queue, source, w->now + chance_span(w, SECOND, 4 * DAY));
+    } else {
+        v->regime = REGIME_WELL;
+        v->well_since = w->now;
+        queue_set(&w->queue, source, w->now + chance_span(w, 10 * MINUTE, 20 * DAY));
+    }
+    trace(w, NULL, "provider is now", regime_names[v->regime], NEVER, NEVER);
+}
+
+unsigned provider_new_password(struct provider *v)
+{
+    return v->newest + 1 < PASSWORDS_MAX ? ++v->newest : 0;
+}
+
+/* The password changes; the sources follow later, sooner, or never. */
+void provider_password(struct world *w, struct provider *v)
+{
+    unsigned password = provider_new_password(v);
+
+    if (password == 0)
+        return;
+    check_classes(w);
+    if (chance_permille(w, 800))
+        v->right = password; /* else somebody mistypes the source */
+    trace(w, NULL, "a password changes", v->right == password ? "" : "at the source alone", NEVER,
+          NEVER);
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct profile *p = &w->profiles[i];
+        if (&w->providers[p->provider] != v || p->source == 0 || chance_permille(w, 100))
+            continue;
+        p->source_next = password;
+        queue_set(&w->queue, SOURCE_CREDENTIAL + i,
+                  w->now + (chance_permille(w, 300) ? 0 : chance_span(w, SECOND, 2 * DAY)));
+    }
+    queue_set(&w->queue, SOURCE_PASSWORD + (unsigned)(v - w->providers),
+              w->now + chance_span(w, HOUR, 60 * DAY));
+}
+
+void provider_keys(struct world *w, struct provider *v)
+{
+    v->key++;
+    trace(w, NULL, "the cluster takes no older tokens", NULL, NEVER, NEVER);
+    if (chance_permille(w, 100))
+        v->cluster_broken_until = w->now + chance_span(w, MINUTE, DAY);
+    queue_set(&w->queue, SOURCE_KEYS + (unsigned)(v - w->providers),
+              w->now + chance_span(w, HOUR, v->keys_every));
+}
+
+bool provider_accepts(const struct world *w, const struct provider *v, const struct token *token)
+{
+    return token->key == v->key && w->now >= v->cluster_broken_until;
+}
+
+/* ---- a request ----------------------------------------------------------------------------------
+ */
+
+static struct reply failure(enum lifecycle_failure kind, uint64_t at, enum account_end end)
+{
+    return (struct reply){ .kind = kind, .at = at, .end = end, .reached = end != ACCOUNT_NOT_SENT };
+}
+
+static void issue(struct world *w, struct profile *p, struct provider *v, struct reply *r)
+{
+    r->token = true;
+    r->end = ACCOUNT_TOOK;
+    r->key = v->key;
+    r->lifetime = v->lifetime;
+    if (chance_permille(w, 100))
+        r->lifetime -= chance_below(w, v->lifetime / 10 + 1);
+    if (v->refresh != REFRESH_NONE && (!p->by_refresh_token || v->refresh == REFRESH_ROTATES))
+        p->valid_refresh_token = r->refresh_token = ++w->last_refresh_token;
+}
+
+static struct reply by_refresh_token(struct world *w, struct profile *p, struct provider *v,
+                                     uint64_t at)
+{
+    struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_UNKNOWN);
+
+    if (p->refresh_token != p->valid_refresh_token || chance_permille(w, 10)) {
+        p->valid_refresh_token = 0; /* used twice, or too old: the whole family dies */
+        r.kind = chance_permille(w, 300) ? LIFECYCLE_DOUBTFUL : LIFECYCLE_REFUSED;
+        return r;
+    }
+    if (v->refresh == REFRESH_WITHOUT_ID_TOKEN)
+        r.refresh_without_token = true;
+    else
+        issue(w, p, v, &r);
+    return r;
+}
+
+static struct reply by_password(struct world *w, struct profile *p, struct provider *v, uint64_t at)
+{
+    struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_REJECTED);
+
+    if (v->limits_logins) {
+        uint64_t full = (v->limit_full > w->now ? v->limit_full : w->now) + login_step;
+        if (full > w->now + LOGINS_AT_ONCE * login_step) {
+            r = failure(LIFECYCLE_TEMPORARY, at, ACCOUNT_UNKNOWN);
+            r.retry_after = chance_permille(w, 500) ? login_step : 0;
+            return r;
+        }
+        v->limit_full = full;
+    }
+    if (w->now < v->locked_until)
+        return r;
+    if (p->password != v->right) {
+        r.counted = true;
+        if (++v->wrong_in_row >= WRONG_TO_LOCK) {
+            v->wrong_in_row = 0;
+            v->locked_until = w->now + chance_span(w, 15 * MINUTE, 2 * DAY);
+            v->well_since = v->locked_until;
+            trace(w, p, "the account is locked", NULL, v->locked_until - w->now, NEVER);
+        }
+        return r;
+    }
+    v->wrong_in_row = 0;
+    issue(w, p, v, &r);
+    return r;
+}
+
+static struct reply grant(struct world *w, struct profile *p, struct provider *v, uint64_t at)
+{
+    return p->by_refresh_token ? by_refresh_token(w, p, v, at) : by_password(w, p, v, at);
+}
+
+struct reply provider_receive(struct world *w, struct profile *p)
+{
+    struct provider *v = &w->providers[p->provider];
+    uint64_t at = w->now + v->latency / 2 + chance_below(w, v->latency);
+    enum regime regime = v->regime;
+    struct reply r;
+
+    if (regime == REGIME_FLAKY)
+        regime = (enum regime)chance_below(w, REGIME_FLAKY);
+    switch (regime) {
+    case REGIME_DOWN:
+        return failure(LIFECYCLE_TEMPORARY, w->now + chance_span(w, MSEC, SECOND),
+                       ACCOUNT_NOT_SENT);
+    case REGIME_BLACKHOLE:
+        return failure(LIFECYCLE_TEMPORARY, NEVER, ACCOUNT_NOT_SENT);
+    case REGIME_5XX:
+    case REGIME_429:
+        r = failure(LIFECYCLE_TEMPORARY, at, ACCOUNT_UNKNOWN);
+        r.retry_after = v->retry_after;
+        return r;
+    case REGIME_DOUBTFUL:
+        return failure(LIFECYCLE_DOUBTFUL, at, ACCOUNT_UNKNOWN);
+    case REGIME_SLOW:
+        return grant(w, p, v, w->now + chance_span(w, SECOND, 40 * SECOND));
+    case REGIME_LOST:
+        r = grant(w, p, v, NEVER);
+        r.end = ACCOUNT_UNKNOWN;
+        return r;
+    default:
+        return grant(w, p, v, at);
+    }
+}

@@ -1,0 +1,424 @@
+/*
+ * world - the one that lifecycle.c and account.c are driven through: virtual time, a queue of
+ * events, seeded chance, and the models of all that stands around them.
+ *
+ * Everything lies in one struct of fixed size: a step allocates nothing.
+ */
+#ifndef KUBETOKEN_SIMULATION_WORLD_H
+#define KUBETOKEN_SIMULATION_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/account.h"
+#include "daemon/lifecycle.h"
+#include "daemon/slots.h"
+
+#define MSEC ((uint64_t)1000)
+#define SECOND ((uint64_t)1000000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define NEVER UINT64_MAX
+
+enum {
+    PROVIDERS_MAX = 3,
+    PROFILES_MAX = 24,
+    CLIENTS_MAX = 32,
+    WAITERS_MAX = 4096,   /* as many clients as the daemon takes */
+    PASSWORDS_MAX = 1024, /* of one account, in one scenario */
+    NOBODY = 255,
+};
+
+/* ---- what stands in the queue of events: each source has at most one entry ------------------ */
+
+enum {
+    SOURCE_REGIME = 0, /* of a provider: the next fault, or its end */
+    SOURCE_PASSWORD = SOURCE_REGIME + PROVIDERS_MAX,
+    SOURCE_KEYS = SOURCE_PASSWORD + PROVIDERS_MAX,
+    SOURCE_SLEEP = SOURCE_KEYS + PROVIDERS_MAX,
+    SOURCE_NETWORK,
+    SOURCE_NETWORK_CHECK,
+    SOURCE_PERSON,
+    SOURCE_RESTART,
+    SOURCE_TIMER, /* of a profile: the one timer of profile.c */
+    SOURCE_START = SOURCE_TIMER + PROFILES_MAX,
+    SOURCE_ANSWER = SOURCE_START + PROFILES_MAX,
+    SOURCE_CREDENTIAL = SOURCE_ANSWER + PROFILES_MAX, /* it changes, or is readable again */
+    SOURCE_CLIENT = SOURCE_CREDENTIAL + PROFILES_MAX,
+    SOURCES = SOURCE_CLIENT + CLIENTS_MAX,
+};
+
+struct queue {
+    uint64_t time[SOURCES];
+    uint16_t heap[SOURCES], place[SOURCES]; /* place: 1 + index in heap, 0 = not in it */
+    unsigned length;
+};
+
+/* ---- providers --------------------------------------------------------------------------------
+ */
+
+enum refresh_kind {
+    REFRESH_NONE,
+    REFRESH_STABLE,
+    REFRESH_ROTATES, /* one that was used before kills the newest, too */
+    REFRESH_WITHOUT_ID_TOKEN,
+    REFRESH_KINDS,
+};
+
+enum regime {
+    REGIME_WELL,
+    REGIME_DOWN,      /* no connection, at once */
+    REGIME_BLACKHOLE, /* no connection, after the deadline */
+    REGIME_5XX,
+    REGIME_429,
+    REGIME_DOUBTFUL, /* an odd 4xx */
+    REGIME_SLOW,     /* answers from a second to beyond the deadline */
+    REGIME_LOST,     /* the request counts, the answer is lost */
+    REGIME_FLAKY,    /* any of these, request by request */
+    REGIMES,
+};
+
+struct token {
+    uint32_t id; /* 0 = none */
+    uint32_t key;
+    uint64_t sent, lifetime;
+};
+
+/* What becomes of a request, decided when it is sent. */
+struct reply {
+    uint64_t at; /* NEVER: lost */
+    bool token;
+    enum lifecycle_failure kind;
+    enum account_end end;
+    uint64_t retry_after, lifetime;
+    bool reached;
+    bool counted; /* as a wrong password */
+    bool refresh_without_token;
+    uint32_t refresh_token, key;
+};
+
+/* A provider with the one account that the profiles have there, and the cluster behind it. */
+struct provider {
+    enum refresh_kind refresh;
+    uint64_t lifetime, latency;
+    bool limits_logins; /* 20 at once, one more each 6 s */
+    bool flawless;      /* has no faults, so that long peace is simulated as well */
+    uint64_t keys_every;
+
+    enum regime regime;
+    uint64_t retry_after;
+    unsigned right, newest; /* passwords are numbers from 1 */
+    unsigned wrong_in_row;
+    uint64_t locked_until;
+    uint64_t limit_full;
+    uint32_t key;
+    uint64_t cluster_broken_until; /* rejects every token */
+
+    const char *name;
+    struct account account; /* the real one, of the daemon */
+
+    /* what check.c knows */
+    uint64_t well_since; /* NEVER while it is not */
+    unsigned accepted;   /* the last password that an answer said was taken */
+    unsigned refused[ACCOUNT_REFUSALS];
+    uint8_t seen_wrong[PASSWORDS_MAX];
+    unsigned wrong_answered, wrong_allowed;
+    uint64_t login_debt, login_at; /* the bucket, kept independently */
+    unsigned wrong_lost;           /* wrong passwords whose refusal was lost, in a row */
+};
+
+/* ---- profiles ---------------------------------------------------------------------------------
+ */
+
+struct call {
+    uint8_t client; /* NOBODY: a burst, or a person */
+    uint8_t profile;
+    uint8_t calls;  /* that such a process makes with a good token */
+    bool rejected;  /* --rejected */
+    bool suspected; /* by account.c */
+    bool wants_new; /* login, refresh */
+    pid_t pid;      /* of client-go, 0 = something else */
+    uint64_t asked, deadline, min_validity;
+    uint64_t noted; /* the token that suspicion_note() has seen */
+};
+
+struct waiter {
+    struct call call;
+    uint16_t next, previous; /* 0 = none */
+};
+
+enum flight {
+    FLIGHT_NONE,
+    FLIGHT_STARTING, /* credentials are read */
+    FLIGHT_SLOT,     /* waits for its turn */
+    FLIGHT_TRIAL,    /* waits for somebody else's trial of a password */
+    FLIGHT_SENT,
+};
+
+/* Why lifecycle.c asked for a request. */
+struct cause {
+    enum lifecycle_event_type type;
+    bool person, suspected, rejected, min_validity, fallback, again;
+};
+
+/* What check.c knows of a profile, without looking into struct lifecycle. */
+struct ledger {
+    struct token token;      /* the last one, also when it died; id 0 after a logout or restart */
+    uint64_t last_use;       /* before the event at hand; 0 = never */
+    uint64_t use_before_due; /* before the renewal of the token was due at the latest */
+    uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
+    bool failing;            /* the last attempt failed */
+    bool forgiven;           /* but somebody said: try again */
+    bool doubted;
+    enum lifecycle_failure failure;
+    uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
+    bool change_pending, person_pending; /* since the request under way began */
+    bool credit;                         /* a person allowed one more try of any password */
+    uint64_t retry_by;                   /* after the network came up */
+    uint64_t suspected_at;
+    uint32_t suspected_token;
+    uint64_t outage_since;
+    unsigned outage_requests;
+};
+
+struct profile {
+    struct lifecycle lc; /* the real one */
+    struct lifecycle_policy policy;
+    struct suspicion suspicion; /* the real one */
+    uint8_t provider, number;
+
+    /* as in profile.c */
+    uint16_t first_waiter, last_waiter;
+    unsigned waiters;
+    uint64_t first_deadline;
+    bool deadline_gone;     /* first_deadline is to be looked for again */
+    unsigned source, stamp; /* the password at its source, 0 = none: it is typed */
+    bool source_broken;     /* cannot be read */
+    unsigned source_next;   /* what SOURCE_CREDENTIAL is going to set */
+    unsigned typed;
+    unsigned refused_stamp;
+    bool refused_typed, forced, error;
+    struct token token;
+    uint32_t refresh_token;
+
+    /* the request under way */
+    enum flight flight;
+    struct cause cause;
+    struct slot slot; /* the real one */
+    bool by_refresh_token, sent_forced;
+    unsigned password, read_stamp;
+    uint64_t sent, request_deadline;
+    struct reply reply;
+
+    /* at the provider */
+    uint32_t valid_refresh_token;
+
+    struct ledger ledger;
+    uint64_t class_since;
+    unsigned hand_outs; /* to client-go */
+};
+
+/* ---- clients ----------------------------------------------------------------------------------
+ */
+
+enum client_kind {
+    CLIENT_KUBECTL,
+    CLIENT_K9S,
+    CLIENT_PYTHON,
+    CLIENT_SHELL,
+    CLIENT_MIN_VALIDITY,
+    CLIENT_REJECTED,
+    CLIENT_BURST,
+    CLIENT_KINDS,
+};
+
+struct client {
+    enum client_kind kind;
+    uint8_t profile;
+    bool waits, in_command, with_stdin, seldom;
+    pid_t pid;
+    unsigned calls, most_calls, errors, most_errors;
+    uint64_t session_until;
+    uint32_t token; /* the last one it was told */
+    unsigned times; /* in a row, by this process */
+    struct token held;
+    bool saw_rejection;
+    unsigned hand_outs; /* of its profile, when it was told that token first */
+    uint64_t expires;
+};
+
+/* ---- the world --------------------------------------------------------------------------------
+ */
+
+enum { TRACE_LINES = 64 };
+
+struct trace_line {
+    uint64_t now, step;
+    const char *what;
+    const char *detail; /* NULL, or a word */
+    uint8_t profile;
+    uint64_t seconds[2]; /* usec, printed as seconds; NEVER = none */
+};
+
+/* Classes of faults, for the statistics. */
+enum class {
+    CLASS_WELL,
+    CLASS_OUTAGE,
+    CLASS_LIMITED,
+    CLASS_ODD, /* slow, lost, doubtful, flaky */
+    CLASS_WRONG_PASSWORD,
+    CLASS_SHORT, /* no fault, but a life under two minutes */
+    CLASSES,
+};
+
+struct statistics {
+    uint64_t steps, time;
+    uint64_t requests[CLASSES], class_time[CLASSES]; /* time of one profile */
+    uint64_t longest_wait, longest_wait_seed;
+    unsigned most_wrong_lost;
+    uint64_t served, queued, failed, suspicions, heals, tokens;
+};
+
+struct world {
+    uint64_t seed, now, step, steps;
+    uint64_t chance[4];
+    struct queue queue;
+    unsigned n_providers, n_profiles, n_clients;
+    struct provider providers[PROVIDERS_MAX];
+    struct profile profiles[PROFILES_MAX];
+    struct client clients[CLIENTS_MAX];
+    struct waiter waiters[WAITERS_MAX + 1]; /* from 1 */
+    uint16_t free_waiter;
+    uint32_t last_token, last_refresh_token;
+    pid_t last_pid;
+    struct slots slots; /* the real ones */
+    uint64_t slept_at;  /* when it woke up last */
+    unsigned network_events;
+    bool tracing;
+    struct trace_line trace[TRACE_LINES];
+    uint64_t traced;
+    struct statistics statistics;
+};
+
+/* ---- chance -----------------------------------------------------------------------------------
+ */
+
+/* Begins the sequence of a seed. */
+void chance_seed(struct world *w, uint64_t seed);
+uint64_t chance(struct world *w);
+/* 0 to n - 1. */
+uint64_t chance_below(struct world *w, uint64_t n);
+/* True in so many of a thousand cases. */
+bool chance_permille(struct world *w, unsigned n);
+/* From least to most, each doubling alike. */
+uint64_t chance_span(struct world *w, uint64_t least, uint64_t most);
+
+/* ---- the queue --------------------------------------------------------------------------------
+ */
+
+/* Puts the source there, or moves it. NEVER takes it off. */
+void queue_set(struct queue *q, unsigned source, uint64_t time);
+/* The next source, taken off; its time. SOURCES when there is none. */
+unsigned queue_take(struct queue *q, uint64_t *ret_time);
+
+/* ---- the trace --------------------------------------------------------------------------------
+ */
+
+/* One line; NEVER for a time that is not to be shown. */
+void trace(struct world *w, const struct profile *p, const char *what, const char *detail,
+           uint64_t usec, uint64_t usec2);
+/* The last lines, on stdout. */
+void trace_print(const struct world *w);
+
+/* ---- provider.c -------------------------------------------------------------------------------
+ */
+
+/* A new one, of random nature. */
+void provider_init(struct world *w, struct provider *v);
+/* The request that profile p sends now. */
+struct reply provider_receive(struct world *w, struct profile *p);
+/* Events of SOURCE_REGIME, SOURCE_PASSWORD, SOURCE_KEYS. */
+void provider_regime(struct world *w, struct provider *v);
+void provider_password(struct world *w, struct provider *v);
+void provider_keys(struct world *w, struct provider *v);
+/* Whether the cluster takes the token. */
+bool provider_accepts(const struct world *w, const struct provider *v, const struct token *token);
+/* A password that nobody has used yet; 0 when there have been too many. */
+unsigned provider_new_password(struct provider *v);
+
+/* ---- daemon.c: profile.c as it is to use lifecycle.c and account.c ----------------------------
+ */
+
+/* A profile that nobody has asked for yet. */
+void daemon_init(struct world *w, struct profile *p);
+/* A client asks. Whoever it is, client_told() follows, at once or later. */
+void daemon_get(struct world *w, struct call call);
+/* A person says login (password > 0) or refresh (0). */
+void daemon_renew(struct world *w, struct profile *p, unsigned password);
+void daemon_logout(struct world *w, struct profile *p);
+void daemon_reload(struct world *w);
+void daemon_restart(struct world *w);
+/* The network came up, or the clock was set. */
+void daemon_network(struct world *w);
+/* The client of that number waits no longer. */
+void daemon_client_gone(struct world *w, unsigned client);
+/* Events of SOURCE_TIMER, SOURCE_START, SOURCE_ANSWER. */
+void daemon_timer(struct world *w, struct profile *p);
+void daemon_start(struct world *w, struct profile *p);
+void daemon_answer(struct world *w, struct profile *p);
+/* Until when clients are told to use the token. */
+uint64_t daemon_hand_over(const struct profile *p, uint64_t now);
+
+/* ---- client.c ---------------------------------------------------------------------------------
+ */
+
+/* A new one, of random kind. */
+void client_init(struct world *w, unsigned number);
+/* Events of SOURCE_CLIENT. */
+void client_act(struct world *w, unsigned number);
+/* How a call ended: with the token in hand, or an error. */
+void client_told(struct world *w, const struct call *call, const struct token *token);
+
+/* ---- check.c ----------------------------------------------------------------------------------
+ */
+
+enum fact_kind {
+    FACT_WANTED,    /* a client asked, the verdict is known */
+    FACT_TOLD,      /* a client got the token, or an error */
+    FACT_SUSPECTED, /* account.c takes the token for rejected */
+    FACT_REQUEST,   /* lifecycle.c asked for a request */
+    FACT_SENT,      /* it goes to the provider */
+    FACT_ENDED,     /* it ended, perhaps unsent, and lifecycle.c is about to be told */
+    FACT_CHANGED,   /* a credential changed, or (person) somebody says so */
+    FACT_NETWORK,   /* the network came up */
+    FACT_FORGOTTEN, /* logout, restart */
+    FACT_SLEPT,     /* time has leapt */
+    FACT_GAVE_UP,   /* a client's time was up */
+    FACT_REST,      /* after each event: the profile rests */
+};
+
+struct fact {
+    enum fact_kind kind;
+    const struct call *call;   /* WANTED, TOLD, SUSPECTED */
+    const struct token *token; /* TOLD: NULL = an error */
+    enum lifecycle_verdict verdict;
+    bool failed;                    /* ENDED */
+    bool person;                    /* CHANGED */
+    enum lifecycle_failure failure; /* ENDED, failed */
+};
+
+/* Holds every promise against what happened, then writes it down in the ledger. A promise that is
+ * broken ends the program. */
+void check(struct world *w, struct profile *p, const struct fact *fact);
+/* Event of SOURCE_NETWORK_CHECK: three seconds after the network came up. */
+void check_network(struct world *w);
+/* Time has not moved for so many steps. */
+void check_standstill(struct world *w);
+/* Adds up the time that has passed in each class of fault, before a class may change. */
+void check_classes(struct world *w);
+/* The class of fault that a profile lives under. */
+enum class check_class(const struct world *w, const struct profile *p);
+
+#endif
