@@ -113,8 +113,8 @@ static void p1_fresh(const struct world *w, const struct profile *p, const struc
 {
     const struct ledger *l = &p->ledger;
 
-    if (f->kind != FACT_TOLD || !f->token)
-        return;
+    if (f->kind != FACT_TOLD || !f->token || f->call->wants_new)
+        return; /* a person gets a word, not the token */
     uint64_t left = left_of(w, f->token);
     if (left == 0)
         broken(w, p, "P1 fresh", "a dead token is served");
@@ -170,17 +170,17 @@ static bool was_refused(const struct provider *v, unsigned password)
     return false;
 }
 
-/* Others of the account that send a password now: the same, or one not accepted yet. */
+/* Others of the account whose password is under way: the same, or one that had not been accepted
+ * when it was sent. */
 static unsigned others_sending(const struct world *w, const struct profile *p, bool same)
 {
-    const struct provider *v = &w->providers[p->provider];
     unsigned n = 0;
 
     for (unsigned i = 0; i < w->n_profiles; i++) {
         const struct profile *o = &w->profiles[i];
         if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
             !o->by_refresh_token &&
-            (same ? o->password == p->password : o->password != v->accepted))
+            (same ? o->password == p->password : o->ledger.trial))
             n++;
     }
     return n;
@@ -203,6 +203,15 @@ static void p4_no_lock_out(const struct world *w, const struct profile *p, const
 /* ---- P5 polite
  * -------------------------------------------------------------------------------------- */
 
+/* A token may come so late that its renewal was due, and the profile in use, before. */
+static uint64_t when_due(const struct world *w, const struct profile *p)
+{
+    const struct token *t = &p->ledger.token;
+    uint64_t death = t->sent + t->lifetime, lead = longest_lead_of(p, t);
+
+    return p->ledger.failing || t->id == 0 ? w->now : least(w->now, death - least(death, lead));
+}
+
 static void p5_request(const struct world *w, const struct profile *p)
 {
     const struct ledger *l = &p->ledger;
@@ -217,7 +226,7 @@ static void p5_request(const struct world *w, const struct profile *p)
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
         broken(w, p, "P5 polite", "less than a second after the last token was asked for");
-    if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, w->now) &&
+    if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, when_due(w, p)) &&
         l->waited_until < w->now)
         broken(w, p, "P5 polite", "a request though nobody has used the profile for long");
 }
@@ -377,6 +386,7 @@ static void note_sent(struct world *w, struct profile *p)
     }
     if (p->by_refresh_token)
         return;
+    l->trial = p->password != v->accepted;
     if (p->reply.reached) {
         l->credit = false;
         uint64_t paid = w->now - v->login_at;
@@ -473,6 +483,7 @@ static void note_told(struct world *w, const struct profile *p, const struct fac
     else
         s->served++;
     if (f->token && waited > s->longest_wait && !f->call->wants_new &&
+        f->token->lifetime >= 2 * SECOND &&
         w->slept_at < f->call->asked && peaceful_since(w, p, f->call->asked)) {
         s->longest_wait = waited;
         s->longest_wait_seed = w->seed;

@@ -176,6 +176,7 @@ struct ledger {
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
     bool credit;                         /* a person allowed one more try of any password */
+    bool trial;                          /* the password under way had not been accepted */
     uint64_t retry_by;                   /* after the network came up */
     uint64_t suspected_at;
     uint32_t suspected_token;
