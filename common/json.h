@@ -1,9 +1,11 @@
 /*
  * json - reading foreign JSON strictly, on top of cJSON.
  *
- * cJSON by itself takes trailing text, cuts strings at \u0000, finds members whatever their
- * case and the first of two with one name. Go, and so kube-apiserver, does none of that; what
- * these functions find is what the API server would find.
+ * cJSON by itself takes trailing text, raw control characters and numbers such as 01, cuts
+ * strings at \u0000, refuses halves of surrogate pairs, finds members whatever their case and the
+ * first of two with one name. Go, and so kube-apiserver, does none of that; what these functions
+ * find is what the API server would find. Broken UTF-8 is left as it is: Go reads U+FFFD there,
+ * which equals no more of what is compared.
  */
 #ifndef KUBETOKEN_JSON_H
 #define KUBETOKEN_JSON_H
@@ -22,6 +24,9 @@ const cJSON *json_get(const cJSON *object, const char *name);
 
 /* How many members have that name. */
 unsigned json_count(const cJSON *object, const char *name);
+
+/* The first name that two members have, or NULL. */
+const char *json_twice(const cJSON *object);
 
 /* The member as a string, or NULL when it is absent or something else. */
 const char *json_string(const cJSON *object, const char *name);

@@ -84,6 +84,105 @@ static void a_raw_nul_is_refused(void **state)
     assert_null(json_object("{}\0", 3));
 }
 
+static void a_raw_control_character_is_refused(void **state)
+{
+    char text[] = "{\"a\":\"x?y\"}";
+
+    (void)state;
+    for (char c = 1; c < 0x20; c++) {
+        text[7] = c;
+        assert_refused(text);
+    }
+    text[7] = 0x7f; /* none by RFC 8259 §7 */
+    assert_non_null(parse(text));
+    assert_non_null(parse("{\"a\":\"\\t\\n\\u001f\"}"));
+    assert_string_equal(json_string(json, "a"), "\t\n\x1f");
+}
+
+static void a_control_character_behind_an_escaped_quote_is_refused(void **state)
+{
+    (void)state;
+    assert_refused("{\"a\":\"x\\\"\ty\"}");
+    assert_refused("{\"a\":\"x\\\ty\"}");
+    assert_non_null(parse("{\"a\":\"x\\\\\"\t}"));
+}
+
+static void other_white_space_than_that_of_json_is_refused(void **state)
+{
+    static const char *const texts[] = { "{\v}", "{\f}", "{}\x01", "\b{}", "{\x1f\"a\":1}" };
+
+    for (size_t i = 0; i < COUNT(texts); i++)
+        assert_refused(texts[i]);
+    (void)state;
+}
+
+static void numbers_that_only_c_reads_are_refused(void **state)
+{
+    static const char *const values[] = { "01", "-",   "-01", "1.", ".5",    "-.5", "1.e5", "1e",
+                                          "+1", "1e+", "0x1", "1-", "1.2.3", "NaN", "00" };
+    char text[32];
+
+    for (size_t i = 0; i < COUNT(values); i++) {
+        snprintf(text, sizeof text, "{\"a\":%s}", values[i]);
+        assert_refused(text);
+        snprintf(text, sizeof text, "{\"a\":[%s,1]}", values[i]);
+        assert_refused(text);
+    }
+    (void)state;
+}
+
+static void numbers_of_every_form_are_read(void **state)
+{
+    static const char *const values[] = { "0", "-0", "10", "-1.50", "1e5", "1E+05", "0.1e-2" };
+    char text[32];
+
+    for (size_t i = 0; i < COUNT(values); i++) {
+        snprintf(text, sizeof text, "{\"a\":%s}", values[i]);
+        if (!parse(text))
+            fail_msg("%s was refused", text);
+        assert_true(cJSON_IsNumber(json_get(json, "a")));
+    }
+    assert_non_null(parse("{\"a\":\"01 -\"}")); /* a string */
+    (void)state;
+}
+
+static void broken_utf_8_is_left_as_it_is(void **state)
+{
+    (void)state;
+    assert_non_null(parse("{\"a\":\"J\xfcrgen\"}"));
+    assert_string_equal(json_string(json, "a"), "J\xfcrgen");
+}
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+static void halves_of_surrogate_pairs_are_replaced(void **state)
+{
+    static const struct {
+        const char *value, *read;
+    } rows[] = {
+        { "\\ud83d", REPLACEMENT },
+        { "\\uDE00", REPLACEMENT },
+        { "\\ud83d\\ud83d", REPLACEMENT REPLACEMENT },
+        { "\\ud83dx\\ude00", REPLACEMENT "x" REPLACEMENT },
+        { "\\ud83d\\u0041", REPLACEMENT "A" },
+        { "\\ud83d\\ud83d\\ude00", REPLACEMENT "\xf0\x9f\x98\x80" },
+        { "\\ud83d\\ude00", "\xf0\x9f\x98\x80" },
+        { "\\\\ud83d", "\\ud83d" },
+        { "\\\\\\ud83d", "\\" REPLACEMENT },
+        { "\\ud7ff\\ue000", "\xed\x9f\xbf\xee\x80\x80" },
+    };
+    char text[64];
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(text, sizeof text, "{\"a\":\"%s\"}", rows[i].value);
+        assert_non_null(parse(text));
+        assert_string_equal(json_string(json, "a"), rows[i].read);
+    }
+    assert_refused("{\"a\":\"\\ud83\"}");
+    assert_refused("{\"a\":\"\\ud83d");
+    (void)state;
+}
+
 static void very_deep_nesting_is_refused(void **state)
 {
     static char text[100004];
@@ -109,6 +208,17 @@ static void members_of_a_name_are_counted(void **state)
     parse("{\"a\":1,\"b\":2,\"a\":3,\"A\":4}");
     assert_int_equal(json_count(json, "a"), 2);
     assert_int_equal(json_count(json, "c"), 0);
+}
+
+static void the_first_name_that_is_there_twice_is_found(void **state)
+{
+    (void)state;
+    parse("{\"a\":1,\"b\":2,\"c\":3,\"b\":4,\"c\":5}");
+    assert_string_equal(json_twice(json), "b");
+    parse("{\"a\":1,\"A\":2,\"b\":{\"a\":1,\"a\":2}}");
+    assert_null(json_twice(json));
+    parse("{}");
+    assert_null(json_twice(json));
 }
 
 static void another_case_is_another_name(void **state)
@@ -289,9 +399,17 @@ int main(void)
         TEST(an_escaped_nul_is_refused),
         TEST(a_backslash_before_u0000_as_text_is_no_nul),
         TEST(a_raw_nul_is_refused),
+        TEST(a_raw_control_character_is_refused),
+        TEST(a_control_character_behind_an_escaped_quote_is_refused),
+        TEST(other_white_space_than_that_of_json_is_refused),
+        TEST(numbers_that_only_c_reads_are_refused),
+        TEST(numbers_of_every_form_are_read),
+        TEST(broken_utf_8_is_left_as_it_is),
+        TEST(halves_of_surrogate_pairs_are_replaced),
         TEST(very_deep_nesting_is_refused),
         TEST(the_last_member_of_a_name_wins),
         TEST(members_of_a_name_are_counted),
+        TEST(the_first_name_that_is_there_twice_is_found),
         TEST(another_case_is_another_name),
         TEST(members_further_down_are_not_found),
         TEST(what_is_no_string_is_not_taken_for_one),
