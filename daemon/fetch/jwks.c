@@ -81,6 +81,8 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL),
            *exponent = BN_bin2bn(e, (int)e_length, NULL);
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    /* RFC 7518 §3.3 wants 2048; but whether 1024 will do is for the provider and the API server
+     * to say: Go's verification takes it. */
     if (build && modulus && exponent && BN_num_bits(modulus) >= 1024 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) == 1)
@@ -98,7 +100,7 @@ static const struct curve {
                { "P-384", "secp384r1", 48 },
                { "P-521", "secp521r1", 66 } };
 
-static EVP_PKEY *ec_key(const cJSON *jwk, char ret_curve[8])
+static EVP_PKEY *ec_key(const cJSON *jwk, char ret_curve[CURVE_SIZE])
 {
     unsigned char point[1 + 2 * KEY_BYTES_MAX] = { 4 /* uncompressed */ };
     const char *crv = json_string(jwk, "crv");
@@ -122,6 +124,37 @@ static EVP_PKEY *ec_key(const cJSON *jwk, char ret_curve[8])
     return key;
 }
 
+/* RFC 8037 §2. By name: a key of X25519, which signs nothing, is 32 bytes too. */
+static EVP_PKEY *okp_key(const cJSON *jwk, char ret_curve[CURVE_SIZE])
+{
+    static const struct {
+        const char *name, *type;
+        long size;
+    } okps[] = { { "Ed25519", "ED25519", 32 }, { "Ed448", "ED448", 57 } };
+    const char *crv = json_string(jwk, "crv");
+    unsigned char x[KEY_BYTES_MAX];
+    EVP_PKEY *key = NULL;
+
+    for (size_t i = 0; crv && i < sizeof okps / sizeof *okps; i++) {
+        if (strcmp(okps[i].name, crv) != 0 || member_bytes(jwk, "x", x) != okps[i].size)
+            continue;
+        key = EVP_PKEY_new_raw_public_key_ex(NULL, okps[i].type, NULL, x, (size_t)okps[i].size);
+        memcpy(ret_curve, okps[i].name, strlen(okps[i].name) + 1);
+    }
+    ERR_clear_error();
+    return key;
+}
+
+/* By use and key_ops, which may be missing (RFC 7517 §4.2, §4.3). */
+static bool signs(const cJSON *jwk)
+{
+    const char *use = json_string(jwk, "use");
+    const cJSON *operations = json_get(jwk, "key_ops");
+
+    return (!use || strcmp(use, "sig") == 0) &&
+           (!operations || cJSON_IsNull(operations) || json_holds(operations, "verify"));
+}
+
 static char *copy_or_null(const char *text)
 {
     return text ? strdup(text) : NULL;
@@ -129,15 +162,17 @@ static char *copy_or_null(const char *text)
 
 static bool take_key(const cJSON *jwk, struct jwk *ret)
 {
-    const char *kty = json_string(jwk, "kty"), *use = json_string(jwk, "use");
+    const char *kty = json_string(jwk, "kty");
     struct jwk k = { 0 };
 
-    if (!kty || (use && strcmp(use, "sig") != 0)) /* use may be missing, RFC 7517 §4.2 */
+    if (!kty || !signs(jwk))
         return false;
     if (strcmp(kty, "RSA") == 0)
         k.key = rsa_key(jwk);
     else if (strcmp(kty, "EC") == 0)
         k.key = ec_key(jwk, k.curve);
+    else if (strcmp(kty, "OKP") == 0)
+        k.key = okp_key(jwk, k.curve);
     if (!k.key)
         return false;
     k.kid = copy_or_null(json_string(jwk, "kid"));
@@ -162,7 +197,7 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
             keys.n++;
     cJSON_Delete(doc);
     if (keys.n == 0) {
-        error_set(why, ERROR_KEYS_INVALID, "it holds no RSA or EC key for signatures");
+        error_set(why, ERROR_KEYS_INVALID, "it holds no RSA, EC or OKP key for signatures");
         return -1;
     }
     *ret = keys;
@@ -177,6 +212,8 @@ char *jwks_distill(const char *text, size_t length)
     cJSON *list = cJSON_AddArrayToObject(out, "keys");
 
     cJSON_ArrayForEach (jwk, keys) {
+        if (!signs(jwk)) /* key_ops is no string, and so not kept below */
+            continue;
         cJSON *bare = cJSON_CreateObject();
         for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
             const char *value = json_string(jwk, members[i]);
@@ -205,13 +242,16 @@ bool jwks_fits(const struct jwk *key, const char *alg, const char *kid)
 {
     static const struct {
         const char *alg, *curve;
-    } curve_of[] = { { "ES256", "P-256" }, { "ES384", "P-384" }, { "ES512", "P-521" } };
-    const char *curve = "";
+    } pairs[] = { { "ES256", "P-256" },
+                  { "ES384", "P-384" },
+                  { "ES512", "P-521" },
+                  { "EdDSA", "Ed25519" },
+                  { "EdDSA", "Ed448" } };
+    bool suits = !*key->curve && (strncmp(alg, "RS", 2) == 0 || strncmp(alg, "PS", 2) == 0);
 
-    for (size_t i = 0; i < sizeof curve_of / sizeof *curve_of; i++)
-        if (strcmp(curve_of[i].alg, alg) == 0)
-            curve = curve_of[i].curve;
-    if (strcmp(curve, key->curve) != 0 || (key->alg && strcmp(key->alg, alg) != 0))
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        suits |= strcmp(pairs[i].alg, alg) == 0 && strcmp(pairs[i].curve, key->curve) == 0;
+    if (!suits || (key->alg && strcmp(key->alg, alg) != 0))
         return false;
     return !kid || !*kid || !key->kid || strcmp(kid, key->kid) == 0;
 }

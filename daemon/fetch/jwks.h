@@ -10,13 +10,13 @@
 
 #include "common/error.h"
 
-enum { JWKS_MAX = 64 };
+enum { JWKS_MAX = 64, CURVE_SIZE = sizeof "Ed25519" };
 
 struct jwk {
     char *kid; /* NULL: it has none */
     char *alg; /* NULL: it may serve any that fits its type */
     EVP_PKEY *key;
-    char curve[8]; /* "P-256" ..., empty for RSA */
+    char curve[CURVE_SIZE]; /* "P-256" ..., "Ed25519", empty for RSA */
 };
 
 struct jwks {
@@ -27,8 +27,8 @@ struct jwks {
 /* Reads a JWK Set. Keys of other types or uses, and broken ones, are passed over: a provider
  * may have more than we know. Returns 0, or -1 with *why set when no key is left. */
 int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *why);
-/* The same keys with no member but those that matter, as JSON that the caller frees. NULL: no
- * memory, or no JWK Set. */
+/* The keys for signatures with no member but those that matter, as JSON that the caller frees.
+ * NULL: no memory, or no JWK Set. */
 char *jwks_distill(const char *text, size_t length);
 void jwks_clear(struct jwks *jwks);
 

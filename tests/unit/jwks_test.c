@@ -10,7 +10,7 @@
 
 #include "daemon/fetch/jwks.h"
 
-static EVP_PKEY *rsa, *p256, *p384;
+static EVP_PKEY *rsa, *p256, *p384, *ed25519, *ed448;
 static struct jwks keys;
 static struct error why;
 
@@ -20,7 +20,9 @@ static int make_keys(void **state)
     rsa = EVP_RSA_gen(2048);
     p256 = EVP_EC_gen("P-256");
     p384 = EVP_EC_gen("P-384");
-    return rsa && p256 && p384 ? 0 : -1;
+    ed25519 = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    ed448 = EVP_PKEY_Q_keygen(NULL, NULL, "ED448");
+    return rsa && p256 && p384 && ed25519 && ed448 ? 0 : -1;
 }
 
 static int free_keys(void **state)
@@ -29,6 +31,8 @@ static int free_keys(void **state)
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(p256);
     EVP_PKEY_free(p384);
+    EVP_PKEY_free(ed25519);
+    EVP_PKEY_free(ed448);
     return 0;
 }
 
@@ -78,6 +82,99 @@ static void ec_keys_are_read(void **state)
     assert_string_equal(keys.keys[0].curve, "P-256");
     assert_string_equal(keys.keys[1].curve, "P-384");
     assert_null(keys.keys[0].kid);
+}
+
+static void okp_keys_are_read(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(ed25519, ""), jwk_of(ed448, "")), 0);
+    assert_int_equal(keys.n, 2);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, ed25519), 1);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[1].key, ed448), 1);
+    assert_string_equal(keys.keys[0].curve, "Ed25519");
+    assert_string_equal(keys.keys[1].curve, "Ed448");
+}
+
+static void okp_keys_for_agreement_or_of_a_wrong_length_are_passed_over(void **state)
+{
+    static const char *const crvs[] = { "X25519", "X448", "ed25519", "Ed448", "P-256", "" };
+    char *good = jwk_of(ed25519, ""), *x = strstr(good, "\"x\""), text[512];
+
+    for (size_t i = 0; i < COUNT(crvs); i++) {
+        snprintf(text, sizeof text, "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"%s\",%s]}", crvs[i], x);
+        assert_int_equal(parse(text), -1);
+    }
+    snprintf(text, sizeof text, "{\"keys\":[{\"kty\":\"OKP\",%s]}", x);
+    assert_int_equal(parse(text), -1);
+    assert_int_equal(parse("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\"}]}"), -1);
+    free(good);
+    (void)state;
+}
+
+static void a_key_that_may_not_verify_is_passed_over(void **state)
+{
+    static const char *const operations[] = {
+        "[]", "[\"encrypt\",\"wrapKey\"]", "[\"sign\"]", "[\"Verify\"]", "7", "{}", "[7]"
+    };
+
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        char further[64];
+        snprintf(further, sizeof further, ",\"key_ops\":%s", operations[i]);
+        assert_int_equal(parse_set(jwk_of(rsa, further), jwk_of(p256, "")), 0);
+        assert_int_equal(keys.n, 1);
+        assert_string_equal(keys.keys[0].curve, "P-256");
+        jwks_clear(&keys);
+    }
+    (void)state;
+}
+
+static void a_key_that_may_verify_is_read(void **state)
+{
+    static const char *const operations[] = { "[\"verify\"]", "[\"sign\",\"verify\"]", "null" };
+
+    for (size_t i = 0; i < COUNT(operations); i++) {
+        char further[64];
+        snprintf(further, sizeof further, ",\"key_ops\":%s", operations[i]);
+        assert_int_equal(parse_set(jwk_of(rsa, further), NULL), 0);
+        jwks_clear(&keys);
+    }
+    (void)state;
+}
+
+static void the_same_key_may_be_there_under_several_names(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(rsa, ",\"kid\":\"a\",\"alg\":\"RS256\""),
+                               jwk_of(rsa, ",\"kid\":\"b\",\"alg\":\"PS256\"")),
+                     0);
+    assert_int_equal(keys.n, 2);
+    assert_true(jwks_fits(&keys.keys[0], "RS256", "a"));
+    assert_false(jwks_fits(&keys.keys[0], "PS256", "a"));
+    assert_true(jwks_fits(&keys.keys[1], "PS256", "b"));
+}
+
+static void what_is_kept_is_read_as_the_set_itself(void **state)
+{
+    char text[8192], *kept,
+        *jwks[] = {
+            jwk_of(rsa, ",\"kid\":\"a\",\"use\":\"sig\",\"x5c\":[\"AAAA\"]"),
+            jwk_of(rsa, ",\"key_ops\":[\"encrypt\"]"),
+            jwk_of(rsa, ",\"use\":\"enc\""),
+            jwk_of(ed448, ",\"key_ops\":[\"verify\"]"),
+        };
+
+    (void)state;
+    snprintf(text, sizeof text, "{\"keys\":[%s,%s,%s,%s,7,null]}", jwks[0], jwks[1], jwks[2],
+             jwks[3]);
+    kept = jwks_distill(text, strlen(text));
+    assert_int_equal(parse(kept), 0);
+    assert_int_equal(keys.n, 2);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, rsa), 1);
+    assert_int_equal(EVP_PKEY_eq(keys.keys[1].key, ed448), 1);
+    assert_holds_not(kept, "x5c");
+    free(kept);
+    for (size_t i = 0; i < COUNT(jwks); i++)
+        free(jwks[i]);
 }
 
 static void a_key_for_encryption_is_passed_over(void **state)
@@ -222,7 +319,23 @@ static void an_rsa_key_fits_no_curve(void **state)
     (void)state;
     struct jwk key = { .curve = "" };
     assert_true(jwks_fits(&key, "RS384", NULL));
+    assert_true(jwks_fits(&key, "PS256", NULL));
     assert_false(jwks_fits(&key, "ES256", NULL));
+    assert_false(jwks_fits(&key, "EdDSA", NULL));
+    assert_false(jwks_fits(&key, "HS256", NULL));
+    assert_false(jwks_fits(&key, "none", NULL));
+}
+
+static void an_edwards_curve_fits_eddsa_alone(void **state)
+{
+    (void)state;
+    struct jwk one = { .curve = "Ed25519" }, other = { .curve = "Ed448" },
+               ec = { .curve = "P-256" };
+    assert_true(jwks_fits(&one, "EdDSA", NULL));
+    assert_true(jwks_fits(&other, "EdDSA", NULL));
+    assert_false(jwks_fits(&ec, "EdDSA", NULL));
+    assert_false(jwks_fits(&one, "ES256", NULL));
+    assert_false(jwks_fits(&one, "PS256", NULL));
 }
 
 /* ---- base64url
@@ -274,7 +387,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_rsa_key_is_read),
         TEST(ec_keys_are_read),
+        TEST(okp_keys_are_read),
+        TEST(okp_keys_for_agreement_or_of_a_wrong_length_are_passed_over),
         TEST(a_key_for_encryption_is_passed_over),
+        TEST(a_key_that_may_not_verify_is_passed_over),
+        TEST(a_key_that_may_verify_is_read),
+        TEST(the_same_key_may_be_there_under_several_names),
+        TEST(what_is_kept_is_read_as_the_set_itself),
         TEST(keys_of_other_types_are_passed_over),
         TEST(broken_keys_are_passed_over),
         TEST(a_point_beside_the_curve_is_passed_over),
@@ -288,6 +407,7 @@ int main(void)
         TEST(a_key_with_an_alg_fits_that_alone),
         TEST(a_curve_fits_its_algorithm_alone),
         TEST(an_rsa_key_fits_no_curve),
+        TEST(an_edwards_curve_fits_eddsa_alone),
         TEST(base64url_is_decoded),
         TEST(base64url_is_strict),
         TEST(unused_bits_may_be_set),

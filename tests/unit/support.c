@@ -8,6 +8,7 @@
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/hmac.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,9 +139,16 @@ static char *number_member(EVP_PKEY *key, const char *parameter, int size)
 char *jwk_of(EVP_PKEY *key, const char *further)
 {
     char *jwk, *first, *second;
+    unsigned char raw[64];
+    size_t size = sizeof raw;
     int r;
 
-    if (EVP_PKEY_is_a(key, "RSA")) {
+    if (EVP_PKEY_get_raw_public_key(key, raw, &size) == 1) { /* Ed25519, Ed448 */
+        first = base64url(raw, size);
+        second = strdup("");
+        r = asprintf(&jwk, "{\"kty\":\"OKP\",\"crv\":\"%s\",\"x\":\"%s\"%s}",
+                     EVP_PKEY_is_a(key, "ED448") ? "Ed448" : "Ed25519", first, further);
+    } else if (EVP_PKEY_is_a(key, "RSA")) {
         first = number_member(key, OSSL_PKEY_PARAM_RSA_N, 0);
         second = number_member(key, OSSL_PKEY_PARAM_RSA_E, 0);
         r = asprintf(&jwk, "{\"kty\":\"RSA\",\"n\":\"%s\",\"e\":\"%s\"%s}", first, second, further);
@@ -188,29 +196,41 @@ static size_t raw_signature(unsigned char *der, size_t length, int coordinate)
     return (size_t)(2 * coordinate);
 }
 
+static const EVP_MD *hash_of(const char *alg)
+{
+    const char *bits = alg + 2;
+
+    if (strcmp(alg, "EdDSA") == 0)
+        return NULL;
+    return strcmp(bits, "512") == 0   ? EVP_sha512()
+           : strcmp(bits, "384") == 0 ? EVP_sha384()
+                                      : EVP_sha256();
+}
+
 char *signed_token(EVP_PKEY *key, const char *alg, const char *header, const char *payload)
 {
-    char *input = signing_input(header, payload);
-    const char *bits = alg + 2;
+    char *input = signing_input(header, payload), *whole;
     unsigned char signature[1024];
     size_t length = sizeof signature;
+    EVP_PKEY_CTX *parameters;
 
     if (!key) {
-        char *whole = join(input, strdup("AAAA"));
+        whole = join(input, strdup("AAAA"));
         free(input);
         return whole;
     }
-    const EVP_MD *hash = strcmp(bits, "512") == 0   ? EVP_sha512()
-                         : strcmp(bits, "384") == 0 ? EVP_sha384()
-                                                    : EVP_sha256();
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    assert_int_equal(EVP_DigestSignInit(context, NULL, hash, NULL, key), 1);
+    assert_int_equal(EVP_DigestSignInit(context, &parameters, hash_of(alg), NULL, key), 1);
+    if (alg[0] == 'P') {
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PSS_PADDING), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST), 1);
+    }
     assert_int_equal(
         EVP_DigestSign(context, signature, &length, (unsigned char *)input, strlen(input)), 1);
     EVP_MD_CTX_free(context);
     if (EVP_PKEY_is_a(key, "EC"))
         length = raw_signature(signature, length, (EVP_PKEY_get_bits(key) + 7) / 8);
-    char *whole = join(input, base64url(signature, length));
+    whole = join(input, base64url(signature, length));
     free(input);
     return whole;
 }

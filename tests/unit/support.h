@@ -44,8 +44,8 @@ char *base64url(const void *bytes, size_t length);
  * The caller frees it. */
 char *jwk_of(EVP_PKEY *key, const char *further);
 
-/* header and payload signed by the key as alg says (RS256, ES256, ...), or with an empty
- * signature part replaced by "AAAA" where key is NULL. The caller frees it. */
+/* header and payload signed by the key as alg says (RS256, ES256, PS256, EdDSA, ...), or with an
+ * empty signature part replaced by "AAAA" where key is NULL. The caller frees it. */
 char *signed_token(EVP_PKEY *key, const char *alg, const char *header, const char *payload);
 
 /* As above with the HMAC-SHA-256 of a secret. */
