@@ -19,14 +19,22 @@ enum { DATE = 1795507200 }; /* the provider's clock */
 #define ISSUER "\"iss\":\"https://login.example.com/\""
 #define AUDIENCE "\"aud\":\"kube\""
 
-static EVP_PKEY *rsa, *other_rsa, *p256, *p384;
+static EVP_PKEY *rsa, *other_rsa, *p256, *p384, *p521, *ed25519;
 static struct jwks keys;
 static struct job job;
 static struct result result;
 
 static int make_keys(void **state)
 {
-    char text[8192], *a, *b, *c;
+    struct {
+        EVP_PKEY **key;
+        const char *kid;
+    } set[] = { { &rsa, "rsa" },
+                { &p256, "p256" },
+                { &p384, "p384" },
+                { &p521, "p521" },
+                { &ed25519, "ed25519" } };
+    char text[8192] = "{\"keys\":[";
     struct error why;
 
     (void)state;
@@ -34,15 +42,22 @@ static int make_keys(void **state)
     other_rsa = EVP_RSA_gen(2048);
     p256 = EVP_EC_gen("P-256");
     p384 = EVP_EC_gen("P-384");
-    if (!rsa || !other_rsa || !p256 || !p384)
+    p521 = EVP_EC_gen("P-521");
+    ed25519 = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    if (!other_rsa)
         return -1;
-    a = jwk_of(rsa, ",\"kid\":\"rsa\"");
-    b = jwk_of(p256, ",\"kid\":\"p256\"");
-    c = jwk_of(p384, ",\"kid\":\"p384\"");
-    snprintf(text, sizeof text, "{\"keys\":[%s,%s,%s]}", a, b, c);
-    free(a);
-    free(b);
-    free(c);
+    for (size_t i = 0; i < COUNT(set); i++) {
+        char further[32], *jwk;
+        snprintf(further, sizeof further, ",\"kid\":\"%s\"", set[i].kid);
+        if (!*set[i].key)
+            return -1;
+        jwk = jwk_of(*set[i].key, further);
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "", jwk);
+        free(jwk);
+    }
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, "]}");
     return jwks_parse(text, strlen(text), &keys, &why);
 }
 
@@ -54,6 +69,8 @@ static int free_keys(void **state)
     EVP_PKEY_free(other_rsa);
     EVP_PKEY_free(p256);
     EVP_PKEY_free(p384);
+    EVP_PKEY_free(p521);
+    EVP_PKEY_free(ed25519);
     return 0;
 }
 
@@ -122,13 +139,57 @@ static void a_good_es256_token_is_taken(void **state)
     assert_true(result.verified);
 }
 
-static void the_other_algorithms_are_taken_when_allowed(void **state)
+static const struct {
+    const char *alg;
+    EVP_PKEY **key;
+} algorithms[] = {
+    { "RS256", &rsa },  { "RS384", &rsa },     { "RS512", &rsa }, { "ES256", &p256 },
+    { "ES384", &p384 }, { "ES512", &p521 },    { "PS256", &rsa }, { "PS384", &rsa },
+    { "PS512", &rsa },  { "EdDSA", &ed25519 },
+};
+
+static char *token_by(size_t i)
+{
+    char header[64];
+
+    snprintf(header, sizeof header, "{\"alg\":\"%s\"}", algorithms[i].alg);
+    return signed_token(*algorithms[i].key, algorithms[i].alg, header, GOOD);
+}
+
+static void each_algorithm_is_taken_when_it_is_allowed(void **state)
+{
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        setup(NULL);
+        job.signing_algs = algorithms[i].alg;
+        assert_int_equal(check(token_by(i)), 0);
+        assert_true(result.verified);
+    }
+    (void)state;
+}
+
+static void no_algorithm_is_taken_when_all_others_are_allowed(void **state)
+{
+    for (size_t i = 0; i < COUNT(algorithms); i++) {
+        char others[128] = "", says[64];
+        for (size_t k = 0; k < COUNT(algorithms); k++) {
+            size_t n = strlen(others);
+            if (k != i)
+                snprintf(others + n, sizeof others - n, " %s", algorithms[k].alg);
+        }
+        setup(NULL);
+        job.signing_algs = others;
+        snprintf(says, sizeof says, "signed with %s; signing-algs allows", algorithms[i].alg);
+        assert_refused(check(token_by(i)), ERROR_TOKEN_ALGORITHM, says);
+    }
+    (void)state;
+}
+
+static void any_typ_is_taken(void **state)
 {
     (void)state;
-    job.signing_algs = "RS384 RS512 ES384";
-    assert_int_equal(check(signed_token(rsa, "RS384", "{\"alg\":\"RS384\"}", GOOD)), 0);
-    assert_int_equal(check(signed_token(rsa, "RS512", "{\"alg\":\"RS512\"}", GOOD)), 0);
-    assert_int_equal(check(signed_token(p384, "ES384", "{\"alg\":\"ES384\"}", GOOD)), 0);
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"typ\":\"at+jwt\"}", GOOD), 0);
+    assert_true(result.verified);
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"typ\":7}", GOOD), 0);
 }
 
 static void a_token_without_a_kid_is_taken(void **state)
@@ -203,6 +264,21 @@ static void alg_none_is_refused(void **state)
     (void)state;
     assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
                    ERROR_TOKEN_ALGORITHM, "none");
+}
+
+static void alg_none_is_refused_in_any_case(void **state)
+{
+    static const char *const names[] = { "None", "NONE", "nOnE", "none " };
+    char header[32];
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        setup(NULL);
+        job.signing_algs = "none RS256";
+        snprintf(header, sizeof header, "{\"alg\":\"%s\"}", names[i]);
+        assert_refused(check(signed_token(NULL, "none", header, GOOD)), ERROR_TOKEN_ALGORITHM,
+                       "signed with");
+    }
+    (void)state;
 }
 
 static void alg_none_is_refused_also_when_somebody_allows_it(void **state)
@@ -311,6 +387,54 @@ static void two_kids_are_refused(void **state)
                    ERROR_TOKEN_INVALID, "kid");
 }
 
+static void any_member_of_the_header_twice_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"typ\":\"JWT\",\"alg\":\"RS256\",\"typ\":\"JWT\"}", GOOD),
+                   ERROR_TOKEN_INVALID, "its header has two typ");
+}
+
+static void a_kid_that_is_no_string_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"kid\":7}", GOOD), ERROR_TOKEN_INVALID,
+                   "its kid is no string");
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"kid\":null}", GOOD), 0);
+}
+
+static void a_payload_that_is_not_in_base64url_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"b64\":false}", GOOD), ERROR_TOKEN_INVALID,
+                   "b64");
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"b64\":\"true\"}", GOOD), ERROR_TOKEN_INVALID,
+                   "b64");
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"b64\":true}", GOOD), 0);
+}
+
+static void what_is_no_json_for_go_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"x\":\"\t\"}", GOOD), ERROR_TOKEN_INVALID,
+                   "its header is not a JSON object");
+    assert_refused(check_payload("{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"name\":\"a\nb\"}"),
+                   ERROR_TOKEN_INVALID, "its payload is not a JSON object");
+    assert_refused(check_payload("\xef\xbb\xbf" GOOD), ERROR_TOKEN_INVALID,
+                   "its payload is not a JSON object");
+}
+
+static void a_name_cut_within_a_character_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        check_payload("{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"name\":\"Anna \\ud83d\"}"), 0);
+    assert_true(result.verified);
+    assert_string_equal(result.user, "Anna \xef\xbf\xbd");
+    assert_int_equal(check_payload("{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"name\":\"J\xfcr\"}"),
+                     0);
+    assert_true(result.verified);
+}
+
 static void crit_is_refused(void **state)
 {
     (void)state;
@@ -365,6 +489,63 @@ static void an_array_without_the_audience_is_refused(void **state)
     (void)state;
     assert_refused(check_payload("{" ISSUER ",\"aud\":[\"x\",7]," GOOD_TIMES "}"),
                    ERROR_TOKEN_AUDIENCE, "[\"x\",7]");
+}
+
+static void an_array_with_more_than_strings_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{" ISSUER ",\"aud\":[\"kube\",7]," GOOD_TIMES "}"),
+                   ERROR_TOKEN_INVALID, "its aud holds what is no string");
+    assert_int_equal(check_payload("{" ISSUER ",\"aud\":[\"kube\",null]," GOOD_TIMES "}"), 0);
+}
+
+static void nul_in_issuer_and_audience_ends_nothing(void **state)
+{
+    (void)state;
+    assert_refused(check_payload("{\"iss\":\"https://login.example.com/\\u0000x\"," AUDIENCE
+                                 "," GOOD_TIMES "}"),
+                   ERROR_TOKEN_INVALID, "its payload is not a JSON object");
+    assert_refused(check_payload("{" ISSUER ",\"aud\":\"kube\\u0000x\"," GOOD_TIMES "}"),
+                   ERROR_TOKEN_INVALID, "its payload is not a JSON object");
+}
+
+static void other_claims_of_a_wrong_type_are_refused(void **state)
+{
+    static const char *const names[] = { "sub", "nonce", "at_hash" };
+    static const char *const values[] = { "7", "true", "[\"x\"]", "{}" };
+    char payload[512], says[64];
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        for (size_t k = 0; k < COUNT(values); k++) {
+            snprintf(payload, sizeof payload, "{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"%s\":%s}",
+                     names[i], values[k]);
+            snprintf(says, sizeof says, "its %s is no string", names[i]);
+            setup(NULL);
+            assert_refused(check_payload(payload), ERROR_TOKEN_INVALID, says);
+        }
+        snprintf(payload, sizeof payload, "{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"%s\":null}",
+                 names[i]);
+        assert_int_equal(check_payload(payload), 0);
+    }
+    (void)state;
+}
+
+static void an_issuer_that_is_no_string_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(
+        check_payload("{\"iss\":[\"https://login.example.com/\"]," AUDIENCE "," GOOD_TIMES "}"),
+        ERROR_ISSUER_MISMATCH, "the id_token says \"\"");
+}
+
+static void a_claim_that_is_there_twice_is_a_warning(void **state)
+{
+    (void)state;
+    assert_int_equal(check_payload("{\"iss\":\"x\"," ISSUER "," AUDIENCE "," GOOD_TIMES "}"), 0);
+    assert_int_equal(result.n_warnings, 1);
+    assert_int_equal(result.warnings[0].code, ERROR_ANSWER_INVALID);
+    assert_string_equal(result.warnings[0].detail,
+                        "its id_token has two iss, of which the last counts");
 }
 
 static void the_last_of_two_audiences_counts(void **state)
@@ -472,6 +653,19 @@ static void an_iat_in_words_is_refused(void **state)
     (void)state;
     assert_refused(check_times("\"iat\":\"yesterday\",\"exp\":1795507800"), ERROR_TOKEN_INVALID,
                    "iat");
+}
+
+static void an_exp_in_milliseconds_is_taken(void **state)
+{
+    (void)state;
+    assert_life("\"exp\":1795507800000", RESULT_LIFETIME_MAX);
+}
+
+static void an_nbf_of_null_is_none(void **state)
+{
+    (void)state;
+    assert_life("\"nbf\":null,\"exp\":1795507800", 600);
+    assert_refused(check_times("\"nbf\":\"\",\"exp\":1795507800"), ERROR_TOKEN_INVALID, "nbf");
 }
 
 static void the_last_of_two_exp_counts(void **state)
@@ -594,7 +788,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_good_rs256_token_is_taken),
         TEST(a_good_es256_token_is_taken),
-        TEST(the_other_algorithms_are_taken_when_allowed),
+        TEST(each_algorithm_is_taken_when_it_is_allowed),
+        TEST(no_algorithm_is_taken_when_all_others_are_allowed),
+        TEST(any_typ_is_taken),
         TEST(a_token_without_a_kid_is_taken),
         TEST(a_kid_that_is_not_published_is_refused),
         TEST(the_signature_of_another_key_is_refused),
@@ -603,6 +799,7 @@ int main(void)
         TEST(a_byte_changed_in_an_ec_signature_is_refused),
         TEST(another_curve_than_the_algorithm_has_is_refused),
         TEST(alg_none_is_refused),
+        TEST(alg_none_is_refused_in_any_case),
         TEST(alg_none_is_refused_also_when_somebody_allows_it),
         TEST(a_public_key_is_no_secret_for_hs256),
         TEST(hs256_is_refused_also_when_somebody_allows_it),
@@ -616,6 +813,11 @@ int main(void)
         TEST(a_header_without_alg_is_refused),
         TEST(two_algs_are_refused),
         TEST(two_kids_are_refused),
+        TEST(any_member_of_the_header_twice_is_refused),
+        TEST(a_kid_that_is_no_string_is_refused),
+        TEST(a_payload_that_is_not_in_base64url_is_refused),
+        TEST(what_is_no_json_for_go_is_refused),
+        TEST(a_name_cut_within_a_character_is_taken),
         TEST(crit_is_refused),
         TEST(another_issuer_is_refused),
         TEST(an_issuer_without_its_slash_is_another),
@@ -624,6 +826,11 @@ int main(void)
         TEST(a_token_without_an_audience_is_refused),
         TEST(an_array_that_holds_the_audience_is_taken),
         TEST(an_array_without_the_audience_is_refused),
+        TEST(an_array_with_more_than_strings_is_refused),
+        TEST(nul_in_issuer_and_audience_ends_nothing),
+        TEST(other_claims_of_a_wrong_type_are_refused),
+        TEST(an_issuer_that_is_no_string_is_refused),
+        TEST(a_claim_that_is_there_twice_is_a_warning),
         TEST(the_last_of_two_audiences_counts),
         TEST(the_life_ends_at_exp_by_the_providers_clock),
         TEST(the_life_is_no_longer_than_from_iat_to_exp),
@@ -637,6 +844,8 @@ int main(void)
         TEST(an_exp_with_a_fraction_is_cut),
         TEST(an_exp_in_words_is_refused),
         TEST(an_iat_in_words_is_refused),
+        TEST(an_exp_in_milliseconds_is_taken),
+        TEST(an_nbf_of_null_is_none),
         TEST(the_last_of_two_exp_counts),
         TEST(a_life_of_a_year_is_cut_to_31_days),
         TEST(an_nbf_within_a_minute_is_taken),
