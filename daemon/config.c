@@ -58,6 +58,7 @@ struct key {
 
 #define AT(member) offsetof(struct profile_config, member)
 #define URL_WORDS "an https:// URL"
+#define ALGORITHMS "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA"
 
 static const struct key keys[] = {
     { "issuer", TYPE_URL, AT(issuer), URL_WORDS ", byte for byte as the provider names itself" },
@@ -94,8 +95,7 @@ static const struct key keys[] = {
       "1% to 90%, or a duration of 1s to 1d" },
     { "keep-fresh", TYPE_KEEP_FRESH, AT(keep_fresh), "always, or a duration such as 12h" },
     { "start", TYPE_START, AT(start_with_daemon), "on-demand or with-daemon" },
-    { "signing-algs", TYPE_ALGS, AT(signing_algs),
-      "one or more of RS256 RS384 RS512 ES256 ES384 ES512" },
+    { "signing-algs", TYPE_ALGS, AT(signing_algs), "one or more of " ALGORITHMS },
     { "default-profile", TYPE_PROFILE_NAME, 0, "the name of a profile" },
 };
 
@@ -711,7 +711,7 @@ static bool apply(struct profile_config *p, const struct setting *s)
     case TYPE_LIFETIME:
         return set_duration(slot, v, USEC_PER_SEC, 366 * 86400 * USEC_PER_SEC);
     case TYPE_ALGS:
-        return all_among(v, "RS256 RS384 RS512 ES256 ES384 ES512") && set_text(slot, v);
+        return all_among(v, ALGORITHMS) && set_text(slot, v);
     case TYPE_PROFILE_NAME:
         return protocol_name_valid(v, strlen(v));
     }
