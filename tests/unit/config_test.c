@@ -454,6 +454,7 @@ static void values_that_are_not_accepted_are_named_with_what_is(void **state)
         { "keep-fresh = never", "keep-fresh: " },
         { "signing-algs = HS256", "accepted: one or more of RS256" },
         { "signing-algs = RS256 none", "signing-algs: " },
+        { "signing-algs = eddsa", "ES512 PS256 PS384 PS512 EdDSA" },
         { "password-credential = ../x", "password-credential: " },
         { "password-credential = a/b", "password-credential: " },
     };
@@ -463,6 +464,17 @@ static void values_that_are_not_accepted_are_named_with_what_is(void **state)
         config_report_clear(&report);
     }
     (void)state;
+}
+
+static void every_algorithm_that_is_verified_may_be_allowed(void **state)
+{
+    static const char all[] = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA";
+
+    (void)state;
+    assert_string_equal(
+        load_profile("signing-algs = RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA\n")
+            ->signing_algs,
+        all);
 }
 
 static void a_list_of_algorithms_without_one_is_refused(void **state)
@@ -998,6 +1010,7 @@ int main(void)
         TEST(no_file_at_all_is_no_config),
         TEST(an_error_names_the_file_that_it_is_in),
         TEST(values_that_are_not_accepted_are_named_with_what_is),
+        TEST(every_algorithm_that_is_verified_may_be_allowed),
         TEST(a_list_of_algorithms_without_one_is_refused),
         TEST(an_unknown_key_is_refused_with_the_nearest_one),
         TEST(a_key_in_capitals_is_unknown),
