@@ -38,7 +38,7 @@ static void remember_refusal(struct account *a, account_digest password)
 
 /* Each login moves the time at which the bucket is full by one step; it is empty when that lies
  * a whole burst ahead. */
-static bool take_login(struct account *a, uint64_t now, uint64_t *ret_when)
+static bool take_login(struct account *a, const void *who, uint64_t now, uint64_t *ret_when)
 {
     uint64_t full = a->bucket_full > now ? a->bucket_full : now;
 
@@ -46,7 +46,9 @@ static bool take_login(struct account *a, uint64_t now, uint64_t *ret_when)
         *ret_when = full + bucket_step - ACCOUNT_BURST * bucket_step;
         return false;
     }
+    a->full_before = a->bucket_full;
     a->bucket_full = full + bucket_step;
+    a->latest = who;
     return true;
 }
 
@@ -57,7 +59,7 @@ enum account_verdict account_ask(struct account *a, account_digest password, boo
         return ACCOUNT_REFUSED;
     if (a->trying && a->trying != who && a->accepted != password)
         return ACCOUNT_TRIAL;
-    if (!take_login(a, now, ret_when))
+    if (!take_login(a, who, now, ret_when))
         return ACCOUNT_EMPTY;
     if (a->accepted != password)
         a->trying = who;
@@ -79,12 +81,15 @@ void account_ended(struct account *a, account_digest password, const void *who,
             a->accepted = 0;
         remember_refusal(a, password);
         break;
-    case ACCOUNT_NOT_SENT: /* no login: give it back */
-        a->bucket_full -= a->bucket_full > bucket_step ? bucket_step : a->bucket_full;
+    case ACCOUNT_NOT_SENT: /* as if it had not been; once others came after, time has paid it */
+        if (a->latest == who)
+            a->bucket_full = a->full_before;
         break;
     case ACCOUNT_UNKNOWN:
         break;
     }
+    if (a->latest == who)
+        a->latest = NULL;
 }
 
 /* ---- suspicion ------------------------------------------------------------------------------- */

@@ -28,10 +28,12 @@ typedef uint64_t account_digest;
 
 struct account {
     uint64_t bucket_full;                     /* when it is full again */
+    uint64_t full_before;                     /* the same before the latest login */
     account_digest refused[ACCOUNT_REFUSALS]; /* the latest first, 0 = none */
     account_digest accepted;                  /* the last that was taken */
     struct error why;                         /* what was said of refused[0] */
     const void *trying;                       /* who is trying one that was not taken yet */
+    const void *latest;                       /* whose login is the latest, while it lasts */
 };
 
 enum account_verdict {

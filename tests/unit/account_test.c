@@ -126,6 +126,22 @@ static void what_was_not_sent_is_no_login(void **state)
     }
 }
 
+/* The first waits for a connection for so long that time has paid its login already. */
+static void what_time_has_paid_is_not_given_back(void **state)
+{
+    (void)state;
+    refuse(9);
+    assert_int_equal(account_ask(&account, 9, true, &anna, now, &when), ACCOUNT_GO);
+    account_ended(&account, 9, &anna, ACCOUNT_TOOK);
+    now += 1000 * SECOND;
+    assert_int_equal(ask(9, &anna), ACCOUNT_GO);
+    now += 10 * SECOND;
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(ask(9, &berta), ACCOUNT_GO);
+    account_ended(&account, 9, &anna, ACCOUNT_NOT_SENT);
+    assert_int_equal(ask(9, &berta), ACCOUNT_EMPTY);
+}
+
 static void who_is_refused_or_waits_takes_nothing_from_the_bucket(void **state)
 {
     (void)state;
@@ -277,6 +293,7 @@ int main(void)
         TEST(who_gives_up_ends_no_other_trial),
         TEST(six_logins_at_once_and_one_more_each_ten_seconds),
         TEST(what_was_not_sent_is_no_login),
+        TEST(what_time_has_paid_is_not_given_back),
         TEST(who_is_refused_or_waits_takes_nothing_from_the_bucket),
         TEST(who_asks_once_suspects_nothing),
         TEST(who_asks_twice_for_one_token_had_it_rejected),
