@@ -192,7 +192,7 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     }
     actions->waiters = LIFECYCLE_ANSWER_ALL;
     if (lc->again) { /* the credential changed: what it gives is to be used at once */
-        lc->again = false;
+        lc->again = lc->again_for_person = false;
         ask(lc, policy, now, actions);
     }
 }
@@ -226,9 +226,10 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    struct lifecycle_actions *actions)
 {
     enum lifecycle_failure kind = event->failed.kind;
+    bool told_to_wait = kind == LIFECYCLE_TEMPORARY && event->failed.retry_after > 0;
+    bool again = lc->again && (lc->again_for_person || !told_to_wait);
 
-    bool again = lc->again;
-    lc->again = false;
+    lc->again = lc->again_for_person = false;
     lc->not_before = 0;
     if (fall_back_to_password(lc, policy, event, now, actions))
         return;
@@ -277,12 +278,14 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     }
     lc->failures = lc->doubts = 0;
     lc->failed_at = lc->gave_up_at = 0;
-    if (lc->state == LIFECYCLE_ASKING)
+    if (lc->state == LIFECYCLE_ASKING) {
         lc->again = true;
-    else if (lc->state == LIFECYCLE_WAITING && now < lc->not_before && !event->changed.person)
+        lc->again_for_person |= event->changed.person;
+    } else if (lc->state == LIFECYCLE_WAITING && now < lc->not_before && !event->changed.person) {
         lc->retry_at = lc->not_before; /* the provider's wish outlives a change of ours */
-    else
+    } else {
         ask(lc, policy, now, actions);
+    }
 }
 
 /* Doubts are about what was sent, not about the world. A link that flaps brings many events: what

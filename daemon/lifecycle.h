@@ -65,6 +65,7 @@ struct lifecycle {
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool by_refresh_token;   /* the request under way */
     bool again;              /* something changed meanwhile: ask once more when it ends */
+    bool again_for_person;   /* and somebody said so */
     bool password_next;      /* a password was typed: the next request takes it */
     bool local;              /* the last failure was on this machine, nothing was sent */
 };

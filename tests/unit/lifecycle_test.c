@@ -1202,6 +1202,22 @@ static void a_changed_file_does_not_outdo_a_retry_after_but_a_person_does(void *
     assert_true(typed().request);
 }
 
+static void a_file_that_changed_while_asking_does_not_either(void **state)
+{
+    (void)state;
+    asking();
+    changed();
+    assert_false(failed_with(LIFECYCLE_TEMPORARY, 100 * SECOND, 0).request);
+    assert_int_equal(lc.retry_at, now + 100 * SECOND);
+    now = lc.retry_at;
+    timer();
+    changed();
+    typed();
+    assert_true(failed_with(LIFECYCLE_TEMPORARY, 100 * SECOND, 0).request);
+    changed();
+    assert_true(failed(LIFECYCLE_TEMPORARY).request);
+}
+
 static void a_token_under_suspicion_is_kept_while_another_is_fetched(void **state)
 {
     (void)state;
@@ -1286,6 +1302,7 @@ int main(void)
         TEST(the_network_does_not_outdo_a_retry_after),
         TEST(the_network_is_no_reason_to_repeat_what_was_doubtful),
         TEST(a_changed_file_does_not_outdo_a_retry_after_but_a_person_does),
+        TEST(a_file_that_changed_while_asking_does_not_either),
         TEST(a_token_under_suspicion_is_kept_while_another_is_fetched),
         TEST(a_suspicion_while_the_provider_is_down_gets_the_old_token),
         TEST(a_token_that_is_dead_on_arrival_is_not_asked_for_at_once),
