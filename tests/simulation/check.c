@@ -179,8 +179,7 @@ static unsigned others_sending(const struct world *w, const struct profile *p, b
     for (unsigned i = 0; i < w->n_profiles; i++) {
         const struct profile *o = &w->profiles[i];
         if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
-            !o->by_refresh_token &&
-            (same ? o->password == p->password : o->ledger.trial))
+            !o->by_refresh_token && (same ? o->password == p->password : o->ledger.trial))
             n++;
     }
     return n;
@@ -451,8 +450,10 @@ static void note_ended(struct world *w, struct profile *p, const struct fact *f)
 
 static void note_use(const struct world *w, struct profile *p)
 {
+    const struct token *t = &p->ledger.token;
+
     p->ledger.last_use = w->now;
-    if (p->ledger.token.id > 0 && w->now <= due_of(p))
+    if (t->id > 0 && w->now + t->lifetime / 20 + SECOND <= due_of(p))
         p->ledger.use_before_due = w->now;
 }
 
@@ -483,7 +484,7 @@ static void note_told(struct world *w, const struct profile *p, const struct fac
     else
         s->served++;
     if (f->token && waited > s->longest_wait && !f->call->wants_new &&
-        f->token->lifetime >= 2 * SECOND &&
+        f->token->lifetime >= 2 * SECOND && !f->call->after_failure &&
         w->slept_at < f->call->asked && peaceful_since(w, p, f->call->asked)) {
         s->longest_wait = waited;
         s->longest_wait_seed = w->seed;

@@ -371,7 +371,7 @@ static struct lifecycle_actions just_step(struct world *w, struct profile *p,
 
     event->random = jitter(w);
     if (event->type == LIFECYCLE_FAILED) {
-        cause.fallback = p->by_refresh_token;
+        cause.fallback = p->by_refresh_token && event->failed.kind != LIFECYCLE_TEMPORARY;
         cause.again = p->ledger.change_pending;
         cause.person = p->ledger.person_pending;
     } else if (event->type == LIFECYCLE_TOKEN) {
@@ -453,6 +453,7 @@ void daemon_get(struct world *w, struct call call)
     if (p->lc.state == LIFECYCLE_STOPPED && source_may_have_changed(p))
         changed(w, p, false, false);
     suspect(w, p, &call);
+    call.after_failure = p->ledger.failing;
     struct lifecycle_event event = { .type = LIFECYCLE_WANTED,
                                      .wanted = { .deadline = call.deadline,
                                                  .min_validity = call.min_validity,
@@ -530,7 +531,8 @@ void daemon_reload(struct world *w)
     for (unsigned i = 0; i < w->n_profiles; i++) {
         struct profile *p = &w->profiles[i];
         enum lifecycle_state s = p->lc.state;
-        if (s == LIFECYCLE_WAITING || s == LIFECYCLE_STOPPED ||
+        bool credential = s == LIFECYCLE_ASKING && chance_permille(w, 500);
+        if (s == LIFECYCLE_WAITING || s == LIFECYCLE_STOPPED || credential ||
             (s == LIFECYCLE_NEED_LOGIN && p->source > 0))
             changed(w, p, false, false);
     }
@@ -551,7 +553,7 @@ void daemon_restart(struct world *w)
         arm(w, p);
     }
     for (unsigned i = 0; i < w->n_providers; i++)
-        w->providers[i].account.trying = NULL;
+        w->providers[i].account.trying = w->providers[i].account.latest = NULL;
 }
 
 void daemon_network(struct world *w)

@@ -79,6 +79,10 @@ static void person(struct world *w)
         daemon_renew(w, p, v->right);
         break;
     }
+    if (p->lc.state == LIFECYCLE_ASKING && chance_permille(w, 100)) {
+        queue_set(&w->queue, SOURCE_PERSON, w->now + chance_span(w, MSEC, SECOND));
+        return; /* and once more, while that is under way */
+    }
     queue_set(&w->queue, SOURCE_PERSON,
               w->now + chance_span(w, chance_permille(w, 100) ? SECOND : MINUTE,
                                    in_trouble ? DAY : 10 * DAY));

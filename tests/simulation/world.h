@@ -135,11 +135,12 @@ struct provider {
 struct call {
     uint8_t client; /* NOBODY: a burst, or a person */
     uint8_t profile;
-    uint8_t calls;  /* that such a process makes with a good token */
-    bool rejected;  /* --rejected */
-    bool suspected; /* by account.c */
-    bool wants_new; /* login, refresh */
-    pid_t pid;      /* of client-go, 0 = something else */
+    uint8_t calls;      /* that such a process makes with a good token */
+    bool rejected;      /* --rejected */
+    bool suspected;     /* by account.c */
+    bool wants_new;     /* login, refresh */
+    bool after_failure; /* there had been one when it asked */
+    pid_t pid;          /* of client-go, 0 = something else */
     uint64_t asked, deadline, min_validity;
     uint64_t noted; /* the token that suspicion_note() has seen */
 };
@@ -167,7 +168,7 @@ struct cause {
 struct ledger {
     struct token token;      /* the last one, also when it died; id 0 after a logout or restart */
     uint64_t last_use;       /* before the event at hand; 0 = never */
-    uint64_t use_before_due; /* before the renewal of the token was due at the latest */
+    uint64_t use_before_due; /* before the renewal of the token was due, at the earliest */
     uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
     bool failing;            /* the last attempt failed */
     bool forgiven;           /* but somebody said: try again */
