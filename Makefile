@@ -174,7 +174,7 @@ check: deps
 .PHONY: check-installed
 check-installed: all
 	$(MAKE) -j$(JOBS) unit
-	$(MAKE) simulate SEEDS=1-500
+	$(MAKE) simulate SEEDS=1-4000
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
@@ -231,6 +231,8 @@ help:
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make simulate   SEEDS=1-10000: the promises in virtual time; part of make check'
+	@echo 'make mutants    does the simulation see broken promises?'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
 	@echo 'make clean      remove what was built'
 

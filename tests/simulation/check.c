@@ -327,16 +327,18 @@ static void p8_told(const struct world *w, const struct profile *p, const struct
     const struct call *call = f->call;
     const struct ledger *l = &p->ledger;
 
-    if (call->client == NOBODY || !call->pid || !f->token || l->failing)
+    if (call->client == NOBODY || !call->pid || !f->token || l->failing ||
+        f->token->lifetime < 2 * SECOND)
         return;
     const struct client *c = &w->clients[call->client];
     if (c->token != f->token->id || !c->saw_rejection || c->times < call->calls ||
         p->lc.hand_over <= call->asked + SECOND)
         return; /* or it came because it was told to come */
-    bool heard_lately = l->suspected_at > 0 && l->suspected_at + HOUR > call->asked;
+    bool heard_before = l->suspected_token == f->token->id ||
+                        (l->suspected_at > 0 && l->suspected_at + HOUR > call->asked);
     bool forgotten = p->hand_outs - c->hand_outs > SUSPICION_CLIENTS - 2;
-    if (peaceful_since(w, p, call->asked - least(call->asked, MINUTE)) && !heard_lately &&
-        !forgotten && w->now < call->deadline && l->suspected_token != f->token->id)
+    if (peaceful_since(w, p, call->asked - least(call->asked, MINUTE)) && !forgotten &&
+        (call->suspected || !heard_before) && w->now < call->deadline)
         broken(w, p, "P8 healed", "a client is handed the rejected token again");
 }
 

@@ -48,11 +48,30 @@ static void network(struct world *w)
                                                 : chance_span(w, MINUTE, 10 * DAY)));
 }
 
+static bool in_trouble(const struct profile *p)
+{
+    return p->lc.state == LIFECYCLE_STOPPED || p->lc.state == LIFECYCLE_NEED_LOGIN;
+}
+
+/* Whom a person cares for: mostly what does not work. */
+static struct profile *some_profile(struct world *w)
+{
+    unsigned first = (unsigned)chance_below(w, w->n_profiles);
+
+    if (chance_permille(w, 800))
+        for (unsigned i = 0; i < w->n_profiles; i++) {
+            struct profile *p = &w->profiles[(first + i) % w->n_profiles];
+            if (in_trouble(p))
+                return p;
+        }
+    return &w->profiles[first];
+}
+
 static void person(struct world *w)
 {
-    struct profile *p = &w->profiles[chance_below(w, w->n_profiles)];
+    struct profile *p = some_profile(w);
     struct provider *v = &w->providers[p->provider];
-    bool in_trouble = p->lc.state == LIFECYCLE_STOPPED || p->lc.state == LIFECYCLE_NEED_LOGIN;
+    uint64_t next = in_trouble(p) ? 3 * HOUR : 10 * DAY;
     unsigned password = v->right;
 
     check_classes(w);
@@ -84,8 +103,7 @@ static void person(struct world *w)
         return; /* and once more, while that is under way */
     }
     queue_set(&w->queue, SOURCE_PERSON,
-              w->now + chance_span(w, chance_permille(w, 100) ? SECOND : MINUTE,
-                                   in_trouble ? DAY : 10 * DAY));
+              w->now + chance_span(w, chance_permille(w, 100) ? SECOND : MINUTE, next));
 }
 
 static void restart(struct world *w)
