@@ -14,8 +14,6 @@ static const uint64_t retry_after_most = 1 * HOUR;
 static const uint64_t world_most = 3 * SECOND;
 /* A token that lives no longer is no reason to ask for the next one at once. */
 static const uint64_t next_to_nothing = 2 * SECOND;
-/* So long somebody who said login or refresh waits to see what comes of it. */
-static const uint64_t person_waits = 30 * SECOND;
 static const uint64_t doubt_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
 enum { DOUBTS_MAX = sizeof doubt_delays / sizeof *doubt_delays };
 
@@ -272,10 +270,9 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                     struct lifecycle_actions *actions)
 {
     lc->password_next |= event->changed.password;
-    if (event->changed.person) {
+    if (event->changed.person)
         lc->last_use = now;
-        lc->waited_until = most(lc->waited_until, saturated(now, person_waits));
-    }
+    lc->waited_until = most(lc->waited_until, event->changed.deadline);
     lc->failures = lc->doubts = 0;
     lc->failed_at = lc->gave_up_at = 0;
     if (lc->state == LIFECYCLE_ASKING) {

@@ -112,8 +112,9 @@ struct lifecycle_event {
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
         } failed;
         struct {
-            bool person;   /* somebody said so, and is going to use the token */
-            bool password; /* and typed one */
+            bool person;       /* somebody said so, and is going to use the token */
+            bool password;     /* and typed one */
+            uint64_t deadline; /* until when they wait; 0 = nobody does */
         } changed;
         struct {
             bool need_login; /* no password is known */

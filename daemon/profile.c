@@ -389,7 +389,8 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     p->forced = true;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
-    step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, login } });
+    step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                      .changed = { true, login, w->deadline } });
     return PROFILE_QUEUED;
 }
 
@@ -476,7 +477,8 @@ static void take_policy(struct profile *p)
 static void start_with_daemon(struct profile *p)
 {
     if (p->config->start_with_daemon && !password_is_typed(p))
-        step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, false } });
+        step(p,
+             (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { .person = true } });
 }
 
 struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config)

@@ -415,11 +415,15 @@ void daemon_timer(struct world *w, struct profile *p)
 /* ---- clients and persons
  * --------------------------------------------------------------------------- */
 
-static void changed(struct world *w, struct profile *p, bool person, bool password)
+/* deadline: that of a person who says so, 0 where nobody does. */
+static void changed(struct world *w, struct profile *p, uint64_t deadline, bool password)
 {
+    bool person = deadline > 0;
+
     check(w, p, &(struct fact){ .kind = FACT_CHANGED, .person = person });
     step(w, p,
-         (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { person, password } });
+         (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                   .changed = { person, password, deadline } });
 }
 
 static bool source_may_have_changed(const struct profile *p)
@@ -451,7 +455,7 @@ void daemon_get(struct world *w, struct call call)
         return;
     }
     if (p->lc.state == LIFECYCLE_STOPPED && source_may_have_changed(p))
-        changed(w, p, false, false);
+        changed(w, p, 0, false);
     suspect(w, p, &call);
     call.after_failure = p->ledger.failing;
     struct lifecycle_event event = { .type = LIFECYCLE_WANTED,
@@ -487,7 +491,7 @@ void daemon_renew(struct world *w, struct profile *p, unsigned password)
     p->forced = true;
     p->error = false;
     enqueue(w, p, &call);
-    changed(w, p, true, password > 0);
+    changed(w, p, call.deadline, password > 0);
 }
 
 static void forget(struct world *w, struct profile *p)
@@ -534,7 +538,7 @@ void daemon_reload(struct world *w)
         bool credential = s == LIFECYCLE_ASKING && chance_permille(w, 500);
         if (s == LIFECYCLE_WAITING || s == LIFECYCLE_STOPPED || credential ||
             (s == LIFECYCLE_NEED_LOGIN && p->source > 0))
-            changed(w, p, false, false);
+            changed(w, p, 0, false);
     }
 }
 

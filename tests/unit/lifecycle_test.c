@@ -67,7 +67,8 @@ static struct lifecycle_actions changed(void)
 
 static struct lifecycle_actions typed(void)
 {
-    return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { true, true } });
+    return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                          .changed = { true, true, now + 30 * SECOND } });
 }
 
 static struct lifecycle_actions forget(void)
