@@ -82,7 +82,11 @@ static void person(struct world *w)
     case 1:
         daemon_reload(w);
         break;
-    case 2:
+    case 2: /* all that hangs on the account */
+        for (unsigned i = 0; i < w->n_profiles; i++)
+            if (w->profiles[i].provider == p->provider)
+                daemon_renew(w, &w->profiles[i], 0);
+        break;
     case 3:
     case 4:
         daemon_renew(w, p, 0);
