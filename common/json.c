@@ -50,7 +50,7 @@ static bool is_strict(const char *text, size_t length)
             in_string = !in_string;
         } else if (!in_string && (*p == '-' || (*p >= '0' && *p <= '9'))) {
             size_t n = number_length(p);
-            if (n == 0 || strspn(p + n, "+-.0123456789Ee") > 0)
+            if (n == 0)
                 return false;
             p += n - 1;
         }

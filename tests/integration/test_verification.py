@@ -135,11 +135,15 @@ def test_a_key_of_another_type_or_curve_serves_no_algorithm(verify, alg):
                            f'publishes no {alg} key named "{kind}"')
 
 
-@pytest.mark.parametrize("alg", ALGORITHMS)
+RSA = [a for a, kind in ALGORITHMS.items() if kind == "rsa"]
+
+
+@pytest.mark.parametrize("alg", RSA)
 def test_the_signature_of_another_algorithm_is_refused(verify, alg):
-    kind = ALGORITHMS[alg]
-    for other in (a for a in ALGORITHMS if ALGORITHMS[a] == kind and a != alg):
-        verify.refuses(verify.token(kind, other, {"alg": alg}), "token-signature", f"alg {alg}")
+    for other in RSA:
+        if other != alg:
+            verify.refuses(verify.token("rsa", other, {"alg": alg}), "token-signature",
+                           f"alg {alg}")
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
@@ -470,9 +474,8 @@ def test_a_coordinate_without_its_leading_zero_is_no_key(verify):
 
 
 def test_the_same_modulus_may_be_there_for_each_algorithm(verify):
-    names = [a for a in ALGORITHMS if ALGORITHMS[a] == "rsa"]
-    verify.published = [public(verify.keys["rsa"], kid=f"for-{a}", alg=a) for a in names]
-    for alg in names:
+    verify.published = [public(verify.keys["rsa"], kid=f"for-{a}", alg=a) for a in RSA]
+    for alg in RSA:
         verify.takes(verify.token("rsa", alg, {"kid": f"for-{alg}"}))
         verify.takes(verify.token("rsa", alg, {"kid": ...}))
     verify.refuses(verify.token("rsa", "PS256", {"kid": "for-RS256"}), "token-signature",
