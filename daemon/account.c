@@ -10,12 +10,39 @@ static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
 
 /* ---- logins ---------------------------------------------------------------------------------- */
 
+static uint64_t silences_of(const struct account *a, account_digest password)
+{
+    for (size_t i = 0; i < ACCOUNT_SILENCES; i++)
+        if (a->silences[i].password == password)
+            return a->silences[i].times;
+    return 0;
+}
+
 bool account_refuses(const struct account *a, account_digest password)
 {
     for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
         if (a->refused[i] == password)
             return true;
-    return false;
+    return silences_of(a, password) >= ACCOUNT_LOST;
+}
+
+bool account_doubts(const struct account *a, account_digest password)
+{
+    return a->accepted != password && silences_of(a, password) + 1 >= ACCOUNT_DOUBTS;
+}
+
+/* Puts the password's entry first, with so many times; 0 takes it out. */
+static void set_silences(struct account *a, account_digest password, uint64_t times)
+{
+    struct account_silence all[ACCOUNT_SILENCES] = { { 0 } };
+    size_t n = 0;
+
+    if (times > 0)
+        all[n++] = (struct account_silence){ password, times };
+    for (size_t i = 0; i < ACCOUNT_SILENCES && n < ACCOUNT_SILENCES; i++)
+        if (a->silences[i].password != 0 && a->silences[i].password != password)
+            all[n++] = a->silences[i];
+    memcpy(a->silences, all, sizeof all);
 }
 
 static void forget_refusal(struct account *a, account_digest password)
@@ -71,6 +98,8 @@ void account_ended(struct account *a, account_digest password, const void *who,
 {
     if (a->trying == who)
         a->trying = NULL;
+    if (end == ACCOUNT_TOOK || end == ACCOUNT_REJECTED)
+        set_silences(a, password, 0);
     switch (end) {
     case ACCOUNT_TOOK:
         a->accepted = password;
@@ -84,6 +113,10 @@ void account_ended(struct account *a, account_digest password, const void *who,
     case ACCOUNT_NOT_SENT: /* as if it had not been; once others came after, time has paid it */
         if (a->latest == who)
             a->bucket_full = a->full_before;
+        break;
+    case ACCOUNT_SILENCE:
+        if (a->accepted != password)
+            set_silences(a, password, silences_of(a, password) + 1);
         break;
     case ACCOUNT_UNKNOWN:
         break;

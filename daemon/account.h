@@ -21,6 +21,9 @@
 enum {
     ACCOUNT_BURST = 6,    /* logins at once */
     ACCOUNT_REFUSALS = 8, /* passwords remembered; the oldest goes */
+    ACCOUNT_SILENCES = 4, /* the same, of those that got no answer */
+    ACCOUNT_DOUBTS = 3,   /* answers lost in a row before the next one is waited for longer */
+    ACCOUNT_LOST = 6,     /* ... before the password is taken for refused: the refusals were lost */
 };
 
 /* Of a password, never 0. */
@@ -32,8 +35,12 @@ struct account {
     account_digest refused[ACCOUNT_REFUSALS]; /* the latest first, 0 = none */
     account_digest accepted;                  /* the last that was taken */
     struct error why;                         /* what was said of refused[0] */
-    const void *trying;                       /* who is trying one that was not taken yet */
-    const void *latest;                       /* whose login is the latest, while it lasts */
+    struct account_silence {
+        account_digest password; /* not taken yet; the latest first, 0 = none */
+        uint64_t times;          /* that no answer came to it */
+    } silences[ACCOUNT_SILENCES];
+    const void *trying; /* who is trying one that was not taken yet */
+    const void *latest; /* whose login is the latest, while it lasts */
 };
 
 enum account_verdict {
@@ -48,19 +55,24 @@ enum account_verdict {
 enum account_verdict account_ask(struct account *account, account_digest password, bool person,
                                  const void *who, uint64_t now, uint64_t *ret_when);
 
-/* Whether the provider refused that password. */
+/* Whether the provider refused that password, or is taken to have done so. */
 bool account_refuses(const struct account *account, account_digest password);
 
 enum account_end {
     ACCOUNT_TOOK,     /* the provider took the password */
     ACCOUNT_REJECTED, /* it refused it */
-    ACCOUNT_UNKNOWN,  /* it may have counted it; what it thinks of it is not known */
+    ACCOUNT_UNKNOWN,  /* it answered, but not with what it thinks of the password */
+    ACCOUNT_SILENCE,  /* no answer came; it may have refused it, and counted that */
     ACCOUNT_NOT_SENT, /* nothing arrived there */
 };
 
 /* What came of it. Takes a `who` that sent nothing (its request was given up), too. */
 void account_ended(struct account *account, account_digest password, const void *who,
                    enum account_end end);
+
+/* Whether silence would now be the third in a row for a password that was never taken: then it is
+ * no failure that passes soon. */
+bool account_doubts(const struct account *account, account_digest password);
 
 /* ---- suspicion ------------------------------------------------------------------------------- */
 

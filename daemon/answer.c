@@ -162,20 +162,10 @@ static uint64_t time_left(const struct profile *p, uint64_t now)
     return lifecycle_alive(lc, now) ? lc->death - now : 0;
 }
 
-/* When the daemon acts next by itself, 0 = not. */
-static uint64_t next_action(const struct profile *p)
-{
-    const struct lifecycle *lc = profile_lifecycle(p);
-
-    if (lc->state == LIFECYCLE_WAITING)
-        return lc->retry_at;
-    return lc->state == LIFECYCLE_IDLE && lc->death > 0 ? lc->renew_at : 0;
-}
-
 static void describe_next(const struct profile *p, uint64_t now, char *out, size_t size)
 {
     const struct lifecycle *lc = profile_lifecycle(p);
-    uint64_t at = next_action(p);
+    uint64_t at = profile_next(p);
     char span[24];
 
     if (lc->state == LIFECYCLE_ASKING) {
@@ -295,7 +285,7 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
         add_time(json, "expires", lc->death, now);
         cJSON_AddBoolToObject(json, "verified", facts->verified);
     }
-    add_time(json, "next", next_action(p), now);
+    add_time(json, "next", profile_next(p), now);
     if (facts->has_clock_offset)
         cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
     if (profile_error(p)->code != ERROR_NONE)

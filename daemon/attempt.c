@@ -19,6 +19,7 @@ struct refused {
     uint64_t at;
     bool typed;      /* not what a source gave */
     bool by_account; /* account.c knows of it, and decides */
+    bool doubtful;   /* no refusal, but given up */
 };
 
 struct attempt {
@@ -100,8 +101,15 @@ static enum account_end end_of(const struct attempt *a, const struct error *why)
     case ERROR_TOKEN_EXPIRED:
     case ERROR_ISSUER_MISMATCH:
         return ACCOUNT_TOOK;
-    default:
+    case ERROR_PROVIDER_FAULT:
+    case ERROR_RATE_LIMITED:
+    case ERROR_PROVIDER_ERROR:
+    case ERROR_ANSWER_INVALID:
+    case ERROR_CLIENT_REFUSED:
+    case ERROR_GRANT_REFUSED:
         return ACCOUNT_UNKNOWN;
+    default:
+        return ACCOUNT_SILENCE;
     }
 }
 
@@ -122,13 +130,16 @@ void attempt_cancel(struct attempt *a)
     a->deadline = USEC_INFINITY;
 }
 
-static void remember_refusal(struct attempt *a, const struct error *why)
+static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
-    if (a->order.refresh_token)
+    bool doubtful = how->kind == LIFECYCLE_DOUBTFUL;
+
+    if (how->token || a->order.refresh_token || (how->kind != LIFECYCLE_REFUSED && !doubtful))
         return;
     a->refused = (struct refused){ .password = digest_secret(a->password),
                                    .client_secret = digest_secret(a->client_secret),
-                                   .why = *why,
+                                   .why = how->error,
+                                   .doubtful = doubtful,
                                    .stamp = a->stamp,
                                    .at = time_boottime(),
                                    .typed = a->order.typed != NULL,
@@ -142,9 +153,12 @@ static void end(struct attempt *a, struct attempt_end *how)
 
     if (account == ACCOUNT_REJECTED && a->login != 0)
         a->account->why = how->error;
+    if (account == ACCOUNT_SILENCE && how->kind == LIFECYCLE_TEMPORARY && a->login != 0 &&
+        account_doubts(a->account, a->login))
+        how->kind = LIFECYCLE_DOUBTFUL;
+    how->reached = account != ACCOUNT_NOT_SENT;
     settle(a, account);
-    if (!how->token && how->kind == LIFECYCLE_REFUSED)
-        remember_refusal(a, &how->error);
+    remember_end(a, how);
     attempt_cancel(a);
     a->done(a->context, how);
 }
@@ -277,33 +291,13 @@ static void start_fetcher(struct attempt *a)
     }
 }
 
-static void on_turn(struct slot *slot)
-{
-    /* once this turn of the loop is over: a failure here must not run into another attempt's */
-    later((struct attempt *)(void *)((char *)slot - offsetof(struct attempt, slot)));
-}
-
-static const char *provider_of(const struct profile_config *config)
-{
-    return config->token_endpoint ? config->token_endpoint : config->issuer;
-}
-
-static void ask_for_slot(struct attempt *a)
-{
-    a->slot.provider = provider_of(a->order.config);
-    a->slot.urgent = a->order.urgent;
-    a->slot.turn = on_turn;
-    if (slots_take(&a->shared->slots, &a->slot))
-        start_fetcher(a);
-}
-
 /* ---- the account ----------------------------------------------------------------------------- */
 
 /* What was refused for reasons that lie in this profile, or might: its client, its grant. */
 static bool was_refused(const struct attempt *a)
 {
-    return a->refused.at > 0 && !a->refused.by_account && !a->order.person &&
-           a->refused.password == digest_secret(a->password) &&
+    return a->refused.at > 0 && !a->refused.by_account && !a->refused.doubtful &&
+           !a->order.person && a->refused.password == digest_secret(a->password) &&
            a->refused.client_secret == digest_secret(a->client_secret);
 }
 
@@ -341,12 +335,17 @@ static void throttled(struct attempt *a, uint64_t wait)
     fail(a, LIFECYCLE_THROTTLED, &why, wait);
 }
 
-/* A password is sent with its account's leave alone. */
+/* A password is sent with its account's leave alone, asked for last: what the account learnt while
+ * this one waited for its slot counts. */
 static void ask_account(struct attempt *a)
 {
     uint64_t digest = digest_secret(a->password), now = time_boottime(), when = 0;
     bool anyway = a->order.person || may_have_been_the_client(a);
 
+    if (a->order.refresh_token) {
+        start_fetcher(a);
+        return;
+    }
     if (was_refused(a)) {
         refused_by_account(a);
         return;
@@ -355,12 +354,13 @@ static void ask_account(struct attempt *a)
     case ACCOUNT_GO:
         a->login = digest;
         accounts_save(a->shared->accounts, a->account);
-        ask_for_slot(a);
+        start_fetcher(a);
         return;
     case ACCOUNT_REFUSED:
         refused_by_account(a);
         return;
-    case ACCOUNT_TRIAL:
+    case ACCOUNT_TRIAL: /* whose end needs a slot */
+        slots_give(&a->shared->slots, &a->slot);
         TAILQ_INSERT_TAIL(&a->shared->trials, a, trial);
         a->in_trials = true;
         return;
@@ -368,6 +368,29 @@ static void ask_account(struct attempt *a)
         throttled(a, when - now);
         return;
     }
+}
+
+/* ---- the slot ---------------------------------------------------------------------------------
+ */
+
+static void on_turn(struct slot *slot)
+{
+    /* once this turn of the loop is over: a failure here must not run into another attempt's */
+    later((struct attempt *)(void *)((char *)slot - offsetof(struct attempt, slot)));
+}
+
+static const char *provider_of(const struct profile_config *config)
+{
+    return config->token_endpoint ? config->token_endpoint : config->issuer;
+}
+
+static void ask_for_slot(struct attempt *a)
+{
+    a->slot.provider = provider_of(a->order.config);
+    a->slot.urgent = a->order.urgent;
+    a->slot.turn = on_turn;
+    if (slots_take(&a->shared->slots, &a->slot))
+        ask_account(a);
 }
 
 /* ---- credentials ----------------------------------------------------------------------------- */
@@ -448,10 +471,8 @@ static void go_on(struct attempt *a)
         return;
     if (credential_check_key(a->order.config, &why) < 0)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
-    else if (a->order.refresh_token)
-        ask_for_slot(a);
     else
-        ask_account(a);
+        ask_for_slot(a);
 }
 
 static uint64_t sources_stamp(const struct profile_config *config)
@@ -485,7 +506,7 @@ static int on_start(sd_event_source *source, void *context)
 
     (void)source;
     if (a->slot.held) {
-        start_fetcher(a);
+        ask_account(a);
         return 0;
     }
     if (!a->client_secret_done) /* before they are read, so that a change meanwhile is seen */

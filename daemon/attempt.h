@@ -1,10 +1,10 @@
 /*
- * attempt - one attempt to get a token: the credentials from their sources, the account's leave,
- * a slot, the fetcher. Refused passwords are remembered here and by account.c.
+ * attempt - one attempt to get a token: the credentials from their sources, a slot, the account's
+ * leave, the fetcher. Refused passwords are remembered here and by account.c.
  *
- *   start -> client secret -> password -> account -> slot -> fetcher -> done
- *              command?       command?    trial of     2 for each
- *                                         another?     provider
+ *   start -> client secret -> password -> slot -> account -> fetcher -> done
+ *              command?       command?    2 for each  trial of
+ *                                         provider    another?
  *
  * One struct attempt is used again and again by its profile, one attempt at a time.
  */
@@ -52,6 +52,7 @@ struct attempt_order {
 struct attempt_end {
     struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
     bool token;
+    bool reached;                /* the provider was asked for a token */
     enum lifecycle_failure kind; /* the rest where there is no token */
     struct error error;
     uint64_t retry_after;

@@ -29,6 +29,7 @@ struct profile {
     struct error error;
     bool forced; /* a person asked: also what was refused is sent */
     sd_event_source *timer;
+    bool armed;
     struct attempt *attempt;
     struct suspicion suspicion;
     char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
@@ -62,13 +63,17 @@ static void too_short(const struct profile *p, struct error *ret)
 /* Whether the client-go process behind the request shows, by asking again early, that the API
  * server rejected the token in hand. That it is really the parent of who asks, and was there when
  * the token was handed out, the kernel has to say: a pid may be another's by now. */
-static bool looks_rejected(struct profile *p, const struct waiter *w, uint64_t now)
+static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
 {
     pid_t pid = w->request.client_go, parent;
     uint64_t started, ignored;
 
-    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || now >= p->lifecycle.hand_over)
+    w->noted = 0;
+    /* who was told to come then may come in the second before: what is told is whole seconds */
+    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) ||
+        now + USEC_PER_SEC >= p->lifecycle.hand_over)
         return false;
+    w->noted = p->lifecycle.sent;
     const struct suspicion_client *c = suspicion_note(&p->suspicion, pid, p->lifecycle.sent, now);
     if (!c || process_look(w->peer, &parent, &ignored) < 0 || parent != pid ||
         process_look(pid, &parent, &started) < 0 || started > c->handed_out)
@@ -92,7 +97,7 @@ static void tell(struct waiter *w, const struct error *why)
 {
     struct profile *p = w->profile;
 
-    if (!why && w->request.client_go)
+    if (!why && w->request.client_go && w->noted != p->lifecycle.sent)
         suspicion_note(&p->suspicion, w->request.client_go, p->lifecycle.sent, time_boottime());
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
@@ -171,7 +176,8 @@ static void arm(struct profile *p)
         next = attempt_deadline(p->attempt);
     if (p->typed && p->typed_until < next)
         next = p->typed_until;
-    if (next == USEC_INFINITY) {
+    p->armed = next != USEC_INFINITY;
+    if (!p->armed) {
         sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
         return;
     }
@@ -203,7 +209,8 @@ static void take_token(struct profile *p, struct result *result)
 {
     bool first = !p->token;
 
-    suspicion_calm(&p->suspicion, p->lifecycle.sent);
+    if (p->lifecycle.sent > 0)
+        suspicion_calm(&p->suspicion, p->lifecycle.sent);
     secret_free(p->token);
     p->token = result->id_token;
     if (result->refresh_token) { /* a new one replaces the old; none means keep it */
@@ -213,7 +220,6 @@ static void take_token(struct profile *p, struct result *result)
     result->id_token = result->refresh_token = NULL;
     p->facts = *result;
     p->error = (struct error){ ERROR_NONE, "" };
-    p->forced = false;
     journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
                   first ? "token" : "token renewed", *p->facts.user ? p->facts.user : "?",
                   (unsigned long long)(result->lifetime / USEC_PER_SEC));
@@ -261,6 +267,9 @@ static void on_done(void *context, struct attempt_end *end)
         p->cache_length = end->result->cache_length;
         end->result->cache = NULL;
     }
+    /* a person's word counts for one request by password, or one token */
+    if (end->token || (end->reached && !p->lifecycle.by_refresh_token))
+        p->forced = false;
     if (end->token)
         take_token(p, end->result);
     else
@@ -418,6 +427,8 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         carry_out(p, &actions, now);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
+        if (!p->armed) /* a use may bring a renewal into the time that keep-fresh covers */
+            arm(p);
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
         return PROFILE_QUEUED;
@@ -576,6 +587,13 @@ const struct secret *profile_token(const struct profile *p, uint64_t now)
 const struct error *profile_error(const struct profile *p)
 {
     return &p->error;
+}
+
+uint64_t profile_next(const struct profile *p)
+{
+    uint64_t next = lifecycle_next(&p->lifecycle, &p->policy);
+
+    return next == USEC_INFINITY ? 0 : next;
 }
 
 uint64_t profile_hand_over(const struct profile *p, uint64_t now)

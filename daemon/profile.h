@@ -23,6 +23,7 @@ struct waiter {
     struct secret *secret; /* VERB_LOGIN: the password; taken by the profile */
     pid_t peer;            /* the process that asks */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
+    uint64_t noted;        /* the profile's: the token that it was seen to have */
     /* why is NULL with PROFILE_TOKEN */
     void (*ready)(struct waiter *waiter, struct profile *profile, const struct error *why);
     struct profile *profile; /* NULL: not on a list */
@@ -63,6 +64,8 @@ const struct lifecycle *profile_lifecycle(const struct profile *profile);
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
 /* The last failure, ERROR_NONE: none since the last token. */
 const struct error *profile_error(const struct profile *profile);
+/* When the daemon acts next by itself, usec of CLOCK_BOOTTIME; 0 = not. */
+uint64_t profile_next(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
 /* What the last renewal that changed any claims changed in them, "" = none has, and when. */

@@ -20,6 +20,7 @@ struct slot_bytes {
     uint64_t bucket_full;
     account_digest refused[ACCOUNT_REFUSALS];
     account_digest accepted;
+    struct account_silence silences[ACCOUNT_SILENCES];
     uint64_t check; /* of all before it */
 };
 
@@ -179,6 +180,7 @@ bool store_get_account(const struct store *s, uint64_t id, struct account *accou
     const struct slot_bytes *slot = newest(s, r);
     account->bucket_full = slot->bucket_full;
     account->accepted = slot->accepted;
+    memcpy(account->silences, slot->silences, sizeof account->silences);
     memcpy(account->refused, slot->refused, sizeof account->refused);
     return true;
 }
@@ -195,6 +197,7 @@ void store_put_account(struct store *s, uint64_t id, const struct account *accou
                                .bucket_full = account->bucket_full,
                                .accepted = account->accepted };
     memcpy(next.refused, account->refused, sizeof next.refused);
+    memcpy(next.silences, account->silences, sizeof next.silences);
     next.check = check_of(s->memory, &next, offsetof(struct slot_bytes, check));
     r->slots[last == &r->slots[0]] = next;
 }

@@ -59,10 +59,8 @@ static void open_clock(struct world *w)
 /* ---- the network ----------------------------------------------------------------------------- */
 
 /* Whether the messages tell of something that came, not went. */
-static bool came(const char *bytes, size_t length)
+static bool came(struct nlmsghdr *m, size_t length)
 {
-    const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)bytes;
-
     for (size_t left = length; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
         if (m->nlmsg_type == RTM_NEWADDR || m->nlmsg_type == RTM_NEWROUTE)
             return true;
@@ -81,7 +79,7 @@ static int on_network(sd_event_source *source, int fd, uint32_t events, void *co
 
     (void)source, (void)events;
     while ((n = recv(fd, in.bytes, sizeof in.bytes, MSG_DONTWAIT)) > 0)
-        news |= came(in.bytes, (size_t)n);
+        news |= came(&in.aligned, (size_t)n);
     news |= n < 0 && errno == ENOBUFS; /* so much that some was lost */
     uint64_t now = time_boottime();
     if (news && (w->told == 0 || now - w->told >= network_pause)) {

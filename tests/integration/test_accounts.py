@@ -272,3 +272,18 @@ def test_a_store_that_is_not_to_be_believed_is_made_anew(fake, home, daemon):
     daemon.restart()
     assert home.run("get").returncode == 6
     assert sent(fake) == ["stale", "stale"], "the new one is kept"
+
+
+def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fake, home, daemon):
+    """Its refusals may be what is lost, and it may count them."""
+    fake.hang("/oauth/token")
+    home.write("pw", "new")
+    home.configure(profile(fake, "a", extra="timeout = 1s"))
+    daemon.start()
+
+    def pause():
+        s = home.status("a")
+        return "next" in s and rig.seconds(s["next"]) - rig.seconds(s["since"])
+    assert home.run("get", "--timeout", "1s").returncode == 7
+    rig.wait_until(lambda: (pause() or 0) > 250, "a longer pause")
+    assert len(fake.grants()) == 3

@@ -136,3 +136,15 @@ def test_status_says_why_since_when_and_what_comes_next(fake, home, daemon):
     status = home.status("p")
     assert status["state"] == "waiting" and status["error"]["code"] == "provider-fault"
     assert rig.seconds(status["next"]) - rig.seconds(status["since"]) in range(598, 602)
+
+
+def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
+    """When it was due beyond keep-fresh nothing was timed; somebody who asks again changes that."""
+    fake.lifetime = 14
+    configure(home, fake, "keep-fresh = 4s\nrefresh-before = 50%")
+    daemon.start()
+    assert home.run("get").returncode == 0
+    assert "next" not in home.status("p")
+    rig.wait_until(lambda: home.status("p")["secondsLeft"] < 10, "some seconds")
+    assert home.run("get").returncode == 0
+    rig.wait_until(lambda: len(fake.grants()) == 2, "a renewal")

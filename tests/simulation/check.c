@@ -197,6 +197,8 @@ static void p4_no_lock_out(const struct world *w, const struct profile *p, const
     }
     if (v->wrong_answered > v->wrong_allowed)
         broken(w, p, "P4 no lock-out", "more wrong passwords than passwords and persons");
+    if (v->lost_wrong[p->password] > ACCOUNT_LOST + v->words)
+        broken(w, p, "P4 no lock-out", "a wrong password is sent on while its refusals are lost");
 }
 
 /* ---- P5 polite
@@ -408,7 +410,7 @@ static void note_answer(struct provider *v, const struct profile *p, struct stat
 {
     if (p->reply.end == ACCOUNT_TOOK) {
         v->accepted = p->password;
-        v->wrong_lost = 0;
+        v->lost_wrong[p->password] = 0;
         forget_refusal(v, p->password);
     } else if (p->reply.end == ACCOUNT_REJECTED) {
         if (v->accepted == p->password)
@@ -418,8 +420,9 @@ static void note_answer(struct provider *v, const struct profile *p, struct stat
             v->refused[i] = v->refused[i - 1];
         v->refused[0] = p->password;
         v->wrong_answered += p->reply.counted;
-    } else if (p->reply.counted && ++v->wrong_lost > s->most_wrong_lost) {
-        s->most_wrong_lost = v->wrong_lost;
+    } else if (p->reply.counted && p->password != v->accepted &&
+               ++v->lost_wrong[p->password] > s->most_wrong_lost + v->words) {
+        s->most_wrong_lost = v->lost_wrong[p->password] - v->words;
     }
 }
 
@@ -549,7 +552,7 @@ static void note(struct world *w, struct profile *p, const struct fact *f)
     case FACT_CHANGED:
         note_changed(w, p, f->person);
         if (f->person)
-            w->providers[p->provider].wrong_allowed++;
+            w->providers[p->provider].wrong_allowed++, w->providers[p->provider].words++;
         break;
     case FACT_NETWORK:
         note_network(w, p);

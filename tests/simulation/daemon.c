@@ -173,10 +173,11 @@ static void fail(struct world *w, struct profile *p, enum lifecycle_failure kind
                  const struct reply *r)
 {
     p->error = true;
-    if (kind == LIFECYCLE_REFUSED && !p->by_refresh_token) {
+    if ((kind == LIFECYCLE_REFUSED || kind == LIFECYCLE_DOUBTFUL) && !p->by_refresh_token) {
         p->refused_stamp = p->read_stamp;
         p->refused_typed = p->typed > 0;
-        p->typed = 0;
+        if (kind == LIFECYCLE_REFUSED)
+            p->typed = 0;
     }
     check(w, p, &(struct fact){ .kind = FACT_ENDED, .failed = true, .failure = kind });
     end_request(w, p, r->end);
@@ -229,14 +230,19 @@ void daemon_answer(struct world *w, struct profile *p)
 static void fail_stuck(struct world *w, struct profile *p)
 {
     trace(w, p, "no answer in time", NULL, NEVER, NEVER);
+    enum lifecycle_failure kind = LIFECYCLE_TEMPORARY;
+    const struct account *account = &provider_of(w, p)->account;
+
+    if (p->reply.reached && !p->by_refresh_token && account_doubts(account, digest_of(p->password)))
+        kind = LIFECYCLE_DOUBTFUL;
     p->reply.token = false;
-    p->reply.kind = LIFECYCLE_TEMPORARY;
+    p->reply.kind = kind;
     p->reply.retry_after = 0;
     p->reply.refresh_without_token = false;
     if (p->reply.reached)
-        p->reply.end = ACCOUNT_UNKNOWN;
+        p->reply.end = ACCOUNT_SILENCE;
     p->reply.at = NEVER;
-    fail(w, p, LIFECYCLE_TEMPORARY, &p->reply);
+    fail(w, p, kind, &p->reply);
 }
 
 static void send(struct world *w, struct profile *p)
@@ -496,7 +502,7 @@ void daemon_renew(struct world *w, struct profile *p, unsigned password)
 
 static void forget(struct world *w, struct profile *p)
 {
-    end_request(w, p, p->reply.reached ? ACCOUNT_UNKNOWN : ACCOUNT_NOT_SENT);
+    end_request(w, p, p->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT);
     p->typed = 0;
     p->error = true;
     p->forced = false;

@@ -219,7 +219,7 @@ struct reply provider_receive(struct world *w, struct profile *p)
         return grant(w, p, v, w->now + chance_span(w, SECOND, 40 * SECOND));
     case REGIME_LOST:
         r = grant(w, p, v, NEVER);
-        r.end = ACCOUNT_UNKNOWN;
+        r.end = ACCOUNT_SILENCE;
         return r;
     default:
         return grant(w, p, v, at);

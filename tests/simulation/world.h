@@ -125,8 +125,9 @@ struct provider {
     unsigned refused[ACCOUNT_REFUSALS];
     uint8_t seen_wrong[PASSWORDS_MAX];
     unsigned wrong_answered, wrong_allowed;
-    uint64_t login_debt, login_at; /* the bucket, kept independently */
-    unsigned wrong_lost;           /* wrong passwords whose refusal was lost, in a row */
+    uint64_t login_debt, login_at;      /* the bucket, kept independently */
+    unsigned lost_wrong[PASSWORDS_MAX]; /* how often the refusal of a wrong one was lost */
+    unsigned words;                     /* of persons: each allows for one more */
 };
 
 /* ---- profiles ---------------------------------------------------------------------------------

@@ -155,6 +155,61 @@ static void who_is_refused_or_waits_takes_nothing_from_the_bucket(void **state)
     assert_int_equal(ask(2, &anna), ACCOUNT_EMPTY);
 }
 
+static void stay_silent(account_digest password, int times)
+{
+    for (int i = 0; i < times; i++, now += 3600 * SECOND) {
+        assert_int_equal(ask(password, &anna), ACCOUNT_GO);
+        account_ended(&account, password, &anna, ACCOUNT_SILENCE);
+    }
+}
+
+static void a_password_that_gets_no_answer_is_sent_six_times(void **state)
+{
+    (void)state;
+    stay_silent(1, 2);
+    assert_true(account_doubts(&account, 1));
+    assert_false(account_doubts(&account, 2));
+    stay_silent(1, 4);
+    assert_int_equal(ask(1, &berta), ACCOUNT_REFUSED);
+    assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_GO);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    assert_int_equal(ask(1, &berta), ACCOUNT_GO);
+}
+
+static void silences_are_counted_for_each_password(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        stay_silent(1, 2);
+        stay_silent(2, 2);
+    }
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask(2, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask(3, &anna), ACCOUNT_GO);
+}
+
+static void an_answer_that_says_nothing_of_it_ends_no_silence(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++, now += 3600 * SECOND) {
+        stay_silent(1, 1);
+        if (i == 5)
+            break;
+        assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+        account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN);
+    }
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+}
+
+static void a_password_that_was_taken_once_may_meet_an_outage_of_any_length(void **state)
+{
+    (void)state;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    stay_silent(1, 100);
+    assert_false(account_doubts(&account, 1));
+}
+
 /* ---- suspicion ------------------------------------------------------------------------------- */
 
 enum { KUBECTL = 4711 };
@@ -295,6 +350,10 @@ int main(void)
         TEST(what_was_not_sent_is_no_login),
         TEST(what_time_has_paid_is_not_given_back),
         TEST(who_is_refused_or_waits_takes_nothing_from_the_bucket),
+        TEST(a_password_that_gets_no_answer_is_sent_six_times),
+        TEST(silences_are_counted_for_each_password),
+        TEST(an_answer_that_says_nothing_of_it_ends_no_silence),
+        TEST(a_password_that_was_taken_once_may_meet_an_outage_of_any_length),
         TEST(who_asks_once_suspects_nothing),
         TEST(who_asks_twice_for_one_token_had_it_rejected),
         TEST(a_manifest_on_stdin_makes_two_calls_normal),
