@@ -87,7 +87,7 @@ static _Noreturn void become_daemon(int ready)
 /* Takes what the daemon says of its start: "ready", or an error's name and detail. */
 static int read_ready(int fd, uint64_t deadline, struct error *why)
 {
-    char text[ERROR_DETAIL_MAX + 32];
+    char text[ERROR_DETAIL_MAX + 32] = "";
     size_t have = 0;
 
     while (have < sizeof text - 1 && !memchr(text, '\n', have)) {

@@ -55,6 +55,11 @@ static void later(struct attempt *a)
     sd_event_source_set_enabled(a->starter, SD_EVENT_ONESHOT);
 }
 
+bool attempt_has_token(const struct attempt_end *end)
+{
+    return end->result && end->result->outcome == OUTCOME_TOKEN;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void leave_trials(struct attempt *a)
@@ -134,7 +139,8 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
     bool doubtful = how->kind == LIFECYCLE_DOUBTFUL;
 
-    if (how->token || a->order.refresh_token || (how->kind != LIFECYCLE_REFUSED && !doubtful))
+    if (attempt_has_token(how) || a->order.refresh_token ||
+        (how->kind != LIFECYCLE_REFUSED && !doubtful))
         return;
     a->refused = (struct refused){ .password = digest_secret(a->password),
                                    .client_secret = digest_secret(a->client_secret),
@@ -149,7 +155,7 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
 
 static void end(struct attempt *a, struct attempt_end *how)
 {
-    enum account_end account = how->token ? ACCOUNT_TOOK : end_of(a, &how->error);
+    enum account_end account = attempt_has_token(how) ? ACCOUNT_TOOK : end_of(a, &how->error);
 
     if (account == ACCOUNT_REJECTED && a->login != 0)
         a->account->why = how->error;
@@ -191,7 +197,6 @@ static void take_result(struct attempt *a, struct result *result)
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,
     };
     struct attempt_end how = { .result = result,
-                               .token = result->outcome == OUTCOME_TOKEN,
                                .kind = kinds[result->outcome],
                                .error = result->error,
                                .retry_after = result->retry_after };

@@ -48,15 +48,16 @@ struct attempt_order {
     bool urgent; /* a client waits */
 };
 
-/* How it ended: with a result that holds a token, or with a failure. */
+/* How it ended: with a result that holds a token (attempt_has_token), or with a failure. */
 struct attempt_end {
     struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
-    bool token;
-    bool reached;                /* the provider was asked for a token */
-    enum lifecycle_failure kind; /* the rest where there is no token */
+    bool reached;          /* the provider was asked for a token */
+    enum lifecycle_failure kind; /* the next three where there is no token */
     struct error error;
     uint64_t retry_after;
 };
+
+bool attempt_has_token(const struct attempt_end *end);
 
 typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
 

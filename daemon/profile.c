@@ -268,9 +268,9 @@ static void on_done(void *context, struct attempt_end *end)
         end->result->cache = NULL;
     }
     /* a person's word counts for one request by password, or one token */
-    if (end->token || (end->reached && !p->lifecycle.by_refresh_token))
+    if (attempt_has_token(end) || (end->reached && !p->lifecycle.by_refresh_token))
         p->forced = false;
-    if (end->token)
+    if (attempt_has_token(end))
         take_token(p, end->result);
     else
         take_failure(p, end);

@@ -15,6 +15,7 @@ static bool has_room(const struct slots *slots, const char *provider)
 
     TAILQ_FOREACH (s, &slots->held, entry) {
         all++;
+        // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
         same += strcmp(s->provider, provider) == 0;
     }
     return all < SLOTS_MAX && same < SLOTS_PER_PROVIDER;
@@ -43,6 +44,7 @@ static struct slot *next(const struct slots *slots)
     struct slot *s, *other = NULL;
 
     TAILQ_FOREACH (s, &slots->queued, entry) {
+        // cppcheck-suppress uninitvar
         if (!has_room(slots, s->provider))
             continue;
         if (s->urgent)
