@@ -57,6 +57,7 @@ struct attempt_end {
     uint64_t retry_after;
 };
 
+/* Whether it brought a token. */
 bool attempt_has_token(const struct attempt_end *end);
 
 typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
