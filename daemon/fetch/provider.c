@@ -1,0 +1,116 @@
+#define _GNU_SOURCE
+#include "daemon/fetch/provider.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+
+#define MINUTE (60 * USEC_PER_SEC)
+/* How long what is known is used without a look; after that, as long as there is no newer. */
+static const uint64_t document_life = 24 * 60 * MINUTE, keys_life = 60 * MINUTE;
+/* Keys are asked for again, for a token that they do not fit, at most that often. */
+static const uint64_t keys_floor = 1 * MINUTE;
+/* For requests that the token does not hang on. */
+static const uint64_t patience = 5 * USEC_PER_SEC;
+
+/* ---- endpoints ------------------------------------------------------------------------------- */
+
+static int look_up_document(struct provider *p, struct result *ret)
+{
+    struct discovery document;
+    bool optional = p->job->token_endpoint || p->cache.has_document;
+
+    if (cache_fresh(p->cache.discovered, document_life))
+        return 0;
+    if (optional)
+        http_hurry(p->http, patience);
+    if (discovery_fetch(p->http, p->job, &document, ret) == 0) {
+        discovery_clear(&p->cache.document);
+        p->cache.document = document;
+        p->cache.has_document = true;
+        p->cache.discovered = time_boottime();
+        return 0;
+    }
+    discovery_clear(&document);
+    if (!optional || ret->error.code == ERROR_TLS_FILE) /* no request goes well without those */
+        return -1;
+    ret->retry_after = 0; /* the token endpoint did not say so */
+    return 0;
+}
+
+int provider_find_endpoints(struct provider *p, struct result *ret)
+{
+    const struct job *job = p->job;
+    const struct discovery *document = &p->cache.document;
+
+    if (!(job->token_endpoint && job->jwks_uri) && look_up_document(p, ret) < 0)
+        return -1;
+    p->endpoints = *document;
+    if (job->token_endpoint)
+        p->endpoints.token_endpoint = (char *)(uintptr_t)job->token_endpoint;
+    if (job->jwks_uri)
+        p->endpoints.jwks_uri = (char *)(uintptr_t)job->jwks_uri;
+    return 0;
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+static int fetch_keys(struct provider *p, struct error *why)
+{
+    const char *uri = p->endpoints.jwks_uri;
+    struct http_reply reply;
+    struct jwks keys;
+
+    if (!uri) {
+        error_set(why, ERROR_KEYS_INVALID, "no jwks_uri is known");
+        return -1;
+    }
+    http_hurry(p->http, patience);
+    if (http_request(p->http, "keys", uri, NULL, &reply, why) < 0)
+        return -1;
+    if (reply.status != 200) {
+        error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s", reply.status, uri);
+        return -1;
+    }
+    if (jwks_parse(reply.body, reply.length, &keys, why) < 0)
+        return -1;
+    jwks_clear(&p->keys);
+    p->keys = keys;
+    p->keys_cached = false;
+    free(p->cache.keys);
+    p->cache.keys = jwks_distill(reply.body, reply.length);
+    p->cache.keyed = time_boottime();
+    return 0;
+}
+
+int provider_find_keys(struct provider *p, struct error *why)
+{
+    const char *known = p->cache.keys;
+    struct error broken;
+
+    if (known && jwks_parse(known, strlen(known), &p->keys, &broken) == 0)
+        p->keys_cached = true;
+    if (p->keys_cached && cache_fresh(p->cache.keyed, keys_life))
+        return 0;
+    return fetch_keys(p, why) < 0 && !p->keys_cached ? -1 : 0;
+}
+
+int provider_renew_keys(struct provider *p, struct error *why)
+{
+    error_set(why, ERROR_KEYS_INVALID, "they were asked for less than a minute ago");
+    return cache_fresh(p->cache.keyed, keys_floor) ? -1 : fetch_keys(p, why);
+}
+
+void provider_open(struct provider *p, struct http *http, const struct job *job)
+{
+    *p = (struct provider){ .http = http, .job = job };
+    cache_read(job, &p->cache);
+}
+
+void provider_close(struct provider *p, struct result *ret)
+{
+    cache_write(p->job, &p->cache, ret);
+    jwks_clear(&p->keys);
+    cache_clear(&p->cache);
+}

@@ -1,0 +1,36 @@
+/*
+ * provider - what has to be known of a provider: its endpoints and its keys, from the
+ * configuration, from what earlier fetchers learnt, or from the provider itself.
+ */
+#ifndef KUBETOKEN_FETCH_PROVIDER_H
+#define KUBETOKEN_FETCH_PROVIDER_H
+
+#include "daemon/fetch/cache.h"
+#include "daemon/fetch/jwks.h"
+
+struct provider {
+    struct http *http;
+    const struct job *job;
+    struct cache cache;
+    struct discovery endpoints; /* borrowed from job and cache */
+    struct jwks keys;
+    bool keys_cached; /* from an earlier job */
+};
+
+/* Takes up the job's cache; http and job have to outlive it. provider_close() puts the cache
+ * into the result. */
+void provider_open(struct provider *provider, struct http *http, const struct job *job);
+void provider_close(struct provider *provider, struct result *ret);
+
+/* The endpoints: those of the configuration, and for the rest those of the discovery document.
+ * Returns 0, or -1 with outcome, error and retry_after of *ret. */
+int provider_find_endpoints(struct provider *provider, struct result *ret);
+
+/* The keys. Returns 0, or -1 with *why: a token straight from the token endpoint needs no
+ * signature to be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
+int provider_find_keys(struct provider *provider, struct error *why);
+
+/* Newer keys, for a token that those at hand do not fit; once a minute at most. As above. */
+int provider_renew_keys(struct provider *provider, struct error *why);
+
+#endif
