@@ -42,9 +42,9 @@ compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MM
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 COMMON := error fetcher job paths protocol record secret time url
-DAEMON := account accounts answer attempt command config credential digest journal lifecycle listener main process profile registry server slots store watch world
-FETCH := cache claims discovery grant http id_token jwks jws main provider sandbox token
-CLIENT := autostart client exec_info get kubeconfig login main status
+DAEMON := account accounts answer attempt command config credential digest inspection jobs journal lifecycle listener main process profile registry server slots store watch world
+FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
+CLIENT := autostart client exec_info get inspect kubeconfig login main status
 CLIENT_COMMON := error paths protocol time
 
 common_o := $(COMMON:%=$(O)/common/%.o)

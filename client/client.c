@@ -345,6 +345,8 @@ static int one_option(char **argv, int *i, struct client_options *o)
         return client_fail(ERROR_USAGE, "--timeout wants a value");
     if (o->may_json && client_equal(argv[*i], "--json"))
         o->json = 1;
+    else if (o->may_stdin && client_equal(argv[*i], "-"))
+        o->standard_input = 1;
     else if (argv[*i][0] == '-')
         return client_fail(ERROR_USAGE, argv[*i]);
     else if (o->profile)

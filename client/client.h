@@ -51,11 +51,12 @@ int client_fail(enum error_code code, const char *detail);
  * takes. Returns NULL when argv[*i] is not that option; *missing is set when the value is. */
 const char *client_option(char **argv, int *i, const char *name, char letter, int *missing);
 
-/* What most commands take: [--timeout D] [--json] [PROFILE]. */
+/* What most commands take: [--timeout D] [--json] [-] [PROFILE]. */
 struct client_options {
     const char *profile; /* NULL: none named */
     uint64_t timeout;
     int may_json, json;
+    int may_stdin, standard_input; /* "-" */
 };
 
 /* Parses them. Returns 0, or the exit code after having complained. */
@@ -71,6 +72,7 @@ int client_equal(const char *a, const char *b);
 int client_get(int argc, char **argv);
 int client_status(int argc, char **argv);
 int client_simple(int argc, char **argv); /* refresh, reload, logout */
+int client_inspect(int argc, char **argv);
 int client_login(int argc, char **argv);
 int client_version(int argc, char **argv);
 int client_kubeconfig(int argc, char **argv);

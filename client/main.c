@@ -14,6 +14,7 @@ static const char usage[] =
     "                --timeout D        wait at most D (30s)\n"
     "                --rejected         the API server rejected the last one: fetch another\n"
     "  status      show profiles, states and times      --json\n"
+    "  inspect     a token in words: header, claims, checks; - takes one from stdin   --json\n"
     "  login       ask for the password, and hand it to the daemon\n"
     "  logout      forget token and typed password\n"
     "  refresh     ask the provider for a new token now\n"
@@ -36,6 +37,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "status", client_status },
+    { "inspect", client_inspect },
     { "login", client_login },
     { "logout", client_simple },
     { "refresh", client_simple },

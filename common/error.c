@@ -44,6 +44,7 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_CREDENTIAL] = { "credential", 9, "a credential cannot be read", "" },
     [ERROR_LOGIN_NEEDED] = { "login-needed", 5, "no password is known",
                              "say kubetoken login, or set password-file or another source" },
+    [ERROR_NO_TOKEN] = { "no-token", 1, "there is no token yet", "say kubetoken get first" },
     [ERROR_REFUSED] = { "refused", 6, "the provider refused the user name or password",
                         "correct the password at its source, or say kubetoken login; it is not "
                         "sent again until it changes" },

@@ -29,6 +29,7 @@ enum error_code {
     ERROR_NO_CONFIG,
     ERROR_CREDENTIAL,
     ERROR_LOGIN_NEEDED,
+    ERROR_NO_TOKEN,
     /* what the provider said of the credentials */
     ERROR_REFUSED,
     ERROR_REFUSED_SILENTLY,

@@ -22,6 +22,7 @@ static const struct {
     { "username", offsetof(struct job, username) },
     { "password", offsetof(struct job, password) },
     { "refresh-token", offsetof(struct job, refresh_token) },
+    { "token", offsetof(struct job, token) },
     { "previous", offsetof(struct job, previous) },
     { "scope", offsetof(struct job, scope) },
     { "audience", offsetof(struct job, audience) },
@@ -39,7 +40,14 @@ enum { N_TEXTS = sizeof texts / sizeof *texts };
 static const char *const outcomes[] = {
     [OUTCOME_TOKEN] = "token",       [OUTCOME_REFUSED] = "refused",
     [OUTCOME_DOUBTFUL] = "doubtful", [OUTCOME_TEMPORARY] = "temporary",
-    [OUTCOME_INVALID] = "invalid",   [OUTCOME_CONFIG] = "config",
+    [OUTCOME_INVALID] = "invalid",   [OUTCOME_REPORT] = "report",
+    [OUTCOME_CONFIG] = "config",
+};
+
+static const char *const kinds[] = {
+    [JOB_PASSWORD] = "password",
+    [JOB_REFRESH] = "refresh",
+    [JOB_INSPECT] = "inspect",
 };
 
 static const char **text_slot(struct job *job, size_t i)
@@ -63,7 +71,8 @@ struct secret *job_encode(const struct job *job)
     record_begin(&w, secret_bytes(out), JOB_MAX);
     record_put_text(&w, "record", "job");
     record_put_number(&w, "version", JOB_VERSION);
-    record_put_text(&w, "kind", job->kind == JOB_REFRESH ? "refresh" : "password");
+    record_put_text(&w, "kind", kinds[job->kind]);
+    record_put_number(&w, "json", job->json);
     record_put_number(&w, "deadline", (int64_t)job->deadline);
     record_put_number(&w, "allow-http-loopback", job->allow_http_loopback);
     for (size_t i = 0; i < N_TEXTS; i++) {
@@ -121,10 +130,12 @@ static int add_to_list(struct job *job, const char **list, const struct record_f
 
 static int take_kind(struct job *job, const struct record_field *f)
 {
-    bool refresh = f->length == 7 && memcmp(f->value, "refresh", 7) == 0;
-
-    job->kind = refresh ? JOB_REFRESH : JOB_PASSWORD;
-    return refresh || (f->length == 8 && memcmp(f->value, "password", 8) == 0) ? 0 : -EBADMSG;
+    for (int i = 0; i <= JOB_INSPECT; i++)
+        if (strlen(kinds[i]) == f->length && memcmp(kinds[i], f->value, f->length) == 0) {
+            job->kind = (enum job_kind)i;
+            return 0;
+        }
+    return -EBADMSG;
 }
 
 static int job_field(struct job *job, const struct record_field *f)
@@ -137,11 +148,13 @@ static int job_field(struct job *job, const struct record_field *f)
         return take_cache(job, f);
     if (record_is(f, "version"))
         return record_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
-    if (record_is(f, "deadline") || record_is(f, "allow-http-loopback")) {
+    if (record_is(f, "deadline") || record_is(f, "allow-http-loopback") || record_is(f, "json")) {
         if (record_number(f, &number) < 0 || number < 0)
             return -EBADMSG;
         if (record_is(f, "deadline"))
             job->deadline = (uint64_t)number;
+        else if (record_is(f, "json"))
+            job->json = number != 0;
         else
             job->allow_http_loopback = number != 0;
         return 0;
@@ -175,7 +188,7 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
             break;
     }
     if (more < 0 || !versioned || !job.issuer || !job.client_id || !job.client_auth ||
-        !job.signing_algs) {
+        !job.signing_algs || (job.kind == JOB_INSPECT && !job.token)) {
         secret_free(job.held);
         return -EBADMSG;
     }
@@ -213,7 +226,7 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     record_begin(&w, memory, capacity);
     record_put_text(&w, "record", "end");
     record_put_text(&w, "outcome", outcomes[result->outcome]);
-    if (result->outcome != OUTCOME_TOKEN) {
+    if (result->outcome != OUTCOME_TOKEN && result->error.code != ERROR_NONE) {
         record_put_text(&w, "code", error_name(result->error.code));
         record_put_text(&w, "detail", result->error.detail);
     }
@@ -229,6 +242,8 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
         record_put_text(&w, "changed", result->changed);
     if (result->has_clock_offset)
         record_put_number(&w, "clock-offset", result->clock_offset);
+    if (result->report)
+        record_put_text(&w, "report", result->report);
     if (result->cache_length > 0)
         record_put(&w, "cache", result->cache, result->cache_length);
     for (unsigned i = 0; i < result->n_warnings; i++) {
@@ -286,6 +301,20 @@ static int take_learnt(struct result *result, const struct record_field *f)
     return 0;
 }
 
+/* Lines of printable text; what is not becomes a blank. */
+static int take_report(struct result *result, const struct record_field *f)
+{
+    if (result->report || f->length > RESULT_REPORT_MAX)
+        return -EBADMSG;
+    result->report = strndup(f->value, f->length);
+    if (!result->report)
+        return -ENOMEM;
+    for (char *p = result->report; *p; p++)
+        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
+            *p = ' ';
+    return 0;
+}
+
 static int take_outcome(struct result *result, const struct record_field *f)
 {
     for (int i = 0; i <= OUTCOME_CONFIG; i++)
@@ -336,6 +365,8 @@ static int take_field(struct result *result, const struct record_field *f)
         return take_secret(&result->id_token, f);
     else if (record_is(f, "refresh-token"))
         return take_secret(&result->refresh_token, f);
+    else if (record_is(f, "report"))
+        return take_report(result, f);
     else if (record_is(f, "cache"))
         return take_learnt(result, f);
     else if (record_is(f, "user"))
@@ -356,6 +387,8 @@ static int take_field(struct result *result, const struct record_field *f)
 /* The limits within which a result is believed. */
 static bool believable(const struct result *r, uint64_t started, uint64_t now)
 {
+    if (r->outcome == OUTCOME_REPORT)
+        return r->report && !r->id_token;
     if (r->outcome != OUTCOME_TOKEN)
         return !r->id_token && r->error.code != ERROR_NONE;
     return r->id_token && job_token_shaped(secret_peek(r->id_token), secret_length(r->id_token)) &&
@@ -425,5 +458,6 @@ void result_clear(struct result *result)
     secret_free(result->id_token);
     secret_free(result->refresh_token);
     free(result->cache);
+    free(result->report);
     *result = (struct result){ 0 };
 }

@@ -20,6 +20,7 @@ enum {
     RESULT_MAX = 128 * 1024, /* bytes of steps and result together */
     RESULT_TOKEN_MAX = 16 * 1024,
     RESULT_CACHE_MAX = 32 * 1024,
+    RESULT_REPORT_MAX = 64 * 1024,
     RESULT_WARNINGS_MAX = 8,
     RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
@@ -28,6 +29,7 @@ enum {
 enum job_kind {
     JOB_PASSWORD, /* a token by the password grant */
     JOB_REFRESH,  /* a token by the refresh token */
+    JOB_INSPECT,  /* none: a report of the token that the job brings */
 };
 
 /* Strings are NULL where absent. In an encoded job the pointers are the caller's; in a decoded
@@ -44,6 +46,7 @@ struct job {
     const char *username;
     const char *password;
     const char *refresh_token;
+    const char *token;    /* JOB_INSPECT */
     const char *previous; /* the token in hand, to tell what a new one changes */
     const char *scope;
     const char *audience;
@@ -55,6 +58,7 @@ struct job {
     const char *proxy;        /* "auto", "none" or a URL */
     const char *signing_algs; /* blank-separated */
     bool allow_http_loopback;
+    bool json;                                 /* JOB_INSPECT: the report's form */
     const char *parameters[JOB_LIST_MAX + 1];  /* name=value, NULL at the end */
     const char *environment[JOB_LIST_MAX + 1]; /* the proxy variables, for proxy = auto */
     const void *cache; /* what the last fetcher learnt, as its result gave it */
@@ -75,6 +79,7 @@ enum outcome {
     OUTCOME_DOUBTFUL,  /* it rejected the request, which may pass */
     OUTCOME_TEMPORARY, /* it could not be reached, is too slow or has a fault */
     OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */
+    OUTCOME_REPORT,    /* JOB_INSPECT: error is what is wrong with the token, if anything */
     OUTCOME_CONFIG,    /* something on this machine is wrong: nothing was sent */
 };
 
@@ -94,6 +99,7 @@ struct result {
     /* any outcome */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */
+    char *report;         /* OUTCOME_REPORT: printable UTF-8 in lines */
     void *cache;          /* what was learnt of the provider, for the next job; NULL: nothing */
     size_t cache_length;
     unsigned n_warnings;

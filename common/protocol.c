@@ -15,8 +15,8 @@ struct word {
 
 static const char *const verbs[] = {
     [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
-    [VERB_REFRESH] = "refresh", [VERB_LOGIN] = "login",     [VERB_LOGOUT] = "logout",
-    [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
+    [VERB_REFRESH] = "refresh", [VERB_INSPECT] = "inspect", [VERB_LOGIN] = "login",
+    [VERB_LOGOUT] = "logout",   [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
 };
 
 static const char *const formats[] = {
@@ -96,7 +96,9 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         bad = parse_number(value, INT32_MAX, &number);
         r->client_go = (int32_t)number;
     } else if (word_is(name, "secret")) { /* what follows another line would be read as requests */
-        bad = r->verb == VERB_LOGIN ? parse_number(value, PROTOCOL_SECRET_MAX, &number) : -EINVAL;
+        bad = r->verb == VERB_LOGIN || r->verb == VERB_INSPECT
+                  ? parse_number(value, PROTOCOL_SECRET_MAX, &number)
+                  : -EINVAL;
         r->secret = (size_t)number;
     }
     if (bad < 0) {
@@ -111,7 +113,8 @@ static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
     if (verb == VERB_GET)
         return format != FORMAT_TEXT;
-    return format == FORMAT_TEXT || (format == FORMAT_JSON && verb == VERB_STATUS);
+    return format == FORMAT_TEXT ||
+           (format == FORMAT_JSON && (verb == VERB_STATUS || verb == VERB_INSPECT));
 }
 
 static int parse_words(const char *line, const char *end, struct request *r, struct error *why)

@@ -3,7 +3,7 @@
  *
  *   request = verb [format [profile]] option* "\n"      words parted by blanks, <= 4 KiB
  *   option  = name | name "=" value                     unknown ones are ignored
- *             "secret=" N: N bytes follow the line, for `login` alone
+ *             "secret=" N: N bytes follow the line, for `login` and `inspect`
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
  *
@@ -32,6 +32,7 @@ enum protocol_verb {
     VERB_STATUS,
     VERB_PROFILE, /* the name of the profile that would be used */
     VERB_REFRESH, /* ask the provider now, also after a refusal */
+    VERB_INSPECT, /* a token in words: the profile's, or one that follows */
     VERB_LOGIN,   /* a password follows */
     VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,

@@ -146,12 +146,17 @@ void answer_error(struct rendered *out, const struct registry *registry, const c
     add_part(out, line, length);
 }
 
+void answer_report(struct rendered *out, const char *report, enum error_code code)
+{
+    out->heap = strdup(report);
+    size_t length = out->heap ? strlen(out->heap) : 0;
+    begin(out, code, length, 0);
+    add_part(out, out->heap, length);
+}
+
 void answer_text(struct rendered *out, const char *text)
 {
-    out->heap = strdup(text);
-    size_t length = out->heap ? strlen(out->heap) : 0;
-    begin(out, ERROR_NONE, length, 0);
-    add_part(out, out->heap, length);
+    answer_report(out, text, ERROR_NONE);
 }
 
 /* ---- status --------------------------------------------------------------------------------- */

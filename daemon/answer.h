@@ -33,6 +33,9 @@ void answer_token(struct rendered *out, const struct profile *profile,
 void answer_error(struct rendered *out, const struct registry *registry, const char *profile,
                   const struct error *why);
 
+/* A report for stdout. code: what is wrong with the matter of it, ERROR_NONE = nothing. */
+void answer_report(struct rendered *out, const char *report, enum error_code code);
+
 /* Text for stdout. */
 void answer_text(struct rendered *out, const char *text);
 

@@ -10,6 +10,7 @@
 #include "daemon/command.h"
 #include "daemon/credential.h"
 #include "daemon/digest.h"
+#include "daemon/jobs.h"
 
 /* What was sent and refused: it is not sent a second time. Digests; 0 = nothing was refused. */
 struct refused {
@@ -194,7 +195,7 @@ static void take_result(struct attempt *a, struct result *result)
     static const enum lifecycle_failure kinds[] = {
         [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_DOUBTFUL] = LIFECYCLE_DOUBTFUL,
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
-        [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,
+        [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
     };
     struct attempt_end how = { .result = result,
                                .kind = kinds[result->outcome],
@@ -221,60 +222,22 @@ static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *co
     return 0;
 }
 
-/* The proxy variables, for the fetcher whose own environment is empty. */
-static size_t proxy_environment(const char **list, char *room, size_t size)
-{
-    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
-                                         "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
-    size_t n = 0;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        size_t length = strlen(names[i]) + 1 + (value ? strlen(value) : 0) + 1;
-        if (!value || length > size)
-            continue;
-        list[n++] = room;
-        room = stpcpy(stpcpy(stpcpy(room, names[i]), "="), value) + 1;
-        size -= length;
-    }
-    return n;
-}
-
 static struct secret *build_job(const struct attempt *a)
 {
-    const struct profile_config *c = a->order.config;
-    char room[8192];
-    struct job job = {
-        .kind = a->order.refresh_token ? JOB_REFRESH : JOB_PASSWORD,
-        .deadline = a->deadline - grace,
-        .issuer = c->issuer,
-        .token_endpoint = c->token_endpoint,
-        .jwks_uri = c->jwks_uri,
-        .client_id = c->client_id,
-        .client_auth = c->client_auth,
-        .client_secret = a->client_secret ? secret_peek(a->client_secret) : NULL,
-        .username = c->username,
-        .password = a->password ? secret_peek(a->password) : NULL,
-        .refresh_token = a->order.refresh_token ? secret_peek(a->order.refresh_token) : NULL,
-        .previous = a->order.previous ? secret_peek(a->order.previous) : NULL,
-        .scope = c->scope,
-        .audience = c->audience,
-        .resource = c->resource,
-        .realm = c->realm,
-        .ca_file = c->ca_file,
-        .tls_client_cert = c->tls_client_cert,
-        .tls_client_key = c->tls_client_key,
-        .proxy = c->proxy,
-        .signing_algs = c->signing_algs,
-        .allow_http_loopback = c->allow_http_loopback,
-        .cache = a->order.cache,
-        .cache_length = a->order.cache_length,
-    };
+    char room[JOBS_ROOM];
+    struct job job = { .kind = JOB_PASSWORD };
 
-    for (size_t i = 0; c->parameters && c->parameters[i] && i < JOB_LIST_MAX; i++)
-        job.parameters[i] = c->parameters[i];
-    if (strcmp(c->proxy, "auto") == 0)
-        proxy_environment(job.environment, room, sizeof room);
+    jobs_fill(&job, a->order.config, room);
+    job.deadline = a->deadline - grace;
+    job.client_secret = a->client_secret ? secret_peek(a->client_secret) : NULL;
+    job.password = a->password ? secret_peek(a->password) : NULL;
+    if (a->order.refresh_token) {
+        job.kind = JOB_REFRESH;
+        job.refresh_token = secret_peek(a->order.refresh_token);
+    }
+    job.previous = a->order.previous ? secret_peek(a->order.previous) : NULL;
+    job.cache = a->order.cache;
+    job.cache_length = a->order.cache_length;
     struct secret *encoded = job_encode(&job);
     explicit_bzero(room, sizeof room); /* a proxy's URL may hold a password */
     return encoded;

@@ -33,6 +33,7 @@ struct profile_shared {
     struct slots slots;
     struct accounts *accounts;
     struct world *world;
+    unsigned inspections;       /* under way */
     struct attempt_list trials; /* those that wait for another's trial of a password */
 };
 

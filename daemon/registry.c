@@ -178,7 +178,7 @@ struct profile *const *registry_list(const struct registry *r, size_t *ret_n)
     return r->profiles;
 }
 
-const struct profile_shared *registry_shared(const struct registry *r)
+struct profile_shared *registry_shared(const struct registry *r)
 {
     return r->shared;
 }

@@ -35,6 +35,6 @@ struct profile *const *registry_list(const struct registry *registry, size_t *re
 const struct config_report *registry_report(const struct registry *registry);
 
 /* What the profiles share. */
-const struct profile_shared *registry_shared(const struct registry *registry);
+struct profile_shared *registry_shared(const struct registry *registry);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "common/time.h"
 #include "daemon/answer.h"
+#include "daemon/inspection.h"
 #include "daemon/journal.h"
 
 enum {
@@ -30,7 +31,8 @@ struct client {
     int fd;
     sd_event_source *source;
     struct waiter waiter;
-    struct secret *unsent; /* the rest of an answer */
+    struct inspection *inspection; /* under way for it */
+    struct secret *unsent;         /* the rest of an answer */
     size_t sent;
     size_t length;             /* bytes in `line` */
     uint64_t deadline;         /* 0: nothing is due from the peer */
@@ -62,6 +64,7 @@ static void work(struct client *c);
 static void client_free(struct client *c)
 {
     profile_forget(&c->waiter);
+    inspection_free(c->inspection);
     sd_event_source_disable_unref(c->source); /* before the descriptor closes */
     close(c->fd);
     TAILQ_REMOVE(&c->server->clients, c, entry);
@@ -81,7 +84,7 @@ static void touch(struct client *c)
 
 static bool waiting(const struct client *c)
 {
-    return c->waiter.profile != NULL;
+    return c->waiter.profile != NULL || c->inspection;
 }
 
 /* Input is asked for only when a request and its answer can be dealt with. */
@@ -266,15 +269,66 @@ static void render_outcome(struct server *s, const struct profile *profile,
 
 static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why);
 
+/* How long the client's request may take. */
+static uint64_t wait_of(const struct request *request)
+{
+    return request->timeout > 2 * headstart ? request->timeout - headstart : request->timeout / 2;
+}
+
+static void on_report(void *context, const char *report, const struct error *why)
+{
+    struct client *c = context;
+    struct rendered r = { 0 };
+
+    if (report)
+        answer_report(&r, report, why->code);
+    else
+        answer_error(&r, c->server->registry, NULL, why);
+    c->inspection = inspection_free(c->inspection);
+    if (respond(c, &r))
+        work(c);
+    answer_clear(&r);
+}
+
+/* A token that follows needs no profile: without one it is not held against anything. */
+static bool inspect(struct client *c, struct rendered *r, uint64_t now)
+{
+    const struct request *request = &c->waiter.request;
+    struct registry *registry = c->server->registry;
+    struct error why;
+    const struct profile *profile = registry_find(registry, request->profile, &why);
+    const struct secret *token = c->waiter.secret;
+
+    if (!profile && (!token || *request->profile)) {
+        answer_find_error(c->server, r, request, &why);
+        return true;
+    }
+    if (!token && !(token = profile_token(profile, now))) {
+        why = *profile_error(profile);
+        if (why.code == ERROR_NONE)
+            error_set(&why, ERROR_NO_TOKEN, "%s", "");
+    } else if (inspection_start(registry_shared(registry), profile ? profile_config(profile) : NULL,
+                                token, request->format == FORMAT_JSON, now + wait_of(request),
+                                on_report, c, &c->inspection, &why) == 0) {
+        return false;
+    }
+    answer_error(r, registry, profile ? profile_config(profile)->name : NULL, &why);
+    return true;
+}
+
 /* Handles one request. Returns true with the answer rendered, false when it will come later
  * (the waiter is on the profile's list). */
-static bool handle(struct server *s, struct waiter *waiter, struct rendered *r)
+static bool handle(struct client *c, struct rendered *r)
 {
+    struct server *s = c->server;
+    struct waiter *waiter = &c->waiter;
     const struct request *request = &waiter->request;
     uint64_t now = time_boottime();
     struct error why;
 
     s->asked = now;
+    if (request->verb == VERB_INSPECT)
+        return inspect(c, r, now);
     if (handle_general(s, request, r, now))
         return true;
     struct profile *profile = registry_find(s->registry, request->profile, &why);
@@ -295,9 +349,7 @@ static bool handle(struct server *s, struct waiter *waiter, struct rendered *r)
         answer_text(r, "");
         return true;
     }
-    uint64_t wait = request->timeout > 2 * headstart ? request->timeout - headstart
-                                                     : request->timeout / 2;
-    waiter->deadline = now + wait;
+    waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;
     enum profile_verdict verdict = profile_want(profile, waiter, now, &why);
     if (verdict == PROFILE_QUEUED)
@@ -407,7 +459,7 @@ static void work(struct client *c)
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
             answer_error(&r, c->server->registry, NULL, &why);
-        else if (!handle(c->server, &c->waiter, &r))
+        else if (!handle(c, &r))
             break;
         c->waiter.secret = secret_free(c->waiter.secret);
         bool alive = respond(c, &r);

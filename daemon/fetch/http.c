@@ -213,8 +213,10 @@ static void explain(struct http *h, CURLcode r, struct error *why)
         hint = " (set tls-client-cert)";
     else if (r == CURLE_SEND_ERROR && !h->job->tls_client_cert)
         hint = " (does it want a client certificate? see tls-client-cert)"; /* it closed at once */
-    /* With TLS 1.3 the server's refusal comes when the first answer is read. */
-    enum error_code code = strstr(message, "SSL routines") ? ERROR_TLS : code_of(r);
+    /* With TLS 1.3 the server's refusal comes when the first answer is read; so does the end of a
+     * connection, which is none. */
+    bool refused = strstr(message, "SSL routines") && !strstr(message, "unexpected eof");
+    enum error_code code = refused ? ERROR_TLS : code_of(r);
     error_set(why, code, "%s: %s%s", h->host, message, hint);
 }
 

@@ -78,8 +78,9 @@ static bool is_string_or_absent(const cJSON *object, const char *name)
     return !member || cJSON_IsNull(member) || cJSON_IsString(member);
 }
 
-static int check_header(const struct job *job, const cJSON *header, struct result *ret)
+static int check_header(const struct id_token *t, struct result *ret)
 {
+    const cJSON *header = t->header;
     const char *alg = json_string(header, "alg"), *twice = json_twice(header);
     const cJSON *b64 = json_get(header, "b64");
 
@@ -93,26 +94,28 @@ static int check_header(const struct job *job, const cJSON *header, struct resul
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
     if (b64 && !cJSON_IsTrue(b64) && !cJSON_IsNull(b64)) /* RFC 7797 §7: not in a JWT */
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has b64");
-    if (!listed(job->signing_algs, alg))
+    if (!listed(t->job->signing_algs, alg))
         return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s; signing-algs allows %s",
-                      alg, job->signing_algs);
+                      alg, t->job->signing_algs);
     if (!jws_supported(alg))
         return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s, which is not supported",
                       alg);
     return 0;
 }
 
-static int check_signature(const cJSON *header, const char *token, const struct jwks *keys,
-                           struct result *ret)
+static int check_signature(const struct id_token *t, struct result *ret)
 {
-    const char *alg = json_string(header, "alg"), *kid = json_string(header, "kid");
+    const char *alg = json_string(t->header, "alg"), *kid = json_string(t->header, "kid");
+    const struct jwks *keys = t->keys;
     unsigned tried = 0;
 
+    if (!keys || !alg)
+        return 0;
     for (size_t i = 0; i < keys->n; i++) {
         if (!jwks_fits(&keys->keys[i], alg, kid))
             continue;
         tried++;
-        if (jws_verify(token, alg, keys->keys[i].key))
+        if (jws_verify(t->text, alg, keys->keys[i].key))
             return 0;
     }
     if (tried == 0)
@@ -121,11 +124,11 @@ static int check_signature(const cJSON *header, const char *token, const struct 
     return refuse(ret, ERROR_TOKEN_SIGNATURE, "alg %s, kid \"%s\"", alg, kid ? kid : "");
 }
 
-static int check_audience(const struct job *job, const cJSON *claims, struct result *ret)
+static int check_audience(const struct id_token *t, struct result *ret)
 {
-    const cJSON *aud = json_get(claims, "aud");
+    const cJSON *aud = json_get(t->claims, "aud");
 
-    if (json_holds(aud, job->client_id)) {
+    if (json_holds(aud, t->job->client_id)) {
         const cJSON *entry;
         cJSON_ArrayForEach (entry, aud)
             if (!cJSON_IsString(entry) && !cJSON_IsNull(entry))
@@ -133,15 +136,17 @@ static int check_audience(const struct job *job, const cJSON *claims, struct res
         return 0;
     }
     char *text = aud ? cJSON_PrintUnformatted(aud) : NULL;
-    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s", job->client_id,
+    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s", t->job->client_id,
            text ? text : "none");
     cJSON_free(text);
     return -1;
 }
 
 /* DESIGN: a token dies at sent + min(exp - iat, exp - Date). */
-static int check_times(const cJSON *claims, int64_t date, struct result *ret)
+static int check_times(const struct id_token *t, struct result *ret)
 {
+    const cJSON *claims = t->claims;
+    int64_t date = t->date;
     int64_t exp = 0, iat = 0, nbf = 0, life;
     int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
     int has_exp = json_seconds(claims, "exp", &exp), has_iat = json_seconds(claims, "iat", &iat);
@@ -187,26 +192,35 @@ static void describe_user(const cJSON *claims, struct result *ret)
         id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
 }
 
-static int check_claims(const struct job *job, const cJSON *claims, int64_t date,
-                        struct result *ret)
+static int check_issuer(const struct id_token *t, struct result *ret)
+{
+    const char *iss = json_string(t->claims, "iss");
+
+    if (iss && strcmp(iss, t->job->issuer) == 0)
+        return 0;
+    return refuse(ret, ERROR_ISSUER_MISMATCH, "configured \"%s\", the id_token says \"%s\"",
+                  t->job->issuer, iss ? iss : "");
+}
+
+static int check_claims(const struct id_token *t, struct result *ret)
 {
     static const char *const strings[] = { "sub", "nonce", "at_hash" };
-    const char *iss = json_string(claims, "iss"), *twice = json_twice(claims);
+    const char *twice = json_twice(t->claims);
 
-    if (!iss || strcmp(iss, job->issuer) != 0)
-        return refuse(ret, ERROR_ISSUER_MISMATCH, "configured \"%s\", the id_token says \"%s\"",
-                      job->issuer, iss ? iss : "");
-    if (check_audience(job, claims, ret) < 0 || check_times(claims, date, ret) < 0)
-        return -1;
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        if (!is_string_or_absent(claims, strings[i]))
+        if (!is_string_or_absent(t->claims, strings[i]))
             return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no string", strings[i]);
     if (twice)
         id_token_warn(ret, ERROR_ANSWER_INVALID,
                       "its id_token has two %s, of which the last counts", twice);
-    describe_user(claims, ret);
+    describe_user(t->claims, ret);
     return 0;
 }
+
+const struct id_token_check_row id_token_checks[ID_TOKEN_CHECKS] = {
+    { "header", check_header },     { "signature", check_signature }, { "issuer", check_issuer },
+    { "audience", check_audience }, { "times", check_times },         { "claims", check_claims },
+};
 
 static cJSON *claims_of(const char *token)
 {
@@ -240,28 +254,40 @@ bool id_token_key_known(const char *token, size_t length, const struct jwks *key
     return known;
 }
 
+int id_token_open(struct id_token *ret, const struct job *job, const char *text, size_t length,
+                  struct result *result)
+{
+    *ret = (struct id_token){ .job = job, .text = text };
+    if (!job_token_shaped(text, length))
+        return refuse(result, ERROR_TOKEN_INVALID,
+                      "it is not three base64url parts within %d bytes", RESULT_TOKEN_MAX);
+    const char *payload = strchr(text, '.') + 1, *signature = strchr(payload, '.') + 1;
+    ret->header = part_json(text, (size_t)(payload - text - 1));
+    ret->claims = part_json(payload, (size_t)(signature - payload - 1));
+    if (!ret->header || !ret->claims)
+        return refuse(result, ERROR_TOKEN_INVALID, "its %s is not a JSON object",
+                      ret->header ? "payload" : "header");
+    return 0;
+}
+
+void id_token_close(struct id_token *t)
+{
+    cJSON_Delete(t->header);
+    cJSON_Delete(t->claims);
+    *t = (struct id_token){ .text = NULL };
+}
+
 int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
                    int64_t date, struct result *ret)
 {
-    if (!job_token_shaped(token, length))
-        return refuse(ret, ERROR_TOKEN_INVALID, "it is not three base64url parts within %d bytes",
-                      RESULT_TOKEN_MAX);
-    const char *payload = strchr(token, '.') + 1, *signature = strchr(payload, '.') + 1;
-    cJSON *header = part_json(token, (size_t)(payload - token - 1));
-    cJSON *claims = part_json(payload, (size_t)(signature - payload - 1));
-    int r;
+    struct id_token t;
+    int r = id_token_open(&t, job, token, length, ret);
 
-    if (!header || !claims)
-        r = refuse(ret, ERROR_TOKEN_INVALID, "its %s is not a JSON object",
-                   header ? "payload" : "header");
-    else
-        r = check_header(job, header, ret);
-    if (r == 0 && keys)
-        r = check_signature(header, token, keys, ret);
-    if (r == 0)
-        r = check_claims(job, claims, date, ret);
+    t.keys = keys;
+    t.date = date;
+    for (size_t i = 0; r == 0 && i < ID_TOKEN_CHECKS; i++)
+        r = id_token_checks[i].run(&t, ret);
     ret->verified = r == 0 && keys;
-    cJSON_Delete(header);
-    cJSON_Delete(claims);
+    id_token_close(&t);
     return r;
 }

@@ -4,8 +4,34 @@
 #ifndef KUBETOKEN_FETCH_ID_TOKEN_H
 #define KUBETOKEN_FETCH_ID_TOKEN_H
 
+#include <cjson/cJSON.h>
+
 #include "common/job.h"
 #include "daemon/fetch/jwks.h"
+
+/* A token taken apart. */
+struct id_token {
+    const struct job *job;
+    const char *text;
+    cJSON *header, *claims;
+    const struct jwks *keys; /* NULL: they cannot be had */
+    int64_t date;            /* the provider's clock in seconds, 0: it told none */
+};
+
+enum { ID_TOKEN_CHECKS = 6 };
+
+/* What kube-apiserver looks at, in its order. Each check returns 0, perhaps with warnings, or -1
+ * with outcome and error of *ret. */
+extern const struct id_token_check_row {
+    const char *name;
+    int (*run)(const struct id_token *token, struct result *ret);
+} id_token_checks[ID_TOKEN_CHECKS];
+
+/* Takes it apart; keys and date are the caller's to set. Returns 0, or -1 with *result as a check
+ * does. id_token_close() frees it in either case. */
+int id_token_open(struct id_token *ret, const struct job *job, const char *text, size_t length,
+                  struct result *result);
+void id_token_close(struct id_token *token);
 
 /* Checks the token against the job: shape, header, signature (keys NULL: it cannot be had,
  * the token is marked unverified), iss, aud, exp, nbf. date is the provider's clock in seconds,

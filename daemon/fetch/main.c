@@ -16,6 +16,7 @@
 
 #include "common/record.h"
 #include "common/time.h"
+#include "daemon/fetch/inspect.h"
 #include "daemon/fetch/sandbox.h"
 #include "daemon/fetch/token.h"
 
@@ -66,7 +67,9 @@ static void run(const struct job *job, struct result *ret)
 
     ret->outcome = OUTCOME_CONFIG;
     error_set(&ret->error, ERROR_INTERNAL, "libcurl cannot be set up");
-    if (http)
+    if (http && job->kind == JOB_INSPECT)
+        inspect_run(http, job, ret);
+    else if (http)
         token_run(http, job, on_step, ret);
     http_free(http);
 }

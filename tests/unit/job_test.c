@@ -354,6 +354,26 @@ static void a_token_comes_back(void **state)
     assert_string_equal(result.user, "anna@example.com");
 }
 
+static void a_report_comes_back_and_is_made_printable(void **state)
+{
+    (void)state;
+    sent.id_token = secret_free(sent.id_token);
+    sent.outcome = OUTCOME_REPORT;
+    sent.report = strdup("one\n\x1b[2Jtwo\x7f\n");
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.outcome, OUTCOME_REPORT);
+    assert_int_equal(result.error.code, ERROR_NONE);
+    assert_string_equal(result.report, "one\n [2Jtwo \n");
+}
+
+static void a_report_without_a_text_is_not_believed(void **state)
+{
+    (void)state;
+    sent.id_token = secret_free(sent.id_token);
+    sent.outcome = OUTCOME_REPORT;
+    assert_int_equal(through(), -EBADMSG);
+}
+
 static void what_a_fetcher_learnt_comes_back(void **state)
 {
     (void)state;
@@ -405,6 +425,8 @@ static void every_failure_comes_back(void **state)
     sent.retry_after = 60 * USEC_PER_SEC;
     sent.refresh_without_token = true;
     for (int i = OUTCOME_REFUSED; i <= OUTCOME_CONFIG; i++) {
+        if (i == OUTCOME_REPORT)
+            continue;
         sent.outcome = (enum outcome)i;
         assert_int_equal(through(), 2);
         assert_int_equal(result.outcome, i);
@@ -747,6 +769,8 @@ int main(void)
         TEST(a_cache_that_is_too_large_is_refused),
         TEST(a_second_cache_is_refused),
         TEST(what_a_fetcher_learnt_comes_back),
+        TEST(a_report_comes_back_and_is_made_printable),
+        TEST(a_report_without_a_text_is_not_believed),
         TEST(more_than_32_kib_learnt_are_not_believed),
         TEST(a_negative_deadline_is_refused),
         TEST(a_job_with_something_behind_it_is_refused),

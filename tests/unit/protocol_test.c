@@ -66,9 +66,9 @@ static void a_verb_alone_has_the_defaults(void **state)
 
 static void every_verb_is_known(void **state)
 {
-    static const char *const verbs[] = {
-        "get", "status", "profile", "refresh", "login * * secret=1", "logout", "reload", "version"
-    };
+    static const char *const verbs[] = { "get",     "status",  "profile",
+                                         "refresh", "inspect", "login * * secret=1",
+                                         "logout",  "reload",  "version" };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);

@@ -1,0 +1,262 @@
+#define _GNU_SOURCE
+#include "daemon/fetch/inspect.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/time.h"
+#include "daemon/fetch/id_token.h"
+#include "daemon/fetch/provider.h"
+
+enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 2 };
+
+enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
+
+static const char *const levels[] = { "ok", "not checked", "warning", "error" };
+
+struct finding {
+    enum level level;
+    const char *check;
+    struct error what; /* ERROR_NONE: the detail says it all */
+};
+
+struct inspection {
+    const struct job *job;
+    struct id_token token;
+    int64_t now; /* seconds */
+    struct finding findings[FINDINGS_MAX];
+    size_t n;
+};
+
+/* ---- the checks ------------------------------------------------------------------------------ */
+
+static void find(struct inspection *in, enum level level, const char *check,
+                 const struct error *what)
+{
+    if (in->n < FINDINGS_MAX)
+        in->findings[in->n++] = (struct finding){ level, check, *what };
+}
+
+/* Unlike a token that came just now, an old one is judged by its exp alone. */
+static int check_expiry(const struct inspection *in, struct error *why)
+{
+    int64_t exp;
+
+    if (json_seconds(in->token.claims, "exp", &exp) <= 0 || exp > in->now)
+        return 0;
+    error_set(why, ERROR_TOKEN_EXPIRED, "exp is %" PRId64 " s past", in->now - exp);
+    return -1;
+}
+
+static void run_check(struct inspection *in, const struct id_token_check_row *row)
+{
+    struct result r = { .n_warnings = 0 };
+    const struct error nothing = { ERROR_NONE, "" };
+    bool times = strcmp(row->name, "times") == 0;
+    int bad = row->run(&in->token, &r);
+
+    if (times && (bad == 0 || r.error.code == ERROR_TOKEN_EXPIRED))
+        bad = check_expiry(in, &r.error);
+    find(in, bad < 0 ? LEVEL_ERROR : LEVEL_OK, row->name, bad < 0 ? &r.error : &nothing);
+    for (unsigned i = 0; i < r.n_warnings; i++)
+        if (!times) /* those are about a clock that is not asked here */
+            find(in, LEVEL_WARNING, row->name, &r.warnings[i]);
+}
+
+static void skip(struct inspection *in, const char *check, enum error_code code, const char *text)
+{
+    struct error why;
+
+    error_set(&why, code, "%s", text);
+    find(in, code == ERROR_NONE ? LEVEL_SKIPPED : LEVEL_WARNING, check, &why);
+}
+
+static void run_checks(struct inspection *in, const struct error *no_keys)
+{
+    bool expected = *in->job->issuer != '\0';
+
+    for (size_t i = 0; i < ID_TOKEN_CHECKS; i++) {
+        const struct id_token_check_row *row = &id_token_checks[i];
+        if (!expected && (strcmp(row->name, "issuer") == 0 || strcmp(row->name, "audience") == 0 ||
+                          strcmp(row->name, "signature") == 0))
+            skip(in, row->name, ERROR_NONE, "no profile says what to expect");
+        else if (strcmp(row->name, "signature") == 0 && !in->token.keys)
+            skip(in, row->name, ERROR_NOT_VERIFIED, no_keys->detail);
+        else
+            run_check(in, row);
+    }
+}
+
+/* ---- as text --------------------------------------------------------------------------------- */
+
+static bool is_date(const char *name)
+{
+    static const char *const names[] = { "exp", "iat", "nbf", "auth_time", "updated_at" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* "2026-11-24T14:05:12Z, expires in 23 min" */
+static void date_in_words(const struct inspection *in, const char *name, int64_t at, char *out,
+                          size_t size)
+{
+    char when[TIME_UTC_SIZE], span[24];
+    int64_t left = at - in->now;
+    bool exp = strcmp(name, "exp") == 0;
+
+    time_format_utc(when, at);
+    time_format_duration(span, sizeof span,
+                         (uint64_t)(left < 0 ? -left : left) * (uint64_t)USEC_PER_SEC);
+    if (left >= 0)
+        snprintf(out, size, "%s, %sin %s", when, exp ? "expires " : "", span);
+    else
+        snprintf(out, size, "%s, %s%s ago", when, exp ? "expired " : "", span);
+}
+
+/* Foreign text must not move the cursor. */
+static void print_member(FILE *f, const struct inspection *in, const cJSON *parent,
+                         const cJSON *member)
+{
+    char *printed = cJSON_IsString(member) ? NULL : cJSON_PrintUnformatted(member);
+    const char *text = cJSON_IsString(member) ? member->valuestring : printed ? printed : "";
+    size_t size = strlen(text) + 1;
+    char *clean = malloc(size), name[64], words[80];
+    int64_t at;
+
+    error_clean(name, sizeof name, member->string, strlen(member->string));
+    if (clean)
+        error_clean(clean, size, text, size - 1);
+    fprintf(f, "  %-20s %s", name, clean ? clean : "");
+    if (is_date(member->string) && json_seconds(parent, member->string, &at) > 0 && at >= 0 &&
+        at < INT64_C(253402300800)) { /* the year 10000 */
+        date_in_words(in, member->string, at, words, sizeof words);
+        fprintf(f, "  (%s)", words);
+    }
+    fputc('\n', f);
+    free(clean);
+    cJSON_free(printed);
+}
+
+static void print_part(FILE *f, const struct inspection *in, const char *title, const cJSON *part)
+{
+    const cJSON *member;
+
+    if (!part)
+        return;
+    fprintf(f, "%s\n", title);
+    cJSON_ArrayForEach (member, part)
+        print_member(f, in, part, member);
+}
+
+static void print_finding(FILE *f, const struct finding *finding)
+{
+    const struct error *what = &finding->what;
+
+    fprintf(f, "  %-11s %s", levels[finding->level], finding->check);
+    if (what->code != ERROR_NONE)
+        fprintf(f, ": %s%s%s; %s\n", error_sentence(what->code), *what->detail ? ": " : "",
+                what->detail, error_remedy(what->code));
+    else
+        fprintf(f, "%s%s\n", *what->detail ? ": " : "", what->detail);
+}
+
+static void print_text(FILE *f, const struct inspection *in)
+{
+    print_part(f, in, "header", in->token.header);
+    print_part(f, in, "claims", in->token.claims);
+    fputs("checks\n", f);
+    for (size_t i = 0; i < in->n; i++)
+        print_finding(f, &in->findings[i]);
+}
+
+/* ---- as JSON --------------------------------------------------------------------------------- */
+
+static cJSON *finding_json(const struct finding *finding)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "level", levels[finding->level]);
+    cJSON_AddStringToObject(json, "check", finding->check);
+    if (finding->what.code != ERROR_NONE) {
+        cJSON_AddStringToObject(json, "code", error_name(finding->what.code));
+        cJSON_AddStringToObject(json, "sentence", error_sentence(finding->what.code));
+        cJSON_AddStringToObject(json, "remedy", error_remedy(finding->what.code));
+    }
+    cJSON_AddStringToObject(json, "detail", finding->what.detail);
+    return json;
+}
+
+static void print_json(FILE *f, const struct inspection *in)
+{
+    cJSON *json = cJSON_CreateObject();
+    int64_t exp;
+
+    if (in->token.header)
+        cJSON_AddItemToObject(json, "header", cJSON_Duplicate(in->token.header, true));
+    if (in->token.claims)
+        cJSON_AddItemToObject(json, "claims", cJSON_Duplicate(in->token.claims, true));
+    if (in->token.claims && json_seconds(in->token.claims, "exp", &exp) > 0)
+        cJSON_AddNumberToObject(json, "expiresInSeconds", (double)(exp - in->now));
+    cJSON *list = cJSON_AddArrayToObject(json, "findings");
+    for (size_t i = 0; i < in->n; i++)
+        cJSON_AddItemToArray(list, finding_json(&in->findings[i]));
+    char *text = cJSON_Print(json);
+    fprintf(f, "%s\n", text ? text : "");
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+/* ---- the job --------------------------------------------------------------------------------- */
+
+static void write_report(const struct inspection *in, struct result *ret)
+{
+    size_t size;
+    FILE *f = open_memstream(&ret->report, &size);
+
+    ret->outcome = OUTCOME_CONFIG;
+    error_set(&ret->error, ERROR_INTERNAL, "no memory");
+    if (!f)
+        return;
+    if (in->job->json)
+        print_json(f, in);
+    else
+        print_text(f, in);
+    if (fclose(f) != 0)
+        return;
+    ret->outcome = OUTCOME_REPORT;
+    ret->error = (struct error){ ERROR_NONE, "" };
+    for (size_t i = 0; i < in->n && ret->error.code == ERROR_NONE; i++)
+        if (in->findings[i].level == LEVEL_ERROR)
+            ret->error = in->findings[i].what;
+}
+
+void inspect_run(struct http *http, const struct job *job, struct result *ret)
+{
+    struct inspection in = { .job = job, .now = time_realtime() / (int64_t)USEC_PER_SEC };
+    struct provider provider;
+    struct result shape = { .n_warnings = 0 };
+    struct error no_keys = { ERROR_NONE, "" };
+
+    provider_open(&provider, http, job);
+    int r = id_token_open(&in.token, job, job->token, strlen(job->token), &shape);
+    in.token.date = in.now;
+    if (r == 0 && *job->issuer) {
+        if (provider_find_endpoints(&provider, ret) < 0)
+            no_keys = ret->error;
+        else if (provider_find_keys(&provider, &no_keys) == 0)
+            in.token.keys = &provider.keys;
+    }
+    if (r == 0)
+        run_checks(&in, &no_keys);
+    else
+        find(&in, LEVEL_ERROR, "shape", &shape.error);
+    write_report(&in, ret);
+    id_token_close(&in.token);
+    provider_close(&provider, ret);
+}

@@ -1,0 +1,107 @@
+#define _GNU_SOURCE
+#include "daemon/inspection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fetcher.h"
+#include "common/time.h"
+#include "daemon/jobs.h"
+
+enum { AT_ONCE = 4 };
+
+struct inspection {
+    struct profile_shared *shared;
+    struct fetcher *fetcher;
+    sd_event_source *input, *timer;
+    inspection_done_fn done;
+    void *context;
+};
+
+static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct inspection *in = context;
+    struct result result;
+    struct error why;
+
+    (void)source, (void)fd, (void)events;
+    int r = fetcher_read(in->fetcher, &result, &why);
+    if (r < 0) {
+        in->done(in->context, NULL, &why);
+    } else if (r > 0) {
+        in->done(in->context, result.report, &result.error);
+        result_clear(&result);
+    }
+    return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *context)
+{
+    const struct inspection *in = context;
+    struct error why;
+    char where[320];
+
+    (void)source, (void)usec;
+    fetcher_where(in->fetcher, where, sizeof where);
+    error_set(&why, ERROR_TIMEOUT, "stuck %s", where);
+    in->done(in->context, NULL, &why);
+    return 0;
+}
+
+static struct secret *build_job(const struct profile_config *config, const struct secret *token,
+                                bool json, uint64_t deadline)
+{
+    char room[JOBS_ROOM];
+    struct job job = { .issuer = "", .client_id = "", .client_auth = "none" };
+
+    job.signing_algs = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA";
+    if (config)
+        jobs_fill(&job, config, room);
+    job.kind = JOB_INSPECT;
+    job.deadline = deadline;
+    job.token = secret_peek(token);
+    job.json = json;
+    struct secret *encoded = job_encode(&job);
+    explicit_bzero(room, sizeof room);
+    return encoded;
+}
+
+int inspection_start(struct profile_shared *shared, const struct profile_config *config,
+                     const struct secret *token, bool json, uint64_t deadline,
+                     inspection_done_fn done, void *context, struct inspection **ret,
+                     struct error *why)
+{
+    _secret_ struct secret *job = build_job(config, token, json, deadline);
+    struct inspection *in = calloc(1, sizeof *in);
+
+    error_set(why, shared->inspections >= AT_ONCE ? ERROR_BUSY : ERROR_INTERNAL, "%s", "");
+    if (!in || !job || shared->inspections >= AT_ONCE) {
+        free(in);
+        return -1;
+    }
+    *in = (struct inspection){ .shared = shared, .done = done, .context = context };
+    shared->inspections++;
+    if (fetcher_start(shared->fetcher, job, &in->fetcher) == 0 &&
+        sd_event_add_io(shared->event, &in->input, fetcher_fd(in->fetcher), EPOLLIN, on_fetcher,
+                        in) >= 0 &&
+        sd_event_add_time(shared->event, &in->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline,
+                          in) >= 0) {
+        *ret = in;
+        return 0;
+    }
+    error_set(why, ERROR_FETCHER, "it cannot be started");
+    inspection_free(in);
+    return -1;
+}
+
+struct inspection *inspection_free(struct inspection *in)
+{
+    if (!in)
+        return NULL;
+    sd_event_source_disable_unref(in->input); /* before the descriptor closes */
+    sd_event_source_disable_unref(in->timer);
+    fetcher_free(in->fetcher);
+    in->shared->inspections--;
+    free(in);
+    return NULL;
+}

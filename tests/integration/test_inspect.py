@@ -1,0 +1,147 @@
+"""kubetoken inspect: a token in words."""
+import json
+import subprocess
+import time
+
+import pytest
+
+import rig
+import scripted
+
+
+@pytest.fixture
+def fake(tmp_path):
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def running(fake, home, daemon):
+    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+                   "client-id = client\nusername = u\npassword = pw\n")
+    return daemon.start()
+
+
+def inspect(home, token, *args):
+    return subprocess.run([rig.BUILD / "kubetoken", "inspect", "-", *args], env=home.environment,
+                          input=token, capture_output=True, text=True, timeout=rig.PATIENCE)
+
+
+def findings(home, token, *args):
+    """The findings that are not in order: (check, level, code)."""
+    r = inspect(home, token, "--json", *args)
+    report = json.loads(r.stdout)
+    assert r.stderr == ""
+    found = [(f["check"], f["level"], f.get("code")) for f in report["findings"]
+             if f["level"] != "ok"]
+    assert (r.returncode == 0) == (not [f for f in found if f[1] == "error"])
+    return found
+
+
+def test_the_profiles_own_token(fake, home, running):
+    r = home.run("inspect", "p")
+    assert r.returncode == 1 and "kubetoken get" in r.stderr
+    token = home.run("get").stdout.strip()
+    r = home.run("inspect", "p")
+    assert (r.returncode, r.stderr) == (0, "")
+    assert "  alg                  RS256\n" in r.stdout
+    assert f"  iss                  {fake.issuer}\n" in r.stdout
+    assert "Z, expires in " in r.stdout and "  ok          signature\n" in r.stdout
+    assert token.split(".")[2] not in r.stdout
+    assert len(fake.grants()) == 1
+
+
+def test_what_is_in_order_has_no_findings(fake, home, running):
+    assert findings(home, fake.id_token()) == []
+    assert findings(home, "\n Bearer " + fake.id_token() + "\n") == []
+    report = json.loads(inspect(home, fake.id_token(), "--json").stdout)
+    assert report["header"]["alg"] == "RS256" and report["claims"]["iss"] == fake.issuer
+    assert 3500 < report["expiresInSeconds"] <= 3600
+
+
+@pytest.mark.parametrize("claims, found", [
+    ({"exp": 1000}, ("times", "error", "token-expired")),
+    ({"exp": None}, ("times", "error", "token-invalid")),
+    ({"nbf": int(time.time()) + 4000}, ("times", "error", "token-invalid")),
+    ({"aud": "other"}, ("audience", "error", "token-audience")),
+    ({"iss": "https://other.example/"}, ("issuer", "error", "issuer-mismatch")),
+    ({"email_verified": False}, ("claims", "warning", "email-not-verified")),
+    ({"sub": 5}, ("claims", "error", "token-invalid")),
+])
+def test_each_check_is_found(fake, home, running, claims, found):
+    assert findings(home, fake.id_token(**claims)) == [found]
+
+
+def test_all_that_is_wrong_is_told_at_once(fake, home, running):
+    key = scripted.Key("key-1")
+    token = key.sign({"iss": "x", "aud": "y", "exp": 1000}, {"alg": "RS256"})
+    assert findings(home, token) == [
+        ("signature", "error", "token-signature"), ("issuer", "error", "issuer-mismatch"),
+        ("audience", "error", "token-audience"), ("times", "error", "token-expired")]
+    r = inspect(home, token)
+    assert r.returncode == 8 and "expired" in r.stdout and r.stderr == ""
+
+
+@pytest.mark.parametrize("token", ["x", "a.b.c", "....", "eyJ.eyJ.x"])
+def test_what_is_no_token(home, running, token):
+    r = inspect(home, token)
+    assert r.returncode == 8 and "the id_token is not valid" in r.stdout
+
+
+@pytest.mark.parametrize("text, says", [("", "no token"), (" \n", "no token"),
+                                        ("x" * 20000, "16 KiB")])
+def test_what_cannot_be_one(home, running, text, says):
+    r = inspect(home, text)
+    assert r.returncode == 2 and says in r.stderr
+
+
+def test_while_the_provider_is_down_the_rest_is_checked(fake, home, running):
+    fake.answers["/.well-known/openid-configuration"] = (500, {}, b"")
+    assert findings(home, fake.id_token(aud="other")) == [
+        ("signature", "warning", "not-verified"), ("audience", "error", "token-audience")]
+
+
+def test_without_any_configuration(fake, home, daemon):
+    daemon.start()
+    r = inspect(home, fake.id_token())
+    assert r.returncode == 0 and "not checked" in r.stdout and "no profile" in r.stdout
+    assert fake.requests == []
+    assert inspect(home, fake.id_token(exp=1000)).returncode == 8
+    assert inspect(home, fake.id_token(), "p").returncode == 9
+    assert home.run("inspect").returncode == 9
+
+
+def test_foreign_text_does_not_move_the_cursor(fake, home, running):
+    token = fake.id_token(name="a\x1b[2J\nb", **{"bad\x07name": 1})
+    out = inspect(home, token).stdout
+    assert "\x1b" not in out and "\x07" not in out and "a [2J b" in out
+
+
+def test_a_client_that_goes_away_ends_it(fake, home, running):
+    fake.hang("/.well-known/jwks.json")
+    token = fake.id_token().encode()
+    for _ in range(6):
+        s = rig.connect(home)
+        s.sendall(b"inspect text p secret=%d\n%b" % (len(token), token))
+        rig.wait_until(lambda: fake.requests, "the fetcher")
+        fake.requests.clear()
+        s.close()
+    fake.answers.clear()
+    rig.wait_until(lambda: findings(home, fake.id_token()) == [], "a free place")
+    assert running.alive
+
+
+def test_four_at_once(fake, home, running):
+    fake.hang("/.well-known/jwks.json")
+    token = fake.id_token().encode()
+    connections = [rig.connect(home) for _ in range(4)]
+    for s in connections:
+        s.sendall(b"inspect text p secret=%d\n%b" % (len(token), token))
+    rig.wait_until(lambda: len(fake.requests) == 8, "four fetchers")
+    r = inspect(home, token.decode())
+    assert r.returncode == 1 and "try again" in r.stderr
+    for s in connections:
+        s.close()
