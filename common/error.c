@@ -113,6 +113,13 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_EMAIL_NOT_VERIFIED] = { "email-not-verified", 0, "the e-mail address is not verified",
                                    "an API server with username claim email rejects it; have "
                                    "the address verified at the provider" },
+    [ERROR_USERNAME_CLAIM] = { "username-claim", 0, "the token has no usable username claim",
+                               "the API server rejects it; have the provider put the claim in, or "
+                               "check username-claim and scope" },
+    [ERROR_GROUPS_CLAIM] = { "groups-claim", 0, "the token's groups claim is no list of texts",
+                             "the API server rejects it; have the provider send a text or a list "
+                             "of "
+                             "texts" },
     [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0,
                                 "the token is about to expire and no newer "
                                 "one can be had",

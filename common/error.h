@@ -62,6 +62,8 @@ enum error_code {
     /* findings: the token is handed out, but somebody should know */
     ERROR_NOT_VERIFIED,
     ERROR_EMAIL_NOT_VERIFIED,
+    ERROR_USERNAME_CLAIM,
+    ERROR_GROUPS_CLAIM,
     ERROR_ABOUT_TO_EXPIRE,
     /* our own house */
     ERROR_FETCHER,

@@ -52,6 +52,9 @@ struct job {
     const char *audience;
     const char *resource;
     const char *realm;
+    const char *username_claim; /* as the API server's --oidc-username-claim; NULL: not told */
+    const char *username_prefix;
+    const char *groups_claim;
     const char *ca_file;
     const char *tls_client_cert;
     const char *tls_client_key;

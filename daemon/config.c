@@ -94,6 +94,9 @@ static const struct key keys[] = {
     { "refresh-before", TYPE_REFRESH_BEFORE, AT(refresh_before),
       "1% to 90%, or a duration of 1s to 1d" },
     { "keep-fresh", TYPE_KEEP_FRESH, AT(keep_fresh), "always, or a duration such as 12h" },
+    { "username-claim", TYPE_TEXT, AT(username_claim), "the name of a claim, such as email" },
+    { "username-prefix", TYPE_TEXT, AT(username_prefix), "a prefix, or - for none" },
+    { "groups-claim", TYPE_TEXT, AT(groups_claim), "the name of a claim, such as groups" },
     { "start", TYPE_START, AT(start_with_daemon), "on-demand or with-daemon" },
     { "signing-algs", TYPE_ALGS, AT(signing_algs), "one or more of " ALGORITHMS },
     { "default-profile", TYPE_PROFILE_NAME, 0, "the name of a profile" },
@@ -1035,5 +1038,6 @@ bool config_same_identity(const struct profile_config *a, const struct profile_c
            same(a->username, b->username) && same(a->scope, b->scope) &&
            same(a->audience, b->audience) && same(a->resource, b->resource) &&
            same(a->realm, b->realm) && same_list(a->parameters, b->parameters) &&
-           same(a->signing_algs, b->signing_algs);
+           same(a->signing_algs, b->signing_algs) && same(a->username_claim, b->username_claim) &&
+           same(a->username_prefix, b->username_prefix) && same(a->groups_claim, b->groups_claim);
 }

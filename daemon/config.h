@@ -63,6 +63,9 @@ struct profile_config {
     uint64_t refresh_before;         /* usec; 0 = refresh_before_percent counts */
     unsigned refresh_before_percent; /* of the lifetime; 0 = the default */
     uint64_t keep_fresh;             /* usec since the last use; USEC_INFINITY = always */
+    char *username_claim;            /* what the API server is told; NULL: not known */
+    char *username_prefix;
+    char *groups_claim;
     bool start_with_daemon;
     char *signing_algs; /* blank-separated */
 };

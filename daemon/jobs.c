@@ -35,6 +35,9 @@ void jobs_fill(struct job *job, const struct profile_config *c, char room[JOBS_R
     job->audience = c->audience;
     job->resource = c->resource;
     job->realm = c->realm;
+    job->username_claim = c->username_claim;
+    job->username_prefix = c->username_prefix;
+    job->groups_claim = c->groups_claim;
     job->ca_file = c->ca_file;
     job->tls_client_cert = c->tls_client_cert;
     job->tls_client_key = c->tls_client_key;

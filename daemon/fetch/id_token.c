@@ -178,18 +178,77 @@ static int check_times(const struct id_token *t, struct result *ret)
     return 0;
 }
 
-static void describe_user(const cJSON *claims, struct result *ret)
+/* Whom the token speaks of, for people, where nobody said what the API server looks at. */
+static void guess_user(const cJSON *claims, struct result *ret)
 {
     static const char *const names[] = { "email", "preferred_username", "name", "sub" };
-    const cJSON *verified = json_get(claims, "email_verified");
     const char *user = NULL;
 
     for (size_t i = 0; i < sizeof names / sizeof *names && !(user && *user); i++)
         user = json_string(claims, names[i]);
     if (user)
         error_clean(ret->user, sizeof ret->user, user, strlen(user));
-    if (verified && !cJSON_IsTrue(verified) && json_get(claims, "email"))
-        id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
+}
+
+/* The user as kube-apiserver names it: with the issuer and # in front, unless the claim is email
+ * or a prefix is set. */
+static void name_user(const struct id_token *t, struct result *ret)
+{
+    const char *claim = t->job->username_claim, *prefix = t->job->username_prefix;
+    const char *value = json_string(t->claims, claim), *issuer = "", *hash = "";
+    char *user;
+
+    if (!value || !*value) {
+        id_token_warn(ret, ERROR_USERNAME_CLAIM, "%s is %s", claim,
+                      value                        ? "empty"
+                      : json_get(t->claims, claim) ? "no text"
+                                                   : "missing");
+        return;
+    }
+    if (prefix) {
+        issuer = strcmp(prefix, "-") == 0 ? "" : prefix;
+    } else if (strcmp(claim, "email") != 0) {
+        issuer = t->job->issuer;
+        hash = "#";
+    }
+    if (asprintf(&user, "%s%s%s", issuer, hash, value) < 0)
+        return;
+    error_clean(ret->user, sizeof ret->user, user, strlen(user));
+    free(user);
+}
+
+static void check_email(const struct id_token *t, struct result *ret)
+{
+    const char *claim = t->job->username_claim;
+    const cJSON *verified = json_get(t->claims, "email_verified");
+
+    if (claim ? strcmp(claim, "email") == 0 : json_get(t->claims, "email") != NULL)
+        if (verified && !cJSON_IsTrue(verified))
+            id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
+}
+
+static void check_groups(const struct id_token *t, struct result *ret)
+{
+    const cJSON *groups = json_get(t->claims, t->job->groups_claim), *entry;
+    bool good = !groups || cJSON_IsString(groups) || cJSON_IsArray(groups);
+
+    if (cJSON_IsArray(groups))
+        cJSON_ArrayForEach (entry, groups)
+            good &= cJSON_IsString(entry) != 0;
+    if (!good)
+        id_token_warn(ret, ERROR_GROUPS_CLAIM, "%s", t->job->groups_claim);
+}
+
+/* What the API server makes of a token that is good: whom it sees, and what it still rejects. */
+static void foresee(const struct id_token *t, struct result *ret)
+{
+    if (t->job->username_claim)
+        name_user(t, ret);
+    else
+        guess_user(t->claims, ret);
+    check_email(t, ret);
+    if (t->job->groups_claim)
+        check_groups(t, ret);
 }
 
 static int check_issuer(const struct id_token *t, struct result *ret)
@@ -213,7 +272,7 @@ static int check_claims(const struct id_token *t, struct result *ret)
     if (twice)
         id_token_warn(ret, ERROR_ANSWER_INVALID,
                       "its id_token has two %s, of which the last counts", twice);
-    describe_user(t->claims, ret);
+    foresee(t, ret);
     return 0;
 }
 

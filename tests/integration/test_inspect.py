@@ -145,3 +145,42 @@ def test_four_at_once(fake, home, running):
     assert r.returncode == 1 and "try again" in r.stderr
     for s in connections:
         s.close()
+
+
+@pytest.mark.parametrize("keys, claims, user", [
+    ("username-claim = email", {}, "someone@example.com"),
+    ("username-claim = sub", {"sub": "7"}, "ISSUER#7"),
+    ("username-claim = sub\nusername-prefix = -", {"sub": "7"}, "7"),
+    ("username-claim = email\nusername-prefix = oidc:", {}, "oidc:someone@example.com"),
+    ("", {}, "someone@example.com"),
+])
+def test_the_user_as_kubernetes_names_it(fake, home, daemon, keys, claims, user):
+    fake.claims = claims
+    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+                   f"client-id = client\nusername = u\npassword = pw\n{keys}\n")
+    daemon.start()
+    assert home.run("get").returncode == 0
+    status = home.status("p")
+    assert status["user"] == user.replace("ISSUER", fake.issuer)
+    assert status["warnings"] == []
+
+
+@pytest.mark.parametrize("keys, claims, code", [
+    ("username-claim = upn", {}, "username-claim"),
+    ("username-claim = upn", {"upn": ["x"]}, "username-claim"),
+    ("username-claim = upn", {"upn": ""}, "username-claim"),
+    ("username-claim = email", {"email_verified": False}, "email-not-verified"),
+    ("groups-claim = groups", {"groups": 5}, "groups-claim"),
+    ("groups-claim = groups", {"groups": ["a", 5]}, "groups-claim"),
+    ("groups-claim = groups", {"groups": "a"}, None),
+    ("groups-claim = groups", {"groups": ["a", "b"]}, None),
+    ("groups-claim = groups", {}, None),
+    ("username-claim = sub", {"email_verified": False}, None),
+])
+def test_what_the_api_server_rejects_is_a_warning(fake, home, daemon, keys, claims, code):
+    fake.claims = claims
+    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+                   f"client-id = client\nusername = u\npassword = pw\n{keys}\n")
+    daemon.start()
+    assert home.run("get").returncode == 0, "the token itself is good"
+    assert [w["code"] for w in home.status("p")["warnings"]] == ([code] if code else [])
