@@ -1,6 +1,7 @@
 import pytest
 
 import rig
+import scripted
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,13 @@ def daemon(home):
     d = rig.Daemon(home)
     yield d
     d.close()
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """A scripted provider."""
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    p = scripted.Provider(folder)
+    yield p
+    p.stop()

@@ -164,6 +164,11 @@ class Provider:
         if self.placeholder:
             self.placeholder.close()
 
+    def profile(self, name="p", password="password = canary-pw", user="someone", extra=""):
+        """A [profile] section for this provider."""
+        return (f"[profile {name}]\nissuer = {self.issuer}\nca-file = {self.ca_file}\n"
+                f"client-id = client\nusername = {user}\n{password}\n{extra}\n")
+
     def grants(self):
         return [r for r in self.requests if r.path == "/oauth/token"]
 

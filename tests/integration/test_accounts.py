@@ -6,30 +6,25 @@ import threading
 import pytest
 
 import rig
-import scripted
 from scripted import json_answer
 
 
 @pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    p.good = "good"
+def fake(fake):
+    """One that looks at the password."""
+    fake.good = "good"
 
     def answer(request):
         form = request.form
-        if form["grant_type"] == "password" and form["password"] != p.good:
+        if form["grant_type"] == "password" and form["password"] != fake.good:
             return json_answer({"error": "invalid_grant"}, 400)
-        return json_answer(p.token())
-    p.answers["/oauth/token"] = answer
-    yield p
-    p.stop()
+        return json_answer(fake.token())
+    fake.answers["/oauth/token"] = answer
+    return fake
 
 
 def profile(fake, name, password="password-file = pw", user="Someone", extra=""):
-    return (f"[profile {name}]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-            f"client-id = client\nusername = {user}\n{password}\n{extra}\n")
+    return fake.profile(name, password, user, extra)
 
 
 NAMES = [f"p{i:02}" for i in range(20)]

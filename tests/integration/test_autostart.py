@@ -10,16 +10,6 @@ import threading
 import pytest
 
 import rig
-import scripted
-
-
-@pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
 
 
 def daemons(socket_path):
@@ -45,9 +35,7 @@ def daemons(socket_path):
 def auto(home, fake):
     """A home whose clients may start a daemon; what they started is ended."""
     del home.environment["KUBETOKEN_AUTOSTART"]
-    home.configure(
-        f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\nclient-id = client\n"
-        "username = u\npassword = canary-pw\n")
+    home.configure(fake.profile())
     yield home
     end(home.socket_path)
 

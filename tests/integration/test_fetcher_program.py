@@ -95,15 +95,6 @@ class Fetch:
 
 
 @pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
-@pytest.fixture
 def fetch(fake):
     f = Fetch(fake)
     assert f() == "token"

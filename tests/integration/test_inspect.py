@@ -10,18 +10,8 @@ import scripted
 
 
 @pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
-@pytest.fixture
 def running(fake, home, daemon):
-    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-                   "client-id = client\nusername = u\npassword = pw\n")
+    home.configure(fake.profile())
     return daemon.start()
 
 
@@ -156,8 +146,7 @@ def test_four_at_once(fake, home, running):
 ])
 def test_the_user_as_kubernetes_names_it(fake, home, daemon, keys, claims, user):
     fake.claims = claims
-    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-                   f"client-id = client\nusername = u\npassword = pw\n{keys}\n")
+    home.configure(fake.profile(extra=keys))
     daemon.start()
     assert home.run("get").returncode == 0
     status = home.status("p")
@@ -179,8 +168,7 @@ def test_the_user_as_kubernetes_names_it(fake, home, daemon, keys, claims, user)
 ])
 def test_what_the_api_server_rejects_is_a_warning(fake, home, daemon, keys, claims, code):
     fake.claims = claims
-    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-                   f"client-id = client\nusername = u\npassword = pw\n{keys}\n")
+    home.configure(fake.profile(extra=keys))
     daemon.start()
     assert home.run("get").returncode == 0, "the token itself is good"
     assert [w["code"] for w in home.status("p")["warnings"]] == ([code] if code else [])

@@ -3,25 +3,8 @@ import os
 import subprocess
 import threading
 
-import pytest
-
 import rig
-import scripted
 from scripted import json_answer
-
-
-@pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
-def configure(home, fake, extra=""):
-    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-                   f"client-id = client\nusername = u\npassword = canary-pw\n{extra}\n")
 
 
 def start(home, *args):
@@ -36,7 +19,7 @@ def test_two_hundred_clients_wait_for_one_request(fake, home, daemon):
         release.wait()
         return json_answer(fake.token())
     fake.answers["/oauth/token"] = answer
-    configure(home, fake)
+    home.configure(fake.profile())
     daemon.start()
     clients = [start(home, "get") for _ in range(200)]
     descriptors = f"/proc/{daemon.process.pid}/fd"
@@ -53,7 +36,7 @@ def test_two_hundred_clients_wait_for_one_request(fake, home, daemon):
 
 def test_clients_that_go_away_cost_nothing(fake, home, daemon):
     fake.hang("/oauth/token")
-    configure(home, fake, "timeout = 2s")
+    home.configure(fake.profile(extra="timeout = 2s"))
     daemon.start()
     clients = [start(home, "get") for _ in range(20)]
     rig.wait_until(fake.grants, "the request")
@@ -72,7 +55,7 @@ def test_a_client_waits_for_a_retry_that_is_due_in_its_time(fake, home, daemon):
         seen.append(1)
         return json_answer(fake.token()) if len(seen) > 1 else (500, {}, b"")
     fake.answers["/oauth/token"] = answer
-    configure(home, fake)
+    home.configure(fake.profile())
     daemon.start()
     assert home.run("get").returncode == 0
     assert len(seen) == 2
@@ -92,7 +75,7 @@ def test_a_provider_that_was_killed_and_is_back(own_provider, home, daemon):
 
 
 def test_start_with_the_daemon(fake, home, daemon):
-    configure(home, fake, "start = with-daemon")
+    home.configure(fake.profile(extra="start = with-daemon"))
     daemon.start()
     rig.wait_until(lambda: home.status("p")["state"] == "idle" and "expires" in home.status("p"),
                    "a token that nobody asked for")
@@ -101,7 +84,7 @@ def test_start_with_the_daemon(fake, home, daemon):
 
 
 def test_start_on_demand_is_the_default(fake, home, daemon):
-    configure(home, fake)
+    home.configure(fake.profile())
     daemon.start()
     assert home.status("p")["state"] == "idle"
     assert fake.requests == []
@@ -109,7 +92,7 @@ def test_start_on_demand_is_the_default(fake, home, daemon):
 
 def test_what_a_renewal_changes_is_told(fake, home, daemon):
     fake.claims = {"groups": ["dev", "all"]}
-    configure(home, fake)
+    home.configure(fake.profile())
     daemon.start()
     assert home.run("get").returncode == 0
     assert home.run("refresh").returncode == 0
@@ -127,7 +110,7 @@ def test_what_a_renewal_changes_is_told(fake, home, daemon):
 
 def test_status_says_why_since_when_and_what_comes_next(fake, home, daemon):
     fake.answers["/oauth/token"] = (503, {"Retry-After": "600"}, b"")
-    configure(home, fake)
+    home.configure(fake.profile())
     daemon.start()
     assert home.run("get", "--timeout", "2s").returncode == 7
     text = home.run("status").stdout
@@ -141,7 +124,7 @@ def test_status_says_why_since_when_and_what_comes_next(fake, home, daemon):
 def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
     """When it was due beyond keep-fresh nothing was timed; somebody who asks again changes that."""
     fake.lifetime = 14
-    configure(home, fake, "keep-fresh = 4s\nrefresh-before = 50%")
+    home.configure(fake.profile(extra="keep-fresh = 4s\nrefresh-before = 50%"))
     daemon.start()
     assert home.run("get").returncode == 0
     assert "next" not in home.status("p")

@@ -7,22 +7,11 @@ import termios
 import pytest
 
 import rig
-import scripted
 from scripted import json_answer
 
 
-@pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
 def profile(fake, extra=""):
-    return (f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-            f"client-id = client\nusername = someone@example.com\n{extra}\n")
+    return fake.profile(password="", user="someone@example.com", extra=extra)
 
 
 def login(home, password, *args):

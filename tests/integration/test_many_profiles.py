@@ -4,26 +4,12 @@ import shutil
 import subprocess
 import threading
 
-import pytest
-
 import rig
-import scripted
 from scripted import json_answer
 
 
-@pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
 def profiles(fake, names):
-    return "".join(
-        f"[profile {name}]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-        f"client-id = client\nusername = {name}\npassword = pw\n" for name in names)
+    return "".join(fake.profile(name, user=name) for name in names)
 
 
 def test_two_requests_at_once_for_one_provider(fake, home, daemon):

@@ -14,15 +14,6 @@ import scripted
 from scripted import json_answer
 
 
-@pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "scripted"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
 def profile(fake, extra="", secret="client-secret = shh", issuer=None):
     return (f"[profile p]\nissuer = {issuer or fake.issuer}\nca-file = {fake.ca_file}\n"
             f"client-id = client\n{secret}\nusername = someone\npassword = canary-pw\n{extra}\n")

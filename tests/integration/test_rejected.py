@@ -9,7 +9,6 @@ import pytest
 
 import apiserver
 import rig
-import scripted
 from test_kubectl import kubectls, stanza
 
 INFO = ('{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1",'
@@ -17,18 +16,8 @@ INFO = ('{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1b
 
 
 @pytest.fixture
-def fake(tmp_path):
-    folder = tmp_path / "fake"
-    folder.mkdir()
-    p = scripted.Provider(folder)
-    yield p
-    p.stop()
-
-
-@pytest.fixture
 def running(fake, home, daemon):
-    home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
-                   "client-id = client\nusername = u\npassword = pw\n")
+    home.configure(fake.profile())
     return daemon.start()
 
 
