@@ -284,6 +284,9 @@ class Provider:
     def passwd(self, user, password):
         self._run("passwd", self.folder, user, password)
 
+    def rotate(self, instance="oidc"):
+        self._run("rotate", self.folder, instance)
+
     def issuer(self, instance="oidc"):
         return self.facts["instances"][instance]["issuer"]
 

@@ -1,4 +1,6 @@
 """The life of a token, in real time but by events: waiters, the start, what a renewal changes."""
+import base64
+import json
 import os
 import subprocess
 import threading
@@ -131,3 +133,25 @@ def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
     rig.wait_until(lambda: home.status("p")["secondsLeft"] < 10, "some seconds")
     assert home.run("get").returncode == 0
     rig.wait_until(lambda: len(fake.grants()) == 2, "a renewal")
+
+
+def kid_of(token):
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
+
+
+def test_a_signing_key_that_is_rotated_while_the_daemon_runs(own_provider, home, daemon):
+    """Real: glewlwyd. The keys at hand are not a minute old, so the new token is not verified until
+    the next renewal; it came straight from the provider."""
+    home.configure(own_provider.profile("p"))
+    daemon.start()
+    first = home.run("get").stdout
+    assert home.status("p")["verified"]
+    own_provider.rotate()
+    assert home.run("refresh").returncode == 0
+    second = home.run("get").stdout
+    assert kid_of(second) != kid_of(first)
+    status = home.status("p")
+    assert not status["verified"]
+    assert [w["code"] for w in status["warnings"] if w["code"] == "not-verified"]
+    r = home.run("inspect")
+    assert "signature" in r.stdout and r.returncode == 0, "inspect has no keys of before"
