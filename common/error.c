@@ -120,6 +120,8 @@ static const struct row table[ERROR_MAX] = {
                              "the API server rejects it; have the provider send a text or a list "
                              "of "
                              "texts" },
+    [ERROR_CLAIM_TWICE] = { "claim-twice", 0, "a claim of the id_token is given twice",
+                            "the last one counts; have the provider send it once" },
     [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0,
                                 "the token is about to expire and no newer "
                                 "one can be had",

@@ -64,6 +64,7 @@ enum error_code {
     ERROR_EMAIL_NOT_VERIFIED,
     ERROR_USERNAME_CLAIM,
     ERROR_GROUPS_CLAIM,
+    ERROR_CLAIM_TWICE,
     ERROR_ABOUT_TO_EXPIRE,
     /* our own house */
     ERROR_FETCHER,

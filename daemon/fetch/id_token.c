@@ -270,8 +270,7 @@ static int check_claims(const struct id_token *t, struct result *ret)
         if (!is_string_or_absent(t->claims, strings[i]))
             return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no string", strings[i]);
     if (twice)
-        id_token_warn(ret, ERROR_ANSWER_INVALID,
-                      "its id_token has two %s, of which the last counts", twice);
+        id_token_warn(ret, ERROR_CLAIM_TWICE, "%s", twice);
     foresee(t, ret);
     return 0;
 }

@@ -543,9 +543,8 @@ static void a_claim_that_is_there_twice_is_a_warning(void **state)
     (void)state;
     assert_int_equal(check_payload("{\"iss\":\"x\"," ISSUER "," AUDIENCE "," GOOD_TIMES "}"), 0);
     assert_int_equal(result.n_warnings, 1);
-    assert_int_equal(result.warnings[0].code, ERROR_ANSWER_INVALID);
-    assert_string_equal(result.warnings[0].detail,
-                        "its id_token has two iss, of which the last counts");
+    assert_int_equal(result.warnings[0].code, ERROR_CLAIM_TWICE);
+    assert_string_equal(result.warnings[0].detail, "iss");
 }
 
 static void the_last_of_two_audiences_counts(void **state)
