@@ -42,10 +42,11 @@ compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MM
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 COMMON := error fetcher job paths protocol record secret time url
-DAEMON := account accounts answer attempt command config credential digest inspection jobs journal lifecycle listener main process profile registry server slots store watch world
+DAEMON := account accounts answer attempt command config credential digest inspection jobs \
+  journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
-CLIENT := autostart client exec_info get inspect kubeconfig login main status
-CLIENT_COMMON := error paths protocol time
+CLIENT := autostart client exec_info explain get inspect kubeconfig login main status
+CLIENT_COMMON := error explain paths protocol time
 
 common_o := $(COMMON:%=$(O)/common/%.o)
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)

@@ -76,5 +76,6 @@ int client_inspect(int argc, char **argv);
 int client_login(int argc, char **argv);
 int client_version(int argc, char **argv);
 int client_kubeconfig(int argc, char **argv);
+int client_explain(int argc, char **argv);
 
 #endif

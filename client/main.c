@@ -20,6 +20,7 @@ static const char usage[] =
     "  refresh     ask the provider for a new token now\n"
     "  reload      read the configuration again\n"
     "  kubeconfig  print the kubeconfig user that runs kubetoken   --api-version v1|v1beta1\n"
+    "  explain     what an error's code means, and what to do; without one, all codes\n"
     "  version     show the versions of client and daemon\n"
     "  help        show this\n"
     "\n"
@@ -43,6 +44,7 @@ static const struct command {
     { "refresh", client_simple },
     { "reload", client_simple },
     { "kubeconfig", client_kubeconfig },
+    { "explain", client_explain },
     { "version", client_version },
     { "--version", client_version },
     { "help", help },

@@ -1,0 +1,127 @@
+/* kubetoken explain: what a code means and what to do. Asks no daemon. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "common/explain.h"
+
+enum { COLUMNS = 78 };
+
+static void print_row(enum error_code code)
+{
+    printf("%-18s  %d  %s\n", error_name(code), error_exit_code(code), error_sentence(code));
+}
+
+/* All codes, or those with that exit code. Returns how many. */
+static int list(int exit_code)
+{
+    int n = 0;
+
+    for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++) {
+        if (exit_code >= 0 && error_exit_code((enum error_code)i) != exit_code)
+            continue;
+        print_row((enum error_code)i);
+        n++;
+    }
+    return n;
+}
+
+static void print_wrapped(const char *text)
+{
+    while (*text) {
+        size_t length = strlen(text), end = length;
+        if (length > COLUMNS)
+            for (end = COLUMNS; end > 0 && text[end] != ' ';)
+                end--;
+        if (end == 0) /* a word without a blank */
+            end = length;
+        printf("%.*s\n", (int)end, text);
+        text += end + (end < length);
+    }
+}
+
+static void print_code(enum error_code code)
+{
+    char text[256];
+
+    printf("%s: %s\n\n", error_name(code), error_sentence(code));
+    print_wrapped(explain_text(code));
+    if (*error_remedy(code)) {
+        snprintf(text, sizeof text, "What to do: %s", error_remedy(code));
+        printf("\n");
+        print_wrapped(text);
+    }
+    printf("\nExit code: %d\n", error_exit_code(code));
+}
+
+static unsigned smallest(unsigned a, unsigned b, unsigned c)
+{
+    unsigned ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* How many letters have to be put in, taken out or changed. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+    enum { MAX = 40 };
+    size_t la = strlen(a), lb = strlen(b);
+    unsigned row[MAX + 1];
+
+    if (la > MAX || lb > MAX)
+        return UINT_MAX;
+    for (unsigned j = 0; j <= lb; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= la; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            unsigned above = row[j];
+            row[j] = smallest(diagonal + (a[i - 1] != b[j - 1]), above + 1, row[j - 1] + 1);
+            diagonal = above;
+        }
+    }
+    return row[lb];
+}
+
+static int fail_unknown(const char *name)
+{
+    unsigned best = UINT_MAX;
+    const char *nearest = NULL;
+    char detail[200];
+
+    for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++) {
+        unsigned d = edit_distance(name, error_name((enum error_code)i));
+        if (d < best) {
+            best = d;
+            nearest = error_name((enum error_code)i);
+        }
+    }
+    if (nearest)
+        snprintf(detail, sizeof detail, "there is no code \"%s\"; did you mean \"%s\"?", name,
+                 nearest);
+    else
+        snprintf(detail, sizeof detail, "there is no code \"%.40s...\"", name);
+    return client_fail(ERROR_USAGE, detail);
+}
+
+int client_explain(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (argc > 2)
+        return client_fail(ERROR_USAGE, "explain takes one code");
+    enum error_code code = error_from_name(name, strlen(name));
+    /* kubectl shows the exit code alone */
+    int is_digit = name[0] >= '0' && name[0] <= '9' && name[1] == '\0';
+
+    if (argc == 1)
+        list(-1);
+    else if (is_digit && list(name[0] - '0') > 0)
+        ;
+    else if (code == ERROR_INTERNAL && strcmp(name, error_name(code)) != 0)
+        return fail_unknown(name);
+    else
+        print_code(code);
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+}
