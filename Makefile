@@ -156,6 +156,17 @@ simulate: $(O)/simulation
 mutants:
 	tests/simulation/run-mutants
 
+# The pages that hold the table of errors have it from common/error.c and common/explain.c. What is
+# written is kept in git; a test says when it is old.
+$(O)/codes: $(O)/tests/manual/codes.o $(O)/common/error.o $(O)/common/explain.o
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^
+
+.PHONY: man
+man: $(O)/codes
+	@set -e; for page in man/kubetoken-protocol.7 man/kubetoken-codes.7; do \
+	  $(O)/codes < $$page > $(O)/page; cat $(O)/page > $$page; done
+
 JOBS = $(shell nproc)
 
 .PHONY: deps
@@ -163,7 +174,7 @@ deps:
 	@packaging/install-dependencies
 
 .PHONY: unit
-unit: $(unit_programs)
+unit: $(unit_programs) $(O)/codes
 	@set -e; for t in $(unit_programs); do echo "== $$t"; $$t; done
 
 # A second make, since what there is to build with may only be there after `deps`.
@@ -189,7 +200,7 @@ demo: deps
 
 sources := $(wildcard common/*.c common/*.h client/*.c client/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
-  tests/simulation/*.c tests/simulation/*.h)
+  tests/simulation/*.c tests/simulation/*.h tests/manual/*.c)
 
 .PHONY: lint
 lint:
@@ -218,7 +229,7 @@ install: all
 	$(call install_in,$(O)/kubetoken.service,$(USERUNITDIR),0644)
 	$(call install_in,man/kubetoken.1,$(MANDIR)/man1,0644)
 	$(call install_in,man/kubetoken.conf.5,$(MANDIR)/man5,0644)
-	$(call install_in,man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
+	$(call install_in,man/kubetoken-codes.7 man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
 	$(call install_in,man/kubetokend.8,$(MANDIR)/man8,0644)
 	$(call install_in,README.md $(wildcard examples/*),$(DOCDIR),0644)
 
@@ -234,8 +245,10 @@ help:
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make simulate   SEEDS=1-10000: the promises in virtual time; part of make check'
 	@echo 'make mutants    does the simulation see broken promises?'
+	@echo 'make man        writes the table of errors into the manual pages'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
 	@echo 'make clean      remove what was built'
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d \
-  $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d)
+  $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
+  $(O)/tests/manual/*.d)
