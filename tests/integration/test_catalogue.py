@@ -1,0 +1,450 @@
+"""The table of errors and findings: each row happens, is explained, and stands in the manual."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+import rig
+import scripted
+from rig import wait_until
+from scripted import json_answer
+
+TOKEN, KEYS = "/oauth/token", "/.well-known/jwks.json"
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+def explain(*args):
+    return subprocess.run([rig.BUILD / "kubetoken", "explain", *args], capture_output=True,
+                          text=True, timeout=rig.PATIENCE,
+                          env={"KUBETOKEN_SOCKET": "/nowhere", "KUBETOKEN_AUTOSTART": "0"})
+
+
+def rows():
+    """{code: (exit code, sentence)}, in the order of the table."""
+    r = explain()
+    assert (r.returncode, r.stderr) == (0, "")
+    return {name: (int(exit_code), sentence) for name, exit_code, sentence in
+            re.findall(r"^([a-z-]+) +(\d)  (.*)$", r.stdout, re.M)}
+
+
+ROWS = rows()
+
+# Rows that nothing shows by its name, and why.
+NOT_SHOWN = {
+    "busy": "kept for daemons that turn clients away; with too many the most silent one goes",
+    "keys-invalid": "its details are those of not-verified, as which it shows",
+}
+NOT_RAISED = {"busy"}
+
+
+# ---- each row happens ---------------------------------------------------------------------------
+
+
+class Scene:
+    """One profile p, a provider that answers as the test says, and both programs."""
+
+    def __init__(self, home, daemon, folder):
+        self.home, self.daemon, self.folder = home, daemon, folder
+        self.provider = scripted.Provider(folder)
+        self.children = []
+
+    def close(self):
+        for child in self.children:
+            child.kill()
+            child.communicate()
+        self.provider.stop()
+
+    def configure(self, extra="", issuer=None, password="canary-pw"):
+        self.home.configure("\n".join([
+            "[profile p]", f"issuer = {issuer or self.provider.issuer}", "client-id = client",
+            "username = someone", f"password = {password}" if password else "",
+            "" if "ca-file" in extra else f"ca-file = {self.provider.ca_file}", extra, ""]))
+
+    def start(self, extra="", **kwargs):
+        self.configure(extra, **kwargs)
+        self.daemon.start()
+
+    def run(self, *args, **kwargs):
+        return self.home.run(*args, "--timeout", kwargs.pop("timeout", "10s"), **kwargs)
+
+    def get(self, *args, **kwargs):
+        return self.run("get", "p", *args, **kwargs)
+
+    def popen(self, *args, **environment):
+        self.children.append(subprocess.Popen(
+            [rig.BUILD / "kubetoken", *args], env={**self.home.environment, **environment},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return self.children[-1]
+
+    @staticmethod
+    def end_of(client):
+        out, err = client.communicate(timeout=rig.PATIENCE)
+        return subprocess.CompletedProcess([], client.returncode, out, err)
+
+    def failure(self, extra="", **kwargs):
+        """Of the first request. The answer comes once that has failed, not when it is repeated."""
+        self.start(extra, **kwargs)
+        self.run("get", "p", timeout="1s")
+        wait_until(lambda: self.home.status("p").get("error"), "a failure")
+        return self.get(timeout="1s")
+
+    def says(self, status, error=None):
+        """The token endpoint does."""
+        self.provider.answers[TOKEN] = (json_answer({"error": error}, status) if error else
+                                        (status, {}, b""))
+        return self.failure()
+
+    def gives(self, **members):
+        self.provider.answers[TOKEN] = json_answer(members)
+        return self.failure()
+
+    def warning(self):
+        """Of status, for a token that is handed out."""
+        self.start()
+        r = self.get()
+        assert (r.returncode, r.stderr) == (0, "")
+        found = self.home.status("p")["warnings"]
+        return [w["code"] for w in found], self.home.run("status").stdout
+
+    def client_with(self, answer):
+        """A client whose daemon is one that gives this answer, None: gives none."""
+        path = str(self.folder / "socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.bind(path)
+            s.listen()
+            s.settimeout(rig.PATIENCE)
+            client = self.popen("get", "--timeout", "1s", KUBETOKEN_SOCKET=path)
+            with s.accept()[0] as connection:
+                if answer:
+                    connection.sendall(answer)
+                return self.end_of(client)
+
+
+def running(s):
+    s.start()
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as ready:
+        r = subprocess.run([rig.BUILD / "kubetokend", "--ready-fd", str(writing)], text=True,
+                           env=s.home.environment, capture_output=True, pass_fds=[writing],
+                           timeout=rig.PATIENCE)
+        os.close(writing)
+        assert ready.read().startswith("running ")
+    # its log says the sentence, where a client would say it behind its own name
+    return subprocess.CompletedProcess([], r.returncode, "", "kubetoken: " + r.stderr[
+        r.stderr.index(ROWS["running"][1]):])
+
+
+def foreign_socket(s):
+    folder = s.folder / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return s.get(env={"KUBETOKEN_AUTOSTART": "1", "KUBETOKEN_SOCKET": f"{folder}/socket"})
+
+
+def interrupted(s):
+    s.provider.hang(TOKEN)
+    s.start()
+    client = s.popen("get", "p")
+    wait_until(s.provider.grants, "a request")
+    assert s.home.run("logout", "p").returncode == 0
+    return s.end_of(client)
+
+
+def no_default(s):
+    s.configure()
+    path = s.home.config / "kubetoken.conf"
+    text = path.read_text()
+    path.write_text(text + text.replace("profile p", "profile q"))
+    s.daemon.start()
+    return s.run("get")
+
+
+def connect(s):
+    s.provider.refuse()
+    return s.failure()
+
+
+def tls(s):
+    s.provider.certify(trusted=False)
+    return s.failure()
+
+
+def tls_file(s):
+    return s.failure(f"ca-file = {s.folder}/nothing.pem")
+
+
+def transfer(s):
+    s.provider.answers[TOKEN] = lambda _: []
+    return s.failure()
+
+
+def timeout(s):
+    s.provider.hang(TOKEN)
+    s.start()
+    return s.get(timeout="1s")
+
+
+def throttled(s):
+    s.start("use-refresh-token = no")
+    for _ in range(6):
+        assert s.run("refresh", "p").returncode == 0
+    return s.run("refresh", "p", timeout="1s")
+
+
+def discovery_invalid(s):
+    s.provider.answers[DISCOVERY] = 404, {}, b""
+    return s.failure()
+
+
+def issuer_mismatch(s):
+    return s.failure(issuer=s.provider.issuer.rstrip("/"))
+
+
+def token_signature(s):
+    published = s.provider.key.jwk()
+    s.provider.answers[KEYS] = json_answer({"keys": [published]})
+    s.provider.key = scripted.Key()
+    return s.failure()
+
+
+def not_verified(s):
+    s.provider.answers[KEYS] = 404, {}, b""
+    return s.warning()
+
+
+def email_not_verified(s):
+    s.provider.claims["email_verified"] = False
+    return s.warning()
+
+
+class Twin(str):
+    """A key that a dict takes beside the one that reads the same."""
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+def claim_twice(s):
+    s.provider.claims[Twin("sub")] = "auth0|2"
+    codes, status = s.warning()
+    assert f"{ROWS['claim-twice'][1]}: sub; the last one counts" in status
+    return codes, status
+
+
+def about_to_expire(s):
+    s.provider.lifetime = 12
+    s.start("refresh-before = 6s")
+    assert s.get().returncode == 0
+    s.provider.answers[TOKEN] = 503, {}, b""
+    return wait_until(lambda: (r := s.get()).stderr and r, "a warning")
+
+
+def fetcher(s):
+    folder = s.folder / "bin"
+    folder.mkdir()
+    shutil.copy(rig.BUILD / "kubetokend", folder)
+    shutil.copy("/bin/false", folder / "kubetoken-fetch")
+    s.daemon.program = folder / "kubetokend"
+    return s.failure()
+
+
+def internal(s):
+    s.start()
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        return subprocess.run([rig.BUILD / "kubetoken", "get", "p"], env=s.home.environment,
+                              stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=rig.PATIENCE)
+
+
+def on_socket(s, request):
+    """An error of a request that no kubetoken sends."""
+    s.start()
+    header, _, text = rig.ask(s.home, request).partition(b"\n")
+    code = header.split()[1].decode()
+    return subprocess.CompletedProcess([], ROWS[code][0], "", text.decode())
+
+
+def token_now(s, **claims):
+    s.provider.claims.update(claims)
+    return s.failure()
+
+
+SCENES = {
+    "usage": lambda s: s.run("get", "--bogus"),
+    "bad-request": lambda s: on_socket(s, b"nonsense\n"),
+    "running": running,
+    "no-daemon": lambda s: s.run("get", env={"KUBETOKEN_SOCKET": f"{s.folder}/socket"}),
+    "daemon-silent": lambda s: s.client_with(None),
+    "bad-answer": lambda s: s.client_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "foreign-socket": foreign_socket,
+    "no-profile": lambda s: (s.start(), s.run("get", "other"))[1],
+    "no-default": no_default,
+    "interrupted": interrupted,
+    "config": lambda s: (s.start("colour = blue"), s.get())[1],
+    "no-config": lambda s: (s.daemon.start(), s.run("get"))[1],
+    "credential": lambda s: s.failure("password-file = nothing", password=None),
+    "login-needed": lambda s: (s.start(password=None), s.get())[1],
+    "refused": lambda s: s.says(403, "invalid_grant"),
+    "refused-silently": lambda s: s.says(403),
+    "account": lambda s: s.says(403, "mfa_required"),
+    "client-refused": lambda s: s.says(401, "invalid_client"),
+    "grant-refused": lambda s: s.says(403, "unauthorized_client"),
+    "no-id-token": lambda s: s.gives(access_token="canary"),
+    # a label of more than 63 letters is refused by the resolver itself: no name server is asked
+    "dns": lambda s: s.failure(issuer=f"https://{'a' * 70}.example/"),
+    "connect": connect,
+    "tls": tls,
+    "tls-file": tls_file,
+    "timeout": timeout,
+    "transfer": transfer,
+    "provider-fault": lambda s: s.says(503),
+    "rate-limited": lambda s: s.says(429),
+    "throttled": throttled,
+    "provider-error": lambda s: s.says(400, "invalid_scope"),
+    "answer-invalid": lambda s: s.says(302),
+    "discovery-invalid": discovery_invalid,
+    "issuer-mismatch": issuer_mismatch,
+    "token-invalid": lambda s: s.gives(id_token="no.token"),
+    "token-algorithm": lambda s: s.gives(id_token=s.provider.key.sign({}, {"alg": "HS256"})),
+    "token-signature": token_signature,
+    "token-audience": lambda s: token_now(s, aud="other"),
+    "token-expired": lambda s: token_now(s, exp=1000, iat=None),
+    "too-short-lived": lambda s: (s.start(), s.get("--min-validity", "2h"))[1],
+    "not-verified": not_verified,
+    "email-not-verified": email_not_verified,
+    "claim-twice": claim_twice,
+    "about-to-expire": about_to_expire,
+    "fetcher": fetcher,
+    "internal": internal,
+}
+
+
+@pytest.fixture
+def scene(home, daemon, tmp_path):
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    s = Scene(home, daemon, folder)
+    yield s
+    s.close()
+
+
+@pytest.mark.parametrize("code", SCENES)
+def test_it_happens(scene, code):
+    exit_code, sentence = ROWS[code]
+    seen = SCENES[code](scene)
+    if isinstance(seen, tuple):
+        assert exit_code == 0 and code in seen[0] and f"warning: {sentence}" in seen[1]
+        return
+    assert seen.returncode == exit_code
+    assert re.match(rf"kubetoken: (p: )?{re.escape(sentence)}(: |; |\n)", seen.stderr), seen.stderr
+    assert seen.stderr.count("\n") == 1
+
+
+def test_every_row_happens_or_has_a_reason_not_to():
+    assert set(ROWS) == set(SCENES) | set(NOT_SHOWN) and not set(SCENES) & set(NOT_SHOWN)
+
+
+def test_every_row_is_raised_by_the_product():
+    """Not only compared with, nor in the table alone."""
+    text = "\n".join(f.read_text() for d in ("common", "client", "daemon")
+                     for f in sorted((rig.TOP / d).rglob("*.c"))
+                     if f.name not in ("error.c", "explain.c"))
+    raised = set(re.findall(r"(?<!case )(?<![=!]= )\bERROR_([A-Z_]+)\b", text))
+    assert {c for c in ROWS if c.upper().replace("-", "_") not in raised} == NOT_RAISED
+
+
+# ---- each row is explained ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_it_is_explained(code):
+    r = explain(code)
+    assert (r.returncode, r.stderr) == (0, "")
+    title, text, *remedy, last = r.stdout.rstrip("\n").split("\n\n")
+    exit_code, sentence = ROWS[code]
+    assert title == f"{code}: {sentence}" and last == f"Exit code: {exit_code}"
+    assert 100 < len(text) < 800 and text.endswith(".") and text.isascii()
+    assert [line for line in r.stdout.split("\n") if len(line) > 80] == []
+    assert len(remedy) <= 1 and all(p.startswith("What to do: ") for p in remedy)
+    assert remedy or code == "credential", "its text says what to do, by the kind of source"
+
+
+def test_each_row_has_a_sentence_and_a_text_of_its_own():
+    assert len({s for _, s in ROWS.values()}) == len(ROWS)
+    assert len({explain(code).stdout.split("\n\n")[1] for code in ROWS}) == len(ROWS)
+
+
+@pytest.mark.parametrize("wrong, nearest", [("refusd", "refused"), ("REFUSED-SILENTLY", None),
+                                            ("no-profiles", "no-profile"), ("dsn", "dns"),
+                                            ("none", None), ("", None), ("8a", None)])
+def test_an_unknown_code(wrong, nearest):
+    r = explain(wrong)
+    assert (r.returncode, r.stdout) == (2, "")
+    m = re.fullmatch('kubetoken: wrong usage: there is no code "(.*)"; did you mean "(.*)"[?]; '
+                     "see kubetoken --help\n", r.stderr)
+    assert m[1] == wrong and m[2] in ROWS and nearest in (None, m[2])
+
+
+@pytest.mark.parametrize("args", [["x" * 5000], ["\x1b[31m\xff\n"], ["refused", "dns"]])
+def test_what_is_no_code_at_all(args):
+    r = explain(*args)
+    assert (r.returncode, r.stdout) == (2, "")
+    assert r.stderr.count("\n") == 1 and r.stderr[:-1].isprintable() and len(r.stderr) < 400
+
+
+def test_the_codes_of_an_exit_code():
+    assert set(re.findall(r"^[a-z-]+", explain("7").stdout, re.M)) == {
+        code for code, (exit_code, _) in ROWS.items() if exit_code == 7}
+
+
+def test_what_cannot_be_printed_is_an_error():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        r = subprocess.run([rig.BUILD / "kubetoken", "explain"], stdout=full, check=False,
+                           stderr=subprocess.PIPE, timeout=rig.PATIENCE)
+    assert r.returncode == 1
+
+
+# ---- the manual --------------------------------------------------------------------------------
+
+GENERATED = ["kubetoken-codes.7", "kubetoken-protocol.7"]
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_the_manual_is_that_of_the_table(page):
+    program = rig.BUILD / "codes"
+    assert program.exists(), "`make unit` builds it"
+    text = (rig.TOP / "man" / page).read_bytes()
+    r = subprocess.run([program], input=text, capture_output=True, timeout=rig.PATIENCE)
+    assert (r.returncode, r.stderr) == (0, b"")
+    assert r.stdout == text, "say `make man`"
+    assert all(re.search(rb"^\.It (Cm )?%s\b" % code.encode(), text, re.M) for code in ROWS)
+
+
+def test_a_page_without_an_end_is_no_page():
+    r = subprocess.run([rig.BUILD / "codes"], input=b'.\\" codes: rows\n.Sh NEXT\n', check=False,
+                       capture_output=True, timeout=rig.PATIENCE)
+    assert r.returncode == 1 and b"codes: end" in r.stderr
+
+
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="mandoc is not installed")
+def test_the_pages_are_sound():
+    pages = sorted((rig.TOP / "man").iterdir())
+    r = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], capture_output=True,
+                       text=True, timeout=rig.PATIENCE)
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", "")
+
+
+def test_all_pages_are_installed(tmp_path):
+    """Said, not done: it would build."""
+    r = subprocess.run(["make", "-n", "-C", rig.TOP, "install", f"BUILD={rig.BUILD}",
+                        f"DESTDIR={tmp_path}"], capture_output=True, text=True,
+                       timeout=rig.PATIENCE)
+    assert r.returncode == 0, r.stderr
+    for page in (rig.TOP / "man").iterdir():
+        section = page.suffix[1:]
+        assert re.search(rf"install -m 0644 .*man/{page.name}\b.* \S*/man/man{section}/$",
+                         r.stdout, re.M), page
