@@ -19,7 +19,7 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_USAGE] = { "usage", 2, "wrong usage", "see kubetoken --help" },
     [ERROR_BAD_REQUEST] = { "bad-request", 2, "kubetokend does not understand the request",
                             "see kubetoken-protocol(7)" },
-    [ERROR_BUSY] = { "busy", 1, "kubetokend has too many clients", "try again in a moment" },
+    [ERROR_BUSY] = { "busy", 1, "kubetokend has too much to do", "try again in a moment" },
     [ERROR_RUNNING] = { "running", 1, "a kubetokend is running already",
                         "use that one, or stop it first" },
     [ERROR_NO_DAEMON] = { "no-daemon", 3, "no kubetokend answers",
