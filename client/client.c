@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -305,6 +307,18 @@ int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
     if (why.code != ERROR_NONE)
         return client_fail(why.code, why.detail);
     return error_exit_code(code);
+}
+
+char *client_secret_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        _exit(client_fail(ERROR_INTERNAL, "no memory"));
+    prctl(PR_SET_DUMPABLE, 0);
+    mlock(memory, size);
+    madvise(memory, size, MADV_DONTDUMP);
+    return memory;
 }
 
 /* ---- options -------------------------------------------------------------------------------- */

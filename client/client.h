@@ -62,6 +62,10 @@ struct client_options {
 /* Parses them. Returns 0, or the exit code after having complained. */
 int client_options(int argc, char **argv, struct client_options *ret);
 
+/* Memory for a secret: locked if the limit allows, left out of core dumps, and not of this
+ * program's data, whose few pages every `get` touches. Ends the program when there is none. */
+char *client_secret_memory(size_t size);
+
 /* Takes a duration for an option. Returns 0, or the exit code after having complained. */
 int client_duration(const char *name, const char *value, uint64_t *ret);
 

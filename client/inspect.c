@@ -38,7 +38,8 @@ static ssize_t read_token(char *out, size_t size, const char **ret_start)
 
 int client_inspect(int argc, char **argv)
 {
-    static char token[PROTOCOL_SECRET_MAX + 256];
+    enum { ROOM = PROTOCOL_SECRET_MAX + 256 };
+    char *token = NULL;
     struct client_options o = { .timeout = 30 * USEC_PER_SEC, .may_json = 1, .may_stdin = 1 };
     struct line line = { .may_start = 1 };
 
@@ -46,7 +47,8 @@ int client_inspect(int argc, char **argv)
     if (r)
         return r;
     if (o.standard_input) {
-        ssize_t length = read_token(token, sizeof token, &line.block);
+        token = client_secret_memory(ROOM);
+        ssize_t length = read_token(token, ROOM, &line.block);
         if (length < 0)
             return error_exit_code(ERROR_USAGE);
         line.block_length = (size_t)length;
@@ -58,6 +60,7 @@ int client_inspect(int argc, char **argv)
         line_add_number(&line, "secret", line.block_length);
     line_add_seconds(&line, "timeout", o.timeout);
     r = client_run(&line, o.timeout);
-    explicit_bzero(token, sizeof token);
+    if (token)
+        explicit_bzero(token, ROOM);
     return r;
 }

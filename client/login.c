@@ -5,16 +5,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "client/client.h"
 #include "common/time.h"
 
-/* One page more than a password may take: locked if the limit allows, and wiped. */
-static char password[PROTOCOL_SECRET_MAX + 2];
+/* One byte more than a password may take, and its newline. */
+enum { ROOM = PROTOCOL_SECRET_MAX + 2 };
+
+static char *password;
 
 /* The terminal as it was: it must not stay silent, whatever ends us. */
 static struct termios before;
@@ -40,8 +40,8 @@ static ssize_t read_line(int fd)
 {
     size_t have = 0;
 
-    while (have < sizeof password) {
-        ssize_t n = read(fd, password + have, sizeof password - have);
+    while (have < ROOM) {
+        ssize_t n = read(fd, password + have, ROOM - have);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -82,8 +82,7 @@ static ssize_t read_password(const char *profile)
 {
     ssize_t n;
 
-    prctl(PR_SET_DUMPABLE, 0);
-    mlock(password, sizeof password);
+    password = client_secret_memory(ROOM);
     if (isatty(STDIN_FILENO)) {
         int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, profile);
@@ -128,6 +127,6 @@ int client_login(int argc, char **argv)
     line_add_number(&line, "secret", (uint64_t)length);
     line_add_seconds(&line, "timeout", o.timeout);
     r = client_run(&line, o.timeout);
-    explicit_bzero(password, sizeof password);
+    explicit_bzero(password, ROOM);
     return r;
 }
