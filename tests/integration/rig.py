@@ -120,7 +120,7 @@ class Daemon:
     def _become_activated(self):
         """In the child: descriptor 3 and LISTEN_PID are how systemd hands a socket over."""
         given = [self.listener.fileno()] + ([self.stored] if self.stored is not None else [])
-        given = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in given]  # out of the way
+        given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in given]  # out of the way
         for number, fd in enumerate(given, 3):
             os.dup2(fd, number)
             os.set_inheritable(number, True)
