@@ -220,21 +220,23 @@ static void explain(struct http *h, CURLcode r, struct error *why)
     error_set(why, code, "%s: %s%s", h->host, message, hint);
 }
 
-/* Seconds, or an HTTP date (RFC 9110 §10.2.3), which the provider's own clock makes a span. */
-static uint64_t retry_after(CURL *curl, int64_t date)
+int64_t http_date(const char *value)
 {
-    struct curl_header *header;
+    int64_t date = curl_getdate(value, NULL);
+
+    return date > 0 ? date : 0;
+}
+
+uint64_t http_retry_after(const char *value, int64_t date)
+{
     uint64_t seconds = 0;
 
-    if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
-        return 0;
-    const char *v = header->value;
-    if (*v >= '0' && *v <= '9' && strspn(v, "0123456789") == strlen(v)) {
-        for (; *v && seconds < 86400; v++)
+    if (*value >= '0' && *value <= '9' && strspn(value, "0123456789") == strlen(value)) {
+        for (const char *v = value; *v && seconds < 86400; v++)
             seconds = seconds * 10 + (uint64_t)(*v - '0');
         return seconds * USEC_PER_SEC;
     }
-    int64_t then = curl_getdate(v, NULL);
+    int64_t then = http_date(value);
     int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
     return then > now ? (uint64_t)(then - now) * USEC_PER_SEC : 0;
 }
@@ -246,11 +248,10 @@ static void take_reply(struct http *h, struct http_reply *ret)
     *ret = (struct http_reply){ .body = h->body ? h->body : "", .length = h->length };
     ret->received = time_boottime();
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &ret->status);
-    if (curl_easy_header(h->curl, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) {
-        time_t date = curl_getdate(header->value, NULL);
-        ret->date = date > 0 ? date : 0;
-    }
-    ret->retry_after = retry_after(h->curl, ret->date);
+    if (curl_easy_header(h->curl, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        ret->date = http_date(header->value);
+    if (curl_easy_header(h->curl, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        ret->retry_after = http_retry_after(header->value, ret->date);
 }
 
 /* The headers of the request. NULL: no memory. */

@@ -47,6 +47,13 @@ void http_hurry(struct http *http, uint64_t limit);
 int http_request(struct http *http, const char *step, const char *url, const struct http_form *form,
                  struct http_reply *ret, struct error *why);
 
+/* The field Date in seconds since 1970, 0 where it is none. */
+int64_t http_date(const char *value);
+
+/* The field Retry-After in usec, 0 where it is none: seconds, or an HTTP date (RFC 9110 §10.2.3),
+ * which the provider's own clock (date; 0: ours) makes a span. */
+uint64_t http_retry_after(const char *value, int64_t date);
+
 /* Whether the job allows that URL: https, or http to loopback where it says so. */
 bool http_url_allowed(const struct job *job, const char *url);
 
