@@ -229,16 +229,18 @@ int64_t http_date(const char *value)
 
 uint64_t http_retry_after(const char *value, int64_t date)
 {
+    static const uint64_t most = HTTP_RETRY_AFTER_MAX / USEC_PER_SEC;
     uint64_t seconds = 0;
 
     if (*value >= '0' && *value <= '9' && strspn(value, "0123456789") == strlen(value)) {
-        for (const char *v = value; *v && seconds < 86400; v++)
+        for (const char *v = value; *v && seconds < most; v++)
             seconds = seconds * 10 + (uint64_t)(*v - '0');
-        return seconds * USEC_PER_SEC;
+    } else { /* libcurl reads years that are more usec than there are */
+        int64_t then = http_date(value);
+        int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
+        seconds = then > now ? (uint64_t)(then - now) : 0;
     }
-    int64_t then = http_date(value);
-    int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
-    return then > now ? (uint64_t)(then - now) * USEC_PER_SEC : 0;
+    return (seconds < most ? seconds : most) * USEC_PER_SEC;
 }
 
 static void take_reply(struct http *h, struct http_reply *ret)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/job.h"
+#include "common/time.h"
 
 struct http;
 
@@ -50,8 +51,11 @@ int http_request(struct http *http, const char *step, const char *url, const str
 /* The field Date in seconds since 1970, 0 where it is none. */
 int64_t http_date(const char *value);
 
+/* Nobody is made to wait longer than a day. */
+#define HTTP_RETRY_AFTER_MAX (86400 * USEC_PER_SEC)
+
 /* The field Retry-After in usec, 0 where it is none: seconds, or an HTTP date (RFC 9110 §10.2.3),
- * which the provider's own clock (date; 0: ours) makes a span. */
+ * which the provider's own clock (date; 0: ours) makes a span. At most HTTP_RETRY_AFTER_MAX. */
 uint64_t http_retry_after(const char *value, int64_t date);
 
 /* Whether the job allows that URL: https, or http to loopback where it says so. */
