@@ -211,16 +211,22 @@ static void mask_all(const struct job *job, char *text)
     }
 }
 
-/* Sets the error; what a provider says is masked whole, before any cut. */
+/* Sets the error; what a provider says is masked whole, before any cut. And once more when it is
+ * printable: "two\twords" is then "two words", which may be a secret. */
 static void set_masked(const struct job *job, struct error *why, enum error_code code,
                        const char *before, const char *text)
 {
-    char *copy = strdup(text);
+    size_t size = strlen(text) + 1;
+    char *copy = strdup(text), *clean = malloc(size);
 
-    if (copy)
+    if (copy && clean) {
         mask_all(job, copy);
-    error_set(why, code, "%s%s", before, copy ? copy : "");
+        error_clean(clean, size, copy, strlen(copy));
+        mask_all(job, clean);
+    }
+    error_set(why, code, "%s%s", before, copy && clean ? clean : "");
     free(copy);
+    free(clean);
 }
 
 /* "HTTP 403, invalid_grant: Wrong email or password.", or "HTTP 403, empty body". */

@@ -461,6 +461,16 @@ static void a_password_as_it_was_sent_is_masked(void **state)
     assert_not_told("bad body: username=user&password=hunter%2622", "hunter%2622");
 }
 
+static void a_password_of_several_words_is_masked_whatever_parts_them(void **state)
+{
+    (void)state;
+    job.password = "hunter 22 twice";
+    assert_not_told("bad hunter 22 twice", "hunter");
+    assert_not_told("bad hunter\\n22\\ttwice", "hunter");
+    assert_not_told("bad hunter  22\\u009btwice", "hunter");
+    assert_not_told("bad hunter 22\xff twice", "hunter");
+}
+
 static void a_secret_that_holds_the_password_is_masked_whole(void **state)
 {
     (void)state;
@@ -525,6 +535,7 @@ int main(void)
         TEST(a_refresh_token_is_masked),
         TEST(a_secret_in_a_granted_scope_is_masked),
         TEST(a_password_as_it_was_sent_is_masked),
+        TEST(a_password_of_several_words_is_masked_whatever_parts_them),
         TEST(a_secret_that_holds_the_password_is_masked_whole),
         TEST(a_password_that_a_cut_parts_is_masked),
     };
