@@ -336,7 +336,9 @@ static int take_number(struct result *result, const struct record_field *f)
         return -EBADMSG;
     if (record_is(f, "clock-offset")) {
         result->has_clock_offset = true;
-        result->clock_offset = n;
+        result->clock_offset = n > RESULT_CLOCK_OFFSET_MAX    ? RESULT_CLOCK_OFFSET_MAX
+                               : n < -RESULT_CLOCK_OFFSET_MAX ? -RESULT_CLOCK_OFFSET_MAX
+                                                              : n;
         return 0;
     }
     if (n < 0)

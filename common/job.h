@@ -26,6 +26,9 @@ enum {
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
 };
 
+/* Seconds either way; a clock that is further off is told as that far off. */
+#define RESULT_CLOCK_OFFSET_MAX (100LL * 366 * 24 * 3600)
+
 enum job_kind {
     JOB_PASSWORD, /* a token by the password grant */
     JOB_REFRESH,  /* a token by the refresh token */

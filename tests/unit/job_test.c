@@ -452,6 +452,24 @@ static void a_detail_is_made_printable(void **state)
     assert_string_equal(result.user, "an na");
 }
 
+static void a_clock_is_a_century_off_at_most(void **state)
+{
+    static const int64_t most = RESULT_CLOCK_OFFSET_MAX;
+    const struct {
+        int64_t told, taken;
+    } offsets[] = { { most, most },       { -most, -most },    { most + 1, most },
+                    { -most - 1, -most }, { INT64_MAX, most }, { INT64_MIN, -most } };
+
+    (void)state;
+    sent.has_clock_offset = true;
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        sent.clock_offset = offsets[i].told;
+        assert_int_equal(through(), 2);
+        assert_int_equal(result.clock_offset, offsets[i].taken);
+        result_clear(&result);
+    }
+}
+
 static void a_result_that_does_not_fit_is_not_encoded(void **state)
 {
     (void)state;
@@ -784,6 +802,7 @@ int main(void)
         TEST(warnings_come_back),
         TEST(every_failure_comes_back),
         TEST(a_detail_is_made_printable),
+        TEST(a_clock_is_a_century_off_at_most),
         TEST(a_result_that_does_not_fit_is_not_encoded),
         TEST(every_part_of_a_result_needs_more),
         TEST(a_lifetime_of_31_days_is_believed),
