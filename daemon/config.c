@@ -831,14 +831,21 @@ static void check_profile(struct loader *l, const struct section *s, const struc
                  p->name);
 }
 
-static void apply_section(struct profile_config *p, const struct section *s)
+/* Each value is acceptable by itself; only the parameters can be too many together. */
+static void apply_section(struct loader *l, struct profile_config *p, const struct section *s)
 {
     for (size_t i = 0; s && i < s->n; i++)
         if (!s->settings[i].bad && s->settings[i].key->type == TYPE_PARAMETER)
             drop_parameter(p->parameters, s->settings[i].value);
-    for (size_t i = 0; s && i < s->n; i++)
-        if (!s->settings[i].bad && s->settings[i].key->type != TYPE_PROFILE_NAME)
-            apply(p, &s->settings[i]);
+    for (size_t i = 0; s && i < s->n; i++) {
+        struct setting *setting = &s->settings[i];
+        if (setting->bad || setting->key->type == TYPE_PROFILE_NAME || apply(p, setting))
+            continue;
+        setting->bad = true;
+        complain(l->report, setting->file, setting->line,
+                 "profile %s: %s: more than %d; accepted: %d, those of [defaults] included",
+                 p->name, setting->key->name, JOB_LIST_MAX, JOB_LIST_MAX);
+    }
 }
 
 /* Whether a setting (of that key; NULL: of any) was found bad and reported where it stands. */
@@ -879,8 +886,8 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     set_text(&p->proxy, "auto");
     set_text(&p->scope, "openid email profile");
     set_text(&p->signing_algs, "RS256");
-    apply_section(p, defaults);
-    apply_section(p, s);
+    apply_section(l, p, defaults);
+    apply_section(l, p, s);
     check_missing(l, defaults, s, p);
     if (!has_bad(defaults, NULL) && !has_bad(s, NULL))
         check_profile(l, s, p);

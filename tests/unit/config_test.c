@@ -699,6 +699,45 @@ static void a_tls_key_without_a_certificate_is_refused(void **state)
     assert_holds(report.text, "tls-client-key needs tls-client-cert");
 }
 
+/* Loads a profile with so many parameters and so many more in [defaults]. */
+static void load_parameters(unsigned of_defaults, unsigned of_profile)
+{
+    char text[8192];
+    size_t n = (size_t)snprintf(text, sizeof text, "[defaults]\n" COMPLETE);
+
+    for (unsigned i = 0; i < of_defaults; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "token-parameter = d%u=x\n", i);
+    n += (size_t)snprintf(text + n, sizeof text - n, "[profile a]\n");
+    for (unsigned i = 0; i < of_profile; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "token-parameter = p%u=x\n", i);
+    snprintf(text + n, sizeof text - n, "[profile b]\n");
+    load(text);
+}
+
+static void sixty_four_parameters_are_taken(void **state)
+{
+    (void)state;
+    load_parameters(60, 4);
+    assert_non_null(config);
+    const struct profile_config *p = config_find(config, "a");
+    assert_string_equal(p->parameters[63], "p3=x");
+    assert_null(p->parameters[64]);
+}
+
+static void a_parameter_too_many_is_refused(void **state)
+{
+    (void)state;
+    load_parameters(60, 5);
+    assert_null(config);
+    assert_int_equal(report.count, 1);
+    assert_holds(report.text, ":70: profile a: token-parameter: more than 64");
+    config_report_clear(&report);
+    load_parameters(66, 0); /* each line once, however many profiles there are */
+    assert_int_equal(report.count, 2);
+    assert_holds(report.text, ":69: profile a: token-parameter: more than 64");
+    assert_holds(report.text, ":70: ");
+}
+
 static void all_errors_are_found_in_one_go(void **state)
 {
     (void)state;
@@ -1042,6 +1081,8 @@ int main(void)
         TEST(client_auth_none_with_a_secret_is_refused),
         TEST(client_auth_without_a_secret_is_refused),
         TEST(a_tls_key_without_a_certificate_is_refused),
+        TEST(sixty_four_parameters_are_taken),
+        TEST(a_parameter_too_many_is_refused),
         TEST(all_errors_are_found_in_one_go),
         TEST(a_bad_value_does_not_hide_a_missing_key),
         TEST(a_bad_value_in_defaults_does_not_hide_what_profiles_miss),
