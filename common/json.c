@@ -43,9 +43,9 @@ static bool is_strict(const char *text, size_t length)
         if ((unsigned char)*p < 0x20 && (in_string || !memchr("\t\n\r", *p, 3)))
             return false;
         if (in_string && *p == '\\') {
-            if (strncmp(p, "\\u0000", 6) == 0)
-                return false;
             p++; /* what is escaped ends no string; cJSON knows which escapes there are */
+            if ((unsigned char)*p < 0x20 || strncmp(p, "u0000", 5) == 0)
+                return false;
         } else if (*p == '"') {
             in_string = !in_string;
         } else if (!in_string && (*p == '-' || (*p >= '0' && *p <= '9'))) {
@@ -97,11 +97,13 @@ static cJSON *parse(const char *text, size_t length)
 {
     const char *end = NULL;
     bool surrogates = strstr(text, "\\ud") || strstr(text, "\\uD");
-    char *mended = surrogates ? strdup(text) : NULL;
+    char *mended = surrogates ? malloc(length + 1) : NULL;
     cJSON *json = NULL;
 
-    if (mended)
+    if (mended) {
+        memcpy(mended, text, length + 1);
         mend_surrogates(mended);
+    }
     if (mended || !surrogates)
         json = cJSON_ParseWithLengthOpts(mended ? mended : text, length + 1, &end, 1);
     if (mended)

@@ -84,6 +84,23 @@ static void a_raw_nul_is_refused(void **state)
     assert_null(json_object("{}\0", 3));
 }
 
+/* One that was skipped as escaped cut the copy in which surrogates are mended, but not the
+ * length of what was wiped and parsed. */
+static void a_raw_nul_behind_a_backslash_is_refused(void **state)
+{
+    static const char head[] = "{\"a\":\"\\ud800\",\"b\":\"\\";
+    char text[32 * 1024];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    memcpy(text, head, sizeof head); /* with its NUL */
+    memcpy(text + sizeof text - 3, "\"}", 3);
+    assert_null(json_object(text, sizeof text - 1));
+    assert_null(json_object("{\"a\":\"\\\0\"}", 9));
+    assert_refused("{\"a\":\"\\\n\"}");
+    assert_refused("{\"a\":\"\\");
+}
+
 static void a_raw_control_character_is_refused(void **state)
 {
     char text[] = "{\"a\":\"x?y\"}";
@@ -399,6 +416,7 @@ int main(void)
         TEST(an_escaped_nul_is_refused),
         TEST(a_backslash_before_u0000_as_text_is_no_nul),
         TEST(a_raw_nul_is_refused),
+        TEST(a_raw_nul_behind_a_backslash_is_refused),
         TEST(a_raw_control_character_is_refused),
         TEST(a_control_character_behind_an_escaped_quote_is_refused),
         TEST(other_white_space_than_that_of_json_is_refused),
