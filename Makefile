@@ -151,6 +151,48 @@ $(O)/simulation: $(simulation_o)
 simulate: $(O)/simulation
 	$(O)/simulation --seeds $(SEEDS) --steps $(STEPS)
 
+# The parsers under libFuzzer, ASan and UBSan. Secrets are on the heap there, where both see them.
+# New inputs go to $(O)/fuzz/corpus, which later runs go on with; tests/fuzz/corpus stays as it is.
+CLANG ?= clang
+FUZZ := $(patsubst %_fuzz,%,$(basename $(notdir $(wildcard tests/fuzz/*_fuzz.c))))
+FUZZ_SECONDS ?= 60
+F := $(O)/fuzz
+fuzz_flags := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+  -fno-sanitize-recover=undefined
+fuzz_o := $(patsubst $(O)/%,$(F)/%,$(filter-out %/main.o %/secret.o,$(sort $(daemon_o) $(fetch_o)))) \
+  $(F)/client/exec_info.o $(F)/tests/fuzz/heap_secret.o $(F)/tests/fuzz/fuzz.o
+
+$(F)/%.o: %.c $(F)/flags
+	@mkdir -p $(@D)
+	@echo '  CC   $@'
+	$(Q)$(CLANG) $(BASE) $(WARNINGS) $(fuzz_flags) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(F)/parsers.a: $(fuzz_o)
+	@echo '  AR   $@'
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FUZZ:%=$(F)/%_fuzz): $(F)/%_fuzz: $(F)/tests/fuzz/%_fuzz.o $(F)/parsers.a
+	@echo '  LINK $@'
+	$(Q)$(CLANG) $(fuzz_flags) -fsanitize=fuzzer -Wl,--as-needed -o $@ $^ \
+	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS)) -lm
+.SECONDARY: $(FUZZ:%=$(F)/tests/fuzz/%_fuzz.o)
+
+# A linker that finds the runtime is the proof that it is there.
+$(F)/flags: FORCE
+	@mkdir -p $(F)
+	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' \
+	  | $(CLANG) $(fuzz_flags) -fsanitize=fuzzer -x c - -o $(F)/probe 2>$(F)/probe.log || { \
+	  cat $(F)/probe.log >&2; \
+	  echo 'make fuzz: FUZZING WAS NOT RUN: $(CLANG) or its fuzzer runtime is missing' \
+	    '(packages clang and libclang-rt-dev: packaging/install-dependencies)' >&2; exit 1; }
+	@echo '$(CLANG) $(BASE) $(WARNINGS) $(fuzz_flags)' | cmp -s - $@ || \
+	  echo '$(CLANG) $(BASE) $(WARNINGS) $(fuzz_flags)' > $@
+
+.PHONY: fuzz $(FUZZ:%=fuzz-%)
+fuzz: $(FUZZ:%=fuzz-%)
+$(FUZZ:%=fuzz-%): fuzz-%: $(F)/%_fuzz
+	@tests/fuzz/run $(F) $* $(FUZZ_SECONDS)
+
 # Each patch breaks a promise on purpose: the simulation has to see it.
 .PHONY: mutants
 mutants:
@@ -188,6 +230,7 @@ check-installed: all
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) simulate SEEDS=1-4000
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
+	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=3
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
 
@@ -200,7 +243,7 @@ demo: deps
 
 sources := $(wildcard common/*.c common/*.h client/*.c client/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
-  tests/simulation/*.c tests/simulation/*.h tests/manual/*.c)
+  tests/simulation/*.c tests/simulation/*.h tests/manual/*.c tests/fuzz/*.c tests/fuzz/*.h)
 
 .PHONY: lint
 lint:
@@ -244,6 +287,7 @@ help:
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make simulate   SEEDS=1-10000: the promises in virtual time; part of make check'
+	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 3 each in make check'
 	@echo 'make mutants    does the simulation see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
@@ -251,4 +295,5 @@ help:
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
-  $(O)/tests/manual/*.d)
+  $(O)/tests/manual/*.d \
+  $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)

@@ -1,0 +1,91 @@
+/* The answer of the token endpoint. The input is one letter for the status, and the body. */
+#define _GNU_SOURCE
+#include "fuzz.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+#include "daemon/fetch/grant.h"
+
+static const long statuses[] = { 200, 400, 401, 403, 404, 408, 425, 429, 500, 503, 302, 204, 0 };
+
+enum { N_STATUSES = sizeof statuses / sizeof *statuses };
+
+/* Neither as it is nor as it was sent. */
+static void check_hidden(const char *detail, const char *secret)
+{
+    char *sent = curl_easy_escape(NULL, secret, 0);
+
+    PROMISE(!strstr(detail, secret));
+    PROMISE(sent && !strstr(detail, sent));
+    curl_free(sent);
+}
+
+static void check_failure(const struct http_reply *reply, const struct result *r)
+{
+    fuzz_check_error(&r->error);
+    check_hidden(r->error.detail, FUZZ_PASSWORD);
+    check_hidden(r->error.detail, FUZZ_CLIENT_SECRET);
+    check_hidden(r->error.detail, FUZZ_REFRESH_TOKEN);
+    PROMISE(!r->id_token && !r->refresh_token);
+    PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_DOUBTFUL ||
+            r->outcome == OUTCOME_TEMPORARY);
+    PROMISE(r->outcome == OUTCOME_TEMPORARY || (reply->status < 500 && reply->status != 429));
+    PROMISE(r->outcome != OUTCOME_REFUSED || reply->status == 200 || reply->status / 100 == 4);
+    PROMISE(r->retry_after == 0 || r->retry_after == reply->retry_after);
+    PROMISE(!r->refresh_without_token || reply->status == 200);
+}
+
+static void check_success(const struct http_reply *reply, const struct result *r)
+{
+    PROMISE(reply->status == 200);
+    PROMISE(secret_length(r->id_token) > 0 && secret_length(r->id_token) <= RESULT_TOKEN_MAX);
+    PROMISE(strlen(secret_peek(r->id_token)) == secret_length(r->id_token));
+    PROMISE(!r->refresh_token || secret_length(r->refresh_token) > 0);
+    PROMISE(secret_length(r->refresh_token) <= RESULT_TOKEN_MAX);
+}
+
+/* What is said of a failure, the daemon believes. */
+static void check_told(const struct result *r)
+{
+    static uint8_t bytes[RESULT_MAX];
+    struct result told = { 0 };
+    struct step step;
+    size_t used, n = result_encode(r, bytes, sizeof bytes);
+
+    PROMISE(n > 0 && result_next(bytes, n, 0, 1, &step, &told, &used) == 2);
+    PROMISE(told.outcome == r->outcome && told.error.code == r->error.code);
+    result_clear(&told);
+}
+
+static void judge(const struct job *job, const struct http_reply *reply)
+{
+    struct result result = { 0 };
+
+    if (grant_judge(job, reply, &result) == 0) {
+        check_success(reply, &result);
+    } else {
+        check_failure(reply, &result);
+        check_told(&result);
+    }
+    result_clear(&result);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct job job = fuzz_job();
+
+    if (size == 0)
+        return 0;
+    char *body = fuzz_text(data + 1, size - 1);
+    const struct http_reply reply = { .status = statuses[data[0] % 32 % N_STATUSES],
+                                      .body = body,
+                                      .length = size - 1,
+                                      .retry_after = 7 * USEC_PER_SEC };
+    job.kind = data[0] & 0x20 ? JOB_PASSWORD : JOB_REFRESH;
+    judge(&job, &reply);
+    free(body);
+    return 0;
+}

@@ -1,0 +1,76 @@
+/* The provider's keys. The input is a JWK Set. */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/fetch/jwks.h"
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void check_key(const struct jwk *k)
+{
+    bool ec = *k->curve == 'P', okp = *k->curve == 'E';
+
+    PROMISE(k->key);
+    PROMISE(strnlen(k->curve, sizeof k->curve) < sizeof k->curve);
+    PROMISE(EVP_PKEY_is_a(k->key, "EC") == ec);
+    PROMISE(EVP_PKEY_is_a(k->key, "RSA") == (*k->curve == '\0'));
+    PROMISE((EVP_PKEY_is_a(k->key, "ED25519") || EVP_PKEY_is_a(k->key, "ED448")) == okp);
+    PROMISE(*k->curve || EVP_PKEY_get_bits(k->key) >= 1024);
+    for (const char *const *alg = (const char *const[]){ "HS256", "none", "", NULL }; *alg; alg++)
+        PROMISE(!jwks_fits(k, *alg, NULL));
+}
+
+static void check_same(const struct jwks *a, const struct jwks *b)
+{
+    PROMISE(a->n == b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        PROMISE(same(a->keys[i].kid, b->keys[i].kid));
+        PROMISE(same(a->keys[i].alg, b->keys[i].alg));
+        PROMISE(strcmp(a->keys[i].curve, b->keys[i].curve) == 0);
+        PROMISE(EVP_PKEY_eq(a->keys[i].key, b->keys[i].key) == 1);
+    }
+}
+
+/* What is kept of the set gives the same keys, and keeps itself. */
+static void check_distilled(const char *text, size_t size, const struct jwks *keys)
+{
+    char *bare = jwks_distill(text, size);
+    struct jwks again = { .n = 0 };
+    struct error why;
+
+    PROMISE(bare || keys->n == 0);
+    if (!bare)
+        return;
+    PROMISE((jwks_parse(bare, strlen(bare), &again, &why) == 0) == (keys->n > 0));
+    check_same(keys, &again);
+    char *twice = jwks_distill(bare, strlen(bare));
+    PROMISE(twice && strcmp(bare, twice) == 0);
+    free(twice);
+    free(bare);
+    jwks_clear(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = fuzz_text(data, size);
+    struct jwks keys = { .n = 0 };
+    struct error why = { .code = ERROR_NONE };
+
+    if (jwks_parse(text, size, &keys, &why) == 0) {
+        PROMISE(keys.n > 0 && keys.n <= JWKS_MAX);
+        for (size_t i = 0; i < keys.n; i++)
+            check_key(&keys.keys[i]);
+    } else {
+        PROMISE(keys.n == 0);
+        fuzz_check_error(&why);
+    }
+    check_distilled(text, size, &keys);
+    jwks_clear(&keys);
+    free(text);
+    return 0;
+}

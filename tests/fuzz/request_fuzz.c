@@ -1,0 +1,40 @@
+/* A request on the socket. The input is its line. */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/protocol.h"
+#include "common/time.h"
+
+static const uint64_t years = 10 * 366 * 86400 * USEC_PER_SEC;
+
+static void check_request(const struct request *r)
+{
+    size_t length = strnlen(r->profile, sizeof r->profile);
+
+    PROMISE(length == 0 || protocol_name_valid(r->profile, length));
+    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_VERSION);
+    PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT
+                                : r->format == FORMAT_TEXT || r->format == FORMAT_JSON);
+    PROMISE(r->verb == VERB_STATUS || r->format != FORMAT_JSON || r->verb == VERB_GET);
+    PROMISE((r->secret > 0) == (r->verb == VERB_LOGIN) && r->secret <= PROTOCOL_SECRET_MAX);
+    PROMISE(r->timeout <= years && r->min_validity <= years && r->client_go >= 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *line = fuzz_bytes(data, size);
+    struct request request;
+    struct error why = { .code = ERROR_NONE };
+
+    if (request_parse(line, size, &request, &why) == 0) {
+        PROMISE(size < PROTOCOL_REQUEST_MAX && !memchr(line, '\n', size));
+        check_request(&request);
+    } else {
+        PROMISE(why.code == ERROR_BAD_REQUEST);
+        fuzz_check_error(&why);
+    }
+    free(line);
+    return 0;
+}

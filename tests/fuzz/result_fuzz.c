@@ -1,0 +1,75 @@
+/* Steps and result, as the daemon reads them from a fetcher that met the network. The input is
+ * records, or the lines of one. */
+#include "fuzz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+
+enum { STARTED = 1000000, NOW = 5000000 };
+
+static void check_token(const struct result *r)
+{
+    PROMISE(r->id_token);
+    PROMISE(job_token_shaped(secret_peek(r->id_token), secret_length(r->id_token)));
+    PROMISE(r->lifetime > 0 && r->lifetime <= RESULT_LIFETIME_MAX * USEC_PER_SEC);
+    PROMISE(r->sent >= STARTED && r->sent <= NOW);
+}
+
+static void check_result(const struct result *r)
+{
+    if (r->outcome == OUTCOME_TOKEN)
+        check_token(r);
+    else
+        fuzz_check_error(&r->error);
+    PROMISE(r->outcome <= OUTCOME_CONFIG && (r->outcome == OUTCOME_TOKEN || !r->id_token));
+    PROMISE(secret_length(r->refresh_token) <= RESULT_TOKEN_MAX);
+    PROMISE(r->cache_length <= RESULT_CACHE_MAX && (r->cache_length > 0) == (r->cache != NULL));
+    PROMISE(fuzz_is_clean(r->error.detail) && fuzz_is_clean(r->changed));
+    PROMISE(llabs(r->clock_offset) <= RESULT_CLOCK_OFFSET_MAX);
+    fuzz_check_words(r);
+}
+
+/* Said once more it is understood as the same. */
+static void check_again(const struct result *r)
+{
+    static uint8_t bytes[RESULT_MAX];
+    struct result again = { 0 };
+    struct step step;
+    size_t used = 0, n = result_encode(r, bytes, sizeof bytes);
+
+    PROMISE(n > 0);
+    PROMISE(result_next(bytes, n, STARTED, NOW, &step, &again, &used) == 2 && used == n);
+    PROMISE(again.outcome == r->outcome && again.lifetime == r->lifetime && again.sent == r->sent);
+    PROMISE(secret_equal(again.id_token, r->id_token));
+    PROMISE(secret_equal(again.refresh_token, r->refresh_token));
+    PROMISE(again.n_warnings == r->n_warnings && again.verified == r->verified);
+    PROMISE(again.clock_offset == r->clock_offset && again.retry_after == r->retry_after);
+    PROMISE(strcmp(again.user, r->user) == 0 && strcmp(again.changed, r->changed) == 0);
+    result_clear(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t length, used = 0;
+    uint8_t *bytes = fuzz_record(data, size, &length);
+    struct result result = { 0 };
+    struct step step = { 0 };
+    int r = 1;
+
+    for (size_t at = 0; r == 1 && at < length; at += used) {
+        used = 0;
+        r = result_next(bytes + at, length - at, STARTED, NOW, &step, &result, &used);
+        PROMISE(r <= 0 || (used > 0 && used <= length - at));
+        if (r == 1)
+            PROMISE(fuzz_is_clean(step.name) && fuzz_is_clean(step.host));
+    }
+    if (r == 2) {
+        check_result(&result);
+        check_again(&result);
+    }
+    result_clear(&result);
+    free(bytes);
+    return 0;
+}
