@@ -307,12 +307,31 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     return json;
 }
 
-static char *status_json(struct profile *const *profiles, size_t n, uint64_t now)
+/* What is not a profile's. */
+static void add_health(cJSON *json, const struct registry *registry)
+{
+    const struct config_report *report = registry_report(registry);
+    const struct profile_shared *shared = registry_shared(registry);
+
+    cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
+    cJSON_AddBoolToObject(json, "configurationInForce", report == NULL);
+    if (report)
+        cJSON_AddStringToObject(json, "configurationErrors",
+                                report->text ? report->text : "it is missing\n");
+    cJSON_AddStringToObject(json, "fetcher", shared->fetcher_path);
+    cJSON_AddBoolToObject(json, "fetcherCurrent",
+                          fetcher_is_current(shared->fetcher, shared->fetcher_path));
+    cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
+}
+
+static char *status_json(const struct registry *registry, struct profile *const *profiles, size_t n,
+                         uint64_t now)
 {
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "profiles");
 
     for (size_t i = 0; i < n; i++)
         cJSON_AddItemToArray(list, profile_json(profiles[i], now));
+    add_health(json, registry);
     char *text = cJSON_Print(json), *line = NULL;
     cJSON_Delete(json);
     if (!text || asprintf(&line, "%s\n", text) < 0)
@@ -342,7 +361,7 @@ void answer_status(struct rendered *out, const struct registry *registry,
     size_t n = 1;
     struct profile *const *profiles = only ? &one : registry_list(registry, &n);
 
-    out->heap = format == FORMAT_JSON ? status_json(profiles, n, now)
+    out->heap = format == FORMAT_JSON ? status_json(registry, profiles, n, now)
                                       : status_table(registry, profiles, n, now);
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, ERROR_NONE, length, 0);

@@ -1,4 +1,5 @@
 """Many profiles of one provider, and an upgrade beneath a running daemon."""
+import json
 import os
 import shutil
 import subprocess
@@ -76,6 +77,8 @@ def test_status_tells_when_the_fetcher_on_disk_is_another(fake, home, tmp_path):
         shutil.copy(rig.BUILD / "kubetoken-fetch", own / "new")
         os.replace(own / "new", own / "kubetoken-fetch")
         assert "systemctl --user restart" in home.run("status").stdout
+        whole = json.loads(home.run("status", "--json").stdout)
+        assert (whole["fetcherCurrent"], whole["configurationInForce"]) == (False, True)
         (own / "kubetoken-fetch").unlink()
         assert home.run("get").returncode == 0, "it goes on with the one that it opened"
     finally:
