@@ -45,18 +45,22 @@ COMMON := error fetcher job paths protocol record secret time url
 DAEMON := account accounts answer attempt command config credential digest inspection jobs \
   journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
-CLIENT := autostart client exec_info explain get inspect kubeconfig login main status
+CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
 CLIENT_COMMON := error explain paths protocol time
+ADMIN := chain child doctor main report token
 
 common_o := $(COMMON:%=$(O)/common/%.o)
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)
 fetch_o := $(FETCH:%=$(O)/daemon/fetch/%.o) $(common_o) $(O)/common/json.o
 client_c := $(CLIENT:%=client/%.c) $(CLIENT_COMMON:%=common/%.c)
 client_o := $(client_c:%.c=$(O)/static/%.o)
-programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch
+admin_o := $(ADMIN:%=$(O)/client/admin/%.o) $(O)/client/autostart.o $(O)/client/client.o \
+  $(filter-out %/explain.o,$(CLIENT_COMMON:%=$(O)/common/%.o))
+programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch $(O)/kubetoken-admin
 
 # What is linked by whom is a promise (README, "What it is made of"): keep the lists apart.
 DAEMON_LIBS = libsystemd libcjson
+ADMIN_LIBS = libcjson
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 .PHONY: all
@@ -74,7 +78,12 @@ $(O)/kubetoken-fetch: $(fetch_o)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
 	  $(call pkg,libs,$(FETCH_LIBS)) -lm
 
-$(O)/daemon/main.o: EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
+$(O)/kubetoken-admin: $(admin_o)
+	@echo '  LINK $@'
+	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
+	  $(call pkg,libs,$(ADMIN_LIBS))
+
+$(O)/daemon/main.o $(O)/static/client/admin.o: EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
@@ -112,7 +121,7 @@ $(O)/kubetoken: $(client_o)
 $(O)/static/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	@echo '  CC   $@'
-	$(Q)$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) -MMD -MP -c $< -o $@
+	$(Q)$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(EXTRA) -MMD -MP -c $< -o $@
 
 # Everything is built again when a flag changes.
 flags_now := $(CC) $(CFLAGS) $(LDFLAGS) $(WERROR) $(SANITIZER) $(PREFIX) $(VERSION) $(HAVE_MUSL)
@@ -241,7 +250,8 @@ demo: deps
 
 # ---- lint -------------------------------------------------------------------------------------
 
-sources := $(wildcard common/*.c common/*.h client/*.c client/*.h daemon/*.c daemon/*.h \
+sources := $(wildcard common/*.c common/*.h client/*.c client/*.h \
+  client/admin/*.c client/admin/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
   tests/simulation/*.c tests/simulation/*.h tests/manual/*.c tests/fuzz/*.c tests/fuzz/*.h)
 
@@ -266,7 +276,7 @@ install_in = install -d $(DESTDIR)$(2) && install -m $(3) $(1) $(DESTDIR)$(2)/
 .PHONY: install
 install: all
 	$(call install_in,$(O)/kubetoken $(O)/kubetokend,$(BINDIR),0755)
-	$(call install_in,$(O)/kubetoken-fetch,$(LIBEXECDIR),0755)
+	$(call install_in,$(O)/kubetoken-fetch $(O)/kubetoken-admin,$(LIBEXECDIR),0755)
 	$(call install_in,systemd/kubetoken.socket,$(USERUNITDIR),0644)
 	sed 's|@BINDIR@|$(BINDIR)|' systemd/kubetoken.service.in > $(O)/kubetoken.service
 	$(call install_in,$(O)/kubetoken.service,$(USERUNITDIR),0644)
@@ -282,7 +292,7 @@ clean:
 
 .PHONY: help
 help:
-	@echo 'make            build kubetoken, kubetokend, kubetoken-fetch'
+	@echo 'make            build kubetoken, kubetokend, kubetoken-fetch, kubetoken-admin'
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
@@ -293,7 +303,7 @@ help:
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
 	@echo 'make clean      remove what was built'
 
--include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d \
+-include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
   $(O)/tests/manual/*.d \
   $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)

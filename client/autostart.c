@@ -16,6 +16,13 @@
 
 enum { READY_FD = 3 };
 
+static const char *preferred; /* a folder; NULL: that of this program */
+
+void client_autostart_from(const char *folder)
+{
+    preferred = folder;
+}
+
 /* Joins up to three parts. Returns whether they fit. */
 static int join(char out[PATHS_MAX], const char *a, const char *b, const char *c)
 {
@@ -74,6 +81,8 @@ static _Noreturn void become_daemon(int ready)
             close(fd);
     unsetenv("KUBERNETES_EXEC_INFO");
 
+    if (preferred && join(path, preferred, "/", argv[0]))
+        execv(path, argv);
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "kubetokend");
     char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
     if (slash) { /* the one that was installed, or built, with us */

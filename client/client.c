@@ -23,7 +23,8 @@ enum { BUFFER = 8 * 1024 };
 struct sink {
     char *out; /* NULL: stdout */
     size_t size, used;
-    int silent; /* with out: nothing to stderr */
+    int silent;         /* with out: nothing to stderr */
+    struct error *said; /* with silent: what is meant for stderr, or NULL */
 };
 
 int client_equal(const char *a, const char *b)
@@ -156,6 +157,13 @@ static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
     if (!sink->out || (to == STDERR_FILENO && !sink->silent))
         return write_all(to, bytes, length);
+    if (to == STDERR_FILENO && sink->said) {
+        size_t have = strlen(sink->said->detail);
+        size_t room = sizeof sink->said->detail - 1 - have;
+        length = length < room ? length : room;
+        memcpy(sink->said->detail + have, bytes, length);
+        sink->said->detail[have + length] = '\0';
+    }
     if (to == STDOUT_FILENO && length < sink->size - sink->used) {
         memcpy(sink->out + sink->used, bytes, length);
         sink->used += length;
@@ -295,6 +303,20 @@ enum error_code client_ask(struct line *request, uint64_t timeout, char *out, si
 
     out[0] = '\0';
     return run(request, timeout, &sink, &why);
+}
+
+enum error_code client_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
+                               struct error *why)
+{
+    struct error own, said = { .code = ERROR_NONE };
+    struct sink sink = { .out = out, .size = size, .silent = 1, .said = &said };
+
+    out[0] = '\0';
+    enum error_code code = run(request, timeout, &sink, &own);
+    *why = own.code == ERROR_NONE ? said : own;
+    why->code = code;
+    why->detail[strcspn(why->detail, "\n")] = '\0';
+    return code;
 }
 
 int client_query(struct line *request, uint64_t timeout, char *out, size_t size)

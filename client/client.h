@@ -36,6 +36,10 @@ int client_run(struct line *request, uint64_t timeout);
  * nothing is printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
 enum error_code client_ask(struct line *request, uint64_t timeout, char *out, size_t size);
 
+/* As client_ask(); *why gets the code, and what was said of an error, as one line. */
+enum error_code client_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
+                               struct error *why);
+
 /* As client_ask(), but an error is printed, as client_run() does. Returns the exit code. */
 int client_query(struct line *request, uint64_t timeout, char *out, size_t size);
 
@@ -43,6 +47,9 @@ int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
  * one that was quicker, serves; -1 when none is to be started (*why as it was) or it failed
  * (*why says how). */
 int client_autostart(uint64_t timeout, struct error *why);
+
+/* Where kubetokend is looked for first; by default beside this program. */
+void client_autostart_from(const char *folder);
 
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int client_fail(enum error_code code, const char *detail);
@@ -81,5 +88,6 @@ int client_login(int argc, char **argv);
 int client_version(int argc, char **argv);
 int client_kubeconfig(int argc, char **argv);
 int client_explain(int argc, char **argv);
+int client_admin(int argc, char **argv); /* what kubetoken-admin does: doctor */
 
 #endif

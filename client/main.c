@@ -21,6 +21,9 @@ static const char usage[] =
     "  reload      read the configuration again\n"
     "  kubeconfig  print the kubeconfig user that runs kubetoken   --api-version v1|v1beta1\n"
     "  explain     what an error's code means, and what to do; without one, all codes\n"
+    "  doctor      every link from the configuration to the API server's answer   --json\n"
+    "                --expect-issuer URL, --expect-audience ID   what the API server expects\n"
+    "                --kubeconfig FILE  instead of kubectl's own\n"
     "  version     show the versions of client and daemon\n"
     "  help        show this\n"
     "\n"
@@ -45,6 +48,7 @@ static const struct command {
     { "reload", client_simple },
     { "kubeconfig", client_kubeconfig },
     { "explain", client_explain },
+    { "doctor", client_admin },
     { "version", client_version },
     { "--version", client_version },
     { "help", help },

@@ -126,9 +126,20 @@ static const struct row table[ERROR_MAX] = {
                                 "the token is about to expire and no newer "
                                 "one can be had",
                                 "see kubetoken status" },
+    [ERROR_CLOCK] = { "clock", 0, "the clocks of this machine and of the provider differ",
+                      "set the clock that is wrong, usually ours: timedatectl set-ntp true" },
+    [ERROR_TOKEN_LONG] = { "token-long", 0, "the token is longer than many proxies let pass",
+                           "have the provider leave out groups or claims that the cluster does "
+                           "not need" },
+    [ERROR_OUTDATED] = { "outdated", 0, "the daemon is not the one that is installed",
+                         "restart it with: systemctl --user restart kubetoken.service" },
+    [ERROR_NOT_LOCKED] = { "not-locked", 0, "not all secrets could be locked in memory",
+                           "raise the limit: LimitMEMLOCK= in kubetoken.service, or ulimit -l" },
     [ERROR_FETCHER] = { "fetcher", 1, "kubetoken-fetch failed",
                         "see: journalctl --user -u "
                         "kubetoken.service" },
+    [ERROR_INCOMPLETE] = { "incomplete", 1, "a program of kubetoken is missing",
+                           "install kubetoken whole: its package, or make install" },
     [ERROR_INTERNAL] = { "internal", 1, "internal error",
                          "see: journalctl --user -u kubetoken.service" },
 };

@@ -1,14 +1,17 @@
 """The table of errors and findings: each row happens, is explained, and stands in the manual."""
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
 import rig
 import scripted
+import test_doctor
 from rig import wait_until
 from scripted import json_answer
 
@@ -283,6 +286,40 @@ def internal(s):
                               timeout=rig.PATIENCE)
 
 
+def doctor(s, *args):
+    """A finding of doctor is one of status in another form."""
+    r = s.run("doctor", "--json", *args)
+    codes = [f.get("code") for f in json.loads(r.stdout)["links"]]
+    text = s.run("doctor", *args).stdout
+    return codes, re.sub(r"^(warning|error) +\S+ +", "warning: ", text, flags=re.M)
+
+
+def clock(s):
+    s.provider.clock = lambda: time.time() + 90
+    s.start()
+    return doctor(s)
+
+
+def token_long(s):
+    s.provider.claims["more"] = "x" * 9000
+    s.start()
+    return doctor(s)
+
+
+def outdated(s):
+    s.configure()
+    test_doctor.replace_fetcher(s.daemon, s.folder / "programs")()
+    return doctor(s)
+
+
+def not_locked(s):
+    s.configure()
+    s.daemon.close()  # whose place another one takes
+    s.home.socket_path.unlink()
+    with test_doctor.unlocked_daemon(s.home):
+        return doctor(s)
+
+
 def on_socket(s, request):
     """An error of a request that no kubetoken sends."""
     s.start()
@@ -345,7 +382,12 @@ SCENES = {
     "no-token": no_token,
     "busy": busy,
     "about-to-expire": about_to_expire,
+    "clock": clock,
+    "token-long": token_long,
+    "outdated": outdated,
+    "not-locked": not_locked,
     "fetcher": fetcher,
+    "incomplete": lambda s: test_doctor.alone(s.home, s.folder),
     "internal": internal,
 }
 

@@ -32,7 +32,8 @@ def is_musl():
 
 
 def test_the_program_is_small():
-    limit = 100_000 if is_musl() else 1_000_000
+    # most of it is the text of `explain`, whose pages a `get` does not touch
+    limit = 120_000 if is_musl() else 1_000_000
     assert (rig.BUILD / "kubetoken").stat().st_size <= limit
 
 
@@ -58,6 +59,7 @@ def test_the_system_calls_of_a_get(provider, home, daemon, tmp_path):
 
 @pytest.mark.parametrize("program, allowed", [
     ("kubetokend", {"libsystemd", "libcjson", "libc", "ld-linux-x86-64"}),
+    ("kubetoken-admin", {"libcjson", "libc", "ld-linux-x86-64"}),
     ("kubetoken-fetch", {"libcurl", "libjwt", "libcjson", "libcrypto", "libssl", "libseccomp",
                          "libm", "libc", "ld-linux-x86-64"}),
 ])

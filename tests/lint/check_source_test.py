@@ -97,7 +97,7 @@ class Includes(CheckSource):
         ("client/a.c", "client/admin/b.h", False),
         ("client/admin/a.c", "client/admin/b.h", True),
         ("client/admin/a.c", "common/b.h", True),
-        ("client/admin/a.c", "client/b.h", False),
+        ("client/admin/a.c", "client/b.h", True),
         ("client/admin/a.c", "daemon/b.h", False),
         ("daemon/a.c", "daemon/b.h", True),
         ("daemon/a.c", "common/b.h", True),

@@ -1,0 +1,149 @@
+#define _GNU_SOURCE
+#include "client/admin/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/time.h"
+
+extern char **environ;
+
+/* One of the child's outputs. */
+struct stream {
+    int fd; /* -1: it has ended */
+    char *text;
+    size_t used, size;
+};
+
+static void stream_end(struct stream *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+static void stream_read(struct stream *s)
+{
+    char piece[4096];
+    ssize_t n = read(s->fd, piece, sizeof piece);
+
+    if (n < 0 && errno == EINTR)
+        return;
+    if (n <= 0 || s->used + (size_t)n >= CHILD_OUTPUT_MAX) {
+        stream_end(s);
+        return;
+    }
+    if (s->used + (size_t)n >= s->size) {
+        size_t size = 2 * s->size + sizeof piece;
+        char *text = realloc(s->text, size);
+        if (!text) {
+            stream_end(s);
+            return;
+        }
+        s->text = text;
+        s->size = size;
+    }
+    memcpy(s->text + s->used, piece, (size_t)n);
+    s->used += (size_t)n;
+    s->text[s->used] = '\0';
+}
+
+static int start(const char *const argv[], struct stream streams[2], pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    int out[2], err[2];
+
+    if (pipe2(out, O_CLOEXEC) < 0)
+        return errno;
+    if (pipe2(err, O_CLOEXEC) < 0) {
+        close(out[0]);
+        close(out[1]);
+        return EMFILE;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_adddup2(&actions, err[1], 2);
+    int r = posix_spawnp(ret_pid, argv[0], &actions, NULL, (char **)(uintptr_t)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    close(err[1]);
+    streams[0].fd = out[0];
+    streams[1].fd = err[0];
+    return r;
+}
+
+/* Until both outputs have ended. Returns whether that was in time. */
+static bool collect(struct stream streams[2], uint64_t deadline)
+{
+    while (streams[0].fd >= 0 || streams[1].fd >= 0) {
+        struct pollfd p[2] = { { .fd = streams[0].fd, .events = POLLIN },
+                               { .fd = streams[1].fd, .events = POLLIN } };
+        uint64_t now = time_boottime();
+        if (now >= deadline)
+            return false;
+        if (poll(p, 2, (int)((deadline - now) / USEC_PER_MSEC) + 1) <= 0)
+            continue;
+        for (int i = 0; i < 2; i++)
+            if (p[i].revents)
+                stream_read(&streams[i]);
+    }
+    return true;
+}
+
+/* Who has closed both outputs is about to end, if it is not one of a kind. */
+static int wait_for(pid_t pid, uint64_t deadline, bool in_time, struct child *ret)
+{
+    const struct timespec moment = { .tv_nsec = 2 * 1000 * 1000 };
+    int status = 0;
+    pid_t r = 0;
+
+    while (in_time && (r = waitpid(pid, &status, WNOHANG)) == 0) {
+        in_time = time_boottime() < deadline;
+        nanosleep(&moment, NULL);
+    }
+    if (r == 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        ret->failed = ETIMEDOUT;
+    }
+    ret->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return ret->failed || ret->exit_code ? -1 : 0;
+}
+
+int child_run(const char *const argv[], uint64_t timeout, struct child *ret)
+{
+    struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
+    uint64_t deadline = time_boottime() + timeout;
+    pid_t pid;
+    int r = -1;
+
+    *ret = (struct child){ .exit_code = 127 };
+    ret->failed = start(argv, streams, &pid);
+    if (!ret->failed) {
+        bool in_time = collect(streams, deadline);
+        r = wait_for(pid, deadline, in_time, ret);
+    }
+    for (int i = 0; i < 2; i++)
+        stream_end(&streams[i]);
+    ret->out = streams[0].text ? streams[0].text : strdup("");
+    ret->err = streams[1].text ? streams[1].text : strdup("");
+    return ret->out && ret->err ? r : -1;
+}
+
+void child_free(struct child *child)
+{
+    free(child->out);
+    free(child->err);
+}

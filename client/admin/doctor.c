@@ -1,0 +1,80 @@
+/* kubetoken doctor: the command line, and the order of the links. */
+#define _GNU_SOURCE
+#include "client/admin/doctor.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+
+static int one_option(char **argv, int *i, struct doctor *d)
+{
+    struct {
+        const char *name, **value;
+    } texts[] = { { "expect-issuer", &d->expect_issuer },
+                  { "expect-audience", &d->expect_audience },
+                  { "kubeconfig", &d->kubeconfig } };
+    const char *value;
+    int missing = 0;
+
+    for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
+        if ((value = client_option(argv, i, texts[t].name, 0, &missing))) {
+            *texts[t].value = value;
+            return 0;
+        }
+    if ((value = client_option(argv, i, "timeout", 0, &missing)))
+        return client_duration("--timeout", value, &d->timeout);
+    if (missing)
+        return client_fail(ERROR_USAGE, "the last option wants a value");
+    if (strcmp(argv[*i], "--json") == 0)
+        d->as_json = true;
+    else if (argv[*i][0] == '-')
+        return client_fail(ERROR_USAGE, argv[*i]);
+    else if (d->profile)
+        return client_fail(ERROR_USAGE, "more than one profile is named");
+    else
+        d->profile = argv[*i];
+    return 0;
+}
+
+static int parse(int argc, char **argv, struct doctor *d)
+{
+    int r = 0;
+
+    for (int i = 1; i < argc && r == 0; i++)
+        r = one_option(argv, &i, d);
+    if (r == 0 && d->profile && !protocol_name_valid(d->profile, strlen(d->profile)))
+        r = client_fail(ERROR_NO_PROFILE, d->profile);
+    if (r == 0 && d->timeout == 0)
+        r = client_fail(ERROR_USAGE, "--timeout 0 leaves no time");
+    return r;
+}
+
+int doctor_run(int argc, char **argv, const char *program)
+{
+    static struct doctor d = { .timeout = 30 * USEC_PER_SEC };
+    char folder[PATH_MAX];
+
+    int r = parse(argc, argv, &d);
+    if (r)
+        return r;
+    const char *slash = strrchr(program, '/');
+    size_t length = slash ? (size_t)(slash - program) : 0;
+    if (length >= sizeof folder)
+        return client_fail(ERROR_USAGE, "the path of kubetoken is too long");
+    memcpy(folder, program, length);
+    folder[length] = '\0';
+    d.folder = folder;
+    client_autostart_from(folder);
+    d.answer = client_secret_memory(DOCTOR_ANSWER_MAX);
+
+    doctor_configuration(&d);
+    doctor_daemon(&d);
+    doctor_provider(&d);
+    doctor_clock(&d);
+    doctor_token(&d);
+    r = report_print(&d.report, d.as_json);
+    cJSON_Delete(d.status);
+    return r;
+}

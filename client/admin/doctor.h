@@ -1,0 +1,50 @@
+/*
+ * doctor - the links of the chain from the configuration to the API server's answer, each in a
+ * function that adds to the report what it finds.
+ */
+#ifndef KUBETOKEN_ADMIN_DOCTOR_H
+#define KUBETOKEN_ADMIN_DOCTOR_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/admin/report.h"
+#include "client/client.h"
+
+struct doctor {
+    struct report report;
+    const char *folder;  /* of the program that was called */
+    const char *profile; /* as it was named, or NULL */
+    const char *expect_issuer, *expect_audience;
+    const char *kubeconfig;
+    uint64_t timeout; /* of each step */
+    bool as_json;
+
+    char name[PROTOCOL_NAME_MAX + 2]; /* the profile as the daemon knows it, "" if it does not */
+    cJSON *status;                    /* all that the daemon says, or NULL */
+    const cJSON *state;               /* of the profile, in it, or NULL */
+    char *answer;                     /* room for answers */
+    bool has_token;
+};
+
+enum { DOCTOR_ANSWER_MAX = 4 * 1024 * 1024 };
+
+/* The member of that name as a text, "" if there is none. */
+const char *doctor_text(const cJSON *json, const char *name);
+
+/* Asks the daemon; the answer is in d->answer, and the details of an error in *why. */
+enum error_code doctor_ask(struct doctor *d, const char *request, const char *profile,
+                           struct error *why);
+
+/* The links, in the order of the chain. */
+void doctor_configuration(struct doctor *d);
+void doctor_daemon(struct doctor *d);
+void doctor_provider(struct doctor *d);
+void doctor_clock(struct doctor *d);
+void doctor_token(struct doctor *d);
+
+/* kubetoken doctor: argv[0] is "doctor", program the path of kubetoken. Returns the exit code. */
+int doctor_run(int argc, char **argv, const char *program);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * report - what `kubetoken doctor` found, link by link, as text and as JSON.
+ */
+#ifndef KUBETOKEN_ADMIN_REPORT_H
+#define KUBETOKEN_ADMIN_REPORT_H
+
+#include <stdbool.h>
+
+#include "common/error.h"
+
+enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
+
+enum { REPORT_MAX = 96 };
+
+struct finding {
+    enum level level;
+    const char *link;
+    struct error what;                 /* ERROR_NONE: the detail says it all */
+    char remedy[ERROR_DETAIL_MAX + 1]; /* that of the table, unless this case needs another */
+};
+
+struct report {
+    struct finding findings[REPORT_MAX];
+    unsigned n;
+};
+
+/* Adds a link, a literal; one too many is left out. The detail must hold no secret. */
+void report_add(struct report *r, enum level level, const char *link, enum error_code code,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Another remedy for the one that was added last. */
+void report_remedy(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints it to stdout. Returns the exit code: that of the first error, 0 without any, 1 when it
+ * cannot be printed. */
+int report_print(const struct report *r, bool as_json);
+
+#endif

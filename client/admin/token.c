@@ -1,0 +1,145 @@
+/* The token as kube-apiserver judges it. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+
+#include "client/admin/doctor.h"
+#include "common/time.h"
+
+enum { TOKEN_LONG = 8 * 1024 }; /* many proxies take no longer header */
+
+static const char *const checks[] = {
+    "header", "signature", "issuer", "audience", "times", "claims"
+};
+
+/* The name of one of the checks, which lives as long as the report. */
+static const char *check_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+        if (strcmp(checks[i], name) == 0)
+            return checks[i];
+    return "shape";
+}
+
+static void add_findings(struct doctor *d, const cJSON *findings)
+{
+    const cJSON *finding;
+
+    cJSON_ArrayForEach (finding, findings) {
+        const char *level = doctor_text(finding, "level"), *name = doctor_text(finding, "code");
+        enum level l = strcmp(level, "ok") == 0        ? LEVEL_OK
+                       : strcmp(level, "warning") == 0 ? LEVEL_WARNING
+                       : strcmp(level, "error") == 0   ? LEVEL_ERROR
+                                                       : LEVEL_SKIPPED;
+        report_add(&d->report, l, check_name(doctor_text(finding, "check")),
+                   *name ? error_from_name(name, strlen(name)) : ERROR_NONE, "%s",
+                   doctor_text(finding, "detail"));
+    }
+}
+
+/* Whether they differ in nothing but a final slash. */
+static bool differ_in_slash(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b), shorter = la < lb ? la : lb;
+
+    return la + lb == 2 * shorter + 1 && strncmp(a, b, shorter) == 0 &&
+           (la > lb ? a : b)[shorter] == '/';
+}
+
+static void check_issuer(struct doctor *d, const cJSON *claims)
+{
+    const char *iss = doctor_text(claims, "iss");
+
+    if (!d->expect_issuer)
+        return;
+    if (strcmp(iss, d->expect_issuer) == 0)
+        report_add(&d->report, LEVEL_OK, "expect-issuer", ERROR_NONE, "%s", iss);
+    else
+        report_add(&d->report, LEVEL_ERROR, "expect-issuer", ERROR_ISSUER_MISMATCH,
+                   "expected \"%s\", the token has \"%s\"%s", d->expect_issuer, iss,
+                   differ_in_slash(iss, d->expect_issuer) ? ": it differs only in the final slash"
+                                                          : "");
+    report_remedy(&d->report, "set --oidc-issuer-url of the API server to what the token has, "
+                              "byte for byte");
+}
+
+static void check_audience(struct doctor *d, const cJSON *claims)
+{
+    const cJSON *aud = cJSON_GetObjectItemCaseSensitive(claims, "aud"), *one;
+
+    if (!d->expect_audience)
+        return;
+    bool found = cJSON_IsString(aud) && strcmp(aud->valuestring, d->expect_audience) == 0;
+    if (cJSON_IsArray(aud))
+        cJSON_ArrayForEach (one, aud)
+            found |= cJSON_IsString(one) && strcmp(one->valuestring, d->expect_audience) == 0;
+    char *text = cJSON_PrintUnformatted(aud);
+    if (found)
+        report_add(&d->report, LEVEL_OK, "expect-audience", ERROR_NONE, "%s", d->expect_audience);
+    else
+        report_add(&d->report, LEVEL_ERROR, "expect-audience", ERROR_TOKEN_AUDIENCE,
+                   "expected \"%s\", the token has %s", d->expect_audience, text ? text : "none");
+    if (!found)
+        report_remedy(&d->report, "set --oidc-client-id of the API server to what the token has, "
+                                  "or client-id to what it expects");
+    cJSON_free(text);
+}
+
+static void check_algorithm(struct doctor *d, const cJSON *header)
+{
+    const char *alg = doctor_text(header, "alg");
+
+    if (strcmp(alg, "RS256") == 0) {
+        report_add(&d->report, LEVEL_OK, "algorithm", ERROR_NONE, "%s", alg);
+        return;
+    }
+    report_add(&d->report, LEVEL_WARNING, "algorithm", ERROR_TOKEN_ALGORITHM,
+               "%s, and kube-apiserver takes RS256 alone unless it is told", alg);
+    report_remedy(&d->report,
+                  "have the provider sign with RS256, or add %s to "
+                  "--oidc-signing-algs of the API server",
+                  alg);
+}
+
+/* Asked for once more, for its length alone: nothing else of it leaves this function. */
+static void check_length(struct doctor *d)
+{
+    struct error why;
+
+    if (doctor_ask(d, "get token", d->name, &why) != ERROR_NONE)
+        return;
+    size_t length = strcspn(d->answer, "\n");
+    explicit_bzero(d->answer, strlen(d->answer));
+    if (length > TOKEN_LONG)
+        report_add(&d->report, LEVEL_WARNING, "length", ERROR_TOKEN_LONG, "%zu bytes", length);
+    else
+        report_add(&d->report, LEVEL_OK, "length", ERROR_NONE, "%zu bytes", length);
+}
+
+void doctor_token(struct doctor *d)
+{
+    struct error why = { .code = ERROR_NONE };
+
+    if (!d->has_token) {
+        report_add(&d->report, LEVEL_SKIPPED, "claims", ERROR_NONE, "there is no token");
+        return;
+    }
+    enum error_code code = doctor_ask(d, "inspect json", d->name, &why);
+    cJSON *json = cJSON_Parse(d->answer);
+    if (!json) { /* an error comes with a report too, if it is one of the token */
+        report_add(&d->report, LEVEL_SKIPPED, "claims", ERROR_NONE, "%s: %s", error_sentence(code),
+                   why.detail);
+        return;
+    }
+    const cJSON *claims = cJSON_GetObjectItemCaseSensitive(json, "claims");
+    add_findings(d, cJSON_GetObjectItemCaseSensitive(json, "findings"));
+    check_issuer(d, claims);
+    check_audience(d, claims);
+    check_algorithm(d, cJSON_GetObjectItemCaseSensitive(json, "header"));
+    cJSON_Delete(json);
+    check_length(d);
+    report_add(&d->report, LEVEL_OK, "user", ERROR_NONE,
+               "%s, as Kubernetes sees it (username-claim); Forbidden with that name means: the "
+               "token is good, and no role binding names the user",
+               doctor_text(d->state, "user"));
+}
