@@ -239,7 +239,7 @@ check-installed: all
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) simulate SEEDS=1-4000
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
-	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=3
+	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=10
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
 
@@ -297,7 +297,7 @@ help:
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make simulate   SEEDS=1-10000: the promises in virtual time; part of make check'
-	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 3 each in make check'
+	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 10 each in make check'
 	@echo 'make mutants    does the simulation see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
