@@ -117,7 +117,7 @@ def test_an_error_as_text(home, start, fake):
     start()
     r = home.run("doctor")
     assert r.returncode == 6
-    assert "\nerror    grant            the provider refused the user name or password: " in r.stdout
+    assert "\nerror    grant            the provider refused the user name or pass" in r.stdout
     assert "-> correct the password" in r.stdout and "kubetoken explain refused" in r.stdout
     assert "\nskipped  token " in r.stdout and "1 error, 0 warnings" in r.stdout
 
