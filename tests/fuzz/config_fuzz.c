@@ -62,6 +62,27 @@ static void check_config(const struct config *config)
     PROMISE(!config->default_profile || config_find(config, config->default_profile));
 }
 
+static size_t count(const char *text, const char *part)
+{
+    size_t n = 0;
+
+    for (const char *p = text; (p = strstr(p, part)); p++)
+        n++;
+    return n;
+}
+
+/* No parameter of a file with one section is left out. */
+static void check_parameters(const struct config *config, const char *text)
+{
+    char *const *list = config->profiles[0].parameters;
+    size_t n = 0;
+
+    while (list && list[n])
+        n++;
+    if (count(text, "[") == 1)
+        PROMISE(n >= count(text, "\ntoken-parameter"));
+}
+
 /* Whether the secret stands where one belongs and nowhere else. */
 static bool only_as_secret(const char *text)
 {
@@ -114,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (config) {
         PROMISE(report.code == ERROR_NONE && report.count == 0 && !report.text);
         check_config(config);
+        check_parameters(config, text);
     } else {
         check_report(&report, strlen(text) == size ? text : "");
     }
