@@ -47,7 +47,7 @@ DAEMON := account accounts answer attempt command config credential digest inspe
 FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
 CLIENT_COMMON := error explain paths protocol time
-ADMIN := chain child doctor main report token
+ADMIN := chain child doctor kubeconfig kubectl main report token
 
 common_o := $(COMMON:%=$(O)/common/%.o)
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)

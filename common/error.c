@@ -135,6 +135,36 @@ static const struct row table[ERROR_MAX] = {
                          "restart it with: systemctl --user restart kubetoken.service" },
     [ERROR_NOT_LOCKED] = { "not-locked", 0, "not all secrets could be locked in memory",
                            "raise the limit: LimitMEMLOCK= in kubetoken.service, or ulimit -l" },
+    [ERROR_OTHER_USER] = { "other-user", 0, "the cluster sees another user than the token's",
+                           "see whether the kubeconfig's user has other credentials; else set "
+                           "username-claim and username-prefix as the API server has them" },
+    [ERROR_KUBECTL] = { "kubectl", 0, "kubectl cannot be run",
+                        "install it, or see that it is on the PATH" },
+    [ERROR_KUBECONFIG] = { "kubeconfig", 9, "the kubeconfig cannot be used as it is",
+                           "correct it; kubectl config view shows it" },
+    [ERROR_NOT_USED] = { "not-used", 9, "kubectl does not ask kubetoken for this profile",
+                         "merge what kubetoken kubeconfig prints, and have the context name that "
+                         "user" },
+    [ERROR_BYPASSED] = { "bypassed", 9, "the kubeconfig's user has other credentials too",
+                         "remove them from the user: kubectl lets them go before, or refuses "
+                         "both" },
+    [ERROR_PLUGIN_COMMAND] = { "plugin-command", 9, "kubectl gets nothing from its exec plugin",
+                               "write the full path of kubetoken as command, or put it on the "
+                               "PATH; if it ran, see the links before" },
+    [ERROR_PLUGIN_VERSION] = { "plugin-version", 9,
+                               "kubectl does not take the exec plugin's apiVersion",
+                               "write client.authentication.k8s.io/v1, or /v1beta1 for kubectl "
+                               "older than 1.22" },
+    [ERROR_PLUGIN_STANZA] = { "plugin-stanza", 9, "the kubeconfig's exec stanza is not right",
+                              "write it as kubetoken kubeconfig prints it" },
+    [ERROR_PLUGIN_POLICY] = { "plugin-policy", 9, "kubectl's policy does not allow the plugin",
+                              "name kubetoken in credentialPluginAllowlist of the kuberc" },
+    [ERROR_UNAUTHORIZED] = { "unauthorized", 8, "the API server rejects the token (401)",
+                             "its log says why: look for oidc; compare --oidc-issuer-url, "
+                             "--oidc-client-id, --oidc-signing-algs" },
+    [ERROR_FORBIDDEN] = { "forbidden", 1, "the API server allows this user nothing (403)",
+                          "bind a role to the user or a group (ClusterRoleBinding); upper and "
+                          "lower case count" },
     [ERROR_FETCHER] = { "fetcher", 1, "kubetoken-fetch failed",
                         "see: journalctl --user -u "
                         "kubetoken.service" },

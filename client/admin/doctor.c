@@ -69,12 +69,20 @@ int doctor_run(int argc, char **argv, const char *program)
     client_autostart_from(folder);
     d.answer = client_secret_memory(DOCTOR_ANSWER_MAX);
 
+    doctor_read_kubectl(&d);
+    if (!d.profile) /* what kubectl asks for is what matters */
+        d.profile = doctor_kubeconfig_profile(&d);
     doctor_configuration(&d);
     doctor_daemon(&d);
     doctor_provider(&d);
     doctor_clock(&d);
     doctor_token(&d);
+    doctor_kubeconfig(&d);
+    doctor_cluster(&d);
     r = report_print(&d.report, d.as_json);
     cJSON_Delete(d.status);
+    cJSON_Delete(d.inspection);
+    cJSON_Delete(d.kubectl);
+    cJSON_Delete(d.config);
     return r;
 }

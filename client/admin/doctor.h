@@ -26,6 +26,14 @@ struct doctor {
     const cJSON *state;               /* of the profile, in it, or NULL */
     char *answer;                     /* room for answers */
     bool has_token;
+    cJSON *inspection; /* what the fetcher says of the token, or NULL */
+
+    cJSON *kubectl; /* its version, NULL when there is none */
+    const char *kubectl_version;
+    long kubectl_minor;
+    cJSON *config; /* the kubeconfig as kubectl merges it, or NULL */
+    struct error kubectl_error;
+    bool plugin_used; /* kubectl runs kubetoken */
 };
 
 enum { DOCTOR_ANSWER_MAX = 4 * 1024 * 1024 };
@@ -37,12 +45,20 @@ const char *doctor_text(const cJSON *json, const char *name);
 enum error_code doctor_ask(struct doctor *d, const char *request, const char *profile,
                            struct error *why);
 
+/* Asks kubectl for its version and configuration, which later links look at. */
+void doctor_read_kubectl(struct doctor *d);
+
+/* The profile that the current context's user names, or NULL. */
+const char *doctor_kubeconfig_profile(const struct doctor *d);
+
 /* The links, in the order of the chain. */
 void doctor_configuration(struct doctor *d);
 void doctor_daemon(struct doctor *d);
 void doctor_provider(struct doctor *d);
 void doctor_clock(struct doctor *d);
 void doctor_token(struct doctor *d);
+void doctor_kubeconfig(struct doctor *d);
+void doctor_cluster(struct doctor *d);
 
 /* kubetoken doctor: argv[0] is "doctor", program the path of kubetoken. Returns the exit code. */
 int doctor_run(int argc, char **argv, const char *program);

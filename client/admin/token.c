@@ -136,7 +136,7 @@ void doctor_token(struct doctor *d)
     check_issuer(d, claims);
     check_audience(d, claims);
     check_algorithm(d, cJSON_GetObjectItemCaseSensitive(json, "header"));
-    cJSON_Delete(json);
+    d->inspection = json;
     check_length(d);
     report_add(&d->report, LEVEL_OK, "user", ERROR_NONE,
                "%s, as Kubernetes sees it (username-claim); Forbidden with that name means: the "
