@@ -267,17 +267,34 @@ static void read_state(struct doctor *d)
     d->state = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(d->status, "profiles"), 0);
 }
 
+static bool has_error(const struct report *r, const char *link)
+{
+    for (unsigned i = 0; i < r->n; i++)
+        if (r->findings[i].level == LEVEL_ERROR && strcmp(r->findings[i].link, link) == 0)
+            return true;
+    return false;
+}
+
+static void skip_links(struct doctor *d, const char *cause)
+{
+    for (enum link l = PROFILE; l < LINKS; l++)
+        report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", cause);
+}
+
 void doctor_provider(struct doctor *d)
 {
     struct error why;
 
-    if (d->report.findings[d->report.n - 1].level == LEVEL_ERROR &&
-        strcmp(d->report.findings[d->report.n - 1].link, "daemon") == 0) {
-        for (enum link l = PROFILE; l < LINKS; l++)
-            report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after daemon");
+    if (has_error(&d->report, "daemon")) {
+        skip_links(d, "daemon");
         return;
     }
     enum error_code code = doctor_ask(d, "profile *", d->profile, &why);
+    if ((code == ERROR_CONFIG || code == ERROR_NO_CONFIG) &&
+        has_error(&d->report, "configuration")) { /* which has said it */
+        skip_links(d, "configuration");
+        return;
+    }
     if (code != ERROR_NONE) {
         add_links(d, PROFILE, LEVEL_ERROR, code, why.detail);
         return;

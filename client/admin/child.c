@@ -126,7 +126,7 @@ int child_run(const char *const argv[], uint64_t timeout, struct child *ret)
 {
     struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
     uint64_t deadline = time_boottime() + timeout;
-    pid_t pid;
+    pid_t pid = 0;
     int r = -1;
 
     *ret = (struct child){ .exit_code = 127 };

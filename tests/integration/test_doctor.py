@@ -66,6 +66,8 @@ def alone(home, folder):
 @contextlib.contextmanager
 def unlocked_daemon(home):
     """One that may lock no memory, as root may whatever the limit is."""
+    if rig.BUILD.name == "sanitize":
+        pytest.skip("the sanitizer's mlock does nothing, and always succeeds")
     own = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]
     program = ["prlimit", "--memlock=0", *(own if os.geteuid() == 0 else []),
                rig.BUILD / "kubetokend"]
@@ -140,7 +142,7 @@ def test_each_error_of_the_configuration_is_a_line(home, start):
     assert report.exit_code == 9
     assert [f["code"] for f in report.of("configuration")] == ["config", "config"]
     assert "colour" in report.of("configuration")[0]["detail"]
-    assert ("profile", "error", "config") in report.found()
+    assert report.of("profile")[0]["detail"] == "after configuration"
 
 
 def test_a_file_that_others_can_read(home, start):
@@ -154,8 +156,8 @@ def test_a_file_that_others_can_read(home, start):
 def test_without_any_configuration(home, daemon):
     daemon.start()
     report = doctor(home)
-    assert report.found()[:2] == [("configuration", "error", "no-config"),
-                                  ("profile", "error", "no-config")]
+    assert report.found() == [("configuration", "error", "no-config")]
+    assert set(CHAIN[2:]) <= set(report.skipped()) and report.exit_code == 9
     assert str(home.config) in report.of("configuration")[0]["detail"]
 
 
