@@ -188,6 +188,20 @@ def test_it_starts_a_daemon(home, fake):
         home.socket_path.unlink()  # which ends it
 
 
+def test_the_daemon_is_that_of_the_program_that_was_called(home, fake, tmp_path):
+    """As installed: kubetoken-admin in a folder of its own, kubetokend beside kubetoken."""
+    shutil.copy(rig.BUILD / "kubetoken-admin", tmp_path)
+    home.configure(fake.profile())
+    try:
+        report = Report(subprocess.run(
+            [rig.BUILD / "kubetoken", "doctor", "--json"], executable=tmp_path / "kubetoken-admin",
+            env={**home.environment, "KUBETOKEN_AUTOSTART": "1", "PATH": "/bin/nowhere"},
+            text=True, capture_output=True, timeout=rig.PATIENCE))
+        assert report.found() == []
+    finally:
+        home.socket_path.unlink(missing_ok=True)
+
+
 def test_the_fetcher_on_disk_is_another(home, fake, tmp_path, daemon):
     home.configure(fake.profile())
     replace = replace_fetcher(daemon, tmp_path / "programs")
@@ -383,7 +397,8 @@ class Cluster:
                                                 "gitVersion": f"v1.{minor}.0"}})
         (self.bin / "kubectl").write_text(
             f"#!/bin/sh\ncase \" $* \" in *\" version \"*) echo '{version}'; exit;; esac\n"
-            f"exec {self.kubectl} \"$@\"\n")
+            + ('case " $* " in *" whoami "*) exit 1;; esac\n' if minor < 27 else "")
+            + f"exec {self.kubectl} \"$@\"\n")
         (self.bin / "kubectl").chmod(0o755)
 
     def environment(self, path=None):
@@ -524,6 +539,12 @@ def test_what_the_kubeconfig_has(cluster, name):
     assert seen == found
     errors = [f for f in seen if f[1] == "error"]
     assert report.exit_code == (9 if errors else 0)
+
+
+@needs_kubectl
+def test_always_interactive_needs_a_terminal(cluster):
+    cluster.exec["interactiveMode"] = "Always"
+    assert "without a terminal" in cluster.doctor().of("interactive")[0]["detail"]
 
 
 @needs_kubectl
