@@ -267,7 +267,7 @@ lint:
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -I. \
 	  --enable=warning,portability,performance -DKUBETOKEN_VERSION='"0"' common client daemon
 	clang-tidy --quiet --warnings-as-errors='*' $(filter %.c,$(filter-out tests/%,$(sources))) -- \
-	  $(BASE) $(call pkg,cflags,$(DAEMON_LIBS) $(FETCH_LIBS))
+	  $(BASE) -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"' $(call pkg,cflags,$(DAEMON_LIBS) $(FETCH_LIBS))
 
 .PHONY: format
 format:

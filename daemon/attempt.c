@@ -56,9 +56,9 @@ static void later(struct attempt *a)
     sd_event_source_set_enabled(a->starter, SD_EVENT_ONESHOT);
 }
 
-bool attempt_has_token(const struct attempt_end *end)
+struct result *attempt_token(const struct attempt_end *end)
 {
-    return end->result && end->result->outcome == OUTCOME_TOKEN;
+    return end->result && end->result->outcome == OUTCOME_TOKEN ? end->result : NULL;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -140,7 +140,7 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
     bool doubtful = how->kind == LIFECYCLE_DOUBTFUL;
 
-    if (attempt_has_token(how) || a->order.refresh_token ||
+    if (attempt_token(how) || a->order.refresh_token ||
         (how->kind != LIFECYCLE_REFUSED && !doubtful))
         return;
     a->refused = (struct refused){ .password = digest_secret(a->password),
@@ -156,7 +156,7 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
 
 static void end(struct attempt *a, struct attempt_end *how)
 {
-    enum account_end account = attempt_has_token(how) ? ACCOUNT_TOOK : end_of(a, &how->error);
+    enum account_end account = attempt_token(how) ? ACCOUNT_TOOK : end_of(a, &how->error);
 
     if (account == ACCOUNT_REJECTED && a->login != 0)
         a->account->why = how->error;

@@ -49,7 +49,7 @@ struct attempt_order {
     bool urgent; /* a client waits */
 };
 
-/* How it ended: with a result that holds a token (attempt_has_token), or with a failure. */
+/* How it ended: with a result that holds a token (attempt_token), or with a failure. */
 struct attempt_end {
     struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
     bool reached;          /* the provider was asked for a token */
@@ -58,8 +58,8 @@ struct attempt_end {
     uint64_t retry_after;
 };
 
-/* Whether it brought a token. */
-bool attempt_has_token(const struct attempt_end *end);
+/* The result, if it holds a token, or NULL. */
+struct result *attempt_token(const struct attempt_end *end);
 
 typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
 

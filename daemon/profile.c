@@ -267,11 +267,13 @@ static void on_done(void *context, struct attempt_end *end)
         p->cache_length = end->result->cache_length;
         end->result->cache = NULL;
     }
+    struct result *token = attempt_token(end);
+
     /* a person's word counts for one request by password, or one token */
-    if (attempt_has_token(end) || (end->reached && !p->lifecycle.by_refresh_token))
+    if (token || (end->reached && !p->lifecycle.by_refresh_token))
         p->forced = false;
-    if (attempt_has_token(end))
-        take_token(p, end->result);
+    if (token)
+        take_token(p, token);
     else
         take_failure(p, end);
 }

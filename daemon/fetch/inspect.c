@@ -150,8 +150,9 @@ static void print_part(FILE *f, const struct inspection *in, const char *title, 
     if (!part)
         return;
     fprintf(f, "%s\n", title);
-    cJSON_ArrayForEach (member, part)
+    cJSON_ArrayForEach (member, part) {
         print_member(f, in, part, member);
+    }
 }
 
 static void print_finding(FILE *f, const struct finding *finding)
