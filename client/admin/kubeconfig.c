@@ -244,6 +244,11 @@ static void check_interactive(struct doctor *d, const cJSON *exec)
     const char *version = doctor_text(exec, "apiVersion");
     struct report *r = &d->report;
 
+    if (d->kubectl_minor < V1_SINCE) { /* and `config view` does not show it */
+        report_add(r, LEVEL_OK, "interactive", ERROR_NONE, "not looked at by kubectl %s",
+                   d->kubectl_version);
+        return;
+    }
     if (strcmp(mode, "Never") == 0 || strcmp(mode, "IfAvailable") == 0)
         report_add(r, LEVEL_OK, "interactive", ERROR_NONE, "%s", mode);
     else if (strcmp(mode, "Always") == 0)
