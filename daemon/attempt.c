@@ -42,6 +42,7 @@ struct attempt {
     struct fetcher *fetcher;
     sd_event_source *input;
     uint64_t deadline;
+    bool delayed; /* until the deadline */
 };
 
 /* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
@@ -133,6 +134,7 @@ void attempt_cancel(struct attempt *a)
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
     a->client_secret_done = false;
+    a->delayed = false;
     a->deadline = USEC_INFINITY;
 }
 
@@ -178,11 +180,22 @@ static void fail(struct attempt *a, enum lifecycle_failure kind, const struct er
     end(a, &how);
 }
 
+static void begin(struct attempt *a)
+{
+    a->delayed = false;
+    a->deadline = USEC_INFINITY;
+    later(a);
+}
+
 void attempt_expire(struct attempt *a)
 {
     struct error why;
     char where[320];
 
+    if (a->delayed) {
+        begin(a);
+        return;
+    }
     fetcher_where(a->fetcher, where, sizeof where);
     error_set(&why, ERROR_TIMEOUT, "stuck %s", where);
     fail(a, LIFECYCLE_TEMPORARY, &why, 0);
@@ -517,7 +530,12 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
     a->account = accounts_get(a->shared->accounts, order->config->issuer, order->config->username);
     if (!a->account)
         abort(); /* two names */
-    later(a);
+    if (order->delay == 0 || order->urgent) {
+        begin(a);
+        return;
+    }
+    a->delayed = true;
+    a->deadline = time_boottime() + order->delay;
 }
 
 void attempt_configure(struct attempt *a, const struct profile_config *config)
@@ -530,6 +548,8 @@ void attempt_configure(struct attempt *a, const struct profile_config *config)
 void attempt_hurry(struct attempt *a)
 {
     a->order.urgent = a->slot.urgent = true;
+    if (a->delayed)
+        begin(a);
 }
 
 uint64_t attempt_deadline(const struct attempt *a)

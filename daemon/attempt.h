@@ -45,8 +45,9 @@ struct attempt_order {
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
-    bool person; /* somebody asked: also what was refused is sent */
-    bool urgent; /* a client waits */
+    bool person;    /* somebody asked: also what was refused is sent */
+    bool urgent;    /* a client waits */
+    uint64_t delay; /* usec before it begins, unless a client comes meanwhile */
 };
 
 /* How it ended: with a result that holds a token (attempt_token), or with a failure. */
@@ -75,7 +76,7 @@ void attempt_cancel(struct attempt *attempt);
 /* The configuration that the order names is replaced by one of the same identity. */
 void attempt_configure(struct attempt *attempt, const struct profile_config *config);
 
-/* A client waits for it now. */
+/* A client waits for it now: no more delay, and before others. */
 void attempt_hurry(struct attempt *attempt);
 
 /* When attempt_expire() is to be called; UINT64_MAX while nothing has a deadline. */
