@@ -16,7 +16,8 @@
  *                      +---------+    +-----------+                  |
  *                      | Stopped |    | NeedLogin |                  |
  *                      +---------+    +-----------+                  |
- *                        ^  | credential changed, refresh: Asking    |
+ *                        ^  | credential changed, login, refresh:    |
+ *                        |  | Asking                                 |
  *                        +--|----------------------------------------+
  *                           v
  *
