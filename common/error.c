@@ -207,13 +207,16 @@ enum error_code error_from_name(const char *name, size_t length)
     return ERROR_INTERNAL;
 }
 
-/* The length of the well-formed, printable UTF-8 character at p, or 0 (RFC 3629 §4). */
-static size_t character(const unsigned char *p, size_t left)
+size_t error_character(const void *text, size_t length)
 {
+    const unsigned char *p = text;
+
+    if (length == 0)
+        return 0;
     if (p[0] < 0x80)
         return p[0] > 0x20 && p[0] != 0x7f;
     size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
+    if (p[0] < 0xc2 || p[0] > 0xf4 || length < n)
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80)
@@ -231,7 +234,7 @@ size_t error_clean(char *out, size_t size, const void *text, size_t length)
     bool blank = false;
 
     for (size_t i = 0, n; i < length; i += n ? n : 1) {
-        n = character(p + i, length - i);
+        n = error_character(p + i, length - i);
         if (n == 0) {
             blank = used > 0;
             continue;

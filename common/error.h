@@ -117,6 +117,10 @@ void error_set(struct error *e, enum error_code code, const char *format, ...)
  * characters. Returns the length. */
 size_t error_clean(char *out, size_t size, const void *text, size_t length);
 
+/* The length in bytes of the well-formed, printable UTF-8 character at text (RFC 3629, section 4;
+ * no blank, no control character), or 0 if there is none. */
+size_t error_character(const void *text, size_t length);
+
 /* Renders the one line a person reads, with its newline:
  *   kubetoken: PROFILE: sentence: detail; remedy
  * profile and the detail may be NULL or empty. The detail may be longer than that of a

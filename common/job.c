@@ -312,9 +312,14 @@ static int take_report(struct result *result, const struct record_field *f)
     result->report = strndup(f->value, f->length);
     if (!result->report)
         return -ENOMEM;
-    for (char *p = result->report; *p; p++)
-        if (((unsigned char)*p < 0x20 && *p != '\n') || *p == 0x7f)
+    size_t left = strlen(result->report);
+    for (char *p = result->report; left > 0;) {
+        size_t n = error_character(p, left);
+        if (n == 0 && *p != '\n')
             *p = ' ';
+        p += n ? n : 1;
+        left -= n ? n : 1;
+    }
     return 0;
 }
 

@@ -210,6 +210,8 @@ static void take_result(struct attempt *a, struct result *result)
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
     };
+    if (result->outcome == OUTCOME_REPORT)
+        error_set(&result->error, ERROR_FETCHER, "it sent a report and no token");
     struct attempt_end how = { .result = result,
                                .kind = kinds[result->outcome],
                                .error = result->error,

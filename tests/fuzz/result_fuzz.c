@@ -17,10 +17,19 @@ static void check_token(const struct result *r)
     PROMISE(r->sent >= STARTED && r->sent <= NOW);
 }
 
+static void check_report(const struct result *r)
+{
+    PROMISE(r->report && !r->id_token && strlen(r->report) <= RESULT_REPORT_MAX);
+    for (const char *p = r->report; *p; p++)
+        PROMISE((unsigned char)*p >= 0x20 ? *p != 0x7f : *p == '\n');
+}
+
 static void check_result(const struct result *r)
 {
     if (r->outcome == OUTCOME_TOKEN)
         check_token(r);
+    else if (r->outcome == OUTCOME_REPORT)
+        check_report(r);
     else
         fuzz_check_error(&r->error);
     PROMISE(r->outcome <= OUTCOME_CONFIG && (r->outcome == OUTCOME_TOKEN || !r->id_token));

@@ -359,11 +359,11 @@ static void a_report_comes_back_and_is_made_printable(void **state)
     (void)state;
     sent.id_token = secret_free(sent.id_token);
     sent.outcome = OUTCOME_REPORT;
-    sent.report = strdup("one\n\x1b[2Jtwo\x7f\n");
+    sent.report = strdup("one\n\x1b[2Jt\xc3\xb6o\x7f \xc2\x9b\xa0\n");
     assert_int_equal(through(), 2);
     assert_int_equal(result.outcome, OUTCOME_REPORT);
     assert_int_equal(result.error.code, ERROR_NONE);
-    assert_string_equal(result.report, "one\n [2Jtwo \n");
+    assert_string_equal(result.report, "one\n [2Jt\xc3\xb6o     \n");
 }
 
 static void a_report_without_a_text_is_not_believed(void **state)
