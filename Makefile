@@ -47,7 +47,7 @@ DAEMON := account accounts answer attempt command config credential digest inspe
 FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
 CLIENT_COMMON := error explain paths protocol time
-ADMIN := chain child doctor kubeconfig kubectl main report token
+ADMIN := chain child doctor kubeconfig kubectl kuberc main report token
 
 common_o := $(COMMON:%=$(O)/common/%.o)
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)
@@ -60,7 +60,7 @@ programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch $(O)/kubetoken-a
 
 # What is linked by whom is a promise (README, "What it is made of"): keep the lists apart.
 DAEMON_LIBS = libsystemd libcjson
-ADMIN_LIBS = libcjson
+ADMIN_LIBS = libcjson yaml-0.1
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 .PHONY: all

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,13 +61,15 @@ static int systemd_offers(void)
 
 /* Between fork and exec. Nothing of the client may stay open: kubectl reads the plugin's
  * stdout until its last holder has closed it. */
-static _Noreturn void become_daemon(int ready)
+static _Noreturn void become_daemon(int ready, pid_t parent)
 {
     char *const argv[] = { (char[]){ "kubetokend" },  (char[]){ "--ready-fd" }, (char[]){ "3" },
                            (char[]){ "--idle-exit" }, (char[]){ "12h" },        NULL };
     char path[PATHS_MAX];
     sigset_t none;
 
+    if (parent && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent))
+        _exit(127);
     setsid(); /* the terminal's interrupts are not meant for it */
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
@@ -128,20 +131,83 @@ static int read_ready(int fd, uint64_t deadline, struct error *why)
     return -1;
 }
 
+/* parent: with whom it ends, 0: it lives on. */
+static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    *ret = fork();
+    if (*ret == 0)
+        become_daemon(ends[1], parent);
+    close(ends[1]);
+    int r = *ret < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, why);
+    close(ends[0]);
+    return r;
+}
+
 int client_autostart(uint64_t timeout, struct error *why)
 {
     const char *setting = getenv("KUBETOKEN_AUTOSTART");
-    int ends[2];
+    pid_t pid;
 
     if ((setting && client_equal(setting, "0")) || systemd_offers())
         return -1;
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    return start(0, timeout, &pid, why);
+}
+
+/* ---- a daemon for this process alone --------------------------------------------------------- */
+
+static char own_folder[PATHS_MAX], own_lock[PATHS_MAX];
+static pid_t own_pid;
+
+static void end_own(void)
+{
+    if (own_pid > 0) { /* which removes its socket */
+        kill(own_pid, SIGTERM);
+        while (waitpid(own_pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    unlink(own_lock);
+    rmdir(own_folder);
+}
+
+static void end_by_signal(int signal_number)
+{
+    end_own();
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void end_with_this_process(void)
+{
+    static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+
+    atexit(end_own);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (signal(signals[i], end_by_signal) == SIG_IGN)
+            signal(signals[i], SIG_IGN);
+}
+
+int client_own_daemon(uint64_t timeout, struct error *why)
+{
+    static const char name[] = "/kubetoken-XXXXXX", tail[] = "/socket.lock";
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char path[PATHS_MAX];
+
+    if (!runtime || *runtime != '/' || access(runtime, W_OK) < 0 ||
+        strlen(runtime) + sizeof name + sizeof tail > PATHS_SOCKET_MAX)
+        runtime = "/tmp";
+    join(own_folder, runtime, name, "");
+    if (!mkdtemp(own_folder)) {
+        error_set(why, ERROR_NO_DAEMON, "%s: %s", own_folder, strerror(errno));
         return -1;
-    pid_t pid = fork();
-    if (pid == 0)
-        become_daemon(ends[1]);
-    close(ends[1]);
-    int r = pid < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, why);
-    close(ends[0]);
-    return r;
+    }
+    join(own_lock, own_folder, tail, "");
+    join(path, own_folder, "/socket", "");
+    end_with_this_process();
+    if (setenv("KUBETOKEN_SOCKET", path, 1) < 0)
+        return -1;
+    return start(getpid(), timeout, &own_pid, why);
 }

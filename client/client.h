@@ -17,6 +17,7 @@ struct line {
     size_t length;
     int overflow;
     int may_start;     /* a daemon, where none answers */
+    int may_own;       /* one for this request alone, where none is to be started */
     const char *block; /* sent behind the line: a password */
     size_t block_length;
 };
@@ -47,6 +48,11 @@ int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
  * one that was quicker, serves; -1 when none is to be started (*why as it was) or it failed
  * (*why says how). */
 int client_autostart(uint64_t timeout, struct error *why);
+
+/* Starts a daemon that serves this process alone and ends with it, whatever systemd and
+ * KUBETOKEN_AUTOSTART say; from now on it is the one that is asked. Once only. Returns as
+ * client_autostart(). */
+int client_own_daemon(uint64_t timeout, struct error *why);
 
 /* Where kubetokend is looked for first; by default beside this program. */
 void client_autostart_from(const char *folder);

@@ -52,6 +52,7 @@ int client_inspect(int argc, char **argv)
         if (length < 0)
             return error_exit_code(ERROR_USAGE);
         line.block_length = (size_t)length;
+        line.may_own = 1; /* all that it takes is here */
     }
     line_add(&line, "inspect ");
     line_add(&line, o.json ? "json " : "text ");

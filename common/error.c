@@ -120,6 +120,13 @@ static const struct row table[ERROR_MAX] = {
                              "the API server rejects it; have the provider send a text or a list "
                              "of "
                              "texts" },
+    [ERROR_GROUPS_ELSEWHERE] = { "groups-elsewhere", 0, "the token only says where its groups are",
+                                 "the API server has to fetch them there, or rejects the token; "
+                                 "have the provider put them in, or fewer of them" },
+    [ERROR_REQUIRED_CLAIM] = { "required-claim", 8,
+                               "the token lacks a claim that the API server requires",
+                               "have the provider put it in, or correct --oidc-required-claim of "
+                               "the API server" },
     [ERROR_CLAIM_TWICE] = { "claim-twice", 0, "a claim of the id_token is given twice",
                             "the last one counts; have the provider send it once" },
     [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0,
@@ -159,6 +166,9 @@ static const struct row table[ERROR_MAX] = {
                               "write it as kubetoken kubeconfig prints it" },
     [ERROR_PLUGIN_POLICY] = { "plugin-policy", 9, "kubectl's policy does not allow the plugin",
                               "name kubetoken in credentialPluginAllowlist of the kuberc" },
+    [ERROR_CLUSTER_TLS] = { "cluster-tls", 9, "kubectl does not trust the API server's certificate",
+                            "the cluster may have been made anew: fetch its kubeconfig again, or "
+                            "correct certificate-authority" },
     [ERROR_UNAUTHORIZED] = { "unauthorized", 8, "the API server rejects the token (401)",
                              "its log says why: look for oidc; compare --oidc-issuer-url, "
                              "--oidc-client-id, --oidc-signing-algs" },

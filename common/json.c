@@ -177,7 +177,7 @@ int json_seconds(const cJSON *object, const char *name, int64_t *ret)
     } else {
         return -EINVAL;
     }
-    if (!isfinite(seconds) || fabs(seconds) >= 9007199254740992.0)
+    if (!isfinite(seconds) || fabs(seconds) >= 0x1p61) /* two of them do not overflow */
         return -EINVAL;
     *ret = (int64_t)seconds;
     return 1;

@@ -123,6 +123,22 @@ static void check_health(struct doctor *d)
                    "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
 }
 
+/* One that nobody is to start for good still shows the links behind it. */
+static void use_own_daemon(struct doctor *d, const struct error *missing)
+{
+    struct error why;
+
+    report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_NO_DAEMON, "%s", missing->detail);
+    error_set(&why, ERROR_NO_DAEMON, "no memory");
+    if (client_own_daemon(d->timeout, &why) < 0) {
+        report_add(&d->report, LEVEL_ERROR, "daemon", why.code, "%s", why.detail);
+        return;
+    }
+    report_add(&d->report, LEVEL_OK, "daemon", ERROR_NONE,
+               "doctor started one for itself, to look at the links below");
+    d->daemon_answers = true;
+}
+
 void doctor_daemon(struct doctor *d)
 {
     struct error why;
@@ -130,6 +146,8 @@ void doctor_daemon(struct doctor *d)
 
     switch (code) {
     case ERROR_NO_DAEMON:
+        use_own_daemon(d, &why);
+        return;
     case ERROR_DAEMON_SILENT:
     case ERROR_BAD_ANSWER:
     case ERROR_FOREIGN_SOCKET:
@@ -140,6 +158,7 @@ void doctor_daemon(struct doctor *d)
     default:
         break;
     }
+    d->daemon_answers = true;
     if (code == ERROR_NONE)
         d->status = cJSON_Parse(d->answer);
     check_version(d);
@@ -285,7 +304,7 @@ void doctor_provider(struct doctor *d)
 {
     struct error why;
 
-    if (has_error(&d->report, "daemon")) {
+    if (!d->daemon_answers) {
         skip_links(d, "daemon");
         return;
     }
@@ -300,8 +319,10 @@ void doctor_provider(struct doctor *d)
         return;
     }
     snprintf(d->name, sizeof d->name, "%.*s", (int)strcspn(d->answer, "\n"), d->answer);
-    /* A refused password is not sent again by this: the daemon sees to it. */
-    code = doctor_ask(d, "get token", d->name, &why);
+    /* A refused password is not sent again by this, unless told to: the daemon sees to it. */
+    code = d->refresh ? doctor_ask(d, "refresh *", d->name, &why) : ERROR_NONE;
+    if (code == ERROR_NONE)
+        code = doctor_ask(d, "get token", d->name, &why);
     d->has_token = code == ERROR_NONE;
     explicit_bzero(d->answer, strlen(d->answer));
     read_state(d);

@@ -8,6 +8,18 @@
 
 #include "common/time.h"
 
+static int add_expected(struct doctor *d, const char *claim)
+{
+    const char *equals = strchr(claim, '=');
+
+    if (!equals || equals == claim || equals - claim > 100)
+        return client_fail(ERROR_USAGE, "--expect-claim wants NAME=VALUE");
+    if (d->n_expect_claims == sizeof d->expect_claims / sizeof *d->expect_claims)
+        return client_fail(ERROR_USAGE, "--expect-claim is given too often");
+    d->expect_claims[d->n_expect_claims++] = claim;
+    return 0;
+}
+
 static int one_option(char **argv, int *i, struct doctor *d)
 {
     struct {
@@ -23,12 +35,16 @@ static int one_option(char **argv, int *i, struct doctor *d)
             *texts[t].value = value;
             return 0;
         }
+    if ((value = client_option(argv, i, "expect-claim", 0, &missing)))
+        return add_expected(d, value);
     if ((value = client_option(argv, i, "timeout", 0, &missing)))
         return client_duration("--timeout", value, &d->timeout);
     if (missing)
         return client_fail(ERROR_USAGE, "the last option wants a value");
     if (strcmp(argv[*i], "--json") == 0)
         d->as_json = true;
+    else if (strcmp(argv[*i], "--refresh") == 0)
+        d->refresh = true;
     else if (argv[*i][0] == '-')
         return client_fail(ERROR_USAGE, argv[*i]);
     else if (d->profile)

@@ -17,11 +17,15 @@ struct doctor {
     const char *folder;  /* of the program that was called */
     const char *profile; /* as it was named, or NULL */
     const char *expect_issuer, *expect_audience;
+    const char *expect_claims[8]; /* NAME=VALUE */
+    unsigned n_expect_claims;
     const char *kubeconfig;
     uint64_t timeout; /* of each step */
     bool as_json;
+    bool refresh; /* a new token, also by a password that was refused */
 
     char name[PROTOCOL_NAME_MAX + 2]; /* the profile as the daemon knows it, "" if it does not */
+    bool daemon_answers;
     cJSON *status;                    /* all that the daemon says, or NULL */
     const cJSON *state;               /* of the profile, in it, or NULL */
     char *answer;                     /* room for answers */

@@ -1,5 +1,6 @@
 /* Whether the kubeconfig makes kubectl run kubetoken, by the rules of client-go. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/admin/doctor.h"
+#include "client/admin/kuberc.h"
 
 enum { V1_SINCE = 22, POLICY_SINCE = 35 };
 
@@ -183,39 +185,51 @@ static bool can_run(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-/* Whether the name is found in one of the folders of a list such as PATH. With files: in the
- * folder of each file of a list such as KUBECONFIG. */
-static bool found_in(const char *list, bool files, const char *name)
+/* Looks for the name in the folders of a list such as PATH. With files: in the folder of each file
+ * of a list such as KUBECONFIG. Returns whether it is there, with its path. */
+static bool found_in(const char *list, bool files, const char *name, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-
     for (const char *p = list; *p; p += strcspn(p, ":"), p += *p == ':') {
         size_t length = strcspn(p, ":");
         const char *slash = files ? memrchr(p, '/', length) : p + length;
-        int n = snprintf(path, sizeof path, "%.*s/%s", slash ? (int)(slash - p) : 1,
-                         slash ? p : ".", name);
-        if (n > 0 && (size_t)n < sizeof path && can_run(path))
+        int n = snprintf(path, PATH_MAX, "%.*s/%s", slash ? (int)(slash - p) : 1, slash ? p : ".",
+                         name);
+        if (n > 0 && n < PATH_MAX && can_run(path))
             return true;
     }
     return false;
 }
 
-static void check_command(struct doctor *d, const cJSON *exec)
+/* As client-go finds a program: by its path, or on the PATH. */
+static bool find_program(const char *name, char path[PATH_MAX])
+{
+    const char *list = getenv("PATH");
+
+    if (!strchr(name, '/'))
+        return found_in(list ? list : "", false, name, path);
+    snprintf(path, PATH_MAX, "%s", name);
+    return can_run(path);
+}
+
+static bool find_command(const struct doctor *d, const cJSON *exec, char path[PATH_MAX])
 {
     const char *command = doctor_text(exec, "command"), *home = getenv("HOME");
     const char *files = d->kubeconfig ? d->kubeconfig : getenv("KUBECONFIG");
-    const char *path = getenv("PATH");
     char usual[PATH_MAX];
-    bool good;
 
+    if (command[0] == '/' || !strchr(command, '/'))
+        return find_program(command, path);
     snprintf(usual, sizeof usual, "%s/.kube/config", home ? home : "");
-    if (command[0] == '/')
-        good = can_run(command);
-    else if (strchr(command, '/')) /* client-go: relative to the file that names it */
-        good = found_in(files && *files ? files : usual, true, command);
-    else
-        good = found_in(path ? path : "", false, command);
-    if (good)
+    /* client-go: relative to the file that names it */
+    return found_in(files && *files ? files : usual, true, command, path);
+}
+
+static void check_command(struct doctor *d, const cJSON *exec)
+{
+    const char *command = doctor_text(exec, "command");
+    char path[PATH_MAX];
+
+    if (find_command(d, exec, path))
         report_add(&d->report, LEVEL_OK, "command", ERROR_NONE, "%s", command);
     else
         report_add(&d->report, LEVEL_ERROR, "command", ERROR_PLUGIN_COMMAND, "%s is not %s",
@@ -308,48 +322,57 @@ static void check_profile(struct doctor *d, const cJSON *exec)
 /* ---- kuberc ------------------------------------------------------------------------------------
  */
 
-/* A line scan: the file is YAML, and these two keys stand at its left edge. */
-static void read_policy(FILE *f, char *policy, size_t size, bool *ret_listed)
+/* Of client-go: an entry allows the program that it is the path of, or that the PATH
+ * has under its name. */
+static bool is_listed(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
 {
-    static const char key[] = "credentialPluginPolicy", list[] = "credentialPluginAllowlist";
-    char line[512];
-    bool in_list = false;
+    char plugin[PATH_MAX], entry[PATH_MAX];
 
-    while (fgets(line, sizeof line, f)) {
-        line[strcspn(line, "#\n")] = '\0';
-        char *at = strstr(line, key);
-        if (at) {
-            at += sizeof key - 1;
-            at += strspn(at, "\": '");
-            snprintf(policy, size, "%.*s", (int)strcspn(at, "\"', "), at);
-        }
-        in_list |= strstr(line, list) != NULL;
-        *ret_listed |= in_list && strstr(line, "kubetoken") != NULL;
-    }
+    if (!find_command(d, exec, plugin))
+        return false;
+    for (unsigned i = 0; i < rc->n; i++)
+        if (find_program(rc->entries[i], entry) && strcmp(entry, plugin) == 0)
+            return true;
+    return false;
 }
 
-static void check_policy(struct doctor *d)
+/* What is wrong with the policy, NULL: nothing. */
+static const char *judge_policy(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
 {
-    const char *file = getenv("KUBERC"), *home = getenv("HOME");
-    char usual[PATH_MAX], policy[32] = "";
-    bool listed = false;
+    bool listing = strcmp(rc->policy, "Allowlist") == 0;
 
-    snprintf(usual, sizeof usual, "%s/.kube/kuberc", home ? home : "");
-    file = file && *file ? file : usual;
-    FILE *f = fopen(file, "re");
-    if (f) {
-        read_policy(f, policy, sizeof policy, &listed);
-        fclose(f);
-    }
-    if (strcmp(policy, "DenyAll") != 0 && (strcmp(policy, "Allowlist") != 0 || listed)) {
-        report_add(&d->report, LEVEL_OK, "policy", ERROR_NONE, "%s", *policy ? policy : "none");
+    if (strcmp(rc->policy, "DenyAll") == 0)
+        return "DenyAll";
+    if (listing != rc->has_list)
+        return listing ? "Allowlist without credentialPluginAllowlist"
+                       : "credentialPluginAllowlist without the policy Allowlist";
+    if (!listing && *rc->policy && strcmp(rc->policy, "AllowAll") != 0)
+        return "there is no policy of that name";
+    return !listing || is_listed(d, exec, rc) ? NULL : "Allowlist without kubetoken";
+}
+
+static void check_policy(struct doctor *d, const cJSON *exec)
+{
+    char file[PATH_MAX];
+    struct kuberc rc = { .n = 0 };
+    unsigned line = 0;
+    bool counts = d->kubectl_minor >= POLICY_SINCE;
+
+    int r = kuberc_path(file, sizeof file) ? kuberc_read(file, &rc, &line) : -ENOENT;
+    if (r < 0 && r != -ENOENT) {
+        report_add(&d->report, LEVEL_WARNING, "policy", ERROR_PLUGIN_POLICY, "%s:%u: %s", file,
+                   line, r == -EBADMSG ? "this is no YAML" : strerror(-r));
         return;
     }
-    bool counts = d->kubectl_minor >= POLICY_SINCE;
-    report_add(&d->report, counts ? LEVEL_ERROR : LEVEL_WARNING, "policy", ERROR_PLUGIN_POLICY,
-               "%s: %s%s%s%s", file, policy, listed ? "" : " without kubetoken",
-               counts ? "" : "; kubectl 1.35 is the first that obeys, this is ",
-               counts ? "" : d->kubectl_version);
+    const char *wrong = judge_policy(d, exec, &rc);
+    if (!wrong)
+        report_add(&d->report, LEVEL_OK, "policy", ERROR_NONE, "%s",
+                   *rc.policy ? rc.policy : "none");
+    else
+        report_add(&d->report, counts ? LEVEL_ERROR : LEVEL_WARNING, "policy", ERROR_PLUGIN_POLICY,
+                   "%s: %s%s%s", file, wrong,
+                   counts ? "" : "; kubectl 1.35 is the first that obeys, this is ",
+                   counts ? "" : d->kubectl_version);
 }
 
 void doctor_kubeconfig(struct doctor *d)
@@ -374,5 +397,5 @@ void doctor_kubeconfig(struct doctor *d)
     check_interactive(d, exec);
     check_arguments(d, exec);
     check_profile(d, exec);
-    check_policy(d);
+    check_policy(d, exec);
 }

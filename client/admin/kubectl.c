@@ -101,6 +101,7 @@ static void explain_failure(struct doctor *d, struct child *child)
     static const char *const unauthorized[] = { "Unauthorized", "must be logged in",
                                                 "provide credentials", NULL };
     static const char *const forbidden[] = { "Forbidden", "forbidden", NULL };
+    static const char *const tls[] = { "x509: ", "tls: ", NULL };
     static const char *const plugin[] = { "getting credentials", "exec plugin", NULL };
     const char *text = child->err;
 
@@ -109,6 +110,9 @@ static void explain_failure(struct doctor *d, struct child *child)
                    "kubectl gave no answer in time");
     else if (says_any(text, plugin))
         report_add(&d->report, LEVEL_ERROR, "cluster", ERROR_PLUGIN_COMMAND, "%s",
+                   last_line(child->err));
+    else if (says_any(text, tls))
+        report_add(&d->report, LEVEL_ERROR, "cluster", ERROR_CLUSTER_TLS, "%s",
                    last_line(child->err));
     else if (says_any(text, unauthorized))
         add_unauthorized(d);

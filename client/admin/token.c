@@ -21,6 +21,20 @@ static const char *check_name(const char *name)
     return "shape";
 }
 
+/* What is a mere warning where nobody knows how the API server was started. */
+static bool is_rejected(const struct doctor *d, enum error_code code)
+{
+    switch (code) {
+    case ERROR_USERNAME_CLAIM: /* found only where the profile names the claim */
+    case ERROR_GROUPS_CLAIM:
+        return true;
+    case ERROR_EMAIL_NOT_VERIFIED:
+        return strcmp(doctor_text(d->state, "usernameClaim"), "email") == 0;
+    default:
+        return false;
+    }
+}
+
 static void add_findings(struct doctor *d, const cJSON *findings)
 {
     const cJSON *finding;
@@ -31,8 +45,9 @@ static void add_findings(struct doctor *d, const cJSON *findings)
                        : strcmp(level, "warning") == 0 ? LEVEL_WARNING
                        : strcmp(level, "error") == 0   ? LEVEL_ERROR
                                                        : LEVEL_SKIPPED;
-        report_add(&d->report, l, check_name(doctor_text(finding, "check")),
-                   *name ? error_from_name(name, strlen(name)) : ERROR_NONE, "%s",
+        enum error_code code = *name ? error_from_name(name, strlen(name)) : ERROR_NONE;
+        report_add(&d->report, is_rejected(d, code) ? LEVEL_ERROR : l,
+                   check_name(doctor_text(finding, "check")), code, "%s",
                    doctor_text(finding, "detail"));
     }
 }
@@ -85,6 +100,26 @@ static void check_audience(struct doctor *d, const cJSON *claims)
     cJSON_free(text);
 }
 
+/* As --oidc-required-claim: a text, and the whole of it. */
+static void check_required(struct doctor *d, const cJSON *claims, const char *expected)
+{
+    const char *equals = strchr(expected, '='), *value;
+    char name[128];
+
+    snprintf(name, sizeof name, "%.*s", (int)(equals - expected), expected);
+    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(claims, name);
+    value = cJSON_IsString(claim) ? claim->valuestring : NULL;
+    if (value && strcmp(value, equals + 1) == 0)
+        report_add(&d->report, LEVEL_OK, "expect-claim", ERROR_NONE, "%s", expected);
+    else
+        report_add(&d->report, LEVEL_ERROR, "expect-claim", ERROR_REQUIRED_CLAIM,
+                   "expected %s, the token has %s%s", expected,
+                   value   ? value
+                   : claim ? "one that is no text"
+                           : "none",
+                   value ? "" : " of that name");
+}
+
 static void check_algorithm(struct doctor *d, const cJSON *header)
 {
     const char *alg = doctor_text(header, "alg");
@@ -135,6 +170,8 @@ void doctor_token(struct doctor *d)
     add_findings(d, cJSON_GetObjectItemCaseSensitive(json, "findings"));
     check_issuer(d, claims);
     check_audience(d, claims);
+    for (unsigned i = 0; i < d->n_expect_claims; i++)
+        check_required(d, claims, d->expect_claims[i]);
     check_algorithm(d, cJSON_GetObjectItemCaseSensitive(json, "header"));
     d->inspection = json;
     check_length(d);

@@ -227,16 +227,27 @@ static void check_email(const struct id_token *t, struct result *ret)
             id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
 }
 
+/* kube-apiserver then fetches them (OIDC Core, section 5.6.2). */
+static bool are_elsewhere(const cJSON *claims, const char *name)
+{
+    const cJSON *names = json_get(claims, "_claim_names");
+
+    return !json_get(claims, name) && cJSON_IsObject(names) && json_get(names, name);
+}
+
 static void check_groups(const struct id_token *t, struct result *ret)
 {
     const cJSON *groups = json_get(t->claims, t->job->groups_claim), *entry;
-    bool good = !groups || cJSON_IsString(groups) || cJSON_IsArray(groups);
+    /* null is none, and an empty one, as Go reads it */
+    bool good = !groups || cJSON_IsString(groups) || cJSON_IsArray(groups) || cJSON_IsNull(groups);
 
     if (cJSON_IsArray(groups))
         cJSON_ArrayForEach (entry, groups)
-            good &= cJSON_IsString(entry) != 0;
+            good &= cJSON_IsString(entry) || cJSON_IsNull(entry);
     if (!good)
         id_token_warn(ret, ERROR_GROUPS_CLAIM, "%s", t->job->groups_claim);
+    if (are_elsewhere(t->claims, t->job->groups_claim))
+        id_token_warn(ret, ERROR_GROUPS_ELSEWHERE, "%s", t->job->groups_claim);
 }
 
 /* What the API server makes of a token that is good: whom it sees, and what it still rejects. */

@@ -230,6 +230,20 @@ def groups_claim(s):
     return s.warning("groups-claim = groups")
 
 
+def groups_elsewhere(s):
+    s.provider.claims["_claim_names"] = {"groups": "src1"}
+    return s.warning("groups-claim = groups")
+
+
+def required_claim(s):
+    s.start()
+    return doctor(s, "--expect-claim", "hd=example.com")
+
+
+def cluster_tls(c):
+    test_doctor.trust(c, c.folder / "provider-ca.pem")
+
+
 def no_token(s):
     s.start()
     return s.run("inspect", "p")
@@ -286,11 +300,11 @@ def internal(s):
                               timeout=rig.PATIENCE)
 
 
-def doctor(s, **kwargs):
+def doctor(s, *args, **kwargs):
     """A finding of doctor is one of status in another form."""
-    r = s.run("doctor", "--json", "p", **kwargs)
+    r = s.run("doctor", "--json", "p", *args, **kwargs)
     codes = [f.get("code") for f in json.loads(r.stdout)["links"]]
-    text = s.run("doctor", "p", **kwargs).stdout
+    text = s.run("doctor", "p", *args, **kwargs).stdout
     text = re.sub(r"^(warning|error|skipped) +\S+ +", "warning: ", text, flags=re.M)
     return codes, text, r.returncode
 
@@ -405,6 +419,9 @@ SCENES = {
     "claim-twice": claim_twice,
     "username-claim": username_claim,
     "groups-claim": groups_claim,
+    "groups-elsewhere": groups_elsewhere,
+    "required-claim": required_claim,
+    "cluster-tls": cluster(cluster_tls),
     "no-token": no_token,
     "busy": busy,
     "about-to-expire": about_to_expire,

@@ -59,7 +59,7 @@ def test_the_system_calls_of_a_get(provider, home, daemon, tmp_path):
 
 @pytest.mark.parametrize("program, allowed", [
     ("kubetokend", {"libsystemd", "libcjson", "libc", "ld-linux-x86-64"}),
-    ("kubetoken-admin", {"libcjson", "libc", "ld-linux-x86-64"}),
+    ("kubetoken-admin", {"libcjson", "libyaml-0", "libc", "ld-linux-x86-64"}),
     ("kubetoken-fetch", {"libcurl", "libjwt", "libcjson", "libcrypto", "libssl", "libseccomp",
                          "libm", "libc", "ld-linux-x86-64"}),
 ])

@@ -3,7 +3,9 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -176,7 +178,58 @@ def test_no_daemon(home, fake):
     home.configure(fake.profile())
     report = doctor(home)
     assert report.found() == [("daemon", "error", "no-daemon")]
-    assert report.exit_code == 3 and set(CHAIN[2:]) <= set(report.skipped())
+    assert report.exit_code == 3 and report.skipped() == ["kubectl", "cluster"]
+    assert "for itself" in report.of("daemon")[1]["detail"] and len(fake.grants()) == 1
+    assert list(home.runtime.iterdir()) == [], "the one of doctor's own is gone"
+
+
+def test_no_daemon_where_systemd_was_told_to_start_one(home, fake):
+    home.configure(fake.profile())
+    (home.runtime / "systemd").mkdir()
+    with socket.socket(socket.AF_UNIX) as manager:
+        manager.bind(str(home.runtime / "systemd" / "private"))
+        wants = home.folder / "config/systemd/user/sockets.target.wants"
+        wants.mkdir(parents=True)
+        (wants / "kubetoken.socket").touch()
+        report = doctor(home, env={"KUBETOKEN_AUTOSTART": "1", "PATH": "/bin/nowhere"})
+    assert report.found() == [("daemon", "error", "no-daemon")] and len(fake.grants()) == 1
+    assert not home.socket_path.exists()
+
+
+def test_a_daemon_that_cannot_be_run(home, fake, tmp_path):
+    home.configure(fake.profile())
+    shutil.copy(rig.BUILD / "kubetoken", tmp_path)
+    shutil.copy(rig.BUILD / "kubetoken-admin", tmp_path)
+    report = Report(subprocess.run(
+        [tmp_path / "kubetoken", "doctor", "--json"], text=True, capture_output=True,
+        env={**home.environment, "PATH": "/bin/nowhere"}, timeout=rig.PATIENCE))
+    assert report.found() == [("configuration", "error", "incomplete"),
+                              ("daemon", "error", "no-daemon"), ("daemon", "error", "no-daemon")]
+    assert set(CHAIN[2:]) <= set(report.skipped())
+
+
+def test_a_daemon_of_another_version(home):
+    def answer(line):
+        if line.startswith(b"version"):
+            return b"ok 28 0\nkubetokend 0.0.9 protocol 1\n"
+        return b"error no-profile 0 16\nkubetoken: none\n"
+
+    home.socket_path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home.socket_path))
+        listener.listen()
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = listener.accept()[0]
+                    connection.sendall(answer(connection.recv(4096)))
+                    connection.close()
+        threading.Thread(target=serve, daemon=True).start()
+        report = doctor(home)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert ("daemon", "warning", "outdated") in report.found()
+    assert "0.0.9 protocol 1 runs, kubetoken is " in report.of("daemon")[0]["detail"]
 
 
 def test_it_starts_a_daemon(home, fake):
@@ -296,6 +349,11 @@ def test_a_refused_password_is_not_sent_again(home, start, fake):
     for _ in range(3):
         assert doctor(home).exit_code == 6
     assert len(fake.grants()) == 1
+    assert doctor(home, "--refresh").exit_code == 6
+    assert len(fake.grants()) == 2, "told to"
+    del fake.answers[TOKEN]
+    assert doctor(home).exit_code == 6
+    assert doctor(home, "--refresh").found() == []
 
 
 def test_a_renewal_that_fails_while_the_token_lives(home, start, fake):
@@ -328,6 +386,13 @@ def test_the_clock(home, start, fake, offset, level):
     (["--expect-issuer", "https://x/"], {}, ("expect-issuer", "error", "issuer-mismatch")),
     ([], {"email_verified": False}, ("claims", "warning", "email-not-verified")),
     ([], {"more": "x" * 9000}, ("length", "warning", "token-long")),
+    (["--expect-claim", "hd=example.com"], {"hd": "example.com"}, None),
+    (["--expect-claim", "hd=a=b", "--expect-claim=x="], {"hd": "a=b", "x": ""}, None),
+    (["--expect-claim", "hd=example.com"], {}, ("expect-claim", "error", "required-claim")),
+    (["--expect-claim", "hd=e"], {"hd": "example.com"},
+     ("expect-claim", "error", "required-claim")),
+    (["--expect-claim", "hd=a"], {"hd": ["a"]}, ("expect-claim", "error", "required-claim")),
+    (["--expect-claim", "n=1"], {"n": 1}, ("expect-claim", "error", "required-claim")),
 ])
 def test_what_the_api_server_minds(home, start, fake, args, claims, found):
     fake.claims = claims
@@ -335,6 +400,21 @@ def test_what_the_api_server_minds(home, start, fake, args, claims, found):
     report = doctor(home, *args)
     assert report.found() == ([found] if found else [])
     assert report.exit_code == (8 if found and found[1] == "error" else 0)
+
+
+@pytest.mark.parametrize("keys, claims, code, level, exit_code", [
+    ("username-claim = email", {"email_verified": False}, "email-not-verified", "error", 1),
+    ("username-claim = upn", {}, "username-claim", "error", 1),
+    ("groups-claim = groups", {"groups": {"a": 1}}, "groups-claim", "error", 1),
+    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}}, "groups-elsewhere", "warning",
+     0),
+])
+def test_what_it_is_sure_to_reject_is_an_error(home, start, fake, keys, claims, code, level,
+                                               exit_code):
+    fake.claims = claims
+    start(extra=keys)
+    report = doctor(home)
+    assert (report.found(), report.exit_code) == ([("claims", level, code)], exit_code)
 
 
 def test_the_final_slash(home, start, fake):
@@ -420,6 +500,11 @@ class Cluster:
 
     def doctor(self, *args, path=None):
         return doctor(self.home, *args, env=self.environment(path))
+
+
+def trust(cluster, ca_file):
+    """Has kubectl look for the API server's certificate there."""
+    cluster.config["clusters"][0]["cluster"]["certificate-authority"] = str(ca_file)
 
 
 @pytest.fixture
@@ -619,14 +704,49 @@ def test_an_old_kubectl(cluster):
     ("# credentialPluginPolicy: DenyAll", 35, None),
     ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- name: x", 35, "error"),
     ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- name: kubetoken", 35, None),
+    ("credentialPluginAllowlist:\n  - command: kubetoken\ncredentialPluginPolicy: Allowlist", 36,
+     None),
+    ("credentialPluginPolicy: 'Allowlist' # x\ncredentialPluginAllowlist: [{name: PATH}]", 35,
+     None),
+    ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{name: /x/kubetoken}]", 35,
+     "error"),
+    ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: []", 35, "error"),
+    ("credentialPluginPolicy: Allowlist", 35, "error"),
+    ("credentialPluginAllowlist:\n- name: kubetoken", 35, "error"),
+    ("credentialPluginPolicy: Some", 35, "error"),
+    ("aliases:\n- name: credentialPluginPolicy\n  command: DenyAll", 35, None),
+    ("aliases: [", 35, "warning"),
 ])
 def test_the_policy(cluster, home, text, minor, level):
     cluster.pretend(minor)
+    cluster.exec["command"] = str(rig.BUILD / "kubetoken")
+    text = text.replace("PATH", str(rig.BUILD / "kubetoken"))
     (home.folder / ".kube").mkdir()
     (home.folder / ".kube" / "kuberc").write_text(
         f"apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n{text}\n")
     found = [f for f in cluster.doctor().found() if f[0] == "policy"]
     assert found == ([("policy", level, "plugin-policy")] if level else [])
+
+
+@needs_kubectl
+@pytest.mark.parametrize("off", [{"KUBERC": "off"}, {"KUBECTL_KUBERC": "false"}])
+def test_a_policy_that_is_switched_off(cluster, home, off):
+    cluster.pretend(35)
+    environment = cluster.environment()
+    other = home.folder / "kuberc"
+    other.write_text("credentialPluginPolicy: DenyAll\n")
+    for extra, found in (({"KUBERC": str(other)}, ["plugin-policy"]), (off, [])):
+        (home.folder / ".kube" / "kuberc").write_text("credentialPluginPolicy: DenyAll\n")
+        report = doctor(home, env={**environment, **extra})
+        assert [f[2] for f in report.found()] == found
+
+
+@needs_kubectl
+def test_an_api_server_of_another_ca(cluster, fake):
+    trust(cluster, fake.ca_file)
+    report = cluster.doctor()
+    assert report.found() == [("cluster", "error", "cluster-tls")] and report.exit_code == 9
+    assert "x509" in report.of("cluster")[0]["detail"]
 
 
 @needs_kubectl

@@ -1,5 +1,6 @@
 """kubetoken inspect: a token in words."""
 import json
+import signal
 import subprocess
 import time
 
@@ -42,6 +43,26 @@ def test_the_profiles_own_token(fake, home, running):
     assert "Z, expires in " in r.stdout and "  ok          signature\n" in r.stdout
     assert token.split(".")[2] not in r.stdout
     assert len(fake.grants()) == 1
+
+
+def test_a_token_on_stdin_needs_no_daemon(fake, home):
+    home.configure(fake.profile())
+    assert findings(home, fake.id_token()) == []
+    assert findings(home, fake.id_token(aud="x")) == [("audience", "error", "token-audience")]
+    assert list(home.runtime.iterdir()) == [], "nothing is left behind"
+    fake.hang("/.well-known/jwks.json")
+    with subprocess.Popen([rig.BUILD / "kubetoken", "inspect", "-"], env=home.environment,
+                          stdin=subprocess.PIPE) as p:
+        p.stdin.write(fake.id_token().encode())
+        p.stdin.close()
+        rig.wait_until(lambda: len(fake.requests) == 6, "the request that hangs")
+        p.terminate()
+        assert p.wait(rig.PATIENCE) == -signal.SIGTERM
+    assert list(home.runtime.iterdir()) == [], "nothing is left behind"
+    (home.config / "kubetoken.conf").unlink()
+    assert [f[1] for f in findings(home, fake.id_token())] == ["not checked"] * 3
+    r = home.run("inspect", "p")
+    assert r.returncode == 3 and "no kubetokend answers" in r.stderr, "its token is nowhere"
 
 
 def test_what_is_in_order_has_no_findings(fake, home, running):
@@ -164,6 +185,12 @@ def test_the_user_as_kubernetes_names_it(fake, home, daemon, keys, claims, user)
     ("groups-claim = groups", {"groups": "a"}, None),
     ("groups-claim = groups", {"groups": ["a", "b"]}, None),
     ("groups-claim = groups", {}, None),
+    ("groups-claim = groups", {"groups": None}, None),
+    ("groups-claim = groups", {"groups": ["a", None]}, None),
+    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}}, "groups-elsewhere"),
+    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}, "groups": []}, None),
+    ("groups-claim = groups", {"_claim_names": {"other": "src1"}}, None),
+    ("", {"_claim_names": {"groups": "src1"}}, None),
     ("username-claim = sub", {"email_verified": False}, None),
 ])
 def test_what_the_api_server_rejects_is_a_warning(fake, home, daemon, keys, claims, code):

@@ -310,6 +310,15 @@ static void a_date_of_milliseconds_is_read_exactly(void **state)
     assert_seconds("1795507422001", 1795507422001);
 }
 
+static void a_date_beyond_all_sense_is_one_as_in_go(void **state)
+{
+    (void)state;
+    assert_seconds("1e18", 1000000000000000000);
+    assert_seconds("1152921504606846976", 1152921504606846976);
+    assert_no_seconds("1e19");
+    assert_no_seconds("9223372036854775807");
+}
+
 static void a_fraction_is_cut(void **state)
 {
     (void)state;
@@ -351,7 +360,7 @@ static void other_types_are_no_date(void **state)
 
 static void numbers_that_no_clock_shows_are_no_date(void **state)
 {
-    static const char *const values[] = { "1e300", "-1e300", "1e400", "9007199254740993",
+    static const char *const values[] = { "1e300", "-1e300", "1e400", "9223372036854775808",
                                           "\"1e300\"" };
 
     for (size_t i = 0; i < COUNT(values); i++)
@@ -434,6 +443,7 @@ int main(void)
         TEST(the_last_member_counts_also_when_it_is_no_string),
         TEST(a_number_is_a_date),
         TEST(a_date_of_milliseconds_is_read_exactly),
+        TEST(a_date_beyond_all_sense_is_one_as_in_go),
         TEST(a_fraction_is_cut),
         TEST(a_number_in_a_string_is_a_date),
         TEST(the_last_date_wins),
