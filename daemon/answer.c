@@ -285,6 +285,8 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     cJSON_AddStringToObject(json, "user", *facts->user ? facts->user : config->username);
     if (config->username_claim)
         cJSON_AddStringToObject(json, "usernameClaim", config->username_claim);
+    if (config->groups_claim)
+        cJSON_AddStringToObject(json, "groupsClaim", config->groups_claim);
     cJSON_AddStringToObject(json, "state", lifecycle_state_name(lc->state));
     add_time(json, "since", lc->since, now);
     cJSON_AddNumberToObject(json, "secondsLeft", (double)(time_left(p, now) / USEC_PER_SEC));

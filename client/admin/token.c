@@ -35,20 +35,47 @@ static bool is_rejected(const struct doctor *d, enum error_code code)
     }
 }
 
-static void add_findings(struct doctor *d, const cJSON *findings)
+/* What a check that holds has looked at. */
+static void describe(const cJSON *json, const char *check, char *out, size_t size)
+{
+    const cJSON *header = cJSON_GetObjectItemCaseSensitive(json, "header");
+    const cJSON *claims = cJSON_GetObjectItemCaseSensitive(json, "claims");
+    const cJSON *left = cJSON_GetObjectItemCaseSensitive(json, "expiresInSeconds");
+    char *aud = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(claims, "aud"));
+    char span[24] = "";
+
+    out[0] = '\0';
+    if (strcmp(check, "header") == 0) {
+        snprintf(out, size, "alg %s, kid %s", doctor_text(header, "alg"),
+                 doctor_text(header, "kid"));
+    } else if (strcmp(check, "issuer") == 0) {
+        snprintf(out, size, "%s", doctor_text(claims, "iss"));
+    } else if (strcmp(check, "audience") == 0) {
+        snprintf(out, size, "%s", aud ? aud : "");
+    } else if (strcmp(check, "times") == 0 && cJSON_IsNumber(left) && left->valuedouble > 0 &&
+               left->valuedouble < 1e9) {
+        time_format_duration(span, sizeof span, (uint64_t)left->valuedouble * USEC_PER_SEC);
+        snprintf(out, size, "expires in %s", span);
+    }
+    cJSON_free(aud);
+}
+
+static void add_findings(struct doctor *d, const cJSON *json)
 {
     const cJSON *finding;
+    char about[ERROR_DETAIL_MAX];
 
-    cJSON_ArrayForEach (finding, findings) {
+    cJSON_ArrayForEach (finding, cJSON_GetObjectItemCaseSensitive(json, "findings")) {
         const char *level = doctor_text(finding, "level"), *name = doctor_text(finding, "code");
         enum level l = strcmp(level, "ok") == 0        ? LEVEL_OK
                        : strcmp(level, "warning") == 0 ? LEVEL_WARNING
                        : strcmp(level, "error") == 0   ? LEVEL_ERROR
                                                        : LEVEL_SKIPPED;
         enum error_code code = *name ? error_from_name(name, strlen(name)) : ERROR_NONE;
-        report_add(&d->report, is_rejected(d, code) ? LEVEL_ERROR : l,
-                   check_name(doctor_text(finding, "check")), code, "%s",
-                   doctor_text(finding, "detail"));
+        const char *check = check_name(doctor_text(finding, "check"));
+        describe(json, check, about, sizeof about);
+        report_add(&d->report, is_rejected(d, code) ? LEVEL_ERROR : l, check, code, "%s",
+                   l == LEVEL_OK ? about : doctor_text(finding, "detail"));
     }
 }
 
@@ -151,6 +178,19 @@ static void check_length(struct doctor *d)
         report_add(&d->report, LEVEL_OK, "length", ERROR_NONE, "%zu bytes", length);
 }
 
+/* By the claim that the profile names; a prefix may come before each. */
+static void add_groups(struct doctor *d, const cJSON *claims)
+{
+    const char *name = doctor_text(d->state, "groupsClaim");
+    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(claims, name);
+    char *text = claim ? cJSON_PrintUnformatted(claim) : NULL;
+
+    if (*name)
+        report_add(&d->report, LEVEL_OK, "groups", ERROR_NONE, "%s",
+                   text ? text : "none: the claim is not there");
+    cJSON_free(text);
+}
+
 void doctor_token(struct doctor *d)
 {
     struct error why = { .code = ERROR_NONE };
@@ -167,7 +207,7 @@ void doctor_token(struct doctor *d)
         return;
     }
     const cJSON *claims = cJSON_GetObjectItemCaseSensitive(json, "claims");
-    add_findings(d, cJSON_GetObjectItemCaseSensitive(json, "findings"));
+    add_findings(d, json);
     check_issuer(d, claims);
     check_audience(d, claims);
     for (unsigned i = 0; i < d->n_expect_claims; i++)
@@ -179,4 +219,5 @@ void doctor_token(struct doctor *d)
                "%s, as Kubernetes sees it (username-claim); Forbidden with that name means: the "
                "token is good, and no role binding names the user",
                doctor_text(d->state, "user"));
+    add_groups(d, claims);
 }

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 CHAIN = ["configuration", "daemon", "profile", "fetcher", "credentials", "dns", "connect", "tls",
          "discovery", "keys", "grant", "token", "clock"]
 CLAIMS = ["header", "signature", "issuer", "audience", "times", "claims", "algorithm", "length",
-          "user"]
+          "user", "groups"]
 SECRETS = ("canary", "eyJ")
 
 
@@ -105,7 +106,8 @@ def start(fake, home, daemon):
 
 
 def test_all_in_order(home, start, fake):
-    start()
+    fake.claims["groups"] = ["dev", "ops"]
+    start(extra="groups-claim = groups")
     report = doctor(home, "--expect-issuer", fake.issuer, "--expect-audience", "client")
     assert (report.found(), report.exit_code) == ([], 0)
     order = [f["link"] for f in report.links]
@@ -113,6 +115,11 @@ def test_all_in_order(home, start, fake):
     assert [link for link in order if link in CLAIMS] == CLAIMS
     assert report.skipped() == ["kubectl", "cluster"], "there is none"
     assert report.of("user")[0]["detail"].startswith("someone@example.com, ")
+    assert report.of("groups")[0]["detail"] == '["dev","ops"]'
+    assert report.of("issuer")[0]["detail"] == fake.issuer
+    assert report.of("audience")[0]["detail"] == '"client"'
+    assert re.fullmatch(r"alg RS256, kid \S+", report.of("header")[0]["detail"])
+    assert re.fullmatch(r"expires in (1 h 0|59) min", report.of("times")[0]["detail"])
     assert len(fake.grants()) == 1
 
 

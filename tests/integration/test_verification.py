@@ -381,6 +381,7 @@ TAKEN = {
     "exp in a string": lambda v: v.token(exp=str(SOON)),
     "exp with a fraction": lambda v: v.token(exp=SOON + 0.5),
     "exp with an exponent": lambda v: v.raw(payload=with_claims(v, b'"exp":1.9e9', exp=...)),
+    "exp beyond all sense": lambda v: v.token(exp=10**18),
     "exp in milliseconds": lambda v: v.token(exp=SOON * 1000),
     "iat missing": lambda v: v.token(iat=...),
     "iat tomorrow": lambda v: v.token(iat=SOON + 86400, exp=SOON + 2 * 86400),
