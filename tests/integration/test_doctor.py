@@ -717,6 +717,7 @@ def test_an_old_kubectl(cluster):
      None),
     ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{name: /x/kubetoken}]", 35,
      "error"),
+    ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist:\n- name: ls", 35, "error"),
     ("credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: []", 35, "error"),
     ("credentialPluginPolicy: Allowlist", 35, "error"),
     ("credentialPluginAllowlist:\n- name: kubetoken", 35, "error"),

@@ -59,6 +59,14 @@ def test_a_token_on_stdin_needs_no_daemon(fake, home):
         p.terminate()
         assert p.wait(rig.PATIENCE) == -signal.SIGTERM
     assert list(home.runtime.iterdir()) == [], "nothing is left behind"
+    with subprocess.Popen([rig.BUILD / "kubetoken", "inspect", "-"], env=home.environment,
+                          stdin=subprocess.PIPE) as p:
+        p.stdin.write(fake.id_token().encode())
+        p.stdin.close()
+        rig.wait_until(lambda: len(fake.requests) == 8, "the request that hangs")
+        assert len(list(home.runtime.glob("*/socket"))) == 1
+        p.kill()
+    rig.wait_until(lambda: not list(home.runtime.glob("*/socket")), "the end of its daemon")
     (home.config / "kubetoken.conf").unlink()
     assert [f[1] for f in findings(home, fake.id_token())] == ["not checked"] * 3
     r = home.run("inspect", "p")
