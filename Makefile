@@ -44,7 +44,7 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 COMMON := error fetcher job paths protocol record secret time url
 DAEMON := account accounts answer attempt command config credential digest inspection jobs \
   journal lifecycle listener main process profile registry server slots store watch world
-FETCH := cache claims discovery grant http id_token inspect jwks jws main provider sandbox token
+FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
 CLIENT_COMMON := error explain paths protocol time
 ADMIN := chain child doctor kubeconfig kubectl kuberc main report token

@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "common/time.h"
+#include "daemon/fetch/mask.h"
 
 /* ---- the request --------------------------------------------------------------------- */
 
@@ -171,46 +172,6 @@ int grant_build(const struct job *job, const struct discovery *endpoints, struct
 
 /* ---- the answer ------------------------------------------------------------------------ */
 
-static void mask(char *text, const char *secret)
-{
-    size_t length = secret ? strlen(secret) : 0;
-
-    if (length < 3) /* "a" would blank half of every sentence */
-        return;
-    for (char *p = text; (p = strstr(p, secret)); p += 3) {
-        memcpy(p, "***", 3);
-        memmove(p + 3, p + length, strlen(p + length) + 1);
-    }
-}
-
-/* Both as it is and as it was sent. */
-static void mask_forms(char *text, const char *secret)
-{
-    char *sent = secret && *secret ? curl_easy_escape(NULL, secret, (int)strlen(secret)) : NULL;
-
-    if (sent) {
-        mask(text, sent);
-        explicit_bzero(sent, strlen(sent));
-    }
-    curl_free(sent);
-    mask(text, secret);
-}
-
-/* The longest first: one secret may hold another. */
-static void mask_all(const struct job *job, char *text)
-{
-    const char *secrets[] = { job->password, job->client_secret, job->refresh_token };
-
-    for (size_t round = 0; round < 3; round++) {
-        size_t best = 0;
-        for (size_t i = 1; i < 3; i++)
-            if (secrets[i] && (!secrets[best] || strlen(secrets[i]) > strlen(secrets[best])))
-                best = i;
-        mask_forms(text, secrets[best]);
-        secrets[best] = NULL;
-    }
-}
-
 /* Sets the error; what a provider says is masked whole, before any cut. And once more when it is
  * printable: "two\twords" is then "two words", which may be a secret. */
 static void set_masked(const struct job *job, struct error *why, enum error_code code,
@@ -220,9 +181,9 @@ static void set_masked(const struct job *job, struct error *why, enum error_code
     char *copy = strdup(text), *clean = malloc(size);
 
     if (copy && clean) {
-        mask_all(job, copy);
+        mask_secrets(job, copy);
         error_clean(clean, size, copy, strlen(copy));
-        mask_all(job, clean);
+        mask_secrets(job, clean);
     }
     error_set(why, code, "%s%s", before, copy && clean ? clean : "");
     free(copy);

@@ -17,6 +17,7 @@
 #include "common/record.h"
 #include "common/time.h"
 #include "daemon/fetch/inspect.h"
+#include "daemon/fetch/mask.h"
 #include "daemon/fetch/sandbox.h"
 #include "daemon/fetch/token.h"
 
@@ -72,6 +73,7 @@ static void run(const struct job *job, struct result *ret)
     else if (http)
         token_run(http, job, on_step, ret);
     http_free(http);
+    mask_result(job, ret);
 }
 
 int main(int argc, char **argv)

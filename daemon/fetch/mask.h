@@ -1,0 +1,17 @@
+/*
+ * mask - keeps the secrets of a job out of what people read. What a provider says may echo them.
+ */
+#ifndef KUBETOKEN_FETCH_MASK_H
+#define KUBETOKEN_FETCH_MASK_H
+
+#include "common/job.h"
+
+/* Puts *** for each password, client secret and refresh token of the job in the text, as it is and
+ * as it was sent in a form. One shorter than three characters stays. */
+void mask_secrets(const struct job *job, char *text);
+
+/* The same in a finished result: error, warnings, changed claims. At the end of a text, where it
+ * may have been cut, the beginning of a secret counts as one. */
+void mask_result(const struct job *job, struct result *result);
+
+#endif
