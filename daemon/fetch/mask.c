@@ -43,32 +43,10 @@ void mask_secrets(const struct job *job, char *text)
     }
 }
 
-/* A secret that was cut with the text. */
-static void mask_tail(char *text, const char *secret)
-{
-    size_t length = strlen(text), longest = secret ? strlen(secret) : 0;
-
-    for (size_t n = longest < length ? longest : length; n >= 4; n--)
-        if (memcmp(text + length - n, secret, n) == 0) {
-            memcpy(text + length - n, "***", 4);
-            return;
-        }
-}
-
-static void mask_detail(const struct job *job, char *text, size_t size)
-{
-    mask_secrets(job, text);
-    if (strlen(text) + 4 < size) /* it was not cut, or not in a secret */
-        return;
-    mask_tail(text, job->password);
-    mask_tail(text, job->client_secret);
-    mask_tail(text, job->refresh_token);
-}
-
 void mask_result(const struct job *job, struct result *result)
 {
-    mask_detail(job, result->error.detail, sizeof result->error.detail);
-    mask_detail(job, result->changed, sizeof result->changed);
+    mask_secrets(job, result->error.detail);
+    mask_secrets(job, result->changed);
     for (unsigned i = 0; i < result->n_warnings; i++)
-        mask_detail(job, result->warnings[i].detail, sizeof result->warnings[i].detail);
+        mask_secrets(job, result->warnings[i].detail);
 }

@@ -10,8 +10,8 @@
  * as it was sent in a form. One shorter than three characters stays. */
 void mask_secrets(const struct job *job, char *text);
 
-/* The same in a finished result: error, warnings, changed claims. At the end of a text, where it
- * may have been cut, the beginning of a secret counts as one. */
+/* The same in a finished result: error, warnings, changed claims. The daemon cuts what it takes of
+ * them, which is then shorter than any cut that parts a secret here. */
 void mask_result(const struct job *job, struct result *result);
 
 #endif
