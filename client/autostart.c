@@ -166,8 +166,7 @@ static void end_own(void)
 {
     if (own_pid > 0) { /* which removes its socket */
         kill(own_pid, SIGTERM);
-        while (waitpid(own_pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        waitpid(own_pid, NULL, 0); /* signal() has it restarted */
     }
     unlink(own_lock);
     rmdir(own_folder);

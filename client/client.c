@@ -276,9 +276,8 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
     enum ending ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_EARLY)
         ending = converse(request, timeout, sink, &code, why);
-    if (ending == ENDING_ABSENT &&
-        ((request->may_start && client_autostart(timeout, why) == 0) ||
-         (request->may_own && client_own_daemon(timeout, why) == 0)))
+    if (ending == ENDING_ABSENT && ((request->may_start && client_autostart(timeout, why) == 0) ||
+                                    (request->may_own && client_own_daemon(timeout, why) == 0)))
         ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_DONE) {
         why->code = ERROR_NONE;

@@ -26,9 +26,9 @@ struct doctor {
 
     char name[PROTOCOL_NAME_MAX + 2]; /* the profile as the daemon knows it, "" if it does not */
     bool daemon_answers;
-    cJSON *status;                    /* all that the daemon says, or NULL */
-    const cJSON *state;               /* of the profile, in it, or NULL */
-    char *answer;                     /* room for answers */
+    cJSON *status;      /* all that the daemon says, or NULL */
+    const cJSON *state; /* of the profile, in it, or NULL */
+    char *answer;       /* room for answers */
     bool has_token;
     cJSON *inspection; /* what the fetcher says of the token, or NULL */
 
