@@ -7,7 +7,7 @@
 /* The proxy variables, for the fetcher whose own environment is empty. */
 static size_t proxy_environment(const char **list, char *room, size_t size)
 {
-    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
+    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
                                          "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
     size_t n = 0;
 

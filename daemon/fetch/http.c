@@ -115,10 +115,7 @@ static CURLcode set_options(struct http *h)
         SET(CURLOPT_SSLCERT, job->tls_client_cert);
         SET(CURLOPT_SSLKEY, job->tls_client_key ? job->tls_client_key : job->tls_client_cert);
     }
-    if (job->proxy && strcmp(job->proxy, "none") == 0) {
-        SET(CURLOPT_PROXY, "");
-    } else if (job->proxy && strcmp(job->proxy, "auto") != 0) {
-        SET(CURLOPT_PROXY, job->proxy);
+    if (job->proxy && strcmp(job->proxy, "auto") != 0) {
         SET(CURLOPT_NOPROXY, "");
         if (job->ca_file && strncmp(job->proxy, "https://", 8) == 0)
             SET(CURLOPT_PROXY_CAINFO, job->ca_file);
@@ -275,6 +272,15 @@ void http_hurry(struct http *h, uint64_t limit)
     h->limit = limit;
 }
 
+/* The proxy for it: "" = none, NULL = by the environment. What goes to loopback in clear text would
+ * leave the machine with a proxy, and the password in it. */
+static const char *proxy_for(const struct job *job, const char *url)
+{
+    if (strncmp(url, "https://", 8) != 0 || (job->proxy && strcmp(job->proxy, "none") == 0))
+        return "";
+    return job->proxy && strcmp(job->proxy, "auto") != 0 ? job->proxy : NULL;
+}
+
 /* How long the next request may take, usec. */
 static uint64_t take_limit(struct http *h)
 {
@@ -309,6 +315,7 @@ int http_request(struct http *h, const char *step, const char *url, const struct
     h->message[0] = '\0';
     h->step = step;
     curl_easy_setopt(h->curl, CURLOPT_URL, url);
+    curl_easy_setopt(h->curl, CURLOPT_PROXY, proxy_for(h->job, url));
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)(left / USEC_PER_MSEC));
     if (form) {

@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 import platform
 import re
+import socket
 import time
 
 import pytest
@@ -300,21 +301,44 @@ def test_a_proxy_that_is_down(fake, get, proxy):
     assert r.returncode == 7 and str(proxy.port) in r.stderr
 
 
-def test_plain_http_to_loopback_only_when_it_is_allowed(home, daemon, tmp_path):
+@pytest.fixture
+def plain(tmp_path):
+    """A provider without TLS, and a profile for it."""
     folder = tmp_path / "plain"
     folder.mkdir()
-    plain = scripted.Provider(folder, tls=False)
-    try:
-        text = (f"[profile p]\nissuer = {plain.issuer}\nclient-id = client\nusername = u\n"
-                "password = canary-pw\n")
-        home.configure(text)
-        daemon.start()
-        r = home.run("get")
-        assert r.returncode == 9 and "allow-http-loopback" in r.stderr
+    p = scripted.Provider(folder, tls=False)
+    yield p, (f"[profile p]\nissuer = {p.issuer}\nclient-id = client\nusername = u\n"
+              "password = canary-pw\n")
+    p.stop()
+
+
+def test_plain_http_to_loopback_only_when_it_is_allowed(plain, home, daemon):
+    _, text = plain
+    home.configure(text)
+    daemon.start()
+    r = home.run("get")
+    assert r.returncode == 9 and "allow-http-loopback" in r.stderr
+    home.configure(text + "allow-http-loopback = yes\n")
+    assert home.run("get").returncode == 0
+
+
+@pytest.mark.parametrize("how", ["http_proxy", "all_proxy", "proxy"])
+def test_plain_http_goes_by_no_proxy(plain, home, daemon, how):
+    """It would have the password in clear text, elsewhere than on loopback."""
+    provider, text = plain
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if how == "proxy":
+            text += f"proxy = {url}\n"
+        else:
+            home.environment[how] = url
         home.configure(text + "allow-http-loopback = yes\n")
-        assert home.run("get").returncode == 0
-    finally:
-        plain.stop()
+        daemon.start()
+        assert home.run("get", "--timeout", "1s").returncode == 0
+        assert len(provider.grants()) == 1
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_where_it_is_stuck_is_told_when_the_clients_time_is_up(fake, home, get):
