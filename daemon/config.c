@@ -434,6 +434,12 @@ static bool is_source(const struct key *key)
     return key->type >= TYPE_SOURCE_INLINE && key->type <= TYPE_SOURCE_CREDENTIAL;
 }
 
+/* Before its host a URL may hold a user and a password. */
+static bool holds_user(const struct setting *s)
+{
+    return strchr(s->value, '@') && (s->key->type == TYPE_PROXY || s->key->type == TYPE_URL);
+}
+
 /* Whether the file as a whole may be trusted with what stands in it. */
 static void check_permissions(struct loader *l, int fd, const char *file)
 {
@@ -445,7 +451,8 @@ static void check_permissions(struct loader *l, int fd, const char *file)
             const struct setting *s = &l->sections[i].settings[k];
             if (s->file != file)
                 continue;
-            secret |= s->key->type == TYPE_SOURCE_INLINE;
+            secret |= s->key->type == TYPE_SOURCE_INLINE ||
+                      (s->key->type == TYPE_PROXY && holds_user(s));
             source |= is_source(s->key);
             command |= s->key->type == TYPE_SOURCE_COMMAND;
         }
@@ -764,6 +771,9 @@ static void check_values(struct loader *l)
                 s->bad = true;
                 if (s->key->type == TYPE_SOURCE_INLINE)
                     complain(l->report, s->file, s->line, "%s: not acceptable", s->key->name);
+                else if (holds_user(s))
+                    complain(l->report, s->file, s->line, "%s: not accepted; accepted: %s",
+                             s->key->name, s->key->accepts);
                 else
                     complain(l->report, s->file, s->line,
                              "%s: \"%s\" is not accepted; accepted: %s", s->key->name, s->value,

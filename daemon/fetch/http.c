@@ -202,6 +202,8 @@ static void explain(struct http *h, CURLcode r, struct error *why)
         error_set(why, ERROR_ANSWER_INVALID, "%s sent more than 1 MiB", h->host);
         return;
     }
+    if (strncmp(message, "Unsupported proxy", 17) == 0) /* its URL follows, with the password */
+        message = "the URL of the proxy is not valid";
     if (r == CURLE_SSL_CONNECT_ERROR && strcasestr(message, "wrong version number"))
         hint = " (the port speaks no TLS)";
     else if (r == CURLE_SSL_CONNECT_ERROR && strcasestr(message, "alert protocol version"))

@@ -295,6 +295,34 @@ def test_no_proxy(fake, home, get, proxy, extra, environment):
     assert proxy.seen == []
 
 
+@pytest.mark.parametrize("url, code", [
+    ("http://me:canary-pw@127.0.0.1:99999", 7), ("http://me:canary-pw@", 7),
+    ("htp://me:canary-pw@127.0.0.1:1", 9), ("http://me:canary-pw@127.0.0.1:1 /", 9)])
+def test_a_proxys_password_is_not_told_where_its_url_is_wrong(get, url, code):
+    r = get(f"proxy = {url}")
+    assert r.returncode == code and "proxy" in r.stderr
+
+
+@pytest.mark.parametrize("url", ["http://me:canary-pw@127.0.0.1:99999", "me:canary-pw@:x",
+                                 "htp://me:canary-pw@127.0.0.1"])
+def test_nor_where_it_is_in_the_environment(home, get, url):
+    home.environment["https_proxy"] = url
+    r = get()
+    assert r.returncode == 7 and "the URL of the proxy is not valid" in r.stderr
+
+
+def test_a_configuration_with_a_proxys_password_has_to_be_private(fake, home, daemon, proxy):
+    home.write("pw", "canary-pw")
+    text = profile(fake, f"proxy = http://me:canary-px@127.0.0.1:{proxy.port}", secret="").replace(
+        "password = canary-pw", "password-file = pw")
+    home.configure(text, 0o644)
+    daemon.start()
+    r = home.run("get")
+    assert r.returncode == 9 and f"chmod 600 {home.config}/kubetoken.conf" in r.stderr
+    home.configure(text)
+    assert home.run("get").returncode == 0
+
+
 def test_a_proxy_that_is_down(fake, get, proxy):
     proxy.stop()
     r = get(f"proxy = http://127.0.0.1:{proxy.port}")

@@ -844,6 +844,25 @@ static void an_inline_secret_that_others_can_read_is_refused_with_the_chmod(void
     assert_holds(report.text, expected);
 }
 
+static void a_proxy_with_a_password_is_a_secret_and_one_without_is_none(void **state)
+{
+    (void)state;
+    load_mode("proxy = http://me:pw@h:1", 0644);
+    assert_holds(report.text, "it holds a secret");
+    config_report_clear(&report);
+    load_mode("proxy = http://h:1\ntoken-endpoint = https://h/@x", 0644);
+    assert_non_null(config);
+}
+
+static void a_password_in_a_url_that_is_not_accepted_is_not_told(void **state)
+{
+    (void)state;
+    load("[profile p]\n" COMPLETE "proxy = htp://me:canary@h\njwks-uri = https://me:canary@h/\n");
+    assert_holds(report.text, "proxy: not accepted; accepted: auto");
+    assert_holds(report.text, "jwks-uri: not accepted; accepted: ");
+    assert_holds_not(report.text, "canary");
+}
+
 static void an_inline_secret_of_the_owner_alone_is_accepted(void **state)
 {
     (void)state;
@@ -1092,6 +1111,8 @@ int main(void)
         TEST(a_secret_never_stands_in_the_report),
         TEST(control_characters_of_the_file_do_not_reach_the_report),
         TEST(an_inline_secret_that_others_can_read_is_refused_with_the_chmod),
+        TEST(a_proxy_with_a_password_is_a_secret_and_one_without_is_none),
+        TEST(a_password_in_a_url_that_is_not_accepted_is_not_told),
         TEST(an_inline_secret_of_the_owner_alone_is_accepted),
         TEST(an_inline_secret_that_the_group_can_read_is_refused),
         TEST(a_command_that_others_can_write_is_refused_with_the_chmod),
