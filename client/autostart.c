@@ -44,14 +44,32 @@ static int is_there(const char *folder, const char *rest, const char *name)
     return folder && *folder == '/' && join(path, folder, rest, name) && access(path, F_OK) == 0;
 }
 
-/* Whether a user manager of systemd runs that has kubetoken.socket enabled: then a missing
- * socket was stopped by somebody, and a daemon of our own would be in the way. */
+/* Whether a user manager of systemd runs where the socket is to be: in $XDG_RUNTIME_DIR, or in
+ * /run/user/UID, which cron and `su` do not name. */
+static int systemd_runs(void)
+{
+    static const char tail[] = "/kubetoken/socket";
+    const char *set = getenv("KUBETOKEN_SOCKET");
+    char path[PATHS_SOCKET_MAX];
+    struct error ignored;
+
+    if ((set && *set) || paths_socket(path, &ignored) < 0)
+        return 0;
+    size_t length = strlen(path), rest = sizeof tail - 1;
+    if (length <= rest || !client_equal(path + length - rest, tail))
+        return 0;
+    path[length - rest] = '\0';
+    return is_there(path, "/systemd/private", "");
+}
+
+/* Whether that manager has kubetoken.socket enabled: then a missing socket was stopped by
+ * somebody, and a daemon of our own would be in the way. */
 static int systemd_offers(void)
 {
     static const char unit[] = "/systemd/user/sockets.target.wants/kubetoken.socket";
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
 
-    if (getenv("KUBETOKEN_SOCKET") || !is_there(getenv("XDG_RUNTIME_DIR"), "/systemd/private", ""))
+    if (!systemd_runs())
         return 0;
     return (config && *config == '/' ? is_there(config, unit, "")
                                      : is_there(home, "/.config", unit)) ||

@@ -210,6 +210,29 @@ def test_not_where_systemd_offers_the_socket(auto):
     assert not auto.socket_path.exists()
 
 
+def test_an_empty_name_of_a_socket_is_none(auto):
+    offer(auto, True)
+    auto.environment["KUBETOKEN_SOCKET"] = ""
+    assert auto.run("get").returncode == 3
+    assert not auto.socket_path.exists()
+
+
+def test_not_where_systemd_offers_it_and_no_variable_says_so(auto):
+    """As in a job of cron: the socket is in /run/user/UID, and so is the manager."""
+    offer(auto, True)
+    del auto.environment["XDG_RUNTIME_DIR"]
+    folder = f"/run/user/{os.geteuid()}"
+    if os.geteuid() or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("needs root and a mount namespace")
+    script = (f"mount -t tmpfs none /run && mkdir -p {folder} && mount --bind {auto.runtime} "
+              f"{folder} && exec {rig.BUILD}/kubetoken get")
+    r = subprocess.run(["unshare", "-m", "sh", "-c", script], env=auto.environment, text=True,
+                       capture_output=True, timeout=rig.PATIENCE)
+    end(f"{folder}/kubetoken/socket")
+    assert r.returncode == 3 and "systemctl --user" in r.stderr, r.stderr
+    assert not auto.socket_path.exists()
+
+
 def test_where_systemd_does_not_have_it_enabled(auto):
     offer(auto, False)
     assert auto.run("get").returncode == 0
