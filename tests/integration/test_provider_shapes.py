@@ -428,6 +428,31 @@ def test_commands_for_both_secrets(fake, home, daemon):
     assert not {"NOTIFY_SOCKET", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"} & set(names)
 
 
+@pytest.mark.parametrize("command, says", [
+    ("/nowhere/pass", "not found"), ("/etc/passwd", "exit status 126"),
+    ("sh -c 'printf canary-pw; exit 3'", "exit status 3"),
+    ("sh -c 'printf canary-pw; kill -9 $$'", "killed by signal 9"),
+    ("head -c 70000 /dev/zero", "more than 64 KiB"), ("sh -c 'yes | head -c 20000'", "16 KiB"),
+    ("true", "is empty"), ("echo", "is empty"), ("printf 'a\\000b'", "NUL")])
+@pytest.mark.parametrize("key", ["password", "client-secret"])
+def test_a_command_that_gives_no_secret_is_explained(fake, home, daemon, key, command, says):
+    home.configure(profile(fake).replace(
+        {"password": "password = canary-pw", "client-secret": "client-secret = shh"}[key],
+        f"{key}-command = {command}"))
+    daemon.start()
+    r = home.run("get")
+    assert r.returncode == 9 and says in r.stderr and r.stderr.count("\n") == 1
+    assert key.replace("-", " ") in r.stderr.replace("-", " ")
+    assert fake.grants() == [] and "canary" not in r.stderr + daemon.log.read_text()
+
+
+@pytest.mark.parametrize("command, sent", [
+    ("printf 'a\\n\\n'", "a\n"), ("printf ' a\\r\\n'", " a\r"), ("printf $HOME", "$HOME")])
+def test_of_what_a_command_prints_one_newline_is_cut(fake, get, command, sent):
+    assert get(f"client-secret-command = {command}", secret="").returncode == 0
+    assert fake.grants()[0].form["client_secret"] == sent
+
+
 def test_a_refresh_refused_for_the_client_keeps_the_refresh_token(fake, home, get):
     refuse = []
 
