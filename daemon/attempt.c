@@ -559,13 +559,17 @@ uint64_t attempt_deadline(const struct attempt *a)
     return a->deadline;
 }
 
-void attempt_where(const struct attempt *a, char *out, size_t size)
+void attempt_where(const struct attempt *a, struct error *ret)
 {
-    if (a->fetcher)
-        fetcher_where(a->fetcher, out, size);
-    else
-        snprintf(out, size, "%s",
-                 a->command     ? "waiting for the command that gives a credential"
-                 : a->in_trials ? "waiting for another profile that tries the same account"
-                                : "waiting for its turn");
+    char where[320];
+
+    if (a->fetcher) {
+        fetcher_where(a->fetcher, where, sizeof where);
+        error_set(ret, ERROR_TIMEOUT, "still %s", where);
+    } else if (a->command) {
+        error_set(ret, ERROR_CREDENTIAL, "the command has not ended yet");
+    } else {
+        error_set(ret, ERROR_TIMEOUT, "still waiting for %s",
+                  a->in_trials ? "another profile that tries the same account" : "its turn");
+    }
 }

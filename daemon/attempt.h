@@ -83,8 +83,8 @@ void attempt_hurry(struct attempt *attempt);
 uint64_t attempt_deadline(const struct attempt *attempt);
 void attempt_expire(struct attempt *attempt);
 
-/* Where it is, in words: "resolving login.example.com". */
-void attempt_where(const struct attempt *attempt, char *out, size_t size);
+/* What it waits for, as an error of who does not wait with it: "still resolving ...". */
+void attempt_where(const struct attempt *attempt, struct error *ret);
 
 /* After a refusal: whether another try may send something else than what was refused. */
 bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,

@@ -619,7 +619,7 @@ static bool parameter_valid(const char *value)
     return length > 0 && length <= PARAMETER_NAME_MAX && value[length] == '=' &&
            !word_among(value, length,
                        "grant_type username password scope client_id client_secret refresh_token "
-                       "audience resource realm");
+                       "audience realm");
 }
 
 static bool add_parameter(char ***list, const char *value)

@@ -45,13 +45,9 @@ static void step(struct profile *p, struct lifecycle_event event);
 /* The cause in words: the last failure, or else where the first request is stuck. */
 static void cause(const struct profile *p, struct error *ret)
 {
-    char where[320];
-
     *ret = p->error;
-    if (ret->code != ERROR_NONE)
-        return;
-    attempt_where(p->attempt, where, sizeof where);
-    error_set(ret, ERROR_TIMEOUT, "still %s", where);
+    if (ret->code == ERROR_NONE)
+        attempt_where(p->attempt, ret);
 }
 
 static void too_short(const struct profile *p, struct error *ret)

@@ -2,6 +2,7 @@
 is in test_faults.py."""
 import base64
 import contextlib
+import os
 import pathlib
 import platform
 import re
@@ -444,6 +445,18 @@ def test_a_command_that_gives_no_secret_is_explained(fake, home, daemon, key, co
     assert r.returncode == 9 and says in r.stderr and r.stderr.count("\n") == 1
     assert key.replace("-", " ") in r.stderr.replace("-", " ")
     assert fake.grants() == [] and "canary" not in r.stderr + daemon.log.read_text()
+
+
+def test_a_command_that_takes_its_time_is_named(fake, home, daemon, tmp_path):
+    os.mkfifo(tmp_path / "answer")
+    home.configure(profile(fake).replace("password = canary-pw",
+                                         f"password-command = cat {tmp_path / 'answer'}"))
+    daemon.start()
+    r = home.run("get", "--timeout", "1s")
+    assert r.returncode == 9 and r.stderr == (
+        "kubetoken: p: a credential cannot be read: the command has not ended yet\n")
+    (tmp_path / "answer").write_text("canary-pw\n")
+    assert home.run("get").returncode == 0
 
 
 @pytest.mark.parametrize("command, sent", [

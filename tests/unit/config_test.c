@@ -226,9 +226,9 @@ static void a_profiles_parameter_replaces_the_one_of_that_name_in_defaults(void 
 
 static void what_is_sent_anyway_is_no_parameter(void **state)
 {
-    static const char *const names[] = { "grant_type",    "username",      "password", "scope",
-                                         "client_id",     "client_secret", "audience", "resource",
-                                         "refresh_token", "realm" };
+    static const char *const names[] = { "grant_type", "username",      "password",
+                                         "scope",      "client_id",     "client_secret",
+                                         "audience",   "refresh_token", "realm" };
 
     (void)state;
     for (size_t i = 0; i < COUNT(names); i++) {
