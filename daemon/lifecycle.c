@@ -89,6 +89,14 @@ static enum lifecycle_verdict serve(struct lifecycle *lc, uint64_t now)
     return LIFECYCLE_SERVE;
 }
 
+/* Whether somebody with as much time has just waited in vain: a kubectl that got no token asks five
+ * times. Who has more time than that one had may have better luck. */
+static bool in_vain(const struct lifecycle *lc, uint64_t deadline, uint64_t now)
+{
+    return lc->gave_up_at > 0 && now - lc->gave_up_at < failure_memory &&
+           deadline <= now + lc->patience + SECOND;
+}
+
 static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -114,7 +122,7 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
     case LIFECYCLE_ASKING:
         if (enough && !refetch && !fading)
             actions->verdict = serve(lc, now);
-        else if (lc->gave_up_at > 0 && now - lc->gave_up_at < failure_memory)
+        else if (in_vain(lc, event->wanted.deadline, now))
             actions->verdict = enough ? serve(lc, now) : LIFECYCLE_FAIL;
         else
             actions->verdict = LIFECYCLE_QUEUE;
@@ -126,7 +134,7 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
             ask(lc, policy, now, actions); /* reading a file again hurts nobody */
             actions->verdict = LIFECYCLE_QUEUE;
         } else if (lc->local || lc->retry_at >= event->wanted.deadline ||
-                   (lc->gave_up_at > 0 && now - lc->gave_up_at < failure_memory)) {
+                   in_vain(lc, event->wanted.deadline, now)) {
             actions->verdict = LIFECYCLE_FAIL;
         } else {
             actions->verdict = LIFECYCLE_QUEUE;
@@ -337,6 +345,7 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
         break;
     case LIFECYCLE_GAVE_UP:
         lc->gave_up_at = now;
+        lc->patience = event->gave_up.patience;
         break;
     case LIFECYCLE_WORLD:
         world(lc, event, now);

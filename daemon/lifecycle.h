@@ -60,6 +60,7 @@ struct lifecycle {
     uint64_t waited_until; /* the latest deadline of a client that was queued */
     uint64_t failed_at;    /* the last failure; 0 = none since the last token */
     uint64_t gave_up_at;   /* a client's time was up without a token */
+    uint64_t patience;     /* that client's */
     unsigned failures;     /* in a row that may pass */
     unsigned doubts;       /* in a row that probably do not pass */
     bool has_refresh_token;
@@ -101,6 +102,9 @@ struct lifecycle_event {
             bool rejected;         /* the API server refused the one in hand, says a person */
             bool suspected;        /* the same, by the look of it */
         } wanted;
+        struct {
+            uint64_t patience; /* how long the client had waited */
+        } gave_up;
         struct {
             uint64_t sent;
             uint64_t lifetime;

@@ -160,6 +160,18 @@ static uint64_t first_deadline(const struct profile *p)
     return first;
 }
 
+/* How long the most patient of those whose time is up has waited. */
+static uint64_t patience(const struct profile *p, uint64_t now)
+{
+    uint64_t most = 0;
+    const struct waiter *w;
+
+    TAILQ_FOREACH (w, &p->waiters, entry)
+        if (w->deadline <= now && w->deadline > w->asked && w->deadline - w->asked > most)
+            most = w->deadline - w->asked;
+    return most;
+}
+
 /* ---- the one timer -------------------------------------------------------------------------- */
 
 static void arm(struct profile *p)
@@ -192,8 +204,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     if (p->typed && now >= p->typed_until)
         p->typed = secret_free(p->typed);
     if (first_deadline(p) <= now) {
+        struct lifecycle_event event = { .type = LIFECYCLE_GAVE_UP,
+                                         .gave_up.patience = patience(p, now) };
         answer_waiters(p, now + 1, now);
-        step(p, (struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+        step(p, event);
     }
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_TIMER });
     return 0;
@@ -389,6 +403,7 @@ static void enqueue(struct profile *p, struct waiter *w)
 {
     attempt_hurry(p->attempt);
     w->profile = p;
+    w->asked = time_boottime();
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
 }
 

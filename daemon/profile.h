@@ -23,6 +23,7 @@ struct waiter {
     struct secret *secret; /* VERB_LOGIN: the password; taken by the profile */
     pid_t peer;            /* the process that asks */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
+    uint64_t asked;        /* the profile's: when it was queued */
     uint64_t noted;        /* the profile's: the token that it was seen to have */
     /* why is NULL with PROFILE_TOKEN */
     void (*ready)(struct waiter *waiter, struct profile *profile, const struct error *why);

@@ -406,14 +406,28 @@ static struct lifecycle_actions step(struct world *w, struct profile *p,
     return actions;
 }
 
+static uint64_t patience(const struct world *w, const struct profile *p)
+{
+    uint64_t most = 0;
+
+    for (uint16_t n = p->first_waiter; n; n = w->waiters[n].next) {
+        const struct call *call = &w->waiters[n].call;
+        if (call->deadline <= w->now && call->deadline - call->asked > most)
+            most = call->deadline - call->asked;
+    }
+    return most;
+}
+
 void daemon_timer(struct world *w, struct profile *p)
 {
     if (p->flight == FLIGHT_SENT && w->now >= p->request_deadline)
         fail_stuck(w, p);
     if (p->first_deadline <= w->now) {
+        struct lifecycle_event event = { .type = LIFECYCLE_GAVE_UP,
+                                         .gave_up.patience = patience(w, p) };
         answer_waiters(w, p, w->now + 1);
         check(w, p, &(struct fact){ .kind = FACT_GAVE_UP });
-        step(w, p, (struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+        step(w, p, event);
     }
     step(w, p, (struct lifecycle_event){ .type = LIFECYCLE_TIMER });
 }

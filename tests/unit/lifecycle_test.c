@@ -369,16 +369,25 @@ static void the_retries_of_a_client_that_gave_up_get_its_answer_at_once(void **s
 {
     (void)state;
     asking();
-    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP, .gave_up.patience = 30 * SECOND });
     now += 5 * SECOND - 1;
     assert_int_equal(wanted().verdict, LIFECYCLE_FAIL);
+}
+
+static void a_client_with_more_time_than_the_one_that_gave_up_waits(void **state)
+{
+    (void)state;
+    asking();
+    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP, .gave_up.patience = SECOND });
+    assert_int_equal(wanted_within(SECOND).verdict, LIFECYCLE_FAIL);
+    assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
 }
 
 static void a_client_that_comes_later_waits_again(void **state)
 {
     (void)state;
     asking();
-    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP });
+    step((struct lifecycle_event){ .type = LIFECYCLE_GAVE_UP, .gave_up.patience = 30 * SECOND });
     now += 5 * SECOND;
     assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
 }
@@ -1288,6 +1297,7 @@ int main(void)
         TEST(a_token_that_died_after_a_refusal_is_not_served),
         TEST(without_a_password_clients_get_the_error),
         TEST(the_retries_of_a_client_that_gave_up_get_its_answer_at_once),
+        TEST(a_client_with_more_time_than_the_one_that_gave_up_waits),
         TEST(a_client_that_comes_later_waits_again),
         TEST(an_unreadable_file_is_read_again_for_a_client_that_comes_later),
         TEST(an_unreadable_file_fails_the_clients_that_come_at_once),
