@@ -417,16 +417,13 @@ static int read_source(struct attempt *a, const struct source *source, const cha
     return r;
 }
 
-/* The password: a typed one, or the source's. As read_source(). */
+/* The password: a typed one (attempt_start() took it), or the source's. As read_source(). */
 static int read_password(struct attempt *a)
 {
     const struct source *source = &a->order.config->password;
     struct error why;
 
     if (!a->password && a->order.typed) {
-        a->password = secret_copy(secret_peek(a->order.typed), secret_length(a->order.typed));
-        if (a->password)
-            return 1;
         error_set(&why, ERROR_INTERNAL, "no memory");
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return -1;
@@ -532,6 +529,9 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
     a->account = accounts_get(a->shared->accounts, order->config->issuer, order->config->username);
     if (!a->account)
         abort(); /* two names */
+    /* copied: another may be typed, or its time may end, before it is its turn to be sent */
+    if (order->typed && !order->refresh_token)
+        a->password = secret_copy(secret_peek(order->typed), secret_length(order->typed));
     if (order->delay == 0 || order->urgent) {
         begin(a);
         return;

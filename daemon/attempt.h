@@ -37,7 +37,7 @@ struct profile_shared {
     struct attempt_list trials; /* those that wait for another's trial of a password */
 };
 
-/* What to try. All of it belongs to the caller and has to live until the end. */
+/* What to try. All of it belongs to the caller and, but for `typed`, has to live until the end. */
 struct attempt_order {
     const struct profile_config *config;
     const struct secret *typed;         /* a password that goes before the source's, or NULL */

@@ -3,6 +3,7 @@ import os
 import pty
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -191,3 +192,40 @@ def test_the_block_may_come_in_pieces_and_before_the_next_request(fake, home, ru
 def test_a_block_that_is_none_is_a_bad_request(fake, home, running, request_line):
     assert rig.ask(home, request_line).startswith(b"error bad-request 0 ")
     assert fake.requests == [] and running.alive
+
+
+def slow_secret(fake, home, extra=""):
+    """A profile whose client secret comes when something is written into the pipe returned."""
+    pipe = home.config / "pipe"
+    os.mkfifo(pipe, 0o600)
+    home.configure(profile(fake, f"client-secret-command = cat {pipe}\n{extra}"))
+    return pipe
+
+
+def login_and_go_on(home, password):
+    """Returns the connection once the daemon has taken the request."""
+    s = rig.connect(home)
+    s.sendall(b"login * p secret=%d once\n" % len(password) + password)
+    home.status("p")  # who came later is served later
+    return s
+
+
+def test_a_second_login_while_the_first_waits_for_a_command(fake, home, daemon):
+    pipe = slow_secret(fake, home)
+    daemon.start()
+    with login_and_go_on(home, b"first") as one, login_and_go_on(home, b"second") as two:
+        pipe.write_text("cs")
+        rig.wait_until(fake.grants, "the first request")
+        pipe.write_text("cs")
+        assert one.recv(64) == two.recv(64) == b"ok 13 0\np: logged in\n"
+    assert passwords(fake) == ["first", "second"]
+
+
+def test_a_password_whose_lifetime_ends_before_it_is_sent(fake, home, daemon):
+    pipe = slow_secret(fake, home, "password-lifetime = 1s")
+    daemon.start()
+    with login_and_go_on(home, b"canary") as s:
+        time.sleep(1.2)  # where that is too short, the test is too easy
+        pipe.write_text("cs")
+        assert s.recv(64) == b"ok 13 0\np: logged in\n"
+    assert passwords(fake) == ["canary"]
