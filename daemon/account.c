@@ -6,6 +6,8 @@
 #define SECOND 1000000ULL
 
 static const uint64_t bucket_step = 10 * SECOND;
+/* What a person's word has brought answers the next ones. */
+static const uint64_t word_memory = 5 * SECOND;
 static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
 
 /* ---- logins ---------------------------------------------------------------------------------- */
@@ -29,6 +31,13 @@ bool account_refuses(const struct account *a, account_digest password)
 bool account_doubts(const struct account *a, account_digest password)
 {
     return a->accepted != password && silences_of(a, password) + 1 >= ACCOUNT_DOUBTS;
+}
+
+bool account_hears(const struct account *a, account_digest password, uint64_t said)
+{
+    if (a->refused[0] != password || a->refused_at == 0)
+        return true;
+    return said > a->refused_at + (a->by_word ? word_memory : 0);
 }
 
 /* Puts the password's entry first, with so many times; 0 takes it out. */
@@ -90,11 +99,12 @@ enum account_verdict account_ask(struct account *a, account_digest password, boo
         return ACCOUNT_EMPTY;
     if (a->accepted != password)
         a->trying = who;
+    a->by_word = person;
     return ACCOUNT_GO;
 }
 
 void account_ended(struct account *a, account_digest password, const void *who,
-                   enum account_end end)
+                   enum account_end end, uint64_t now)
 {
     if (a->trying == who)
         a->trying = NULL;
@@ -109,6 +119,7 @@ void account_ended(struct account *a, account_digest password, const void *who,
         if (a->accepted == password)
             a->accepted = 0;
         remember_refusal(a, password);
+        a->refused_at = now;
         break;
     case ACCOUNT_NOT_SENT: /* as if it had not been; once others came after, time has paid it */
         if (a->latest == who)

@@ -35,12 +35,14 @@ struct account {
     account_digest refused[ACCOUNT_REFUSALS]; /* the latest first, 0 = none */
     account_digest accepted;                  /* the last that was taken */
     struct error why;                         /* what was said of refused[0] */
+    uint64_t refused_at;                      /* when; 0 = not known any more */
     struct account_silence {
         account_digest password; /* not taken yet; the latest first, 0 = none */
         uint64_t times;          /* that no answer came to it */
     } silences[ACCOUNT_SILENCES];
     const void *trying; /* who is trying one that was not taken yet */
     const void *latest; /* whose login is the latest, while it lasts */
+    bool by_word;       /* the latest was sent because somebody said so */
 };
 
 enum account_verdict {
@@ -58,6 +60,11 @@ enum account_verdict account_ask(struct account *account, account_digest passwor
 /* Whether the provider refused that password, or is taken to have done so. */
 bool account_refuses(const struct account *account, account_digest password);
 
+/* Whether what a person said at that time lifts a refusal of the password. Not what was said before
+ * the refusal came, nor within some seconds of one that another word has brought: who says the same
+ * of twenty profiles, at once or one by one, has the password sent once. */
+bool account_hears(const struct account *account, account_digest password, uint64_t said);
+
 enum account_end {
     ACCOUNT_TOOK,     /* the provider took the password */
     ACCOUNT_REJECTED, /* it refused it */
@@ -68,7 +75,7 @@ enum account_end {
 
 /* What came of it. Takes a `who` that sent nothing (its request was given up), too. */
 void account_ended(struct account *account, account_digest password, const void *who,
-                   enum account_end end);
+                   enum account_end end, uint64_t now);
 
 /* Whether silence would now be the third in a row for a password that was never taken: then it is
  * no failure that passes soon. */

@@ -78,7 +78,7 @@ static void settle(struct attempt *a, enum account_end end)
 
     if (a->login == 0)
         return;
-    account_ended(a->account, a->login, a, end);
+    account_ended(a->account, a->login, a, end, time_boottime());
     accounts_save(a->shared->accounts, a->account);
     a->login = 0;
     for (other = TAILQ_FIRST(&a->shared->trials); other; other = next) {
@@ -280,7 +280,7 @@ static void start_fetcher(struct attempt *a)
 static bool was_refused(const struct attempt *a)
 {
     return a->refused.at > 0 && !a->refused.by_account && !a->refused.doubtful &&
-           !a->order.person && a->refused.password == digest_secret(a->password) &&
+           a->order.said == 0 && a->refused.password == digest_secret(a->password) &&
            a->refused.client_secret == digest_secret(a->client_secret);
 }
 
@@ -323,7 +323,8 @@ static void throttled(struct attempt *a, uint64_t wait)
 static void ask_account(struct attempt *a)
 {
     uint64_t digest = digest_secret(a->password), now = time_boottime(), when = 0;
-    bool anyway = a->order.person || may_have_been_the_client(a);
+    bool said = a->order.said > 0 && account_hears(a->account, digest, a->order.said);
+    bool anyway = said || may_have_been_the_client(a);
 
     if (a->order.refresh_token) {
         start_fetcher(a);

@@ -45,7 +45,7 @@ struct attempt_order {
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
-    bool person;    /* somebody asked: also what was refused is sent */
+    uint64_t said;  /* when somebody asked, so that what was refused is sent too; 0 = nobody */
     bool urgent;    /* a client waits */
     uint64_t delay; /* usec before it begins, unless a client comes meanwhile */
 };

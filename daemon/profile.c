@@ -27,7 +27,7 @@ struct profile {
     void *cache;         /* the fetchers' */
     size_t cache_length;
     struct error error;
-    bool forced; /* a person asked: also what was refused is sent */
+    uint64_t said; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     bool armed;
     struct attempt *attempt;
@@ -279,9 +279,10 @@ static void on_done(void *context, struct attempt_end *end)
     }
     struct result *token = attempt_token(end);
 
-    /* a person's word counts for one request by password, or one token */
-    if (token || (end->reached && !p->lifecycle.by_refresh_token))
-        p->forced = false;
+    /* a person's word counts for one request by password, one token, one word of the account */
+    if (token || (!p->lifecycle.by_refresh_token &&
+                  (end->reached || end->kind == LIFECYCLE_REFUSED)))
+        p->said = 0;
     if (token)
         take_token(p, token);
     else
@@ -295,7 +296,7 @@ static uint64_t start_delay(const struct profile *p)
     uint64_t now = time_boottime(), most = 2 * USEC_PER_SEC;
     uint32_t random = 0;
 
-    if (!lifecycle_alive(&p->lifecycle, now) || p->forced)
+    if (!lifecycle_alive(&p->lifecycle, now) || p->said > 0)
         return 0;
     if ((p->lifecycle.death - now) / 8 < most)
         most = (p->lifecycle.death - now) / 8;
@@ -312,7 +313,7 @@ static void start_attempt(struct profile *p)
                       .previous = p->token,
                       .cache = p->cache,
                       .cache_length = p->cache_length,
-                      .person = p->forced,
+                      .said = p->said,
                       .urgent = !TAILQ_EMPTY(&p->waiters),
                       .delay = start_delay(p),
                   });
@@ -423,7 +424,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
                              ? USEC_INFINITY
                              : now + p->config->password_lifetime;
     }
-    p->forced = true;
+    p->said = now;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
@@ -488,6 +489,7 @@ static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
     p->typed = secret_free(p->typed);
+    p->said = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);

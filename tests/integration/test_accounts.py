@@ -282,3 +282,62 @@ def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fa
     assert home.run("get", "--timeout", "1s").returncode == 7
     rig.wait_until(lambda: (pause() or 0) > 250, "a longer pause")
     assert len(fake.grants()) == 3
+
+
+# ---- a person's word -----------------------------------------------------------------------------
+
+
+def test_logout_takes_back_a_word_that_has_not_been_used(fake, home, daemon):
+    """`refresh` sends what was refused; said while the provider is away, and taken back, it does
+    not."""
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 6
+    fake.certify(trusted=False)
+    assert home.run("refresh", "--timeout", "1s").returncode == 7
+    assert home.run("logout").returncode == 0
+    fake.certify()
+    assert home.run("get").returncode == 6
+    assert sent(fake) == ["stale"]
+
+
+def test_a_refresh_of_twenty_profiles_sends_a_wrong_password_once(fake, home, daemon):
+    """Who said it before the provider refused hears that, and is not asked for in turn."""
+    home.write("pw", "stale")
+    home.configure("".join(profile(fake, n) for n in NAMES))
+    daemon.start()
+    release = threading.Event()
+    refuse = fake.answers["/oauth/token"]
+
+    def answer(request):
+        release.wait(rig.PATIENCE)
+        return refuse(request)
+    fake.answers["/oauth/token"] = answer
+    clients = [subprocess.Popen([rig.BUILD / "kubetoken", "refresh", name], env=home.environment,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+               for name in NAMES]
+    rig.wait_until(lambda: {p["state"] for p in home.status()} == {"asking"}, "all of them")
+    release.set()
+    errors = [c.communicate(timeout=rig.PATIENCE)[1] for c in clients]
+    assert {c.returncode for c in clients} == {6} and all("invalid_grant" in e for e in errors)
+    assert sent(fake) == ["stale"]
+
+
+def test_one_refresh_after_the_other_sends_a_wrong_password_once_in_some_seconds(fake, home,
+                                                                                 daemon):
+    """A loop over the profiles of one account must not lock it; what was said before counts."""
+    home.write("pw", "stale")
+    home.configure("".join(profile(fake, n) for n in NAMES[:2]))
+    daemon.start()
+    assert home.run("get", NAMES[0]).returncode == 6
+    requests = b"".join(b"refresh * %s\n" % NAMES[i % 2].encode() for i in range(12))
+    answers = rig.ask(home, requests)
+    assert answers.count(b"error refused ") == 12
+    assert sent(fake) == ["stale", "stale"]
+    fake.good = "stale"
+
+    def refreshed():
+        return home.run("refresh", NAMES[1]).returncode == 0
+    rig.wait_until(refreshed, "the end of these seconds")
+    assert home.run("get", NAMES[0]).returncode == 0

@@ -185,12 +185,22 @@ static unsigned others_sending(const struct world *w, const struct profile *p, b
     return n;
 }
 
+/* What a person said lifts a refusal that came before, but not within 5 s of one that a person's
+ * word has brought. */
+static bool is_lifted(const struct provider *v, const struct profile *p)
+{
+    const struct ledger *l = &p->ledger;
+    uint64_t until = v->refused_at + (v->by_word ? 5 * SECOND : 0);
+
+    return l->credit && (v->refused[0] != p->password || v->refused_at == 0 || l->said_at > until);
+}
+
 static void p4_no_lock_out(const struct world *w, const struct profile *p, const struct fact *f)
 {
     const struct provider *v = &w->providers[p->provider];
 
     if (f->kind == FACT_SENT && !p->by_refresh_token) {
-        if (was_refused(v, p->password) && !p->ledger.credit)
+        if (was_refused(v, p->password) && !is_lifted(v, p))
             broken(w, p, "P4 no lock-out", "a refused password is sent again");
         if (p->password != v->accepted && others_sending(w, p, false) > 0)
             broken(w, p, "P4 no lock-out", "two profiles try passwords at the same time");
@@ -390,6 +400,7 @@ static void note_sent(struct world *w, struct profile *p)
     if (p->by_refresh_token)
         return;
     l->trial = p->password != v->accepted;
+    v->by_word = p->sent_forced;
     if (p->reply.reached) {
         l->credit = false;
         uint64_t paid = w->now - v->login_at;
@@ -406,8 +417,11 @@ static void note_sent(struct world *w, struct profile *p)
     }
 }
 
-static void note_answer(struct provider *v, const struct profile *p, struct statistics *s)
+static void note_answer(struct world *w, const struct profile *p)
 {
+    struct provider *v = &w->providers[p->provider];
+    struct statistics *s = &w->statistics;
+
     if (p->reply.end == ACCOUNT_TOOK) {
         v->accepted = p->password;
         v->lost_wrong[p->password] = 0;
@@ -419,6 +433,7 @@ static void note_answer(struct provider *v, const struct profile *p, struct stat
         for (unsigned i = ACCOUNT_REFUSALS - 1; i > 0; i--)
             v->refused[i] = v->refused[i - 1];
         v->refused[0] = p->password;
+        v->refused_at = w->now;
         v->wrong_answered += p->reply.counted;
     } else if (p->reply.counted && p->password != v->accepted &&
                ++v->lost_wrong[p->password] > s->most_wrong_lost + v->words) {
@@ -432,7 +447,7 @@ static void note_ended(struct world *w, struct profile *p, const struct fact *f)
     bool sent = p->flight == FLIGHT_SENT;
 
     if (sent && !p->by_refresh_token)
-        note_answer(&w->providers[p->provider], p, &w->statistics);
+        note_answer(w, p);
     l->not_before = 0;
     if (!f->failed) {
         l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
@@ -475,6 +490,7 @@ static void note_changed(const struct world *w, struct profile *p, bool person)
     if (!person)
         return;
     l->person_pending = l->credit = true;
+    l->said_at = w->now;
     note_use(w, p);
     l->waited_until = w->now + 30 * SECOND;
 }

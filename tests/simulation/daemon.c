@@ -159,12 +159,12 @@ static void end_request(struct world *w, struct profile *p, enum account_end end
     queue_set(&w->queue, SOURCE_START + p->number, NEVER);
     queue_set(&w->queue, SOURCE_ANSWER + p->number, NEVER);
     slots_give(&w->slots, &p->slot);
-    /* a person's word counts for one request by password, or one token */
+    /* a person's word counts for one request by password, one token, one word of the account */
     if (sent && p->sent_forced &&
         (end == ACCOUNT_TOOK || (!p->by_refresh_token && end != ACCOUNT_NOT_SENT)))
         p->forced = false;
     if (sent && !p->by_refresh_token) {
-        account_ended(&v->account, digest_of(p->password), p, end);
+        account_ended(&v->account, digest_of(p->password), p, end, w->now);
         trial_is_over(w, v);
     }
 }
@@ -264,18 +264,20 @@ static void send_if_allowed(struct world *w, struct profile *p)
 {
     struct provider *v = provider_of(w, p);
     uint64_t when = 0;
+    bool said = p->forced && account_hears(&v->account, digest_of(p->password), p->said);
 
     p->sent_forced = p->forced;
     if (p->by_refresh_token) {
         send(w, p);
         return;
     }
-    switch (account_ask(&v->account, digest_of(p->password), p->forced, p, w->now, &when)) {
+    switch (account_ask(&v->account, digest_of(p->password), said, p, w->now, &when)) {
     case ACCOUNT_GO:
         send(w, p);
         return;
     case ACCOUNT_REFUSED:
         trace(w, p, "the account: refused before", NULL, NEVER, NEVER);
+        p->forced = false;
         fail_unsent(w, p, LIFECYCLE_REFUSED, 0);
         return;
     case ACCOUNT_TRIAL:
@@ -509,6 +511,7 @@ void daemon_renew(struct world *w, struct profile *p, unsigned password)
     if (password)
         p->typed = password;
     p->forced = true;
+    p->said = w->now;
     p->error = false;
     enqueue(w, p, &call);
     changed(w, p, call.deadline, password > 0);
@@ -576,8 +579,11 @@ void daemon_restart(struct world *w)
         p->ledger.suspected_at = 0;
         arm(w, p);
     }
-    for (unsigned i = 0; i < w->n_providers; i++)
-        w->providers[i].account.trying = w->providers[i].account.latest = NULL;
+    for (unsigned i = 0; i < w->n_providers; i++) {
+        struct provider *v = &w->providers[i];
+        v->account.trying = v->account.latest = NULL;
+        v->account.refused_at = v->refused_at = 0;
+    }
 }
 
 void daemon_network(struct world *w)

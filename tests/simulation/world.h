@@ -123,6 +123,8 @@ struct provider {
     uint64_t well_since; /* NEVER while it is not */
     unsigned accepted;   /* the last password that an answer said was taken */
     unsigned refused[ACCOUNT_REFUSALS];
+    uint64_t refused_at; /* the latest of these; 0 = not known any more */
+    bool by_word;        /* the latest password was sent for a person */
     uint8_t seen_wrong[PASSWORDS_MAX];
     unsigned wrong_answered, wrong_allowed;
     uint64_t login_debt, login_at;      /* the bucket, kept independently */
@@ -178,6 +180,7 @@ struct ledger {
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
     bool credit;                         /* a person allowed one more try of any password */
+    uint64_t said_at;                    /* that was then */
     bool trial;                          /* the password under way had not been accepted */
     uint64_t retry_by;                   /* after the network came up */
     uint64_t suspected_at;
@@ -203,6 +206,7 @@ struct profile {
     unsigned typed;
     unsigned refused_stamp;
     bool refused_typed, forced, error;
+    uint64_t said;
     struct token token;
     uint32_t refresh_token;
 

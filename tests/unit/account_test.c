@@ -28,7 +28,7 @@ static enum account_verdict ask(account_digest password, const void *who)
 static void refuse(account_digest password)
 {
     assert_int_equal(account_ask(&account, password, true, &anna, now, &when), ACCOUNT_GO);
-    account_ended(&account, password, &anna, ACCOUNT_REJECTED);
+    account_ended(&account, password, &anna, ACCOUNT_REJECTED, now);
 }
 
 /* ---- logins ---------------------------------------------------------------------------------- */
@@ -49,8 +49,30 @@ static void a_person_may_send_it_again(void **state)
     (void)state;
     refuse(1);
     assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_GO);
-    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     assert_int_equal(ask(1, &berta), ACCOUNT_GO);
+}
+
+static void what_was_said_before_the_refusal_does_not_lift_it(void **state)
+{
+    (void)state;
+    assert_true(account_hears(&account, 1, now));
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    now += 3 * SECOND;
+    account_ended(&account, 1, &anna, ACCOUNT_REJECTED, now);
+    assert_false(account_hears(&account, 1, now - 1));
+    assert_false(account_hears(&account, 1, now));
+    assert_true(account_hears(&account, 1, now + 1));
+    assert_true(account_hears(&account, 2, now - 1));
+}
+
+static void what_a_word_has_brought_answers_the_words_of_the_next_seconds(void **state)
+{
+    (void)state;
+    refuse(1); /* for a person */
+    assert_false(account_hears(&account, 1, now + 5 * SECOND));
+    assert_true(account_hears(&account, 1, now + 5 * SECOND + 1));
+    assert_true(account_hears(&account, 2, now + 1));
 }
 
 static void several_refused_passwords_are_remembered(void **state)
@@ -73,7 +95,7 @@ static void one_tries_a_password_that_was_not_taken_yet(void **state)
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
     assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
     assert_int_equal(ask(2, &berta), ACCOUNT_TRIAL);
-    account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN);
+    account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN, now);
     assert_int_equal(ask(1, &berta), ACCOUNT_GO);
 }
 
@@ -81,10 +103,10 @@ static void a_password_that_was_taken_is_sent_by_all(void **state)
 {
     (void)state;
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
     assert_int_equal(ask(1, &berta), ACCOUNT_GO);
-    account_ended(&account, 1, &anna, ACCOUNT_REJECTED);
+    account_ended(&account, 1, &anna, ACCOUNT_REJECTED, now);
     assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
 }
 
@@ -92,7 +114,7 @@ static void who_gives_up_ends_no_other_trial(void **state)
 {
     (void)state;
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-    account_ended(&account, 1, &berta, ACCOUNT_NOT_SENT);
+    account_ended(&account, 1, &berta, ACCOUNT_NOT_SENT, now);
     assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
 }
 
@@ -101,7 +123,7 @@ static void six_logins_at_once_and_one_more_each_ten_seconds(void **state)
     (void)state;
     for (int i = 0; i < 6; i++) {
         assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-        account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+        account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     }
     assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
     assert_int_equal(when, now + 10 * SECOND);
@@ -122,7 +144,7 @@ static void what_was_not_sent_is_no_login(void **state)
     (void)state;
     for (int i = 0; i < 100; i++) {
         assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-        account_ended(&account, 1, &anna, ACCOUNT_NOT_SENT);
+        account_ended(&account, 1, &anna, ACCOUNT_NOT_SENT, now);
     }
 }
 
@@ -132,13 +154,13 @@ static void what_time_has_paid_is_not_given_back(void **state)
     (void)state;
     refuse(9);
     assert_int_equal(account_ask(&account, 9, true, &anna, now, &when), ACCOUNT_GO);
-    account_ended(&account, 9, &anna, ACCOUNT_TOOK);
+    account_ended(&account, 9, &anna, ACCOUNT_TOOK, now);
     now += 1000 * SECOND;
     assert_int_equal(ask(9, &anna), ACCOUNT_GO);
     now += 10 * SECOND;
     for (int i = 0; i < 6; i++)
         assert_int_equal(ask(9, &berta), ACCOUNT_GO);
-    account_ended(&account, 9, &anna, ACCOUNT_NOT_SENT);
+    account_ended(&account, 9, &anna, ACCOUNT_NOT_SENT, now);
     assert_int_equal(ask(9, &berta), ACCOUNT_EMPTY);
 }
 
@@ -159,7 +181,7 @@ static void stay_silent(account_digest password, int times)
 {
     for (int i = 0; i < times; i++, now += 3600 * SECOND) {
         assert_int_equal(ask(password, &anna), ACCOUNT_GO);
-        account_ended(&account, password, &anna, ACCOUNT_SILENCE);
+        account_ended(&account, password, &anna, ACCOUNT_SILENCE, now);
     }
 }
 
@@ -172,7 +194,7 @@ static void a_password_that_gets_no_answer_is_sent_six_times(void **state)
     stay_silent(1, 4);
     assert_int_equal(ask(1, &berta), ACCOUNT_REFUSED);
     assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_GO);
-    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     assert_int_equal(ask(1, &berta), ACCOUNT_GO);
 }
 
@@ -196,7 +218,7 @@ static void an_answer_that_says_nothing_of_it_ends_no_silence(void **state)
         if (i == 5)
             break;
         assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-        account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN);
+        account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN, now);
     }
     assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
 }
@@ -205,7 +227,7 @@ static void a_password_that_was_taken_once_may_meet_an_outage_of_any_length(void
 {
     (void)state;
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-    account_ended(&account, 1, &anna, ACCOUNT_TOOK);
+    account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     stay_silent(1, 100);
     assert_false(account_doubts(&account, 1));
 }
@@ -342,6 +364,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_refused_password_is_not_sent_by_anybody),
         TEST(a_person_may_send_it_again),
+        TEST(what_was_said_before_the_refusal_does_not_lift_it),
+        TEST(what_a_word_has_brought_answers_the_words_of_the_next_seconds),
         TEST(several_refused_passwords_are_remembered),
         TEST(one_tries_a_password_that_was_not_taken_yet),
         TEST(a_password_that_was_taken_is_sent_by_all),
