@@ -386,8 +386,12 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         answer_waiters(
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
+    bool watching = p->watch != NULL;
     attend(p);
     arm(p);
+    /* what changed before the watch was there, while a request was under way, is told by nobody */
+    if (!watching && p->watch && attempt_is_outdated(p->attempt, p->config))
+        on_sources(p);
 }
 
 static void step(struct profile *p, struct lifecycle_event event)

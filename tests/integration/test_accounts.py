@@ -341,3 +341,24 @@ def test_one_refresh_after_the_other_sends_a_wrong_password_once_in_some_seconds
         return home.run("refresh", NAMES[1]).returncode == 0
     rig.wait_until(refreshed, "the end of these seconds")
     assert home.run("get", NAMES[0]).returncode == 0
+
+
+def test_a_file_that_changes_while_its_password_is_under_way(fake, home, daemon):
+    """The refusal comes when the file is changed already, and nothing more happens to it."""
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    refuse, release = fake.answers["/oauth/token"], threading.Event()
+
+    def answer(request):
+        release.wait(rig.PATIENCE)
+        return refuse(request)
+    fake.answers["/oauth/token"] = answer
+    client = subprocess.Popen([rig.BUILD / "kubetoken", "get"], env=home.environment,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    rig.wait_until(fake.grants, "the request")
+    home.write("pw", "good")
+    release.set()
+    client.wait(rig.PATIENCE)
+    rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token, with nobody asking")
+    assert sent(fake) == ["stale", "good"]

@@ -360,7 +360,7 @@ def test_a_refused_password_is_not_sent_again(home, start, fake):
     assert len(fake.grants()) == 2, "told to"
     del fake.answers[TOKEN]
     assert doctor(home).exit_code == 6
-    assert doctor(home, "--refresh").found() == []
+    rig.wait_until(lambda: doctor(home, "--refresh").found() == [], "a word that is heard again")
 
 
 def test_a_renewal_that_fails_while_the_token_lives(home, start, fake):
