@@ -280,8 +280,8 @@ static void on_done(void *context, struct attempt_end *end)
     struct result *token = attempt_token(end);
 
     /* a person's word counts for one request by password, one token, one word of the account */
-    if (token || (!p->lifecycle.by_refresh_token &&
-                  (end->reached || end->kind == LIFECYCLE_REFUSED)))
+    if (token ||
+        (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->said = 0;
     if (token)
         take_token(p, token);
