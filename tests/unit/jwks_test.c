@@ -171,7 +171,7 @@ static void what_is_kept_is_read_as_the_set_itself(void **state)
     assert_int_equal(keys.n, 2);
     assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, rsa), 1);
     assert_int_equal(EVP_PKEY_eq(keys.keys[1].key, ed448), 1);
-    assert_holds_not(kept, "x5c");
+    assert_holds_not(kept, "\"x5c\"");
     free(kept);
     for (size_t i = 0; i < COUNT(jwks); i++)
         free(jwks[i]);
