@@ -12,6 +12,8 @@ static const uint64_t backoff_least = 1 * SECOND, backoff_most = 5 * MINUTE;
 static const uint64_t retry_after_most = 1 * HOUR;
 /* After the world has changed for the better; a fleet that wakes up together parts here. */
 static const uint64_t world_most = 3 * SECOND;
+/* Profiles that are due at once, and for which nobody waits, part. */
+static const uint64_t start_most = 2 * SECOND;
 /* A token that lives no longer is no reason to ask for the next one at once. */
 static const uint64_t next_to_nothing = 2 * SECOND;
 static const uint64_t doubt_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
@@ -81,6 +83,13 @@ static uint64_t renewal_lead(const struct lifecycle_policy *policy, uint64_t lif
     if (policy->refresh_before > 0)
         return least(policy->refresh_before, lifetime / 2);
     return least(least(most(lifetime / 5, MINUTE), HOUR), lifetime / 2);
+}
+
+uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now)
+{
+    uint64_t left = lifecycle_alive(lc, now) ? lc->death - now : 0;
+
+    return share(least(start_most, left / 8), random);
 }
 
 static enum lifecycle_verdict serve(struct lifecycle *lc, uint64_t now)

@@ -159,6 +159,11 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
 /* When LIFECYCLE_TIMER is wanted next; UINT64_MAX = not at all. */
 uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_policy *policy);
 
+/* How long a request that nobody waits for is put off, so that profiles that are all due at once
+ * (after a sleep) part: up to two seconds, and never more than an eighth of what the token in hand
+ * has to live. */
+uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now);
+
 /* Whether the token in hand is alive. */
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now);
 

@@ -289,18 +289,13 @@ static void on_done(void *context, struct attempt_end *end)
         take_failure(p, end);
 }
 
-/* Where nobody waits, profiles that are all due at once (after a sleep) part: some time of up to
- * two seconds, and never more than an eighth of what the token in hand has to live. */
 static uint64_t start_delay(const struct profile *p)
 {
-    uint64_t now = time_boottime(), most = 2 * USEC_PER_SEC;
     uint32_t random = 0;
 
-    if (!lifecycle_alive(&p->lifecycle, now) || p->said > 0)
+    if (p->said > 0 || getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
         return 0;
-    if ((p->lifecycle.death - now) / 8 < most)
-        most = (p->lifecycle.death - now) / 8;
-    return getrandom(&random, sizeof random, GRND_NONBLOCK) < 0 ? 0 : most * random / UINT32_MAX;
+    return lifecycle_delay(&p->lifecycle, random, time_boottime());
 }
 
 static void start_attempt(struct profile *p)

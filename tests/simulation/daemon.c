@@ -47,6 +47,9 @@ static void enqueue(struct world *w, struct profile *p, const struct call *call)
     p->last_waiter = n;
     p->waiters++;
     p->slot.urgent = true;
+    if (p->flight == FLIGHT_STARTING && p->delayed)
+        queue_set(&w->queue, SOURCE_START + p->number, w->now);
+    p->delayed = false;
     if (call->deadline < p->first_deadline)
         p->first_deadline = call->deadline;
 }
@@ -334,6 +337,14 @@ void daemon_start(struct world *w, struct profile *p)
 /* ---- lifecycle
  * ------------------------------------------------------------------------------------ */
 
+/* The extremes of the jitter are the cases that hurt. */
+static uint32_t jitter(struct world *w)
+{
+    uint64_t r = chance(w);
+
+    return r >> 60 == 0 ? 0 : r >> 60 == 1 ? UINT32_MAX : (uint32_t)r;
+}
+
 static void carry_out(struct world *w, struct profile *p, const struct lifecycle_actions *actions)
 {
     if (actions->drop_token)
@@ -343,9 +354,12 @@ static void carry_out(struct world *w, struct profile *p, const struct lifecycle
     if (actions->request) {
         check(w, p, &(struct fact){ .kind = FACT_REQUEST });
         p->flight = FLIGHT_STARTING;
+        bool at_once = p->first_waiter || p->forced;
+        uint64_t delay = at_once ? 0 : lifecycle_delay(&p->lc, jitter(w), w->now);
+        p->delayed = delay > 0;
         /* a command may have to give the password */
         queue_set(&w->queue, SOURCE_START + p->number,
-                  w->now + (chance_permille(w, 900) ? 0 : chance_span(w, MSEC, SECOND)));
+                  w->now + delay + (chance_permille(w, 900) ? 0 : chance_span(w, MSEC, SECOND)));
     }
     if (actions->waiters != LIFECYCLE_KEEP)
         answer_waiters(w, p, actions->waiters == LIFECYCLE_ANSWER_ALL ? NEVER : p->lc.retry_at);
@@ -362,14 +376,6 @@ static const char *const event_names[] = {
 static uint64_t until(const struct world *w, uint64_t when)
 {
     return when == NEVER ? NEVER : when > w->now ? when - w->now : 0;
-}
-
-/* The extremes of the jitter are the cases that hurt. */
-static uint32_t jitter(struct world *w)
-{
-    uint64_t r = chance(w);
-
-    return r >> 60 == 0 ? 0 : r >> 60 == 1 ? UINT32_MAX : (uint32_t)r;
 }
 
 static struct lifecycle_actions just_step(struct world *w, struct profile *p,

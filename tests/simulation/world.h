@@ -206,6 +206,7 @@ struct profile {
     unsigned typed;
     unsigned refused_stamp;
     bool refused_typed, forced, error;
+    bool delayed; /* the start of the request: nobody waits for it */
     uint64_t said;
     struct token token;
     uint32_t refresh_token;

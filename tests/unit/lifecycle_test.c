@@ -1066,6 +1066,24 @@ static void every_state_has_a_name(void **state)
         assert_true(strlen(lifecycle_state_name((enum lifecycle_state)i)) > 0);
 }
 
+static void a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds(void **state)
+{
+    (void)state;
+    lc.death = now + HOUR;
+    assert_int_equal(lifecycle_delay(&lc, 0, now), 0);
+    assert_in_range(lifecycle_delay(&lc, UINT32_MAX / 2, now), SECOND - 1, SECOND);
+    assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), 2 * SECOND - 1, 2 * SECOND);
+}
+
+static void it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live(void **state)
+{
+    (void)state;
+    lc.death = now + 8 * SECOND;
+    assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), SECOND - 1, SECOND);
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.death), 0);
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.death + HOUR), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 static void a_typed_password_is_used_before_the_refresh_token(void **state)
@@ -1381,6 +1399,8 @@ int main(void)
         TEST(another_identity_ends_a_refusal),
         TEST(another_identity_asks_by_password),
         TEST(the_time_of_a_state_is_when_it_was_entered),
+        TEST(a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds),
+        TEST(it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live),
         TEST(every_state_has_a_name),
     };
 
