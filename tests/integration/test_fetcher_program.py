@@ -60,7 +60,7 @@ class Fetch:
         job = {"record": "job", "version": 1, "kind": "password",
                "deadline": boottime() + seconds * 1000000, "allow-http-loopback": 0,
                "issuer": self.provider.issuer, "client-id": "client", "client-auth": "auto",
-               "username": "u", "password": "pw", "scope": "openid", "proxy": "none",
+               "username": "u", "password": "canary-pw", "scope": "openid", "proxy": "none",
                "ca-file": self.provider.ca_file, "signing-algs": "RS256"}
         if self.cache:
             job["cache"] = self.cache
@@ -112,7 +112,7 @@ def test_the_cache_holds_bare_keys_and_no_secret(fake, fetch):
     jwk = fake.key.jwk()
     assert json.loads(fields["keys"]) == {"keys": [{k: jwk[k] for k in (
         "kty", "use", "kid", "alg", "n", "e")}]}
-    assert b"pw" not in fetch.cache and len(fetch.cache) < 32 * 1024
+    assert b"canary" not in fetch.cache and len(fetch.cache) < 32 * 1024
 
 
 @pytest.mark.parametrize("changes", [
