@@ -94,13 +94,14 @@ static void check_issuer(struct doctor *d, const cJSON *claims)
 
     if (!d->expect_issuer)
         return;
-    if (strcmp(iss, d->expect_issuer) == 0)
+    if (strcmp(iss, d->expect_issuer) == 0) {
         report_add(&d->report, LEVEL_OK, "expect-issuer", ERROR_NONE, "%s", iss);
-    else
-        report_add(&d->report, LEVEL_ERROR, "expect-issuer", ERROR_ISSUER_MISMATCH,
-                   "expected \"%s\", the token has \"%s\"%s", d->expect_issuer, iss,
-                   differ_in_slash(iss, d->expect_issuer) ? ": it differs only in the final slash"
-                                                          : "");
+        return;
+    }
+    report_add(&d->report, LEVEL_ERROR, "expect-issuer", ERROR_ISSUER_MISMATCH,
+               "expected \"%s\", the token has \"%s\"%s", d->expect_issuer, iss,
+               differ_in_slash(iss, d->expect_issuer) ? ": it differs only in the final slash"
+                                                      : "");
     report_remedy(&d->report, "set --oidc-issuer-url of the API server to what the token has, "
                               "byte for byte");
 }

@@ -117,6 +117,7 @@ def test_all_in_order(home, start, fake):
     assert report.of("user")[0]["detail"].startswith("someone@example.com, ")
     assert report.of("groups")[0]["detail"] == '["dev","ops"]'
     assert report.of("issuer")[0]["detail"] == fake.issuer
+    assert not [f for f in report.links if f["level"] == "ok" and "remedy" in f]
     assert report.of("audience")[0]["detail"] == '"client"'
     assert re.fullmatch(r"alg RS256, kid \S+", report.of("header")[0]["detail"])
     assert re.fullmatch(r"expires in (1 h 0|59) min", report.of("times")[0]["detail"])
