@@ -410,7 +410,8 @@ static int read_source(struct attempt *a, const struct source *source, const cha
     if (*slot || source->kind == SOURCE_NONE)
         return 1;
     if (source->kind == SOURCE_COMMAND)
-        r = command_start(a->shared->event, source->text, on_command, a, &a->command, &why);
+        r = command_start(a->shared->event, source->text, COMMAND_TIME, on_command, a, &a->command,
+                          &why);
     else
         r = credential_read(source, what, slot, &why) < 0 ? -1 : 1;
     if (r < 0)

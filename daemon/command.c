@@ -15,10 +15,10 @@
 
 #include "common/time.h"
 
-static const uint64_t deadline = 60 * USEC_PER_SEC;
 enum { OUTPUT_MAX = 64 * 1024, ENVIRONMENT_MAX = 64 };
 
 struct command {
+    uint64_t time; /* that it may take, usec */
     pid_t pid;
     int fd, pidfd;
     bool output_ended, exited;
@@ -198,8 +198,13 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *co
 
 static int on_deadline(sd_event_source *source, uint64_t now, void *context)
 {
+    char span[24], text[64];
+    struct command *c = context;
+
     (void)source, (void)now;
-    fail(context, "did not end within 60 s");
+    time_format_duration(span, sizeof span, c->time);
+    snprintf(text, sizeof text, "did not end within %s", span);
+    fail(c, text);
     return 0;
 }
 
@@ -230,21 +235,20 @@ static int spawn(struct command *c, const char *line, struct error *why)
     return -1;
 }
 
-int command_start(sd_event *event, const char *line, command_done_fn done, void *context,
-                  struct command **ret, struct error *why)
+int command_start(sd_event *event, const char *line, uint64_t time, command_done_fn done,
+                  void *context, struct command **ret, struct error *why)
 {
     struct command *c = calloc(1, sizeof *c);
 
     error_set(why, ERROR_INTERNAL, "no memory for a command");
     if (!c)
         return -1;
-    *c = (struct command){ .fd = -1, .pidfd = -1, .done = done, .context = context };
+    *c = (struct command){ .fd = -1, .pidfd = -1, .done = done, .context = context, .time = time };
     c->output = secret_new(OUTPUT_MAX);
     if (!c->output || spawn(c, line, why) < 0 ||
         sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
         sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
-        sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline, c) <
-            0) {
+        sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, time, 1, on_deadline, c) < 0) {
         command_free(c);
         return -1;
     }

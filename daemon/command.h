@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/secret.h"
+#include "common/time.h"
 
 struct command;
 
@@ -16,10 +17,12 @@ struct command;
 typedef void (*command_done_fn)(void *context, struct secret *output, const struct error *why);
 
 /* Splits the line at blanks ('...' and "..." group; a shell only where it says sh -c), starts
- * it with a small environment, stdin from /dev/null, stderr to ours, and a deadline of 60 s.
- * Returns 0, or -1 with *why set. */
-int command_start(sd_event *event, const char *line, command_done_fn done, void *context,
-                  struct command **ret, struct error *why);
+ * it with a small environment, stdin from /dev/null, stderr to ours, and at most that much time
+ * (usec; COMMAND_TIME for a credential). Returns 0, or -1 with *why set. */
+int command_start(sd_event *event, const char *line, uint64_t time, command_done_fn done,
+                  void *context, struct command **ret, struct error *why);
+
+#define COMMAND_TIME (60 * USEC_PER_SEC)
 
 /* Kills the command's whole process group, if it still runs, and forgets it. Takes NULL. */
 struct command *command_free(struct command *command);

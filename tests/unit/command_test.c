@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "daemon/command.h"
 
@@ -123,6 +124,30 @@ static void a_command_without_a_name_is_refused(void **state)
     assert_null(command_split("'' a"));
 }
 
+static void on_done(void *context, struct secret *output, const struct error *why)
+{
+    assert_null(output);
+    *(struct error *)context = *why;
+}
+
+static void a_command_that_does_not_end_is_killed(void **state)
+{
+    sd_event *event = NULL;
+    struct command *command = NULL;
+    struct error why, end = { ERROR_NONE, "" };
+
+    (void)state;
+    assert_true(sd_event_new(&event) >= 0);
+    assert_int_equal(command_start(event, "sleep 1000", 1, on_done, &end, &command, &why), 0);
+    while (end.code == ERROR_NONE)
+        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+    assert_int_equal(end.code, ERROR_CREDENTIAL);
+    assert_non_null(strstr(end.detail, "did not end within "));
+    command_free(command);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    sd_event_unref(event);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -141,6 +166,7 @@ int main(void)
         TEST(an_open_quote_is_refused),
         TEST(an_empty_line_is_refused),
         TEST(a_command_without_a_name_is_refused),
+        TEST(a_command_that_does_not_end_is_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
