@@ -10,6 +10,9 @@
  * Allocation takes the first free chunk that fits and joins free neighbours on its way:
  * a daemon holds a few thousand secrets and changes one in minutes, so a scan is cheap
  * and a lock budget of 8 MiB (the usual RLIMIT_MEMLOCK) goes far.
+ *
+ * What does not fit a common region (a job, a result) has one of its own, which goes with it: a
+ * token that found room there would keep all of it locked for as long as it lives.
  */
 enum { REGION_SIZE = 64 * 1024, ALIGNMENT = 16 };
 
@@ -41,10 +44,14 @@ static struct secret *next_chunk(struct region *region, struct secret *chunk)
     return next < (char *)region + region->size ? (struct secret *)(void *)next : NULL;
 }
 
+static bool is_large(size_t need)
+{
+    return need + REGION_HEADER > REGION_SIZE;
+}
+
 static struct region *map_region(size_t need)
 {
-    size_t size = need + REGION_HEADER <= REGION_SIZE ? REGION_SIZE
-                                                      : (need + REGION_HEADER + 4095) & ~4095UL;
+    size_t size = is_large(need) ? (need + REGION_HEADER + 4095) & ~4095UL : REGION_SIZE;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
@@ -68,16 +75,6 @@ static void unmap_region(struct region *region)
             munmap(region, region->size);
             return;
         }
-}
-
-/* Whether nothing is in use; joins the free chunks on the way. */
-static bool is_empty(struct region *region)
-{
-    for (struct secret *c = first_chunk(region); c; c = next_chunk(region, c))
-        if (c->used)
-            return false;
-    first_chunk(region)->size = (uint32_t)(region->size - REGION_HEADER);
-    return true;
 }
 
 static struct secret *take(struct region *region, size_t need)
@@ -107,8 +104,9 @@ struct secret *secret_new(size_t capacity)
     size_t need = (sizeof(struct secret) + capacity + 1 + ALIGNMENT - 1) & ~(ALIGNMENT - 1UL);
     struct secret *s = NULL;
 
-    for (struct region *r = regions; r && !s; r = r->next)
-        s = take(r, need);
+    for (struct region *r = regions; r && !s && !is_large(need); r = r->next)
+        if (r->size == REGION_SIZE)
+            s = take(r, need);
     if (!s) {
         struct region *r = map_region(need);
         s = r ? take(r, need) : NULL;
@@ -140,7 +138,7 @@ struct secret *secret_free(struct secret *s)
 
     for (struct region *r = regions; r; r = r->next)
         if ((char *)s > (char *)r && (char *)s < (char *)r + r->size) {
-            if (r->size > REGION_SIZE && is_empty(r)) /* a large one is seldom wanted again */
+            if (r->size > REGION_SIZE)
                 unmap_region(r);
             break;
         }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,6 +170,30 @@ static void a_big_secret_outlives_the_small_one_that_came_after_it(void **state)
     secret_free(big);
 }
 
+static bool is_mapped(const void *address)
+{
+    unsigned char pages;
+
+    return mincore((void *)((uintptr_t)address & ~4095UL), 1, &pages) == 0;
+}
+
+/* As after each renewal: the job and the result go, the token stays. */
+static void a_small_secret_keeps_no_memory_of_a_big_one(void **state)
+{
+    struct secret *big[40], *small[40];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(big); i++) {
+        big[i] = secret_new(128 * 1024);
+        small[i] = secret_copy("token", 5);
+        assert_true(is_mapped(big[i]));
+        secret_free(big[i]);
+        assert_false(is_mapped(big[i]));
+    }
+    for (size_t i = 0; i < COUNT(small); i++)
+        secret_free(small[i]);
+}
+
 static void what_is_absurdly_big_is_refused(void **state)
 {
     (void)state;
@@ -324,6 +349,7 @@ int main(void)
         TEST(a_big_secret_is_held),
         TEST(a_small_secret_outlives_the_big_one_that_it_came_after),
         TEST(a_big_secret_outlives_the_small_one_that_came_after_it),
+        TEST(a_small_secret_keeps_no_memory_of_a_big_one),
         TEST(what_is_absurdly_big_is_refused),
         TEST(equal_bytes_are_equal),
         TEST(any_difference_makes_them_unequal),
