@@ -41,12 +41,12 @@ endif
 compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MMD -MP -c $< -o $@
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
-COMMON := error fetcher job paths protocol record secret time url
+COMMON := descriptor error fetcher job paths protocol record secret time url
 DAEMON := account accounts answer attempt command config credential digest inspection jobs \
   journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
-CLIENT_COMMON := error explain paths protocol time
+CLIENT_COMMON := descriptor error explain paths protocol time
 ADMIN := chain child doctor kubeconfig kubectl kuberc main report token
 
 common_o := $(COMMON:%=$(O)/common/%.o)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/time.h"
 
@@ -94,8 +95,8 @@ static _Noreturn void become_daemon(int ready, pid_t parent)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     int null = open("/dev/null", O_RDWR);
-    if (dup2(ready, READY_FD) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-        dup2(null, 2) < 0 || chdir("/") < 0)
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
+        descriptor_give(ready, READY_FD) < 0 || chdir("/") < 0)
         _exit(127);
     if (syscall(SYS_close_range, READY_FD + 1U, ~0U, 0U) < 0)
         for (int fd = READY_FD + 1; fd < 1024; fd++)
@@ -156,7 +157,9 @@ static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    *ret = fork();
+    ends[0] = descriptor_raise(ends[0]);
+    ends[1] = descriptor_raise(ends[1]);
+    *ret = ends[0] < 0 || ends[1] < 0 ? -1 : fork();
     if (*ret == 0)
         become_daemon(ends[1], parent);
     close(ends[1]);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/time.h"
 
@@ -88,6 +90,21 @@ int client_fail(enum error_code code, const char *detail)
     return error_exit_code(code);
 }
 
+static void set_unwritten(struct error *why)
+{
+    error_set(why, ERROR_INTERNAL, "the output cannot be written: %s", strerror(errno));
+}
+
+int client_printed(int code)
+{
+    struct error why;
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    set_unwritten(&why);
+    return client_fail(why.code, why.detail);
+}
+
 /* ---- one conversation ----------------------------------------------------------------------- */
 
 static int set_time(int fd, int option, uint64_t usec)
@@ -106,7 +123,7 @@ static int connect_daemon(uint64_t timeout, int *ret_absent, struct error *why)
 
     if (paths_socket(address.sun_path, why) < 0)
         return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
     if (fd < 0 || set_time(fd, SO_SNDTIMEO, timeout) < 0 ||
         set_time(fd, SO_RCVTIMEO, timeout) < 0 ||
@@ -234,7 +251,7 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
         r = deliver_blocks(sink, &out, &err, buffer, (size_t)n);
     }
     if (r < 0) {
-        error_set(why, ERROR_INTERNAL, "the output cannot be written: %s", strerror(errno));
+        set_unwritten(why);
         return ENDING_FAILED;
     }
     *ret_code = answer.code;

@@ -60,6 +60,10 @@ void client_autostart_from(const char *folder);
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int client_fail(enum error_code code, const char *detail);
 
+/* For the end of a command that printed to stdout: returns the exit code given, or 1 after having
+ * complained that not all of it could be written. */
+int client_printed(int code);
+
 /* The value of an option: "--name VALUE", "--name=VALUE", "-n VALUE". Moves *i past what it
  * takes. Returns NULL when argv[*i] is not that option; *missing is set when the value is. */
 const char *client_option(char **argv, int *i, const char *name, char letter, int *missing);

@@ -123,5 +123,5 @@ int client_explain(int argc, char **argv)
         return fail_unknown(name);
     else
         print_code(code);
-    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+    return client_printed(0);
 }

@@ -141,5 +141,5 @@ int client_kubeconfig(int argc, char **argv)
            "        kubetoken is not installed, or not on the PATH.\n"
            "        It gets and renews the id_token that this cluster wants.\n",
            profile, version, version, profile);
-    return fflush(stdout) == 0 ? 0 : 1;
+    return client_printed(0);
 }

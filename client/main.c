@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "common/descriptor.h"
 
 static const char usage[] =
     "Usage: kubetoken COMMAND [OPTION]... [PROFILE]\n"
@@ -35,7 +36,8 @@ static const char usage[] =
 static int help(int argc, char **argv)
 {
     (void)argc, (void)argv;
-    return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
+    fputs(usage, stdout);
+    return client_printed(0);
 }
 
 static const struct command {
@@ -63,6 +65,7 @@ int main(int argc, char **argv)
     /* Before anything else: kubectl waits for this one. */
     if (argc > 1 && client_equal(argv[1], "get") && !(argc > 2 && client_equal(argv[2], "--help")))
         return client_get(argc - 1, argv + 1);
+    descriptor_fill();
     if (argc < 2) {
         fputs(usage, stderr);
         return error_exit_code(ERROR_USAGE);

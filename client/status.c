@@ -1,7 +1,6 @@
 /* kubetoken status, refresh, reload, logout, version: one request each, the daemon renders. */
 #define _GNU_SOURCE
-#include <string.h>
-#include <unistd.h>
+#include <stdio.h>
 
 #include "client/client.h"
 #include "common/time.h"
@@ -46,11 +45,9 @@ int client_version(int argc, char **argv)
     (void)argv;
     if (argc > 1)
         return client_fail(ERROR_USAGE, "version takes no arguments");
-    if (write(STDOUT_FILENO, mine, sizeof mine - 1) < 0)
-        return 1;
+    fputs(mine, stdout);
     line_add(&line, "version * *");
-    if (client_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE &&
-        write(STDOUT_FILENO, text, strlen(text)) < 0)
-        return 1;
-    return 0;
+    if (client_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE)
+        fputs(text, stdout);
+    return client_printed(0);
 }

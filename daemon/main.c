@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "common/descriptor.h"
 #include "common/fetcher.h"
 #include "common/paths.h"
 #include "common/time.h"
@@ -66,6 +67,12 @@ struct daemon {
 /* ---- options ----------------------------------------------------------------------------------
  */
 
+/* That exit status, or 1 if not all could be printed. */
+static int printed(int status)
+{
+    return fflush(stdout) == 0 && !ferror(stdout) ? status : 1;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
@@ -104,10 +111,10 @@ static int parse_options(int argc, char **argv, struct options *options)
             return 2;
         case 'h':
             fputs(usage, stdout);
-            return 0;
+            return printed(0);
         case VERSION:
             puts("kubetokend " KUBETOKEN_VERSION);
-            return 0;
+            return printed(0);
         default:
             fputs("kubetokend: see kubetokend --help\n", stderr);
             return 2;
@@ -184,7 +191,7 @@ static int check_config(const struct daemon *d)
                config->n_profiles == 1 ? "" : "s");
     config_free(config);
     config_report_clear(&report);
-    return good ? 0 : error_exit_code(ERROR_CONFIG);
+    return printed(good ? 0 : error_exit_code(ERROR_CONFIG));
 }
 
 /* ---- start and stop
@@ -374,6 +381,7 @@ int main(int argc, char **argv)
     struct options options = { .ready_fd = -1, .idle_exit = USEC_INFINITY };
     struct error why;
 
+    descriptor_fill();
     int status = parse_options(argc, argv, &options);
     if (status >= 0)
         return status;

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "client/admin/doctor.h"
+#include "common/descriptor.h"
 
 int main(int argc, char **argv)
 {
+    descriptor_fill();
     unsetenv("KUBERNETES_EXEC_INFO"); /* nobody's plugin */
     if (argc > 1 && strcmp(argv[1], "doctor") == 0)
         return doctor_run(argc - 1, argv + 1, argv[0]);

@@ -126,5 +126,5 @@ int report_print(const struct report *r, bool as_json)
         print_json(r, code == 0);
     else
         print_text(r);
-    return fflush(stdout) == 0 && !ferror(stdout) ? code : 1;
+    return client_printed(code);
 }

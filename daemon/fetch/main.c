@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/descriptor.h"
 #include "common/record.h"
 #include "common/time.h"
 #include "daemon/fetch/inspect.h"
@@ -86,6 +87,7 @@ int main(int argc, char **argv)
         fputs("kubetoken-fetch is run by kubetokend; see kubetokend(8)\n", stderr);
         return 2;
     }
+    descriptor_fill();
     sandbox_limits();
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
     if (read_job(&job) < 0)
