@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/client.h"
+
 static const char *const levels[] = { "ok", "skipped", "warning", "error" };
 
 enum { TEXT_MAX = 2 * ERROR_DETAIL_MAX };

@@ -240,11 +240,12 @@ static enum error_code refusal(long status, const cJSON *json)
         { "account_locked", ERROR_ACCOUNT },
     };
     const char *error = json ? json_string(json, "error") : NULL;
+    bool rejected = status == 400 || status == 401 || status == 403;
 
-    if (status != 400 && status != 401 && status != 403)
+    if (!error) /* Glewlwyd says it by the status alone */
+        return rejected ? ERROR_REFUSED_SILENTLY : ERROR_NONE;
+    if (!rejected && status != 200) /* Casdoor says all of them with a 200 */
         return ERROR_NONE;
-    if (!error)
-        return ERROR_REFUSED_SILENTLY; /* Glewlwyd says it by the status alone */
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
         if (strcmp(meanings[i].error, error) == 0) {
             if (status == 401 && strcmp(error, "unauthorized_client") == 0)
@@ -268,10 +269,20 @@ static int judge_failure(const struct job *job, const struct http_reply *reply, 
     } else if (code == ERROR_NONE) {
         ret->outcome = OUTCOME_DOUBTFUL;
         ret->retry_after = reply->retry_after;
-        code = reply->status >= 400 ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
+        bool says_error = reply->status >= 400 || reply->status == 200;
+        code = says_error ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
     }
     describe(job, reply, json, &ret->error, code);
     return -1;
+}
+
+/* A provider may say its errors with a 200. */
+static bool is_failure(const struct http_reply *reply, const cJSON *json)
+{
+    const char *id_token = json ? json_string(json, "id_token") : NULL;
+    const char *error = json ? json_string(json, "error") : NULL;
+
+    return reply->status != 200 || ((!id_token || !*id_token) && error && *error);
 }
 
 static int judge_success(const struct job *job, const cJSON *json, struct result *ret)
@@ -306,7 +317,7 @@ int grant_judge(const struct job *job, const struct http_reply *reply, struct re
     cJSON *json = json_object(reply->body, reply->length);
     int r;
 
-    if (reply->status != 200) {
+    if (is_failure(reply, json)) {
         r = judge_failure(job, reply, json, ret);
     } else if (!json) {
         ret->outcome = OUTCOME_DOUBTFUL;

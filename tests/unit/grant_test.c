@@ -1,8 +1,5 @@
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "support.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -317,6 +314,25 @@ static void an_empty_refresh_token_is_none(void **state)
     result_clear(&result);
 }
 
+/* As Casdoor answers. */
+static void an_error_in_a_200_is_that_error(void **state)
+{
+    (void)state;
+    assert_judged(200, "{\"error\":\"invalid_grant\",\"error_description\":\"no such user\"}",
+                  OUTCOME_REFUSED, ERROR_REFUSED);
+    assert_holds(result.error.detail, "HTTP 200, invalid_grant: no such user");
+    job.kind = JOB_REFRESH;
+    assert_judged(200, "{\"error\":\"invalid_grant\",\"id_token\":\"\",\"access_token\":\"\"}",
+                  OUTCOME_REFUSED, ERROR_REFUSED);
+    assert_false(result.refresh_without_token); /* the next refresh token may do better */
+    job.kind = JOB_PASSWORD;
+    assert_judged(200, "{\"error\":\"invalid_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED);
+    assert_judged(200, "{\"error\":\"something_else\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(200, "{\"error\":\"\",\"scope\":\"x\"}", OUTCOME_REFUSED, ERROR_NO_ID_TOKEN);
+    assert_int_equal(judge_text(200, "{\"error\":\"\",\"id_token\":\"a.b.c\"}"), 0);
+    result_clear(&result);
+}
+
 static void a_200_without_an_id_token_is_a_refusal(void **state)
 {
     static const char *const bodies[] = { "{\"id_token\":\"\"}", "{\"id_token\":null}",
@@ -521,6 +537,7 @@ int main(void)
         TEST(a_configured_method_wins_over_what_is_listed),
         TEST(a_token_and_its_refresh_token_are_taken),
         TEST(an_empty_refresh_token_is_none),
+        TEST(an_error_in_a_200_is_that_error),
         TEST(a_200_without_an_id_token_is_a_refusal),
         TEST(a_refresh_without_an_id_token_says_so),
         TEST(a_200_that_is_no_object_is_in_doubt),
