@@ -31,6 +31,7 @@ struct attempt {
     struct refused refused;
     struct account *account;
     sd_event_source *starter; /* goes on once this turn of the loop is over */
+    sd_event_source *timer;   /* of the fetcher, and before that of the delay */
     struct secret *client_secret, *password;
     bool client_secret_done;
     bool in_trials;
@@ -41,8 +42,8 @@ struct attempt {
     struct slot slot;
     struct fetcher *fetcher;
     sd_event_source *input;
-    uint64_t deadline;
-    bool delayed; /* until the deadline */
+    uint64_t deadline; /* while the fetcher runs */
+    bool delayed;      /* until the timer comes */
 };
 
 /* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
@@ -55,6 +56,13 @@ static void go_on(struct attempt *a);
 static void later(struct attempt *a)
 {
     sd_event_source_set_enabled(a->starter, SD_EVENT_ONESHOT);
+}
+
+/* Whatever has a deadline has its timer: nobody else looks. */
+static void end_at(struct attempt *a, uint64_t deadline)
+{
+    sd_event_source_set_time(a->timer, deadline);
+    sd_event_source_set_enabled(a->timer, SD_EVENT_ONESHOT);
 }
 
 struct result *attempt_token(const struct attempt_end *end)
@@ -135,7 +143,7 @@ void attempt_cancel(struct attempt *a)
     a->password = secret_free(a->password);
     a->client_secret_done = false;
     a->delayed = false;
-    a->deadline = USEC_INFINITY;
+    sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
 }
 
 static void remember_end(struct attempt *a, const struct attempt_end *how)
@@ -183,22 +191,25 @@ static void fail(struct attempt *a, enum lifecycle_failure kind, const struct er
 static void begin(struct attempt *a)
 {
     a->delayed = false;
-    a->deadline = USEC_INFINITY;
+    sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
     later(a);
 }
 
-void attempt_expire(struct attempt *a)
+static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 {
+    struct attempt *a = context;
     struct error why;
     char where[320];
 
+    (void)source, (void)usec;
     if (a->delayed) {
         begin(a);
-        return;
+        return 0;
     }
     fetcher_where(a->fetcher, where, sizeof where);
     error_set(&why, ERROR_TIMEOUT, "stuck %s", where);
     fail(a, LIFECYCLE_TEMPORARY, &why, 0);
+    return 0;
 }
 
 /* ---- the fetcher ----------------------------------------------------------------------------- */
@@ -263,6 +274,7 @@ static void start_fetcher(struct attempt *a)
     struct error why;
 
     a->deadline = time_boottime() + a->order.config->timeout + grace;
+    end_at(a, a->deadline);
     _secret_ struct secret *job = build_job(a);
     int r = job ? fetcher_start(a->shared->fetcher, job, &a->fetcher) : -1;
     if (r == 0)
@@ -503,14 +515,15 @@ struct attempt *attempt_new(struct profile_shared *shared, attempt_done_fn done,
 
     if (!a)
         return NULL;
-    *a = (struct attempt){
-        .shared = shared, .done = done, .context = context, .deadline = USEC_INFINITY
-    };
-    if (sd_event_add_defer(shared->event, &a->starter, on_start, a) < 0) {
+    *a = (struct attempt){ .shared = shared, .done = done, .context = context };
+    if (sd_event_add_defer(shared->event, &a->starter, on_start, a) < 0 ||
+        sd_event_add_time(shared->event, &a->timer, CLOCK_BOOTTIME, 0, 1, on_timer, a) < 0) {
+        sd_event_source_disable_unref(a->starter);
         free(a);
         return NULL;
     }
     sd_event_source_set_enabled(a->starter, SD_EVENT_OFF);
+    sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
     return a;
 }
 
@@ -520,6 +533,7 @@ struct attempt *attempt_free(struct attempt *a)
         return NULL;
     attempt_cancel(a);
     sd_event_source_disable_unref(a->starter);
+    sd_event_source_disable_unref(a->timer);
     free(a);
     return NULL;
 }
@@ -539,7 +553,7 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
         return;
     }
     a->delayed = true;
-    a->deadline = time_boottime() + order->delay;
+    end_at(a, time_boottime() + order->delay);
 }
 
 void attempt_configure(struct attempt *a, const struct profile_config *config)
@@ -554,11 +568,6 @@ void attempt_hurry(struct attempt *a)
     a->order.urgent = a->slot.urgent = true;
     if (a->delayed)
         begin(a);
-}
-
-uint64_t attempt_deadline(const struct attempt *a)
-{
-    return a->deadline;
 }
 
 void attempt_where(const struct attempt *a, struct error *ret)

@@ -79,10 +79,6 @@ void attempt_configure(struct attempt *attempt, const struct profile_config *con
 /* A client waits for it now: no more delay, and before others. */
 void attempt_hurry(struct attempt *attempt);
 
-/* When attempt_expire() is to be called; UINT64_MAX while nothing has a deadline. */
-uint64_t attempt_deadline(const struct attempt *attempt);
-void attempt_expire(struct attempt *attempt);
-
 /* What it waits for, as an error of who does not wait with it: "still resolving ...". */
 void attempt_where(const struct attempt *attempt, struct error *ret);
 

@@ -29,7 +29,7 @@ struct profile {
     struct error error;
     uint64_t said; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
-    bool armed;
+    uint64_t armed_for; /* USEC_INFINITY: it is off */
     struct attempt *attempt;
     struct suspicion suspicion;
     char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
@@ -180,12 +180,10 @@ static void arm(struct profile *p)
 
     if (client < next)
         next = client;
-    if (attempt_deadline(p->attempt) < next)
-        next = attempt_deadline(p->attempt);
     if (p->typed && p->typed_until < next)
         next = p->typed_until;
-    p->armed = next != USEC_INFINITY;
-    if (!p->armed) {
+    p->armed_for = next;
+    if (next == USEC_INFINITY) {
         sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
         return;
     }
@@ -199,8 +197,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     uint64_t now = time_boottime();
 
     (void)source, (void)usec;
-    if (attempt_deadline(p->attempt) <= now)
-        attempt_expire(p->attempt);
     if (p->typed && now >= p->typed_until)
         p->typed = secret_free(p->typed);
     if (first_deadline(p) <= now) {
@@ -455,7 +451,8 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         carry_out(p, &actions, now);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
-        if (!p->armed) /* a use may bring a renewal into the time that keep-fresh covers */
+        /* a use may bring a renewal into the time that keep-fresh covers */
+        if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
             arm(p);
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
@@ -540,6 +537,7 @@ struct profile *profile_new(struct profile_shared *shared, const struct profile_
         return NULL;
     }
     sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
+    p->armed_for = USEC_INFINITY;
     forget_all(p, "");
     start_with_daemon(p);
     return p;

@@ -4,6 +4,7 @@ is in its log or in any output."""
 import contextlib
 import email.utils
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -455,6 +456,32 @@ def test_a_fetcher_that_is_killed(bench, provider):
     provider.hang(TOKEN)
     error = bench.check(token, 1, FETCHER + "it was killed by signal 9, ", kill)
     assert error["detail"].endswith(f", waiting for a token from {provider.host}")
+
+
+def test_a_fetcher_that_is_stuck_while_nobody_waits(bench, provider):
+    """It is killed at its deadline all the same, and the renewal made up for."""
+    stuck = []
+
+    def stop(request):
+        if len(provider.grants()) == 2:
+            stuck.extend(os.pidfd_open(pid) for pid in children(bench.daemon))
+            for pid in children(bench.daemon):
+                os.kill(pid, signal.SIGSTOP)
+        return json_answer(provider.token())
+    provider.lifetime = 6
+    provider.answers[TOKEN] = stop
+    bench.start("timeout = 1s")
+    wait_until(lambda: stuck, "the renewal")
+    try:
+        for fd in stuck:
+            assert select.select([fd], [], [], rig.PATIENCE)[0], "the fetcher lives on"
+    finally:
+        for fd in stuck:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
+    wait_until(lambda: len(provider.grants()) > 2, "another renewal")
+    bench.check_house()
 
 
 @pytest.fixture
