@@ -32,6 +32,10 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_FOREIGN_SOCKET] = { "foreign-socket", 3, "the socket is not safe to use",
                                "su and sudo may keep another user's XDG_RUNTIME_DIR: unset it, or "
                                "set KUBETOKEN_SOCKET" },
+    [ERROR_OPEN_FOLDER] = { "open-folder", 3, "others can write to the socket's folder",
+                            "close it with chmod go-w, or set KUBETOKEN_SOCKET to a path in a "
+                            "folder "
+                            "of your own" },
     [ERROR_NO_PROFILE] = { "no-profile", 4, "no such profile",
                            "kubetoken status lists the profiles" },
     [ERROR_NO_DEFAULT] = { "no-default", 4, "which profile?",

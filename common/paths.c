@@ -121,12 +121,8 @@ int paths_socket_folder(const char *socket_path, struct error *why)
         error_set(why, ERROR_FOREIGN_SOCKET, "%s is not a folder of this user", folder);
         return -1;
     }
-    if (st.st_mode & S_ISVTX) { /* /tmp and the like serve others too */
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is a shared folder", folder);
-        return -1;
-    }
-    if ((st.st_mode & 077) != 0 && chmod(folder, 0700) < 0) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is open to others: %s", folder, strerror(errno));
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) { /* it may serve others: its mode is not ours to mend */
+        error_set(why, ERROR_OPEN_FOLDER, "%s (mode %o)", folder, (unsigned)st.st_mode & 07777);
         return -1;
     }
     return 0;

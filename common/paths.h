@@ -19,7 +19,8 @@ enum { PATHS_SOCKET_MAX = 108, PATHS_MAX = 4096 };
 int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why);
 
 /* Makes the folder of the socket (0700) if it is missing and checks that it is ours and
- * closed to others; mends the mode of one that is ours. Returns 0, or -1 with *why set. */
+ * that nobody else can write to it. One that was there is never changed. Returns 0, or -1 with
+ * *why set. */
 int paths_socket_folder(const char *socket_path, struct error *why);
 
 /* The user's configuration file: $XDG_CONFIG_HOME/kubetoken/kubetoken.conf, else the same

@@ -31,15 +31,16 @@ static bool is_own(const struct listener *l)
     return *l->address.sun_path != '\0';
 }
 
-/* Whether a daemon listens there. */
-static bool is_served(const struct sockaddr_un *address)
+/* Whether a daemon listens there. Returns 0 if so, else why not, as errno: ENOENT, ECONNREFUSED of
+ * a socket that is left over, or another of one that is none of ours. */
+static int find_daemon(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0;
-
+    int r = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0
+                                                                                           : errno;
     if (fd >= 0)
         close(fd);
-    return served;
+    return r;
 }
 
 /* The lock makes connect, unlink and bind one step: of two daemons that start at once, one
@@ -70,12 +71,17 @@ static int bind_locked(struct listener *l, struct error *why)
     const struct sockaddr *address = (const struct sockaddr *)&l->address;
     struct stat st;
 
-    if (is_served(&l->address)) {
+    int found = find_daemon(&l->address);
+    if (found == 0) {
         error_set(why, ERROR_RUNNING, "a kubetokend serves %s already", l->address.sun_path);
         return -1;
     }
     if (lstat(l->address.sun_path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
         error_set(why, ERROR_FOREIGN_SOCKET, "%s is no socket", l->address.sun_path);
+        return -1;
+    }
+    if (found != ENOENT && found != ECONNREFUSED) { /* a datagram socket, for one */
+        error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", l->address.sun_path, strerror(found));
         return -1;
     }
     unlink(l->address.sun_path);

@@ -151,6 +151,7 @@ void doctor_daemon(struct doctor *d)
     case ERROR_DAEMON_SILENT:
     case ERROR_BAD_ANSWER:
     case ERROR_FOREIGN_SOCKET:
+    case ERROR_OPEN_FOLDER:
     case ERROR_USAGE:
     case ERROR_INTERNAL:
         report_add(&d->report, LEVEL_ERROR, "daemon", code, "%s", why.detail);

@@ -4,6 +4,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 
@@ -134,6 +135,21 @@ def test_a_dead_daemons_socket_is_replaced(auto):
     assert only_daemon(auto) != pid
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o777, 0o1777, 0o770])
+def test_a_folder_that_was_there_keeps_its_mode(auto, tmp_path, mode):
+    folder = tmp_path / "there"
+    folder.mkdir()
+    folder.chmod(mode)
+    auto.environment["KUBETOKEN_SOCKET"] = f"{folder}/kt.sock"
+    r = auto.run("get")
+    end(folder / "kt.sock")
+    assert folder.stat().st_mode & 0o7777 == mode
+    if mode & 0o022:
+        assert r.returncode == 3 and f"{folder} (mode {mode:o}); close it" in r.stderr, r.stderr
+    else:
+        assert r.returncode == 0, r.stderr
+
+
 @pytest.mark.parametrize("how", ["unlink", "replace", "folder"])
 def test_it_ends_when_its_path_is_no_longer_its_own(auto, how):
     assert auto.run("status").returncode == 0
@@ -192,6 +208,18 @@ def test_a_living_daemon_is_not_replaced(auto):
                        text=True, timeout=rig.PATIENCE)
     assert r.returncode == 1 and "serves" in r.stderr
     assert only_daemon(auto) == pid
+
+
+def test_what_is_no_daemons_socket_is_not_removed(auto):
+    """A datagram socket answers no connection either, and somebody uses it."""
+    auto.socket_path.parent.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(auto.socket_path))
+        r = subprocess.run([rig.BUILD / "kubetokend"], env=auto.environment, capture_output=True,
+                           text=True, timeout=rig.PATIENCE)
+        assert r.returncode == 1 and str(auto.socket_path) in r.stderr
+        assert auto.socket_path.is_socket()
+    auto.socket_path.unlink()
 
 
 def offer(home, wants):

@@ -139,6 +139,12 @@ def running(s):
 
 
 def foreign_socket(s):
+    folder = s.folder / "link"
+    folder.symlink_to(s.folder)
+    return s.get(env={"KUBETOKEN_AUTOSTART": "1", "KUBETOKEN_SOCKET": f"{folder}/socket"})
+
+
+def open_folder(s):
     folder = s.folder / "shared"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -381,6 +387,7 @@ SCENES = {
     "daemon-silent": lambda s: s.client_with(None),
     "bad-answer": lambda s: s.client_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
     "foreign-socket": foreign_socket,
+    "open-folder": open_folder,
     "no-profile": lambda s: (s.start(), s.run("get", "other"))[1],
     "no-default": no_default,
     "interrupted": interrupted,

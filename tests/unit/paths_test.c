@@ -106,7 +106,7 @@ static void paths_are_expanded(void **state)
     assert_int_equal(paths_expand("~/b", "/f", path), -1);
 }
 
-static void the_sockets_folder_is_made_private_or_mended(void **state)
+static void a_missing_folder_of_the_socket_is_made_private(void **state)
 {
     char path[128];
     struct error why;
@@ -118,27 +118,31 @@ static void the_sockets_folder_is_made_private_or_mended(void **state)
     *strrchr(path, '/') = '\0';
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
-    chmod(path, 0755);
-    strncat(path, "/socket", sizeof path - strlen(path) - 1);
-    assert_int_equal(paths_socket_folder(path, &why), 0);
-    *strrchr(path, '/') = '\0';
-    assert_int_equal(stat(path, &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0700);
 }
 
-static void a_shared_folder_is_not_made_private(void **state)
+static void a_folder_that_was_there_is_judged_and_left_as_it_is(void **state)
 {
+    static const struct {
+        unsigned mode;
+        int good;
+    } rows[] = { { 0700, 1 },  { 0755, 1 }, { 0711, 1 }, { 0500, 1 },  { 01700, 1 },
+                 { 01777, 0 }, { 0770, 0 }, { 0702, 0 }, { 02775, 0 }, { 0777, 0 } };
     char path[128];
     struct error why;
     struct stat st;
 
     (void)state;
-    chmod(test_folder, 01777);
     snprintf(path, sizeof path, "%s/socket", test_folder);
-    assert_int_equal(paths_socket_folder(path, &why), -1);
-    assert_int_equal(why.code, ERROR_FOREIGN_SOCKET);
-    assert_int_equal(stat(test_folder, &st), 0);
-    assert_int_equal(st.st_mode & 07777, 01777);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        chmod(test_folder, rows[i].mode);
+        why.code = ERROR_NONE;
+        assert_int_equal(paths_socket_folder(path, &why), rows[i].good ? 0 : -1);
+        assert_int_equal(why.code, rows[i].good ? ERROR_NONE : ERROR_OPEN_FOLDER);
+        assert_int_equal(stat(test_folder, &st), 0);
+        assert_int_equal(st.st_mode & 07777, rows[i].mode);
+    }
+    assert_holds(why.detail, "(mode 777)");
+    chmod(test_folder, 0700);
 }
 
 static void a_link_is_no_folder(void **state)
@@ -167,8 +171,8 @@ int main(void)
         TEST(a_path_that_fits_no_socket_address_is_refused),
         TEST(the_configuration_follows_xdg_and_ignores_relative_ones),
         TEST(paths_are_expanded),
-        TEST(the_sockets_folder_is_made_private_or_mended),
-        TEST(a_shared_folder_is_not_made_private),
+        TEST(a_missing_folder_of_the_socket_is_made_private),
+        TEST(a_folder_that_was_there_is_judged_and_left_as_it_is),
         TEST(a_link_is_no_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
