@@ -116,17 +116,6 @@ static int make(struct listener *l, struct error *why)
     return r;
 }
 
-static int take_over(struct listener *l, int fd, struct error *why)
-{
-    l->fd = fd;
-    if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) <= 0) {
-        error_set(why, ERROR_INTERNAL, "what was handed over is no listening Unix socket");
-        return -1;
-    }
-    fcntl(fd, F_SETFL, O_NONBLOCK);
-    return 0;
-}
-
 struct listener *listener_open(int handed_over, struct error *why)
 {
     struct listener *l = calloc(1, sizeof *l);
@@ -134,8 +123,8 @@ struct listener *listener_open(int handed_over, struct error *why)
     error_set(why, ERROR_INTERNAL, "no memory");
     if (!l)
         return NULL;
-    l->fd = -1;
-    if ((handed_over >= 0 ? take_over(l, handed_over, why) : make(l, why)) == 0)
+    l->fd = handed_over;
+    if (handed_over >= 0 ? fcntl(handed_over, F_SETFL, O_NONBLOCK) == 0 : make(l, why) == 0)
         return l;
     return listener_close(l);
 }

@@ -301,24 +301,37 @@ static void tell_starter(int fd, const struct error *why)
     close(fd);
 }
 
-/* What systemd hands over (sd_listen_fds(3)): the socket, and what an earlier life left. */
-static int take_descriptors(int *ret_socket, int *ret_store, struct error *why)
+/* Of another version, by a downgrade, or of somebody's drop-in: no reason to end, which would take
+ * the socket down, and nothing that systemd is to keep for us. */
+static void let_go(int fd, const char *name)
+{
+    journal_write(LOG_WARNING, NULL, "descriptor",
+                  "systemd hands over a descriptor named %s that is not known here; it is closed",
+                  name);
+    close(fd);
+    if (strcmp(name, STORE_NAME) != 0) /* or the one that is taken would go along */
+        sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+/* What systemd hands over (sd_listen_fds(3)): the socket, whatever its name, and what an earlier
+ * life left. -1: none. */
+static void take_descriptors(int *ret_socket, int *ret_store)
 {
     char **names = NULL;
-    int n = sd_listen_fds_with_names(1, &names), r = 0;
+    int n = sd_listen_fds_with_names(1, &names);
 
     *ret_socket = *ret_store = -1;
     for (int i = 0; i < n; i++) {
-        int *slot = strcmp(names[i], STORE_NAME) == 0 ? ret_store : ret_socket;
-        if (*slot >= 0) {
-            error_set(why, ERROR_INTERNAL, "more than one socket is handed over");
-            r = -1;
-        }
-        *slot = SD_LISTEN_FDS_START + i;
+        int fd = SD_LISTEN_FDS_START + i;
+        if (*ret_socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+            *ret_socket = fd;
+        else if (*ret_store < 0 && strcmp(names[i], STORE_NAME) == 0)
+            *ret_store = fd;
+        else
+            let_go(fd, names[i]);
         free(names[i]);
     }
     free(names);
-    return r;
 }
 
 /* The accounts, with what is left of an earlier life. */
@@ -340,7 +353,8 @@ static int start(struct daemon *d, struct error *why)
     TAILQ_INIT(&d->shared.trials);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return -1;
-    if (take_descriptors(&socket, &store, why) < 0 || open_store(d, store) < 0)
+    take_descriptors(&socket, &store);
+    if (open_store(d, store) < 0)
         return -1;
     if (open_fetcher(&d->shared) < 0) {
         error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,

@@ -11,6 +11,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/journal.h"
+
 /* The layout. Another one gets another magic. */
 static const char magic[8] = "KTSTOR1";
 
@@ -59,18 +61,33 @@ static struct layout *map(int fd)
     return memory;
 }
 
-/* Of an earlier life: a memfd of the right size that nobody can cut off beneath us. */
-static struct layout *adopt(int fd)
+/* Why it is not to be believed, or NULL. */
+static const char *flaw_of(const struct layout *m)
+{
+    if (memcmp(m->magic, magic, sizeof magic) != 0)
+        return "it was written by another version";
+    if (m->check != check_of(m, m, offsetof(struct layout, check)))
+        return "its checksum is wrong";
+    return NULL;
+}
+
+/* Of an earlier life: a memfd of the right size that nobody can cut off beneath us. NULL with *why
+ * set. */
+static struct layout *adopt(int fd, const char **why)
 {
     struct stat st;
     int seals = fcntl(fd, F_GET_SEALS);
 
+    *why = "it is no sealed memory";
     if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW) ||
-        fstat(fd, &st) < 0 || st.st_size != sizeof(struct layout))
+        fstat(fd, &st) < 0)
+        return NULL;
+    *why = st.st_size == 0 ? "it is empty" : "it has another size";
+    if (st.st_size != sizeof(struct layout))
         return NULL;
     struct layout *m = map(fd);
-    if (m && (memcmp(m->magic, magic, sizeof magic) != 0 ||
-              m->check != check_of(m, m, offsetof(struct layout, check)))) {
+    *why = m ? flaw_of(m) : "it cannot be mapped";
+    if (m && *why) {
         munmap(m, sizeof *m);
         return NULL;
     }
@@ -109,14 +126,20 @@ static struct layout *make(void)
 struct store *store_new(int descriptor)
 {
     struct store *s = calloc(1, sizeof *s);
+    const char *why;
 
     if (!s)
         return NULL;
     if (descriptor >= 0) {
-        s->memory = adopt(descriptor);
+        s->memory = adopt(descriptor, &why);
         close(descriptor);
-        if (!s->memory)
-            sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" STORE_NAME);
+    }
+    if (descriptor >= 0 && !s->memory) {
+        journal_write(LOG_WARNING, NULL, "store",
+                      "what systemd kept of an earlier kubetokend is not taken up: %s; what was "
+                      "known of refused passwords is lost",
+                      why);
+        sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" STORE_NAME);
     }
     if (!s->memory)
         s->memory = make();

@@ -103,6 +103,7 @@ class Daemon:
         self.log = home.folder / "kubetokend.log"
         self.listener = self.notify = None
         self.stored = None  # what systemd's file descriptor store would hold
+        self.extra = []  # (name, descriptor): what else it hands over
         self.messages = []
         if activated:
             self._make_sockets()
@@ -119,14 +120,15 @@ class Daemon:
 
     def _become_activated(self):
         """In the child: descriptor 3 and LISTEN_PID are how systemd hands a socket over."""
-        given = [self.listener.fileno()] + ([self.stored] if self.stored is not None else [])
+        stored = {"state": self.stored} if self.stored is not None else {}
+        names, given = zip(("listen", self.listener.fileno()), *stored.items(), *self.extra)
         given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in given]  # out of the way
         for number, fd in enumerate(given, 3):
             os.dup2(fd, number)
             os.set_inheritable(number, True)
         os.environ.update(
             LISTEN_FDS=str(len(given)),
-            LISTEN_FDNAMES=":".join(["kubetoken.socket", "state"][:len(given)]),
+            LISTEN_FDNAMES=":".join(names),
             LISTEN_PID=str(os.getpid()),
             NOTIFY_SOCKET=str(self.home.folder / "notify"),
         )

@@ -1,5 +1,6 @@
 """Refusals and logins are counted by account, as providers count them."""
 import os
+import socket
 import subprocess
 import threading
 
@@ -271,6 +272,61 @@ def test_a_store_that_is_not_to_be_believed_is_made_anew(fake, home, daemon):
     daemon.restart()
     assert home.run("get").returncode == 6
     assert sent(fake) == ["stale", "stale"], "the new one is kept"
+
+
+def sealed(content):
+    import fcntl
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    os.write(fd, content)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return fd
+
+
+@pytest.mark.parametrize("make, says", [
+    (lambda size: sealed(b""), "it is empty"),
+    (lambda size: sealed(bytes(size + 4096)), "it has another size"),
+    (lambda size: sealed(os.urandom(size)), "it was written by another version"),
+    (lambda size: sealed(b"KTSTOR1\0" + os.urandom(size - 8)), "its checksum is wrong"),
+    (lambda size: os.open("/dev/null", os.O_RDWR), "it is no sealed memory"),
+    (lambda size: os.pipe()[0], "it is no sealed memory"),
+])
+def test_a_state_that_cannot_be_taken_up_is_told(fake, home, daemon, make, says):
+    home.write("pw", "good")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    size = os.fstat(daemon.stored).st_size
+    daemon.stop()
+    daemon.forget_store()
+    daemon.stored = make(size)
+    daemon.start()
+    assert home.run("get").returncode == 0
+    assert f"is not taken up: {says};" in daemon.log.read_text()
+    assert os.fstat(daemon.stored).st_size == size, "a new one is given to systemd"
+    assert any("FDSTOREREMOVE=1" in m for m in daemon.messages)
+
+
+def test_what_an_unknown_version_stored_is_no_reason_to_end(fake, home, daemon):
+    """After a downgrade, or by a drop-in of the user's: also a second socket."""
+    home.write("pw", "stale")
+    home.configure(profile(fake, "a"))
+    daemon.start()
+    assert home.run("get").returncode == 6
+    second = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    second.bind(str(home.folder / "second"))
+    second.listen()
+    daemon.extra = [("tokens", sealed(b"canary")), ("state", sealed(b"x")), ("client", os.pipe()[0]),
+                    ("listen", second.fileno())]
+    for crash in (False, True):
+        daemon.restart(crash)
+        assert home.run("get").returncode == 6
+        assert sent(fake) == ["stale"], "the refusal is known: the right state was taken"
+    for name in ("tokens", "state", "client", "listen"):
+        assert daemon.log.read_text().count(f"named {name} that is not known here") == 2
+    removed = [m for m in daemon.messages if "FDSTOREREMOVE=1" in m]
+    assert any("FDNAME=tokens" in m for m in removed)
+    assert not any("FDNAME=state" in m for m in removed)
+    assert "canary" not in daemon.log.read_text()
+    second.close()
 
 
 def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fake, home, daemon):
