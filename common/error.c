@@ -109,6 +109,9 @@ static const struct row table[ERROR_MAX] = {
                                "check client-id" },
     [ERROR_TOKEN_EXPIRED] = { "token-expired", 8, "the id_token came expired",
                               "check the provider's clock" },
+    [ERROR_TOKEN_STALE] = { "token-stale", 8, "the refresh token brought no newer id_token",
+                            "say kubetoken login before the token in hand dies, or set "
+                            "password-file or another source" },
     [ERROR_TOO_SHORT_LIVED] = { "too-short-lived", 8,
                                 "the provider's tokens do not live as long as asked for",
                                 "ask for a lower --min-validity" },

@@ -59,6 +59,7 @@ enum error_code {
     ERROR_TOKEN_SIGNATURE,
     ERROR_TOKEN_AUDIENCE,
     ERROR_TOKEN_EXPIRED,
+    ERROR_TOKEN_STALE,
     ERROR_TOO_SHORT_LIVED,
     /* findings: the token is handed out, but somebody should know */
     ERROR_NOT_VERIFIED,

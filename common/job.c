@@ -43,8 +43,8 @@ enum { N_TEXTS = sizeof texts / sizeof *texts };
 static const char *const outcomes[] = {
     [OUTCOME_TOKEN] = "token",       [OUTCOME_REFUSED] = "refused",
     [OUTCOME_DOUBTFUL] = "doubtful", [OUTCOME_TEMPORARY] = "temporary",
-    [OUTCOME_INVALID] = "invalid",   [OUTCOME_REPORT] = "report",
-    [OUTCOME_CONFIG] = "config",
+    [OUTCOME_STALE] = "stale",       [OUTCOME_INVALID] = "invalid",
+    [OUTCOME_REPORT] = "report",     [OUTCOME_CONFIG] = "config",
 };
 
 static const char *const kinds[] = {

@@ -84,6 +84,7 @@ enum outcome {
     OUTCOME_REFUSED,   /* the provider refused credentials, client or grant */
     OUTCOME_DOUBTFUL,  /* it rejected the request, which may pass */
     OUTCOME_TEMPORARY, /* it could not be reached, is too slow or has a fault */
+    OUTCOME_STALE,     /* JOB_REFRESH: its id_token is no newer than the one in hand */
     OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */
     OUTCOME_REPORT,    /* JOB_INSPECT: error is what is wrong with the token, if anything */
     OUTCOME_CONFIG,    /* something on this machine is wrong: nothing was sent */
@@ -91,12 +92,12 @@ enum outcome {
 
 struct result {
     enum outcome outcome;
-    struct error error;         /* for all but OUTCOME_TOKEN */
-    uint64_t retry_after;       /* usec, 0 = none */
-    bool refresh_without_token; /* a refresh succeeded but gave no id_token */
+    struct error error;           /* for all but OUTCOME_TOKEN */
+    uint64_t retry_after;         /* usec, 0 = none */
+    bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
+    struct secret *refresh_token; /* OUTCOME_TOKEN, OUTCOME_STALE; NULL: none came */
     /* OUTCOME_TOKEN */
     struct secret *id_token;
-    struct secret *refresh_token;        /* NULL: none came */
     uint64_t lifetime;                   /* usec */
     uint64_t sent;                       /* usec of CLOCK_BOOTTIME, just before the request */
     bool verified;                       /* false: the keys could not be had */

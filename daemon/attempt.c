@@ -220,6 +220,7 @@ static void take_result(struct attempt *a, struct result *result)
         [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_DOUBTFUL] = LIFECYCLE_DOUBTFUL,
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
+        [OUTCOME_STALE] = LIFECYCLE_STALE,
     };
     if (result->outcome == OUTCOME_REPORT)
         error_set(&result->error, ERROR_FETCHER, "it sent a report and no token");

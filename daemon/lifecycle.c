@@ -68,7 +68,7 @@ static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uin
                 struct lifecycle_actions *actions)
 {
     lc->by_refresh_token = lc->has_refresh_token && policy->use_refresh_token &&
-                           !lc->refresh_is_useless && !lc->password_next;
+                           !lc->refresh_is_useless && !lc->refresh_is_stale && !lc->password_next;
     lc->password_next = false;
     enter(lc, LIFECYCLE_ASKING, now);
     actions->request = true;
@@ -221,7 +221,8 @@ static void stop(struct lifecycle *lc, enum lifecycle_state state, uint64_t now,
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
-/* A refresh token that brought nothing is gone; the password is tried once at once. */
+/* A refresh token that brought nothing is gone; the password is tried once at once. One that only
+ * brings what there is already is kept where there is nothing else, as long as that lives. */
 static bool fall_back_to_password(struct lifecycle *lc, const struct lifecycle_policy *policy,
                                   const struct lifecycle_event *event, uint64_t now,
                                   struct lifecycle_actions *actions)
@@ -229,11 +230,27 @@ static bool fall_back_to_password(struct lifecycle *lc, const struct lifecycle_p
     if (!lc->by_refresh_token || event->failed.kind == LIFECYCLE_TEMPORARY ||
         event->failed.kind == LIFECYCLE_LOCAL || event->failed.client_refused)
         return false;
+    if (event->failed.kind == LIFECYCLE_STALE) {
+        if (!event->failed.password_at_hand && lifecycle_alive(lc, now))
+            return false;
+        lc->refresh_is_stale = true;
+    }
     lc->refresh_is_useless |= event->failed.refresh_without_token;
     lc->has_refresh_token = false;
     actions->drop_refresh_token = true;
     ask(lc, policy, now, actions);
     return true;
+}
+
+/* When what is left of the token's life would be renewed; in the end a moment after its death. */
+static uint64_t until_next_renewal(const struct lifecycle *lc,
+                                   const struct lifecycle_policy *policy, uint32_t random,
+                                   uint64_t now)
+{
+    uint64_t left = lifecycle_alive(lc, now) ? lc->death - now : 0;
+    uint64_t wait = left - renewal_lead(policy, left);
+
+    return most(wait - share(wait / 20, random), backoff_least);
 }
 
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
@@ -273,6 +290,9 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
             break;
         wait_for(lc, doubt_delays[lc->doubts++], now, actions);
         return;
+    case LIFECYCLE_STALE:
+        wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
+        return;
     case LIFECYCLE_NO_LOGIN:
         stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
         return;
@@ -287,6 +307,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                     struct lifecycle_actions *actions)
 {
     lc->password_next |= event->changed.password;
+    lc->refresh_is_stale &= !event->changed.password;
     if (event->changed.person)
         lc->last_use = now;
     lc->waited_until = most(lc->waited_until, event->changed.deadline);

@@ -65,6 +65,7 @@ struct lifecycle {
     unsigned doubts;       /* in a row that probably do not pass */
     bool has_refresh_token;
     bool refresh_is_useless; /* the provider answers it without an id_token */
+    bool refresh_is_stale;   /* or with no newer one; until somebody logs in */
     bool by_refresh_token;   /* the request under way */
     bool again;              /* something changed meanwhile: ask once more when it ends */
     bool again_for_person;   /* and somebody said so */
@@ -87,6 +88,7 @@ enum lifecycle_failure {
     LIFECYCLE_TEMPORARY, /* may pass: network, 5xx, 429 */
     LIFECYCLE_DOUBTFUL,  /* a rejection that may be one of the moment */
     LIFECYCLE_REFUSED,   /* the provider refused what was sent */
+    LIFECYCLE_STALE,     /* the refresh token brought no newer token */
     LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */
     LIFECYCLE_NO_LOGIN,  /* there is no password */
     LIFECYCLE_THROTTLED, /* not sent: the account has had its share of logins */
@@ -115,6 +117,7 @@ struct lifecycle_event {
             uint64_t retry_after;       /* usec; 0 = none; until the next login if THROTTLED */
             bool client_refused;        /* not the user or the token, but the client */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
+            bool password_at_hand;      /* typed, or from a source */
         } failed;
         struct {
             bool person;       /* somebody said so, and is going to use the token */

@@ -211,6 +211,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- attempts -------------------------------------------------------------------------------- */
 
+static bool password_is_typed(const struct profile *p)
+{
+    return p->config->password.kind == SOURCE_NONE;
+}
+
+/* A new one replaces the old at once; none means keep it. */
+static void take_refresh_token(struct profile *p, struct result *result)
+{
+    if (!result->refresh_token)
+        return;
+    secret_free(p->refresh_token);
+    p->refresh_token = result->refresh_token;
+    result->refresh_token = NULL;
+}
+
 static void take_token(struct profile *p, struct result *result)
 {
     bool first = !p->token;
@@ -219,11 +234,8 @@ static void take_token(struct profile *p, struct result *result)
         suspicion_calm(&p->suspicion, p->lifecycle.sent);
     secret_free(p->token);
     p->token = result->id_token;
-    if (result->refresh_token) { /* a new one replaces the old; none means keep it */
-        secret_free(p->refresh_token);
-        p->refresh_token = result->refresh_token;
-    }
-    result->id_token = result->refresh_token = NULL;
+    result->id_token = NULL;
+    take_refresh_token(p, result);
     p->facts = *result;
     p->error = (struct error){ ERROR_NONE, "" };
     journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
@@ -245,22 +257,40 @@ static void take_token(struct profile *p, struct result *result)
             });
 }
 
+/* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
+static void set_login_needed(struct error *e)
+{
+    const struct error last = *e;
+
+    if (last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED)
+        error_set(e, ERROR_LOGIN_NEEDED, "%s", last.detail);
+    else
+        error_set(e, ERROR_LOGIN_NEEDED, "%s%s%s", error_sentence(last.code),
+                  *last.detail ? ": " : "", last.detail);
+}
+
 static void take_failure(struct profile *p, const struct attempt_end *end)
 {
     enum error_code code = end->error.code;
 
-    p->error = end->error;
+    if (end->kind == LIFECYCLE_STALE)
+        take_refresh_token(p, end->result);
+    if (end->kind == LIFECYCLE_NO_LOGIN)
+        set_login_needed(&p->error);
+    else
+        p->error = end->error;
     if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token &&
         (code == ERROR_REFUSED || code == ERROR_REFUSED_SILENTLY))
         p->typed = secret_free(p->typed);
-    step(p, (struct lifecycle_event){
-                .type = LIFECYCLE_FAILED,
-                .failed = { .kind = end->kind,
-                            .client_refused = code == ERROR_CLIENT_REFUSED,
-                            .retry_after = end->retry_after,
-                            .refresh_without_token = end->result &&
-                                                     end->result->refresh_without_token },
-            });
+    step(p,
+         (struct lifecycle_event){
+             .type = LIFECYCLE_FAILED,
+             .failed = { .kind = end->kind,
+                         .client_refused = code == ERROR_CLIENT_REFUSED,
+                         .retry_after = end->retry_after,
+                         .refresh_without_token = end->result && end->result->refresh_without_token,
+                         .password_at_hand = p->typed || !password_is_typed(p) },
+         });
 }
 
 static void on_done(void *context, struct attempt_end *end)
@@ -308,11 +338,6 @@ static void start_attempt(struct profile *p)
                       .urgent = !TAILQ_EMPTY(&p->waiters),
                       .delay = start_delay(p),
                   });
-}
-
-static bool password_is_typed(const struct profile *p)
-{
-    return p->config->password.kind == SOURCE_NONE;
 }
 
 /* ---- lifecycle ------------------------------------------------------------------------------- */

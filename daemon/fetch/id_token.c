@@ -142,13 +142,60 @@ static int check_audience(const struct id_token *t, struct result *ret)
     return -1;
 }
 
-/* DESIGN: a token dies at sent + min(exp - iat, exp - Date). */
+static cJSON *claims_of(const char *token)
+{
+    const char *payload = strchr(token, '.');
+    const char *signature = payload ? strchr(payload + 1, '.') : NULL;
+
+    return signature ? part_json(payload + 1, (size_t)(signature - payload - 1)) : NULL;
+}
+
+static bool is_later(const cJSON *claims, const cJSON *before, int64_t date)
+{
+    int64_t iat, old_iat, exp, old_exp;
+
+    if (json_seconds(claims, "iat", &iat) > 0 && json_seconds(before, "iat", &old_iat) > 0)
+        return iat > old_iat || (date > 0 && date <= iat + 1); /* both are whole seconds */
+    return json_seconds(claims, "exp", &exp) <= 0 || json_seconds(before, "exp", &old_exp) <= 0 ||
+           exp > old_exp;
+}
+
+bool id_token_is_newer(const char *token, const char *before, int64_t date)
+{
+    if (strcmp(token, before) == 0)
+        return false;
+    cJSON *claims = claims_of(token), *old = claims_of(before);
+    bool newer = !claims || !old || is_later(claims, old, date);
+    cJSON_Delete(claims);
+    cJSON_Delete(old);
+    return newer;
+}
+
+/* How long it lives from when it was asked for, in seconds; 0 or less: it is dead. A token dies at
+ * sent + min(exp - iat, exp - Date). Where Date is missing, or would have it dead on arrival,
+ * exp - iat alone is as good, for a token that was issued just now. */
+static int64_t life_of(const struct id_token *t, int64_t exp, const int64_t *iat,
+                       struct result *ret)
+{
+    const char *before = t->job->previous;
+    int64_t wall = time_realtime() / (int64_t)USEC_PER_SEC, now = t->date > 0 ? t->date : wall;
+    bool newer = !before || id_token_is_newer(t->text, before, t->date);
+    int64_t left = exp - now, whole = iat ? exp - *iat : left;
+
+    if (t->date <= 0 && newer)
+        return whole;
+    if (left > 0 || whole <= 0 || !newer || exp <= wall)
+        return whole < left ? whole : left;
+    id_token_warn(ret, ERROR_TOKEN_EXPIRED,
+                  "by the provider's own clock (Date) its token is expired by %lld s",
+                  (long long)-left);
+    return whole;
+}
+
 static int check_times(const struct id_token *t, struct result *ret)
 {
     const cJSON *claims = t->claims;
-    int64_t date = t->date;
-    int64_t exp = 0, iat = 0, nbf = 0, life;
-    int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
+    int64_t date = t->date, exp = 0, iat = 0, nbf = 0;
     int has_exp = json_seconds(claims, "exp", &exp), has_iat = json_seconds(claims, "iat", &iat);
     int has_nbf = json_seconds(claims, "nbf", &nbf);
 
@@ -158,21 +205,15 @@ static int check_times(const struct id_token *t, struct result *ret)
         return refuse(ret, ERROR_TOKEN_INVALID, "its exp is %s", has_exp ? "no date" : "missing");
     if (has_iat < 0 || has_nbf < 0)
         return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", has_iat < 0 ? "iat" : "nbf");
-    if (has_nbf && date > 0 && nbf > now + nbf_leeway)
+    if (has_nbf && date > 0 && nbf > date + nbf_leeway)
         return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (nbf)",
-                      (long long)(nbf - now));
-    life = exp - now;
-    if (has_iat && exp - iat > 0 && life <= 0 && date > 0) {
-        life = exp - iat;
-        id_token_warn(ret, ERROR_TOKEN_EXPIRED,
-                      "by the provider's own clock (Date) its token "
-                      "is expired by %lld s",
-                      (long long)(now - exp));
-    } else if (has_iat && (exp - iat < life || date <= 0)) {
-        life = exp - iat;
-    }
-    if (life <= 0)
-        return refuse(ret, ERROR_TOKEN_EXPIRED, "exp is %lld s past", (long long)-life);
+                      (long long)(nbf - date));
+    /* what was cut to seconds, iat and Date, may have been nearly one more */
+    int64_t life = life_of(t, exp, has_iat ? &iat : NULL, ret) - 1;
+    if (life < 0)
+        return refuse(ret, ERROR_TOKEN_EXPIRED, "exp is %lld s past", (long long)(-life - 1));
+    if (life == 0)
+        return refuse(ret, ERROR_TOKEN_EXPIRED, "it lives for less than a second");
     ret->lifetime = (uint64_t)(life < RESULT_LIFETIME_MAX ? life : RESULT_LIFETIME_MAX) *
                     USEC_PER_SEC;
     return 0;
@@ -290,14 +331,6 @@ const struct id_token_check_row id_token_checks[ID_TOKEN_CHECKS] = {
     { "header", check_header },     { "signature", check_signature }, { "issuer", check_issuer },
     { "audience", check_audience }, { "times", check_times },         { "claims", check_claims },
 };
-
-static cJSON *claims_of(const char *token)
-{
-    const char *payload = strchr(token, '.');
-    const char *signature = payload ? strchr(payload + 1, '.') : NULL;
-
-    return signature ? part_json(payload + 1, (size_t)(signature - payload - 1)) : NULL;
-}
 
 void id_token_changes(const char *before, const char *after, char *out, size_t size)
 {

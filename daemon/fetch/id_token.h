@@ -47,6 +47,11 @@ bool id_token_key_known(const char *token, size_t length, const struct jwks *key
  * Both may be anything. */
 void id_token_changes(const char *before, const char *after, char *out, size_t size);
 
+/* Whether the token is another than the one before, and was issued later: by iat, or, where that is
+ * no later or missing, because date (the provider's clock in seconds, 0: not told) says that it was
+ * issued just now, or by exp. What cannot be read is newer: the checks will tell what it is. */
+bool id_token_is_newer(const char *token, const char *before, int64_t date);
+
 /* Adds a warning to the result, as long as there is room. */
 void id_token_warn(struct result *ret, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

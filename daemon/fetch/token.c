@@ -1,5 +1,7 @@
 #include "daemon/fetch/token.h"
 
+#include <string.h>
+
 #include "daemon/fetch/grant.h"
 #include "daemon/fetch/id_token.h"
 #include "daemon/fetch/provider.h"
@@ -32,6 +34,19 @@ static bool may_have_moved(enum error_code code)
            code == ERROR_PROVIDER_ERROR || code == ERROR_ANSWER_INVALID;
 }
 
+/* OpenID Connect Core §12.2: iat of a refreshed token is the time of its own issue. */
+static bool is_stale(const struct provider *p, int64_t date, struct result *ret)
+{
+    if (p->job->kind != JOB_REFRESH || !p->job->previous ||
+        id_token_is_newer(secret_peek(ret->id_token), p->job->previous, date))
+        return false;
+    ret->outcome = OUTCOME_STALE;
+    error_set(&ret->error, ERROR_TOKEN_STALE, "%s",
+              strcmp(secret_peek(ret->id_token), p->job->previous) == 0 ? "it is the one in hand"
+                                                                        : "its iat is not later");
+    return true;
+}
+
 static void get_token(struct provider *p, http_step_fn on_step, struct result *ret)
 {
     struct error why;
@@ -44,7 +59,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
         return;
     }
     on_step(NULL, "verify", "");
-    int result = check(p, keys, date, ret);
+    int result = is_stale(p, date, ret) ? -1 : check(p, keys, date, ret);
     if (result < 0 && ret->error.code == ERROR_TOKEN_SIGNATURE && p->keys_cached)
         result = check_again(p, date, ret);
     if (result < 0) {

@@ -75,7 +75,7 @@ class Home:
         return subprocess.run(
             [BUILD / "kubetoken", *args],
             env={**self.environment, **(env or {})},
-            stdin=subprocess.DEVNULL,
+            **({} if "input" in kwargs else {"stdin": subprocess.DEVNULL}),
             capture_output=True,
             text=True,
             encoding="utf-8",

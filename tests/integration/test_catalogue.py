@@ -201,6 +201,20 @@ def throttled(s):
     return s.run("refresh", "p", timeout="1s")
 
 
+def token_stale(s):
+    """A refresh brings the token of the login, and the typed password is forgotten by then."""
+    members = s.provider.token(refresh_token="r")
+
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            time.sleep(1.5)  # longer than the password is kept
+        return json_answer(members)
+    s.provider.answers[TOKEN] = answer
+    s.start("password-lifetime = 1s", password=None)
+    assert s.run("login", "p", input="canary-pw").returncode == 0
+    return s.run("refresh", "p")
+
+
 def discovery_invalid(s):
     s.provider.answers[DISCOVERY] = 404, {}, b""
     return s.failure()
@@ -420,6 +434,7 @@ SCENES = {
     "token-signature": token_signature,
     "token-audience": lambda s: token_now(s, aud="other"),
     "token-expired": lambda s: token_now(s, exp=1000, iat=None),
+    "token-stale": token_stale,
     "too-short-lived": lambda s: (s.start(), s.get("--min-validity", "2h"))[1],
     "not-verified": not_verified,
     "email-not-verified": email_not_verified,

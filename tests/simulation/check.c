@@ -262,6 +262,8 @@ static void p5_polite(const struct world *w, const struct profile *p, const stru
         p5_request(w, p);
     } else if (f->kind == FACT_SENT) {
         p5_bucket(w, p);
+        if (p->by_refresh_token && l->stale)
+            broken(w, p, "P5 polite", "a refresh token is used that brings nothing newer");
         /* full jitter up to 5 minutes is 150 s in the mean; 30 more is seven standard deviations */
         if (l->outage_since > 0 &&
             l->outage_requests >= 30 + (w->now - l->outage_since) / (111 * SECOND))
@@ -457,7 +459,10 @@ static void note_ended(struct world *w, struct profile *p, const struct fact *f)
         l->use_before_due = l->last_use;
         return;
     }
-    if (sent && p->by_refresh_token && f->failure != LIFECYCLE_TEMPORARY)
+    bool password = p->typed || p->source, alive = left_of(w, &l->token) > 0;
+    l->stale |= f->failure == LIFECYCLE_STALE && password;
+    if (sent && p->by_refresh_token && f->failure != LIFECYCLE_TEMPORARY &&
+        (f->failure != LIFECYCLE_STALE || password || !alive))
         return; /* the password is next */
     l->failing = true;
     l->forgiven = l->change_pending;
@@ -477,7 +482,7 @@ static void note_use(const struct world *w, struct profile *p)
         p->ledger.use_before_due = w->now;
 }
 
-static void note_changed(const struct world *w, struct profile *p, bool person)
+static void note_changed(const struct world *w, struct profile *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
 
@@ -487,7 +492,8 @@ static void note_changed(const struct world *w, struct profile *p, bool person)
     l->gave_up_at = 0;
     l->outage_since = 0;
     l->change_pending = true;
-    if (!person)
+    l->stale &= !f->password;
+    if (!f->person)
         return;
     l->person_pending = l->credit = true;
     l->said_at = w->now;
@@ -566,7 +572,7 @@ static void note(struct world *w, struct profile *p, const struct fact *f)
         note_ended(w, p, f);
         break;
     case FACT_CHANGED:
-        note_changed(w, p, f->person);
+        note_changed(w, p, f);
         if (f->person)
             w->providers[p->provider].wrong_allowed++, w->providers[p->provider].words++;
         break;

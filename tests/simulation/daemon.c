@@ -185,11 +185,11 @@ static void fail(struct world *w, struct profile *p, enum lifecycle_failure kind
     check(w, p, &(struct fact){ .kind = FACT_ENDED, .failed = true, .failure = kind });
     end_request(w, p, r->end);
     step(w, p,
-         (struct lifecycle_event){
-             .type = LIFECYCLE_FAILED,
-             .failed = { .kind = kind,
-                         .retry_after = r->retry_after,
-                         .refresh_without_token = r->refresh_without_token } });
+         (struct lifecycle_event){ .type = LIFECYCLE_FAILED,
+                                   .failed = { .kind = kind,
+                                               .retry_after = r->retry_after,
+                                               .refresh_without_token = r->refresh_without_token,
+                                               .password_at_hand = p->typed || p->source } });
 }
 
 static void fail_unsent(struct world *w, struct profile *p, enum lifecycle_failure kind,
@@ -448,7 +448,7 @@ static void changed(struct world *w, struct profile *p, uint64_t deadline, bool 
 {
     bool person = deadline > 0;
 
-    check(w, p, &(struct fact){ .kind = FACT_CHANGED, .person = person });
+    check(w, p, &(struct fact){ .kind = FACT_CHANGED, .person = person, .password = password });
     step(w, p,
          (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
                                    .changed = { person, password, deadline } });

@@ -153,6 +153,8 @@ static struct reply by_refresh_token(struct world *w, struct profile *p, struct 
     }
     if (v->refresh == REFRESH_WITHOUT_ID_TOKEN)
         r.refresh_without_token = true;
+    else if (v->refresh == REFRESH_STALE)
+        r.kind = LIFECYCLE_STALE;
     else
         issue(w, p, v, &r);
     return r;

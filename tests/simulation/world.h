@@ -64,6 +64,7 @@ enum refresh_kind {
     REFRESH_STABLE,
     REFRESH_ROTATES, /* one that was used before kills the newest, too */
     REFRESH_WITHOUT_ID_TOKEN,
+    REFRESH_STALE, /* it brings the token of the login */
     REFRESH_KINDS,
 };
 
@@ -176,6 +177,7 @@ struct ledger {
     bool failing;            /* the last attempt failed */
     bool forgiven;           /* but somebody said: try again */
     bool doubted;
+    bool stale; /* a refresh brought nothing newer, and there was a password */
     enum lifecycle_failure failure;
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
@@ -413,7 +415,7 @@ struct fact {
     const struct token *token; /* TOLD: NULL = an error */
     enum lifecycle_verdict verdict;
     bool failed;                    /* ENDED */
-    bool person;                    /* CHANGED */
+    bool person, password;          /* CHANGED: somebody says so, and typed one */
     enum lifecycle_failure failure; /* ENDED, failed */
 };
 

@@ -126,7 +126,7 @@ static void a_good_rs256_token_is_taken(void **state)
     (void)state;
     assert_int_equal(check_payload(GOOD), 0);
     assert_true(result.verified);
-    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+    assert_int_equal(result.lifetime, 3599 * USEC_PER_SEC);
     assert_string_equal(result.user, "anna@example.com");
     assert_int_equal(result.n_warnings, 0);
 }
@@ -554,7 +554,7 @@ static void the_last_of_two_audiences_counts(void **state)
                    ERROR_TOKEN_AUDIENCE, "x");
 }
 
-/* ---- times: sent + min(exp - iat, exp - Date) -------------------------------------------------
+/* ---- times: sent + min(exp - iat, exp - Date) - 1 s, since iat and Date are cut --------------
  */
 
 static int check_times(const char *times)
@@ -574,33 +574,32 @@ static void assert_life(const char *times, uint64_t seconds)
 static void the_life_ends_at_exp_by_the_providers_clock(void **state)
 {
     (void)state;
-    assert_life("\"iat\":1795507100,\"exp\":1795507800", 600);
+    assert_life("\"iat\":1795507100,\"exp\":1795507800", 599);
 }
 
 static void the_life_is_no_longer_than_from_iat_to_exp(void **state)
 {
     (void)state;
-    assert_life("\"iat\":1795507300,\"exp\":1795507800", 500);
+    assert_life("\"iat\":1795507300,\"exp\":1795507800", 499);
 }
 
 static void without_iat_the_life_ends_at_exp(void **state)
 {
     (void)state;
-    assert_life("\"exp\":1795507800", 600);
-}
-
-static void an_exp_past_with_a_good_iat_is_the_fault_of_the_providers_clock(void **state)
-{
-    (void)state;
-    assert_life("\"iat\":1795503500,\"exp\":1795507100", 3600);
-    assert_int_equal(result.n_warnings, 1);
-    assert_int_equal(result.warnings[0].code, ERROR_TOKEN_EXPIRED);
+    assert_life("\"exp\":1795507800", 599);
 }
 
 static void an_exp_past_without_iat_is_refused(void **state)
 {
     (void)state;
     assert_refused(check_times("\"exp\":1795507199"), ERROR_TOKEN_EXPIRED, "1 s past");
+}
+
+static void a_life_of_the_second_that_was_cut_is_none(void **state)
+{
+    (void)state;
+    assert_refused(check_times("\"exp\":1795507201"), ERROR_TOKEN_EXPIRED, "less than a second");
+    assert_life("\"exp\":1795507202", 1);
 }
 
 static void an_exp_of_this_very_second_is_refused(void **state)
@@ -625,13 +624,13 @@ static void a_token_without_exp_is_refused(void **state)
 static void an_exp_in_a_string_is_taken(void **state)
 {
     (void)state;
-    assert_life("\"exp\":\"1795507800\"", 600);
+    assert_life("\"exp\":\"1795507800\"", 599);
 }
 
 static void an_exp_with_a_fraction_is_cut(void **state)
 {
     (void)state;
-    assert_life("\"exp\":1795507800.9", 600);
+    assert_life("\"exp\":1795507800.9", 599);
 }
 
 static void an_exp_in_words_is_refused(void **state)
@@ -663,14 +662,14 @@ static void an_exp_in_milliseconds_is_taken(void **state)
 static void an_nbf_of_null_is_none(void **state)
 {
     (void)state;
-    assert_life("\"nbf\":null,\"exp\":1795507800", 600);
+    assert_life("\"nbf\":null,\"exp\":1795507800", 599);
     assert_refused(check_times("\"nbf\":\"\",\"exp\":1795507800"), ERROR_TOKEN_INVALID, "nbf");
 }
 
 static void the_last_of_two_exp_counts(void **state)
 {
     (void)state;
-    assert_life("\"exp\":1,\"exp\":1795507800", 600);
+    assert_life("\"exp\":1,\"exp\":1795507800", 599);
 }
 
 static void a_life_of_a_year_is_cut_to_31_days(void **state)
@@ -682,7 +681,7 @@ static void a_life_of_a_year_is_cut_to_31_days(void **state)
 static void an_nbf_within_a_minute_is_taken(void **state)
 {
     (void)state;
-    assert_life("\"nbf\":1795507260,\"exp\":1795507800", 600);
+    assert_life("\"nbf\":1795507260,\"exp\":1795507800", 599);
 }
 
 static void an_nbf_beyond_a_minute_is_refused(void **state)
@@ -692,17 +691,27 @@ static void an_nbf_beyond_a_minute_is_refused(void **state)
                    "valid only in 61 s");
 }
 
-/* A token of a provider that tells no Date, made `offset` seconds from now by the wall clock. */
-static int check_without_date(int64_t offset)
+static int64_t wall(void)
 {
-    int64_t iat = time_realtime() / (int64_t)USEC_PER_SEC + offset;
+    return time_realtime() / (int64_t)USEC_PER_SEC;
+}
+
+/* A token for an hour, made at that time, where the provider's Date is another, or 0 = not told. */
+static char *token_of(int64_t iat, const char *further)
+{
     char payload[512];
 
     snprintf(payload, sizeof payload,
-             "{" ISSUER "," AUDIENCE ",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld}", (long long)iat,
-             (long long)iat, (long long)iat + 3600);
-    char *token = signed_token(rsa, "RS256", GOOD_HEADER, payload);
-    int r = check_at(token, &keys, 0);
+             "{" ISSUER "," AUDIENCE ",\"iat\":%lld,\"nbf\":%lld,\"exp\":%lld%s}", (long long)iat,
+             (long long)iat, (long long)iat + 3600, further);
+    return signed_token(rsa, "RS256", GOOD_HEADER, payload);
+}
+
+static int check_of(int64_t iat, int64_t date)
+{
+    char *token = token_of(iat, "");
+    int r = check_at(token, &keys, date);
+
     free(token);
     return r;
 }
@@ -710,15 +719,84 @@ static int check_without_date(int64_t offset)
 static void without_a_date_a_wall_clock_that_is_ahead_shortens_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(check_without_date(-86400 * 365), 0);
-    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+    assert_int_equal(check_of(wall() - 86400 * 365, 0), 0);
+    assert_int_equal(result.lifetime, 3599 * USEC_PER_SEC);
 }
 
 static void without_a_date_a_wall_clock_that_is_behind_refuses_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(check_without_date(86400 * 365), 0);
-    assert_int_equal(result.lifetime, 3600 * USEC_PER_SEC);
+    assert_int_equal(check_of(wall() + 86400 * 365, 0), 0);
+    assert_int_equal(result.lifetime, 3599 * USEC_PER_SEC);
+}
+
+static void an_exp_past_by_date_alone_is_the_fault_of_the_providers_clock(void **state)
+{
+    (void)state;
+    assert_int_equal(check_of(wall(), wall() + 86400), 0);
+    assert_int_equal(result.lifetime, 3599 * USEC_PER_SEC);
+    assert_int_equal(result.n_warnings, 1);
+    assert_int_equal(result.warnings[0].code, ERROR_TOKEN_EXPIRED);
+}
+
+static void an_exp_past_by_the_wall_clock_too_is_past(void **state)
+{
+    (void)state;
+    assert_refused(check_of(wall() - 3700, wall() + 1), ERROR_TOKEN_EXPIRED, "past");
+}
+
+/* What is handed out again lives no longer for that. */
+static void a_token_of_before_has_no_life_of_its_own(void **state)
+{
+    int64_t now = wall(), iat = now - 3000;
+    char *before = token_of(iat, ""), *again = token_of(iat, ",\"jti\":\"2\"");
+
+    (void)state;
+    job.previous = before;
+    assert_int_equal(check_at(before, &keys, 0), 0);
+    assert_in_range(result.lifetime, 1, 599 * USEC_PER_SEC);
+    assert_int_equal(check_at(again, &keys, 0), 0);
+    assert_in_range(result.lifetime, 1, 599 * USEC_PER_SEC);
+    assert_refused(check_at(before, &keys, iat + 3600), ERROR_TOKEN_EXPIRED, "0 s past");
+    assert_refused(check_at(again, &keys, iat + 3700), ERROR_TOKEN_EXPIRED, "100 s past");
+    job.previous = NULL;
+    free(before);
+    free(again);
+}
+
+static void a_newer_token_is_one_that_was_issued_later(void **state)
+{
+    static const struct {
+        const char *before, *after;
+        int64_t date;
+        bool newer;
+    } rows[] = {
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":101,\"exp\":200}", 0, true },
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":101,\"exp\":190}", 150, true },
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":100,\"exp\":300}", 180, false },
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":99,\"exp\":300}", 180, false },
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":100,\"exp\":300}", 0, false },
+        /* twice within a second, and from another node whose clock is a second behind */
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":100,\"exp\":200,\"jti\":2}", 101, true },
+        { "{\"iat\":100,\"exp\":200}", "{\"iat\":99,\"exp\":199}", 99, true },
+        { "{\"exp\":200}", "{\"exp\":201}", 0, true },
+        { "{\"exp\":200}", "{\"exp\":200,\"jti\":2}", 0, false },
+        { "{\"iat\":100,\"exp\":200}", "{\"exp\":199}", 0, false },
+        /* the checks say what is wrong with it */
+        { "{\"iat\":100,\"exp\":200}", "[]", 0, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char *before = signed_token(NULL, "", GOOD_HEADER, rows[i].before);
+        char *after = signed_token(NULL, "", GOOD_HEADER, rows[i].after);
+        if (id_token_is_newer(after, before, rows[i].date) != rows[i].newer)
+            fail_msg("%s after %s", rows[i].after, rows[i].before);
+        assert_false(id_token_is_newer(before, before, rows[i].date));
+        free(before);
+        free(after);
+    }
+    assert_true(id_token_is_newer("junk", "a.b.c", 0));
 }
 
 /* ---- whom it speaks of
@@ -834,7 +912,11 @@ int main(void)
         TEST(the_life_ends_at_exp_by_the_providers_clock),
         TEST(the_life_is_no_longer_than_from_iat_to_exp),
         TEST(without_iat_the_life_ends_at_exp),
-        TEST(an_exp_past_with_a_good_iat_is_the_fault_of_the_providers_clock),
+        TEST(an_exp_past_by_date_alone_is_the_fault_of_the_providers_clock),
+        TEST(an_exp_past_by_the_wall_clock_too_is_past),
+        TEST(a_token_of_before_has_no_life_of_its_own),
+        TEST(a_newer_token_is_one_that_was_issued_later),
+        TEST(a_life_of_the_second_that_was_cut_is_none),
         TEST(an_exp_past_without_iat_is_refused),
         TEST(an_exp_of_this_very_second_is_refused),
         TEST(an_exp_before_iat_is_refused),

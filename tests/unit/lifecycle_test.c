@@ -918,6 +918,59 @@ static void a_refresh_without_a_token_is_never_tried_again(void **state)
     assert_false(lc.by_refresh_token);
 }
 
+static struct lifecycle_actions stale(bool password_at_hand)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .failed = { .kind = LIFECYCLE_STALE, .password_at_hand = password_at_hand } });
+}
+
+static void a_refresh_that_brings_nothing_newer_means_the_password_until_a_login(void **state)
+{
+    (void)state;
+    refreshing();
+    struct lifecycle_actions a = stale(true);
+    assert_true(a.request && a.drop_refresh_token);
+    assert_false(lc.by_refresh_token);
+    for (int i = 0; i < 2; i++) {
+        token_that(HOUR, true, 0);
+        now = lc.renew_at;
+        assert_true(timer().request);
+        assert_false(lc.by_refresh_token);
+    }
+    typed();
+    token_that(HOUR, true, 0); /* of the one under way, then that of the login */
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void without_a_password_it_is_asked_again_at_the_renewals_until_the_token_dies(void **state)
+{
+    unsigned requests = 0;
+
+    (void)state;
+    refreshing();
+    while (lifecycle_alive(&lc, now)) {
+        struct lifecycle_actions a = stale(false);
+        assert_false(a.request || a.drop_refresh_token);
+        assert_int_equal(lc.state, LIFECYCLE_WAITING);
+        assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+        assert_true(next() > now && next() <= lc.death + SECOND);
+        now = next();
+        assert_true(timer().request);
+        assert_true(lc.by_refresh_token);
+        assert_in_range(++requests, 1, 12);
+    }
+    struct lifecycle_actions a = stale(false);
+    assert_true(a.request && a.drop_refresh_token);
+    assert_false(lc.by_refresh_token);
+    failed(LIFECYCLE_NO_LOGIN);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+}
+
 static void a_refused_refresh_token_is_not_sent_again_when_something_changed(void **state)
 {
     (void)state;
@@ -1385,6 +1438,8 @@ int main(void)
         TEST(without_a_password_a_refused_refresh_token_needs_a_login),
         TEST(an_outage_keeps_the_refresh_token),
         TEST(a_refresh_without_a_token_is_never_tried_again),
+        TEST(a_refresh_that_brings_nothing_newer_means_the_password_until_a_login),
+        TEST(without_a_password_it_is_asked_again_at_the_renewals_until_the_token_dies),
         TEST(a_refused_refresh_token_is_not_sent_again_when_something_changed),
         TEST(a_refused_client_is_no_fault_of_the_refresh_token),
         TEST(a_change_asks_at_once_from_every_state_that_rests),
