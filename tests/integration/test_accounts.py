@@ -314,8 +314,8 @@ def test_what_an_unknown_version_stored_is_no_reason_to_end(fake, home, daemon):
     second = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     second.bind(str(home.folder / "second"))
     second.listen()
-    daemon.extra = [("tokens", sealed(b"canary")), ("state", sealed(b"x")), ("client", os.pipe()[0]),
-                    ("listen", second.fileno())]
+    daemon.extra = [("tokens", sealed(b"canary")), ("state", sealed(b"x")),
+                    ("client", os.pipe()[0]), ("listen", second.fileno())]
     for crash in (False, True):
         daemon.restart(crash)
         assert home.run("get").returncode == 6

@@ -1,5 +1,5 @@
-"""Whoever starts a program may have closed its stdin, stdout or stderr: cron jobs, language runtimes
-and supervisors do. No socket or file of ours may then take that number."""
+"""Whoever starts a program may have closed its stdin, stdout or stderr: cron jobs, language
+runtimes and supervisors do. No socket or file of ours may then take that number."""
 import os
 import pathlib
 import subprocess

@@ -166,14 +166,15 @@ def desk(home, provider, server, tmp_path):
 def test_the_recipes_are_found():
     text = "\n".join(r.values[0] for r in RECIPES)
     for part in ("make demo", "sudo make install", "umask 077; touch auth0.secret", "minikube stop",
-                 "kubectl config use-context auth0", "rm \"$config.auth0\")", "get -o header | curl",
-                 "journalctl --user", "socat - UNIX", "kubectl apply -f"):
+                 "kubectl config use-context auth0", "rm \"$config.auth0\")",
+                 "get -o header | curl", "journalctl --user", "socat - UNIX", "kubectl apply -f"):
         assert part in text
     assert len(MERGE) == 1 and len(RECIPES) >= 12
 
 
 def named(script):
-    return [name for name in STAND_INS + REAL if re.search(rf"(^|[\s;(|&]){name}\b", script, re.M)]
+    return [name for name in STAND_INS + REAL
+            if re.search(rf"(^|[\s;(|&]){name}\b", script, re.M)]
 
 
 @pytest.mark.parametrize("script", RECIPES)
