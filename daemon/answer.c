@@ -39,20 +39,16 @@ static int64_t hand_over_seconds(const struct profile *profile, uint64_t now)
     return seconds > wall / (int64_t)USEC_PER_SEC ? seconds : wall / (int64_t)USEC_PER_SEC + 1;
 }
 
-/* Nothing newer can be had, and the time that is left is short. */
-static bool is_last_breath(const struct profile *profile, uint64_t now)
-{
-    const struct lifecycle *lc = profile_lifecycle(profile);
-
-    return now >= lc->hand_over && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
-}
-
+/* Where nothing newer could be had, and the time that is left is short. Returns the length. */
 static size_t warn_of_expiry(struct rendered *out, const struct profile *profile, uint64_t now)
 {
     char left[24], detail[128];
     const struct error *error = profile_error(profile);
+    struct profile_look look = profile_look(profile, now);
 
-    time_format_duration(left, sizeof left, profile_lifecycle(profile)->death - now);
+    if (!look.fading)
+        return 0;
+    time_format_duration(left, sizeof left, look.death - now);
     snprintf(detail, sizeof detail, "%s left, %s", left, error_sentence(error->code));
     return error_line(out->message, sizeof out->message, profile_config(profile)->name,
                       ERROR_ABOUT_TO_EXPIRE, detail);
@@ -95,7 +91,7 @@ void answer_token(struct rendered *out, const struct profile *profile,
                   const struct request *request, uint64_t now)
 {
     const struct secret *token = profile_token(profile, now);
-    size_t warning = is_last_breath(profile, now) ? warn_of_expiry(out, profile, now) : 0;
+    size_t warning = warn_of_expiry(out, profile, now);
 
     out->heap = NULL;
     frame(out, profile, request, now);
@@ -161,40 +157,39 @@ void answer_text(struct rendered *out, const char *text)
 
 /* ---- status --------------------------------------------------------------------------------- */
 
-static uint64_t time_left(const struct profile *p, uint64_t now)
+static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
 {
-    const struct lifecycle *lc = profile_lifecycle(p);
-    return lifecycle_alive(lc, now) ? lc->death - now : 0;
-}
-
-static void describe_next(const struct profile *p, uint64_t now, char *out, size_t size)
-{
-    const struct lifecycle *lc = profile_lifecycle(p);
-    uint64_t at = profile_next(p);
     char span[24];
 
-    if (lc->state == LIFECYCLE_ASKING) {
-        snprintf(out, size, "now");
-    } else if (at == 0) {
+    time_format_duration(span, sizeof span, look->next > now ? look->next - now : 0);
+    switch (look->next_is) {
+    case PROFILE_NOTHING:
         snprintf(out, size, "-");
-    } else {
-        time_format_duration(span, sizeof span, at > now ? at - now : 0);
-        snprintf(out, size, "%s in %s", lc->state == LIFECYCLE_WAITING ? "retry" : "renewal", span);
+        return;
+    case PROFILE_ASKING:
+        snprintf(out, size, "now");
+        return;
+    case PROFILE_RETRY:
+        snprintf(out, size, "retry in %s", span);
+        return;
+    case PROFILE_RENEWAL:
+        snprintf(out, size, "renewal in %s", span);
+        return;
     }
 }
 
 static void print_row(FILE *f, const struct profile *p, uint64_t now)
 {
     char left[24] = "-", next[48];
+    struct profile_look look = profile_look(p, now);
     const struct result *facts = profile_facts(p);
     const struct profile_config *config = profile_config(p);
 
-    if (time_left(p, now) > 0)
-        time_format_duration(left, sizeof left, time_left(p, now));
-    describe_next(p, now, next, sizeof next);
+    if (look.death > 0)
+        time_format_duration(left, sizeof left, look.death - now);
+    describe_next(&look, now, next, sizeof next);
     fprintf(f, "%-20s %-28s %-13s %-11s %s\n", config->name,
-            *facts->user ? facts->user : config->username,
-            lifecycle_state_name(profile_lifecycle(p)->state), left, next);
+            *facts->user ? facts->user : config->username, look.state, left, next);
 }
 
 /* Below the table: what a person should know or do. */
@@ -203,12 +198,12 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
     const struct error *error = profile_error(p);
     const struct result *facts = profile_facts(p);
     const char *name = profile_config(p)->name;
-    const struct lifecycle *lc = profile_lifecycle(p);
+    struct profile_look look = profile_look(p, now);
     char span[24];
 
-    if (lc->state != LIFECYCLE_IDLE) { /* in which nothing is wrong */
-        time_format_duration(span, sizeof span, now - lc->since);
-        fprintf(f, "%s: %s for %s\n", name, lifecycle_state_name(lc->state), span);
+    if (!look.idle) {
+        time_format_duration(span, sizeof span, now - look.since);
+        fprintf(f, "%s: %s for %s\n", name, look.state, span);
     }
     if (error->code != ERROR_NONE)
         fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
@@ -220,7 +215,7 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
         time_format_duration(span, sizeof span, now - when);
         fprintf(f, "%s: %s ago claims changed: %s\n", name, span, changed);
     }
-    for (unsigned i = 0; time_left(p, now) > 0 && i < facts->n_warnings; i++)
+    for (unsigned i = 0; look.death > 0 && i < facts->n_warnings; i++)
         fprintf(f, "%s: warning: %s%s%s; %s\n", name, error_sentence(facts->warnings[i].code),
                 *facts->warnings[i].detail ? ": " : "", facts->warnings[i].detail,
                 error_remedy(facts->warnings[i].code));
@@ -276,7 +271,7 @@ static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
 static cJSON *profile_json(const struct profile *p, uint64_t now)
 {
     cJSON *json = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
-    const struct lifecycle *lc = profile_lifecycle(p);
+    struct profile_look look = profile_look(p, now);
     const struct result *facts = profile_facts(p);
     const struct profile_config *config = profile_config(p);
 
@@ -287,14 +282,15 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
         cJSON_AddStringToObject(json, "usernameClaim", config->username_claim);
     if (config->groups_claim)
         cJSON_AddStringToObject(json, "groupsClaim", config->groups_claim);
-    cJSON_AddStringToObject(json, "state", lifecycle_state_name(lc->state));
-    add_time(json, "since", lc->since, now);
-    cJSON_AddNumberToObject(json, "secondsLeft", (double)(time_left(p, now) / USEC_PER_SEC));
-    if (time_left(p, now) > 0) {
-        add_time(json, "expires", lc->death, now);
+    cJSON_AddStringToObject(json, "state", look.state);
+    add_time(json, "since", look.since, now);
+    uint64_t left = look.death > 0 ? look.death - now : 0;
+    cJSON_AddNumberToObject(json, "secondsLeft", (double)(left / USEC_PER_SEC));
+    if (left > 0) {
+        add_time(json, "expires", look.death, now);
         cJSON_AddBoolToObject(json, "verified", facts->verified);
     }
-    add_time(json, "next", profile_next(p), now);
+    add_time(json, "next", look.next, now);
     if (facts->has_clock_offset)
         cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
     if (profile_error(p)->code != ERROR_NONE)

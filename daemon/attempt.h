@@ -2,11 +2,14 @@
  * attempt - one attempt to get a token: the credentials from their sources, a slot, the account's
  * leave, the fetcher. Refused passwords are remembered here and by account.c.
  *
- *   start -> client secret -> password -> slot -> account -> fetcher -> done
- *              command?       command?    2 for each  trial of
- *                                         provider    another?
+ *   start -> DELAYED -> CLIENT_SECRET -> PASSWORD -> QUEUED ------> FETCHING -> done
+ *            nobody      command?       command?     ^    | account:
+ *            waits                                   |    v somebody else tries
+ *                                                    +- PROBE
  *
- * One struct attempt is used again and again by its profile, one attempt at a time.
+ * Each of these is a stage, and the only way on is advance(). Any of them may fail, which is the
+ * end of the attempt. One struct attempt is used again and again by its profile, one attempt at a
+ * time.
  */
 #ifndef KUBETOKEN_ATTEMPT_H
 #define KUBETOKEN_ATTEMPT_H

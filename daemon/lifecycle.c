@@ -57,6 +57,16 @@ bool lifecycle_alive(const struct lifecycle *lc, uint64_t now)
     return now < lc->death;
 }
 
+bool lifecycle_serves(const struct lifecycle *lc, uint64_t min_validity, uint64_t now)
+{
+    return lifecycle_alive(lc, now) && now < lc->renew_at && lc->death - now >= min_validity;
+}
+
+bool lifecycle_fading(const struct lifecycle *lc, uint64_t now)
+{
+    return now >= lc->hand_over && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
+}
+
 static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
 {
     if (policy->keep_fresh == UINT64_MAX)

@@ -167,6 +167,13 @@ uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_polic
  * has to live. */
 uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now);
 
+/* Whether the token in hand is good, lives that long, and is not due to be renewed: a client that
+ * wants no other is served at once. */
+bool lifecycle_serves(const struct lifecycle *lc, uint64_t min_validity, uint64_t now);
+
+/* Whether the token in hand is about to die and nothing newer could be had. */
+bool lifecycle_fading(const struct lifecycle *lc, uint64_t now);
+
 /* Whether the token in hand is alive. */
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now);
 

@@ -56,6 +56,13 @@ static void too_short(const struct profile *p, struct error *ret)
               (unsigned long long)(p->facts.lifetime / USEC_PER_SEC));
 }
 
+/* Who was told to come at the hand-over may come in the second before: what is told is whole
+ * seconds. */
+static bool is_hand_over(const struct profile *p, uint64_t now)
+{
+    return now + USEC_PER_SEC >= p->lifecycle.hand_over;
+}
+
 /* Whether the client-go process behind the request shows, by asking again early, that the API
  * server rejected the token in hand. That it is really the parent of who asks, and was there when
  * the token was handed out, the kernel has to say: a pid may be another's by now. */
@@ -65,9 +72,7 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
     uint64_t started, ignored;
 
     w->noted = 0;
-    /* who was told to come then may come in the second before: what is told is whole seconds */
-    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) ||
-        now + USEC_PER_SEC >= p->lifecycle.hand_over)
+    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || is_hand_over(p, now))
         return false;
     w->noted = p->lifecycle.sent;
     const struct suspicion_client *c = suspicion_note(&p->suspicion, pid, p->lifecycle.sent, now);
@@ -82,11 +87,6 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
                   "fetching another",
                   (int)pid);
     return true;
-}
-
-bool profile_was_handed(const struct profile *p, pid_t pid)
-{
-    return pid != 0 && suspicion_knows(&p->suspicion, pid, p->lifecycle.sent);
 }
 
 static void tell(struct waiter *w, const struct error *why)
@@ -452,6 +452,31 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     return PROFILE_QUEUED;
 }
 
+/* A use may bring a renewal into the time that keep-fresh covers. */
+static void arm_for_use(struct profile *p)
+{
+    if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
+        arm(p);
+}
+
+const struct secret *profile_serve(struct profile *p, const struct request *request, uint64_t now)
+{
+    pid_t pid = request->client_go;
+    struct lifecycle *lc = &p->lifecycle;
+
+    if (request->rejected || !lifecycle_serves(lc, request->min_validity, now) ||
+        (pid && suspicion_knows(&p->suspicion, pid, lc->sent)))
+        return NULL;
+    if (pid && !is_hand_over(p, now))
+        suspicion_note(&p->suspicion, pid, lc->sent, now);
+    const struct lifecycle_event event = { .type = LIFECYCLE_WANTED,
+                                           .wanted.min_validity = request->min_validity };
+    if (lifecycle_step(lc, &p->policy, &event, now).verdict != LIFECYCLE_SERVE)
+        abort(); /* by lifecycle_serves() */
+    arm_for_use(p);
+    return p->token;
+}
+
 enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t now,
                                   struct error *why)
 {
@@ -476,9 +501,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         carry_out(p, &actions, now);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
-        /* a use may bring a renewal into the time that keep-fresh covers */
-        if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
-            arm(p);
+        arm_for_use(p);
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
         return PROFILE_QUEUED;
@@ -626,11 +649,6 @@ const struct profile_config *profile_config(const struct profile *p)
     return p->config;
 }
 
-const struct lifecycle *profile_lifecycle(const struct profile *p)
-{
-    return &p->lifecycle;
-}
-
 const struct secret *profile_token(const struct profile *p, uint64_t now)
 {
     return lifecycle_alive(&p->lifecycle, now) ? p->token : NULL;
@@ -641,11 +659,22 @@ const struct error *profile_error(const struct profile *p)
     return &p->error;
 }
 
-uint64_t profile_next(const struct profile *p)
+struct profile_look profile_look(const struct profile *p, uint64_t now)
 {
-    uint64_t next = lifecycle_next(&p->lifecycle, &p->policy);
+    const struct lifecycle *lc = &p->lifecycle;
+    uint64_t next = lifecycle_next(lc, &p->policy);
+    struct profile_look look = { .state = lifecycle_state_name(lc->state),
+                                 .idle = lc->state == LIFECYCLE_IDLE,
+                                 .fading = lifecycle_fading(lc, now),
+                                 .since = lc->since,
+                                 .death = lifecycle_alive(lc, now) ? lc->death : 0,
+                                 .next = next == USEC_INFINITY ? 0 : next };
 
-    return next == USEC_INFINITY ? 0 : next;
+    if (lc->state == LIFECYCLE_ASKING)
+        look.next_is = PROFILE_ASKING;
+    else if (look.next > 0)
+        look.next_is = lc->state == LIFECYCLE_WAITING ? PROFILE_RETRY : PROFILE_RENEWAL;
+    return look;
 }
 
 uint64_t profile_hand_over(const struct profile *p, uint64_t now)

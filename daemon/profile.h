@@ -41,6 +41,11 @@ struct profile *profile_free(struct profile *profile);
  * a profile that was stopped. */
 void profile_configure(struct profile *profile, const struct profile_config *config);
 
+/* The token for a VERB_GET that needs no waiting and no look at who asks, or NULL: then
+ * profile_want() knows more. Queues nobody, allocates nothing. */
+const struct secret *profile_serve(struct profile *profile, const struct request *request,
+                                   uint64_t now);
+
 /* A client wants a token (VERB_GET), or a new one (VERB_REFRESH; VERB_LOGIN, by the password that
  * it brings). Never blocks, and allocates nothing when a token is served. */
 enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter, uint64_t now,
@@ -48,9 +53,6 @@ enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter
 
 /* Forgets token, refresh token and typed password. Clients that wait are told. */
 void profile_logout(struct profile *profile);
-
-/* Whether the client-go process with that pid was given the token in hand before. */
-bool profile_was_handed(const struct profile *profile, pid_t pid);
 
 /* The network came up, or the clock was set. */
 void profile_world(struct profile *profile);
@@ -60,15 +62,29 @@ void profile_forget(struct waiter *waiter);
 
 /* What others may look at, never change. */
 const struct profile_config *profile_config(const struct profile *profile);
-const struct lifecycle *profile_lifecycle(const struct profile *profile);
 /* The token in hand, NULL when none lives. */
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
 /* The last failure, ERROR_NONE: none since the last token. */
 const struct error *profile_error(const struct profile *profile);
-/* When the daemon acts next by itself, usec of CLOCK_BOOTTIME; 0 = not. */
-uint64_t profile_next(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
+
+/* How it stands. Times are usec of CLOCK_BOOTTIME. */
+struct profile_look {
+    const char *state; /* its name, as status shows it */
+    bool idle;         /* in which nothing is wrong, and nothing under way */
+    bool fading;       /* the token is about to die, and nothing newer could be had */
+    uint64_t since;    /* when it entered that state */
+    uint64_t death;    /* of the token in hand; 0 = none lives */
+    enum profile_next {
+        PROFILE_NOTHING, /* until somebody comes */
+        PROFILE_ASKING,  /* a request is under way */
+        PROFILE_RETRY,   /* at next */
+        PROFILE_RENEWAL,
+    } next_is;
+    uint64_t next; /* when the daemon acts next by itself; 0 = not */
+};
+struct profile_look profile_look(const struct profile *profile, uint64_t now);
 /* What the last renewal that changed any claims changed in them, "" = none has, and when. */
 const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */

@@ -556,29 +556,24 @@ static struct client *client_new(struct server *s, int fd, pid_t peer)
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
+static int try_at_once(struct server *s, int fd, size_t *length)
 {
     char *line = secret_bytes(s->first);
-    struct waiter waiter = { .peer = peer }, *w = &waiter;
+    struct request request;
+    struct rendered r;
     struct error why;
     ssize_t n = recv(fd, line, PROTOCOL_REQUEST_MAX, MSG_DONTWAIT);
 
     *length = n > 0 ? (size_t)n : 0;
     if (n <= 0 || line[n - 1] != '\n' || memchr(line, '\n', (size_t)n - 1) ||
-        request_parse(line, (size_t)n - 1, &w->request, &why) < 0 || !w->request.once ||
-        w->request.verb != VERB_GET)
+        request_parse(line, (size_t)n - 1, &request, &why) < 0 || !request.once ||
+        request.verb != VERB_GET)
         return 0;
-    struct profile *profile = registry_find(s->registry, w->request.profile, &why);
+    struct profile *profile = registry_find(s->registry, request.profile, &why);
     uint64_t now = time_boottime();
-    const struct lifecycle *lc = profile ? profile_lifecycle(profile) : NULL;
-    /* Only what surely needs no waiting: a fresh token, well before its renewal. */
-    if (!lc || now >= lc->renew_at || w->request.rejected ||
-        lc->death - now < w->request.min_validity ||
-        profile_was_handed(profile, w->request.client_go) ||
-        profile_want(profile, w, now, &why) != PROFILE_TOKEN)
+    if (!profile || !profile_serve(profile, &request, now))
         return 0;
-    struct rendered r;
-    answer_token(&r, profile, &w->request, now);
+    answer_token(&r, profile, &request, now);
     transmit(fd, &r); /* a new socket's buffer takes it whole, or the peer is gone */
     return 1;
 }
@@ -588,7 +583,7 @@ static void welcome(struct server *s, int fd)
     size_t length;
     pid_t peer = admit(fd);
 
-    if (peer < 0 || try_at_once(s, fd, peer, &length) > 0) {
+    if (peer < 0 || try_at_once(s, fd, &length) > 0) {
         close(fd);
         return;
     }

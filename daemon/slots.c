@@ -39,7 +39,7 @@ bool slots_take(struct slots *slots, struct slot *slot)
 }
 
 /* The first in the queue that may go, those with waiting clients before others. */
-static struct slot *next(const struct slots *slots)
+static struct slot *first(const struct slots *slots)
 {
     struct slot *s, *other = NULL;
 
@@ -57,17 +57,21 @@ static struct slot *next(const struct slots *slots)
 
 void slots_give(struct slots *slots, struct slot *slot)
 {
-    struct slot *s;
-
     if (slot->held)
         TAILQ_REMOVE(&slots->held, slot, entry);
     if (slot->queued)
         TAILQ_REMOVE(&slots->queued, slot, entry);
     slot->held = slot->queued = false;
-    while ((s = next(slots))) {
-        TAILQ_REMOVE(&slots->queued, s, entry);
-        s->queued = false;
-        hold(slots, s);
-        s->turn(s);
-    }
+}
+
+struct slot *slots_next(struct slots *slots)
+{
+    struct slot *s = first(slots);
+
+    if (!s)
+        return NULL;
+    TAILQ_REMOVE(&slots->queued, s, entry);
+    s->queued = false;
+    hold(slots, s);
+    return s;
 }

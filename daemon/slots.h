@@ -15,7 +15,6 @@ struct slot {
     const char *provider; /* belongs to the owner; the same while the slot is asked for or held */
     bool urgent;          /* a client waits for it */
     bool held, queued;
-    void (*turn)(struct slot *slot); /* it is held from now on; called from slots_give() */
     TAILQ_ENTRY(slot) entry;
 };
 
@@ -28,12 +27,15 @@ struct slots {
 /* Nobody holds or wants one. */
 void slots_init(struct slots *slots);
 
-/* Takes a slot, or puts it on the queue: turn() comes later. Returns whether it is held now.
- * slot->provider, urgent and turn are the owner's to set before. */
+/* Takes a slot, or puts it on the queue. Returns whether it is held now. slot->provider and urgent
+ * are the owner's to set before. */
 bool slots_take(struct slots *slots, struct slot *slot);
 
-/* Gives it back, or leaves the queue, and calls turn() for those that come next. Takes a slot
- * that is neither held nor queued, too. */
+/* Gives it back, or leaves the queue. Takes a slot that is neither held nor queued, too. After that
+ * slots_next() is to be asked. */
 void slots_give(struct slots *slots, struct slot *slot);
+
+/* Whose turn it is now: a slot that was queued and is held from now on. NULL: nobody's. */
+struct slot *slots_next(struct slots *slots);
 
 #endif

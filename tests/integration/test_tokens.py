@@ -265,7 +265,7 @@ def test_min_validity_beyond_the_providers_lifetime(provider, home, daemon):
     home.configure(provider.profile("p"))
     daemon.start()
     get(home)
-    assert "3600 s" in fails(home, 8, "--min-validity", "2h")
+    assert "3599 s" in fails(home, 8, "--min-validity", "2h")
     get(home, "--min-validity", "30m")
 
 

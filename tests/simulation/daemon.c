@@ -5,8 +5,6 @@
 
 static const uint64_t request_time = 15 * SECOND + SECOND / 2;
 
-static struct world *the_world; /* for slots.c, whose callback brings no context */
-
 static struct lifecycle_actions step(struct world *w, struct profile *p,
                                      struct lifecycle_event event);
 
@@ -153,6 +151,17 @@ static void trial_is_over(struct world *w, const struct provider *v)
     }
 }
 
+static void give_slot(struct world *w, struct profile *p)
+{
+    struct slot *next;
+
+    slots_give(&w->slots, &p->slot);
+    while ((next = slots_next(&w->slots))) {
+        p = (struct profile *)(void *)((char *)next - offsetof(struct profile, slot));
+        queue_set(&w->queue, SOURCE_START + p->number, w->now);
+    }
+}
+
 static void end_request(struct world *w, struct profile *p, enum account_end end)
 {
     struct provider *v = provider_of(w, p);
@@ -161,7 +170,7 @@ static void end_request(struct world *w, struct profile *p, enum account_end end
     p->flight = FLIGHT_NONE;
     queue_set(&w->queue, SOURCE_START + p->number, NEVER);
     queue_set(&w->queue, SOURCE_ANSWER + p->number, NEVER);
-    slots_give(&w->slots, &p->slot);
+    give_slot(w, p);
     /* a person's word counts for one request by password, one token, one word of the account */
     if (sent && p->sent_forced &&
         (end == ACCOUNT_TOOK || (!p->by_refresh_token && end != ACCOUNT_NOT_SENT)))
@@ -286,20 +295,13 @@ static void send_if_allowed(struct world *w, struct profile *p)
     case ACCOUNT_TRIAL:
         trace(w, p, "the account: somebody else tries", NULL, NEVER, NEVER);
         p->flight = FLIGHT_TRIAL;
-        slots_give(&w->slots, &p->slot);
+        give_slot(w, p);
         return;
     case ACCOUNT_EMPTY:
         trace(w, p, "the account: enough logins", NULL, when - w->now, NEVER);
         fail_unsent(w, p, LIFECYCLE_THROTTLED, when - w->now);
         return;
     }
-}
-
-static void on_turn(struct slot *slot)
-{
-    struct profile *p = (struct profile *)(void *)((char *)slot - offsetof(struct profile, slot));
-
-    queue_set(&the_world->queue, SOURCE_START + p->number, the_world->now);
 }
 
 static void gather(struct world *w, struct profile *p)
@@ -319,7 +321,6 @@ static void gather(struct world *w, struct profile *p)
     }
     p->slot.provider = provider_of(w, p)->name;
     p->slot.urgent = p->first_waiter > 0;
-    p->slot.turn = on_turn;
     p->flight = FLIGHT_SLOT;
     if (slots_take(&w->slots, &p->slot))
         send_if_allowed(w, p);
@@ -542,7 +543,6 @@ void daemon_logout(struct world *w, struct profile *p)
 
 void daemon_init(struct world *w, struct profile *p)
 {
-    the_world = w;
     p->first_deadline = NEVER;
     p->policy.keep_fresh = 12 * HOUR;
     p->policy.use_refresh_token = !chance_permille(w, 200);
