@@ -301,6 +301,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, doubt_delays[lc->doubts++], now, actions);
         return;
     case LIFECYCLE_STALE:
+        lc->failures++; /* nobody waits for what has just failed */
         wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:

@@ -452,7 +452,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     return PROFILE_QUEUED;
 }
 
-/* A use may bring a renewal into the time that keep-fresh covers. */
+/* A use, also one in vain, may bring a renewal or a retry into the time that keep-fresh covers. */
 static void arm_for_use(struct profile *p)
 {
     if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
@@ -499,9 +499,10 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         enqueue(p, w);
     if (actions.verdict == LIFECYCLE_QUEUE || actions.request)
         carry_out(p, &actions, now);
+    else
+        arm_for_use(p);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
-        arm_for_use(p);
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
         return PROFILE_QUEUED;

@@ -8,8 +8,8 @@
 
 #define SLACK MSEC
 
-static _Noreturn void broken(const struct world *w, const struct profile *p, const char *promise,
-                             const char *what)
+_Noreturn void check_broken(const struct world *w, const struct model *p, const char *promise,
+                            const char *what)
 {
     trace_print(w);
     printf("\nBROKEN %s: %s\n", promise, what);
@@ -17,7 +17,8 @@ static _Noreturn void broken(const struct world *w, const struct profile *p, con
            w->now / DAY, (unsigned)(w->now % DAY / (DAY / 1000)));
     if (p)
         printf(", profile %u at provider %s (state %s, token %" PRIu64 " s, password %u of %u)",
-               p->number, w->providers[p->provider].name, lifecycle_state_name(p->lc.state),
+               p->number, w->providers[p->provider].name,
+               p->lc ? lifecycle_state_name(p->lc->state) : "not configured",
                p->ledger.token.lifetime / SECOND, p->password, w->providers[p->provider].right);
     printf("\nonce more, with all its steps: --seed %" PRIu64 " --trace\n", w->seed);
     exit(1);
@@ -37,21 +38,21 @@ static uint64_t plus(uint64_t a, uint64_t b)
 }
 
 /* Renewal is due so long before the death, at the latest. */
-static uint64_t lead_of(const struct profile *p, const struct token *t)
+static uint64_t lead_of(const struct model *p, const struct token *t)
 {
     uint64_t lead = t->lifetime / 5;
 
-    if (p->policy.refresh_before_percent > 0)
-        lead = t->lifetime * p->policy.refresh_before_percent / 100;
-    else if (p->policy.refresh_before > 0)
-        lead = least(p->policy.refresh_before, t->lifetime / 2);
+    if (p->policy->refresh_before_percent > 0)
+        lead = t->lifetime * p->policy->refresh_before_percent / 100;
+    else if (p->policy->refresh_before > 0)
+        lead = least(p->policy->refresh_before, t->lifetime / 2);
     else
         lead = least(least(lead < MINUTE ? MINUTE : lead, HOUR), t->lifetime / 2);
     return least(lead, t->lifetime - least(t->lifetime, SECOND));
 }
 
 /* And a few percent sooner, at the earliest. */
-static uint64_t longest_lead_of(const struct profile *p, const struct token *t)
+static uint64_t longest_lead_of(const struct model *p, const struct token *t)
 {
     return lead_of(p, t) + t->lifetime / 20;
 }
@@ -64,7 +65,7 @@ static uint64_t left_of(const struct world *w, const struct token *t)
 }
 
 /* Whether the token serves that client. */
-static bool enough(const struct world *w, const struct profile *p, const struct call *call)
+static bool enough(const struct world *w, const struct model *p, const struct call *call)
 {
     uint64_t left = left_of(w, &p->ledger.token);
 
@@ -77,21 +78,21 @@ static bool plain(const struct call *call)
 }
 
 /* Whether somebody has asked for it within keep-fresh before that. */
-static bool in_use(const struct profile *p, uint64_t at)
+static bool in_use(const struct model *p, uint64_t at)
 {
-    return p->policy.keep_fresh == NEVER ||
-           (p->ledger.last_use > 0 && at <= plus(p->ledger.last_use, p->policy.keep_fresh));
+    return p->policy->keep_fresh == NEVER ||
+           (p->ledger.last_use > 0 && at <= plus(p->ledger.last_use, p->policy->keep_fresh));
 }
 
 /* The same of a time that has passed, without what was asked after it. */
-static bool was_in_use(const struct profile *p, uint64_t due)
+static bool was_in_use(const struct model *p, uint64_t due)
 {
     uint64_t last = p->ledger.use_before_due;
 
-    return p->policy.keep_fresh == NEVER || (last > 0 && due <= plus(last, p->policy.keep_fresh));
+    return p->policy->keep_fresh == NEVER || (last > 0 && due <= plus(last, p->policy->keep_fresh));
 }
 
-static uint64_t due_of(const struct profile *p)
+static uint64_t due_of(const struct model *p)
 {
     const struct token *t = &p->ledger.token;
 
@@ -99,17 +100,23 @@ static uint64_t due_of(const struct profile *p)
 }
 
 /* Nothing has gone wrong since, as far as provider and machine are concerned. */
-static bool peaceful_since(const struct world *w, const struct profile *p, uint64_t when)
+static bool peaceful_since(const struct world *w, const struct model *p, uint64_t when)
 {
     const struct ledger *l = &p->ledger;
 
     return w->providers[p->provider].well_since <= when && !l->failing && l->disturbed_at < when;
 }
 
+/* What would be sent now; 0 = none is known. */
+static unsigned password_of(const struct world *w, const struct model *p)
+{
+    return p->typed && w->now < p->typed_until ? p->typed : p->source;
+}
+
 /* ---- P1 fresh
  * --------------------------------------------------------------------------------------- */
 
-static void p1_fresh(const struct world *w, const struct profile *p, const struct fact *f)
+static void p1_fresh(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
@@ -117,19 +124,20 @@ static void p1_fresh(const struct world *w, const struct profile *p, const struc
         return; /* a person gets a word, not the token */
     uint64_t left = left_of(w, f->token);
     if (left == 0)
-        broken(w, p, "P1 fresh", "a dead token is served");
+        check_broken(w, p, "P1 fresh", "a dead token is served");
     if (left + SLACK >= lead_of(p, f->token) / 2 || f->token->lifetime < 2 * SECOND)
         return;
     bool nothing_newer = l->failing || f->call->deadline <= w->now || f->call->asked <= l->got_at ||
                          (l->gave_up_at > 0 && w->now - l->gave_up_at < 5 * SECOND);
     if (!nothing_newer)
-        broken(w, p, "P1 fresh", "a token about to die is served though none newer was tried for");
+        check_broken(w, p, "P1 fresh",
+                     "a token about to die is served though none newer was tried for");
 }
 
 /* ---- P2 ahead
  * --------------------------------------------------------------------------------------- */
 
-static void p2_ahead(const struct world *w, const struct profile *p, const struct fact *f)
+static void p2_ahead(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct token *t = &p->ledger.token;
 
@@ -141,22 +149,32 @@ static void p2_ahead(const struct world *w, const struct profile *p, const struc
     if (lead_of(p, t) < 40 * SECOND)
         return; /* configured to come late */
     if (was_in_use(p, due) && peaceful_since(w, p, due - least(due, t->lifetime / 20 + SECOND)))
-        broken(w, p, "P2 ahead", "a client has to wait: a token in use was not renewed in time");
+        check_broken(w, p, "P2 ahead",
+                     "a client has to wait: a token in use was not renewed in time");
 }
 
 /* ---- P3 one flight
  * ---------------------------------------------------------------------------------- */
 
-static void p3_one_flight(const struct world *w, const struct profile *p, const struct fact *f)
+static void p3_one_flight(const struct world *w, const struct model *p, const struct fact *f)
 {
     if (f->kind == FACT_REQUEST && p->flight != FLIGHT_NONE)
-        broken(w, p, "P3 one flight", "a second request while one is under way");
-    if (f->kind != FACT_REST || p->waiters == 0)
+        check_broken(w, p, "P3 one flight", "a second request while one is under way");
+    if (f->kind == FACT_ENDED && p->flight == FLIGHT_NONE)
+        check_broken(w, p, "P3 one flight", "a request ends that nobody has begun");
+    if (f->kind != FACT_REST)
+        return;
+    /* others may be before it: 20 profiles, two at once, a black hole */
+    if (p->flight == FLIGHT_BEGUN && p->begun + 60 * MINUTE < w->now && w->now > w->slept_at)
+        check_broken(w, p, "P3 one flight", "a request that was begun gets nowhere");
+    if (p->flight == FLIGHT_SENT && p->sent + 16 * SECOND < w->now && w->now > w->slept_at)
+        check_broken(w, p, "P3 one flight", "a request that gets no answer has no end");
+    if (p->waiters == 0)
         return;
     if (p->first_deadline < w->now && w->now > w->slept_at)
-        broken(w, p, "P3 one flight", "a client waits beyond its deadline");
-    if (p->flight == FLIGHT_NONE && p->first_deadline < lifecycle_next(&p->lc, &p->policy))
-        broken(w, p, "P3 one flight", "a client waits though nothing is going to be tried");
+        check_broken(w, p, "P3 one flight", "a client waits beyond its deadline");
+    if (p->flight == FLIGHT_NONE && p->first_deadline < lifecycle_next(p->lc, p->policy))
+        check_broken(w, p, "P3 one flight", "a client waits though nothing is going to be tried");
 }
 
 /* ---- P4 no lock-out
@@ -172,12 +190,12 @@ static bool was_refused(const struct provider *v, unsigned password)
 
 /* Others of the account whose password is under way: the same, or one that had not been accepted
  * when it was sent. */
-static unsigned others_sending(const struct world *w, const struct profile *p, bool same)
+static unsigned others_sending(const struct world *w, const struct model *p, bool same)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < w->n_profiles; i++) {
-        const struct profile *o = &w->profiles[i];
+        const struct model *o = &w->profiles[i];
         if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
             !o->by_refresh_token && (same ? o->password == p->password : o->ledger.trial))
             n++;
@@ -187,7 +205,7 @@ static unsigned others_sending(const struct world *w, const struct profile *p, b
 
 /* What a person said lifts a refusal that came before, but not within 5 s of one that a person's
  * word has brought. */
-static bool is_lifted(const struct provider *v, const struct profile *p)
+static bool is_lifted(const struct provider *v, const struct model *p)
 {
     const struct ledger *l = &p->ledger;
     uint64_t until = v->refused_at + (v->by_word ? 5 * SECOND : 0);
@@ -195,27 +213,31 @@ static bool is_lifted(const struct provider *v, const struct profile *p)
     return l->credit && (v->refused[0] != p->password || v->refused_at == 0 || l->said_at > until);
 }
 
-static void p4_no_lock_out(const struct world *w, const struct profile *p, const struct fact *f)
+static void p4_no_lock_out(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct provider *v = &w->providers[p->provider];
 
     if (f->kind == FACT_SENT && !p->by_refresh_token) {
         if (was_refused(v, p->password) && !is_lifted(v, p))
-            broken(w, p, "P4 no lock-out", "a refused password is sent again");
+            check_broken(w, p, "P4 no lock-out", "a refused password is sent again");
         if (p->password != v->accepted && others_sending(w, p, false) > 0)
-            broken(w, p, "P4 no lock-out", "two profiles try passwords at the same time");
+            check_broken(w, p, "P4 no lock-out", "two profiles try passwords at the same time");
     }
+    if (f->kind == FACT_WANTED && f->verdict == LIFECYCLE_FAIL && p->origin == ORIGIN_FILE &&
+        p->lc->state == LIFECYCLE_STOPPED && p->stamp != p->ledger.failed_stamp)
+        check_broken(w, p, "P4 no lock-out", "a password that changed at its source is not tried");
     if (v->wrong_answered > v->wrong_allowed)
-        broken(w, p, "P4 no lock-out", "more wrong passwords than passwords and persons");
+        check_broken(w, p, "P4 no lock-out", "more wrong passwords than passwords and persons");
     if (v->lost_wrong[p->password] > ACCOUNT_LOST + v->words)
-        broken(w, p, "P4 no lock-out", "a wrong password is sent on while its refusals are lost");
+        check_broken(w, p, "P4 no lock-out",
+                     "a wrong password is sent on while its refusals are lost");
 }
 
 /* ---- P5 polite
  * -------------------------------------------------------------------------------------- */
 
 /* A token may come so late that its renewal was due, and the profile in use, before. */
-static uint64_t when_due(const struct world *w, const struct profile *p)
+static uint64_t when_due(const struct world *w, const struct model *p)
 {
     const struct token *t = &p->ledger.token;
     uint64_t death = t->sent + t->lifetime, lead = longest_lead_of(p, t);
@@ -223,27 +245,27 @@ static uint64_t when_due(const struct world *w, const struct profile *p)
     return p->ledger.failing || t->id == 0 ? w->now : least(w->now, death - least(death, lead));
 }
 
-static void p5_request(const struct world *w, const struct profile *p)
+static void p5_request(const struct world *w, const struct model *p)
 {
     const struct ledger *l = &p->ledger;
     const struct cause *c = &p->cause;
     bool told_to = c->type == LIFECYCLE_CHANGED || c->again;
 
     if (w->now < l->not_before && !c->person && !c->fallback)
-        broken(w, p, "P5 polite", "Retry-After is not obeyed");
+        check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
     if (l->failing && !told_to && !c->fallback && l->failure != LIFECYCLE_THROTTLED &&
         w->now - l->failed_at < SECOND)
-        broken(w, p, "P5 polite", "less than a second after a failure");
+        check_broken(w, p, "P5 polite", "less than a second after a failure");
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
-        broken(w, p, "P5 polite", "less than a second after the last token was asked for");
+        check_broken(w, p, "P5 polite", "less than a second after the last token was asked for");
     if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, when_due(w, p)) &&
         l->waited_until < w->now)
-        broken(w, p, "P5 polite", "a request though nobody has used the profile for long");
+        check_broken(w, p, "P5 polite", "a request though nobody has used the profile for long");
 }
 
 /* 6 at once, one more each 10 s; here as a debt that is paid off. */
-static void p5_bucket(const struct world *w, const struct profile *p)
+static void p5_bucket(const struct world *w, const struct model *p)
 {
     const struct provider *v = &w->providers[p->provider];
     uint64_t paid = w->now - v->login_at;
@@ -251,10 +273,10 @@ static void p5_bucket(const struct world *w, const struct profile *p)
 
     if (!p->by_refresh_token && p->reply.reached &&
         debt + 10 * SECOND > ACCOUNT_BURST * 10 * SECOND)
-        broken(w, p, "P5 polite", "more logins than 6, and one each 10 s");
+        check_broken(w, p, "P5 polite", "more logins than 6, and one each 10 s");
 }
 
-static void p5_polite(const struct world *w, const struct profile *p, const struct fact *f)
+static void p5_polite(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
@@ -263,53 +285,54 @@ static void p5_polite(const struct world *w, const struct profile *p, const stru
     } else if (f->kind == FACT_SENT) {
         p5_bucket(w, p);
         if (p->by_refresh_token && l->stale)
-            broken(w, p, "P5 polite", "a refresh token is used that brings nothing newer");
+            check_broken(w, p, "P5 polite", "a refresh token is used that brings nothing newer");
         /* full jitter up to 5 minutes is 150 s in the mean; 30 more is seven standard deviations */
         if (l->outage_since > 0 &&
             l->outage_requests >= 30 + (w->now - l->outage_since) / (111 * SECOND))
-            broken(w, p, "P5 polite", "too many requests in an outage");
+            check_broken(w, p, "P5 polite", "too many requests in an outage");
     } else if (f->kind == FACT_WANTED && l->failing && l->failure == LIFECYCLE_TEMPORARY &&
                !l->forgiven && p->flight == FLIGHT_NONE) {
         uint64_t due = plus(l->failed_at, 5 * MINUTE + SLACK);
         due = due > l->not_before ? due : l->not_before;
         if (due < w->now && w->slept_at < w->now && l->last_use < w->now && in_use(p, due))
-            broken(w, p, "P5 polite", "a retry is overdue");
+            check_broken(w, p, "P5 polite", "a retry is overdue");
     }
 }
 
 /* ---- P6 outlives outages
  * ---------------------------------------------------------------------------- */
 
-static void p6_outlives(const struct world *w, const struct profile *p, const struct fact *f)
+static void p6_outlives(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
     if (f->kind == FACT_TOLD && !f->token && !f->call->wants_new && enough(w, p, f->call))
-        broken(w, p, "P6 outlives outages", "an error though a token lives");
+        check_broken(w, p, "P6 outlives outages", "an error though a token lives");
     if (f->kind != FACT_WANTED || !enough(w, p, f->call))
         return;
     if (f->verdict != LIFECYCLE_SERVE && f->verdict != LIFECYCLE_QUEUE)
-        broken(w, p, "P6 outlives outages", "an error though a token lives");
+        check_broken(w, p, "P6 outlives outages", "an error though a token lives");
     if (f->verdict != LIFECYCLE_QUEUE || f->call->suspected || f->call->rejected)
         return;
     if (left_of(w, &l->token) > longest_lead_of(p, &l->token) / 2 + SLACK)
-        broken(w, p, "P6 outlives outages", "a client has to wait though a good token is there");
+        check_broken(w, p, "P6 outlives outages",
+                     "a client has to wait though a good token is there");
     if (l->failing && !l->forgiven && l->failure != LIFECYCLE_THROTTLED)
-        broken(w, p, "P6 outlives outages", "a client has to wait for what has just failed");
+        check_broken(w, p, "P6 outlives outages", "a client has to wait for what has just failed");
 }
 
 /* ---- P7 any clock
  * ----------------------------------------------------------------------------------- */
 
-static void p7_any_clock(const struct world *w, const struct profile *p, const struct fact *f)
+static void p7_any_clock(const struct world *w, const struct model *p, const struct fact *f)
 {
     if (f->kind == FACT_REST && p->ledger.retry_by < w->now && w->slept_at + 5 * SECOND < w->now)
-        broken(w, p, "P7 any clock", "the network came up, and no retry was made within 3 s");
+        check_broken(w, p, "P7 any clock", "the network came up, and no retry was made within 3 s");
 }
 
 void check_standstill(struct world *w)
 {
-    broken(w, NULL, "P7 any clock", "events without end in one moment");
+    check_broken(w, NULL, "P7 any clock", "events without end in one moment");
 }
 
 void check_network(struct world *w)
@@ -321,22 +344,22 @@ void check_network(struct world *w)
 /* ---- P8 healed
  * -------------------------------------------------------------------------------------- */
 
-static void p8_suspected(const struct world *w, const struct profile *p, const struct call *call)
+static void p8_suspected(const struct world *w, const struct model *p, const struct call *call)
 {
     const struct ledger *l = &p->ledger;
     const struct client *c = &w->clients[call->client];
 
     if (c->token != l->token.id || !c->saw_rejection)
-        broken(w, p, "P8 healed", "normal use is taken for a rejection");
+        check_broken(w, p, "P8 healed", "normal use is taken for a rejection");
     if (l->suspected_token == l->token.id)
-        broken(w, p, "P8 healed", "a token is suspected twice");
+        check_broken(w, p, "P8 healed", "a token is suspected twice");
     if (l->suspected_at > 0 && w->now - l->suspected_at < 10 * SECOND)
-        broken(w, p, "P8 healed", "two suspicions within 10 s");
+        check_broken(w, p, "P8 healed", "two suspicions within 10 s");
 }
 
 /* The process had this token before, more often than it asks with a good one, and saw that the
  * API server rejects it; nothing stood in the way of a newer one. */
-static void p8_told(const struct world *w, const struct profile *p, const struct fact *f)
+static void p8_told(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct call *call = f->call;
     const struct ledger *l = &p->ledger;
@@ -346,17 +369,17 @@ static void p8_told(const struct world *w, const struct profile *p, const struct
         return;
     const struct client *c = &w->clients[call->client];
     if (c->token != f->token->id || !c->saw_rejection || c->times < call->calls ||
-        p->lc.hand_over <= call->asked + SECOND)
+        p->lc->hand_over <= call->asked + SECOND)
         return; /* or it came because it was told to come */
     bool heard_before = l->suspected_token == f->token->id ||
                         (l->suspected_at > 0 && l->suspected_at + HOUR > call->asked);
     bool forgotten = p->hand_outs - c->hand_outs > SUSPICION_CLIENTS - 2;
     if (peaceful_since(w, p, call->asked - least(call->asked, MINUTE)) && !forgotten &&
         (call->suspected || !heard_before) && w->now < call->deadline)
-        broken(w, p, "P8 healed", "a client is handed the rejected token again");
+        check_broken(w, p, "P8 healed", "a client is handed the rejected token again");
 }
 
-static void p8_healed(const struct world *w, const struct profile *p, const struct fact *f)
+static void p8_healed(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
@@ -367,7 +390,7 @@ static void p8_healed(const struct world *w, const struct profile *p, const stru
     else if (f->kind == FACT_REQUEST && p->cause.rejected &&
              left_of(w, &l->token) > longest_lead_of(p, &l->token) + SLACK &&
              w->now - l->token.sent < 10 * SECOND)
-        broken(w, p, "P8 healed", "a token just fetched is fetched again");
+        check_broken(w, p, "P8 healed", "a token just fetched is fetched again");
 }
 
 /* ---- the ledger
@@ -384,7 +407,7 @@ static void forget_refusal(struct provider *v, unsigned password)
         v->refused[kept++] = 0;
 }
 
-static void note_sent(struct world *w, struct profile *p)
+static void note_sent(struct world *w, struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
     struct ledger *l = &p->ledger;
@@ -419,7 +442,7 @@ static void note_sent(struct world *w, struct profile *p)
     }
 }
 
-static void note_answer(struct world *w, const struct profile *p)
+static void note_answer(struct world *w, const struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
     struct statistics *s = &w->statistics;
@@ -443,7 +466,7 @@ static void note_answer(struct world *w, const struct profile *p)
     }
 }
 
-static void note_ended(struct world *w, struct profile *p, const struct fact *f)
+static void note_ended(struct world *w, struct model *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
     bool sent = p->flight == FLIGHT_SENT;
@@ -459,7 +482,7 @@ static void note_ended(struct world *w, struct profile *p, const struct fact *f)
         l->use_before_due = l->last_use;
         return;
     }
-    bool password = p->typed || p->source, alive = left_of(w, &l->token) > 0;
+    bool password = password_of(w, p) > 0, alive = left_of(w, &l->token) > 0;
     l->stale |= f->failure == LIFECYCLE_STALE && password;
     if (sent && p->by_refresh_token && f->failure != LIFECYCLE_TEMPORARY &&
         (f->failure != LIFECYCLE_STALE || password || !alive))
@@ -467,13 +490,14 @@ static void note_ended(struct world *w, struct profile *p, const struct fact *f)
     l->failing = true;
     l->forgiven = l->change_pending;
     l->failure = f->failure;
+    l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
     l->doubted |= f->failure == LIFECYCLE_DOUBTFUL;
     if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
         l->not_before = w->now + least(p->reply.retry_after, HOUR);
 }
 
-static void note_use(const struct world *w, struct profile *p)
+static void note_use(const struct world *w, struct model *p)
 {
     const struct token *t = &p->ledger.token;
 
@@ -482,7 +506,7 @@ static void note_use(const struct world *w, struct profile *p)
         p->ledger.use_before_due = w->now;
 }
 
-static void note_changed(const struct world *w, struct profile *p, const struct fact *f)
+static void note_changed(const struct world *w, struct model *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
 
@@ -493,15 +517,16 @@ static void note_changed(const struct world *w, struct profile *p, const struct 
     l->outage_since = 0;
     l->change_pending = true;
     l->stale &= !f->password;
+    if (f->use)
+        note_use(w, p);
     if (!f->person)
         return;
     l->person_pending = l->credit = true;
     l->said_at = w->now;
-    note_use(w, p);
     l->waited_until = w->now + 30 * SECOND;
 }
 
-static void note_told(struct world *w, const struct profile *p, const struct fact *f)
+static void note_told(struct world *w, const struct model *p, const struct fact *f)
 {
     struct statistics *s = &w->statistics;
     uint64_t waited = w->now - f->call->asked;
@@ -519,7 +544,7 @@ static void note_told(struct world *w, const struct profile *p, const struct fac
 }
 
 /* A profile that waits for a retry makes it soon, now that the network is up. */
-static void note_network(const struct world *w, struct profile *p)
+static void note_network(const struct world *w, struct model *p)
 {
     struct ledger *l = &p->ledger;
     uint64_t by = w->now + 3 * SECOND + SLACK;
@@ -532,7 +557,7 @@ static void note_network(const struct world *w, struct profile *p)
     l->retry_by = least(l->retry_by, by);
 }
 
-static void note_forgotten(const struct world *w, struct profile *p)
+static void note_forgotten(const struct world *w, struct model *p)
 {
     struct ledger *l = &p->ledger;
 
@@ -544,7 +569,7 @@ static void note_forgotten(const struct world *w, struct profile *p)
                           .waited_until = l->waited_until };
 }
 
-static void note(struct world *w, struct profile *p, const struct fact *f)
+static void note(struct world *w, struct model *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
 
@@ -593,7 +618,7 @@ static void note(struct world *w, struct profile *p, const struct fact *f)
     }
 }
 
-void check(struct world *w, struct profile *p, const struct fact *fact)
+void check(struct world *w, struct model *p, const struct fact *fact)
 {
     p1_fresh(w, p, fact);
     p2_ahead(w, p, fact);
@@ -609,12 +634,11 @@ void check(struct world *w, struct profile *p, const struct fact *fact)
 /* ---- statistics
  * ------------------------------------------------------------------------------------- */
 
-enum class check_class(const struct world *w, const struct profile *p) {
+enum class check_class(const struct world *w, const struct model *p) {
     const struct provider *v = &w->providers[p->provider];
 
     switch (v->regime){
-        case REGIME_WELL :
-            if ((p->typed ? p->typed : p->source) != v->right) return CLASS_WRONG_PASSWORD;
+        case REGIME_WELL : if (password_of(w, p) != v->right) return CLASS_WRONG_PASSWORD;
         return v->lifetime < 2 * MINUTE ? CLASS_SHORT : CLASS_WELL;
         case REGIME_DOWN : case REGIME_BLACKHOLE : case REGIME_5XX : return CLASS_OUTAGE;
         case REGIME_429 : return CLASS_LIMITED;
@@ -625,7 +649,7 @@ enum class check_class(const struct world *w, const struct profile *p) {
 void check_classes(struct world *w)
 {
     for (unsigned i = 0; i < w->n_profiles; i++) {
-        struct profile *p = &w->profiles[i];
+        struct model *p = &w->profiles[i];
         w->statistics.class_time[check_class(w, p)] += w->now - p->class_since;
         p->class_since = w->now;
     }

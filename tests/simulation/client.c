@@ -3,7 +3,7 @@
 
 static void later(struct world *w, unsigned n, uint64_t least, uint64_t most)
 {
-    queue_set(&w->queue, SOURCE_CLIENT + n, w->now + chance_span(w, least, most));
+    queue_set(&w->queue, EVENT_CLIENT + n, w->now + chance_span(w, least, most));
 }
 
 /* Work goes on for some hours, then there is a night, or a holiday. */
@@ -22,7 +22,7 @@ static bool works(struct world *w, unsigned n)
                         : chance_span(w, MINUTE, 10 * HOUR);
     c->session_until = w->now + pause + work;
     c->in_command = false;
-    queue_set(&w->queue, SOURCE_CLIENT + n, w->now + pause);
+    queue_set(&w->queue, EVENT_CLIENT + n, w->now + pause);
     return false;
 }
 
@@ -80,7 +80,7 @@ static void ask(struct world *w, unsigned n)
     c->waits = true;
     daemon_get(w, call);
     if (c->waits && chance_permille(w, 50)) /* Ctrl-C */
-        queue_set(&w->queue, SOURCE_CLIENT + n, w->now + chance_below(w, 20 * SECOND));
+        queue_set(&w->queue, EVENT_CLIENT + n, w->now + chance_below(w, 20 * SECOND));
 }
 
 /* ---- kubectl
@@ -128,7 +128,7 @@ static void k9s_goes_on(struct world *w, unsigned n)
     uint64_t request = w->now + chance_span(w, SECOND, HOUR);
     uint64_t expired = w->clients[n].expires + chance_below(w, SECOND / 2) + 1;
 
-    queue_set(&w->queue, SOURCE_CLIENT + n, request < expired ? request : expired);
+    queue_set(&w->queue, EVENT_CLIENT + n, request < expired ? request : expired);
 }
 
 static void k9s_told(struct world *w, unsigned n, const struct token *token, bool accepted)
@@ -213,7 +213,7 @@ void client_act(struct world *w, unsigned n)
 }
 
 /* What its process has seen of that token. */
-static void note_token(struct client *c, const struct profile *p, const struct token *token)
+static void note_token(struct client *c, const struct model *p, const struct token *token)
 {
     if (c->token != token->id) {
         c->token = token->id;
@@ -226,7 +226,7 @@ static void note_token(struct client *c, const struct profile *p, const struct t
 }
 
 /* Whole seconds of a wall clock, and never past. */
-static uint64_t expiry(const struct world *w, const struct profile *p)
+static uint64_t expiry(const struct world *w, const struct model *p)
 {
     uint64_t at = daemon_hand_over(p, w->now), wall = w->seed * 7919 % SECOND;
 
@@ -236,7 +236,7 @@ static uint64_t expiry(const struct world *w, const struct profile *p)
 
 void client_told(struct world *w, const struct call *call, const struct token *token)
 {
-    const struct profile *p = &w->profiles[call->profile];
+    const struct model *p = &w->profiles[call->profile];
     unsigned n = call->client;
 
     if (n == NOBODY)

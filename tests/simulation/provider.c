@@ -35,13 +35,14 @@ static uint64_t some_lifetime(struct world *w)
 
 void provider_init(struct world *w, struct provider *v)
 {
-    static const char *const names[PROVIDERS_MAX] = { "a", "b", "c" };
+    static const char *const names[PROVIDERS_MAX] = { "https://a/", "https://b/", "https://c/" };
     unsigned number = (unsigned)(v - w->providers);
 
     v->name = names[number];
     v->refresh = (enum refresh_kind)chance_below(w, REFRESH_KINDS);
     v->lifetime = some_lifetime(w);
     v->latency = chance_span(w, 20 * MSEC, 600 * MSEC);
+    v->silent = chance_permille(w, 200);
     v->limits_logins = chance_permille(w, 500);
     v->flawless = chance_permille(w, 250);
     v->keys_every = chance_span(w, 6 * HOUR, 60 * DAY);
@@ -49,11 +50,11 @@ void provider_init(struct world *w, struct provider *v)
     v->key = 1;
     v->well_since = 0;
     v->login_at = w->now;
-    queue_set(&w->queue, SOURCE_KEYS + number, w->now + chance_span(w, HOUR, v->keys_every));
+    queue_set(&w->queue, EVENT_KEYS + number, w->now + chance_span(w, HOUR, v->keys_every));
     if (v->flawless)
         return;
-    queue_set(&w->queue, SOURCE_REGIME + number, w->now + chance_span(w, MINUTE, 5 * DAY));
-    queue_set(&w->queue, SOURCE_PASSWORD + number, w->now + chance_span(w, HOUR, 60 * DAY));
+    queue_set(&w->queue, EVENT_REGIME + number, w->now + chance_span(w, MINUTE, 5 * DAY));
+    queue_set(&w->queue, EVENT_PASSWORD + number, w->now + chance_span(w, HOUR, 60 * DAY));
 }
 
 /* ---- what happens to it ------------------------------------------------------------------------
@@ -61,7 +62,7 @@ void provider_init(struct world *w, struct provider *v)
 
 void provider_regime(struct world *w, struct provider *v)
 {
-    unsigned source = SOURCE_REGIME + (unsigned)(v - w->providers);
+    unsigned source = EVENT_REGIME + (unsigned)(v - w->providers);
 
     check_classes(w);
     if (v->regime == REGIME_WELL) {
@@ -95,14 +96,14 @@ void provider_password(struct world *w, struct provider *v)
     trace(w, NULL, "a password changes", v->right == password ? "" : "at the source alone", NEVER,
           NEVER);
     for (unsigned i = 0; i < w->n_profiles; i++) {
-        struct profile *p = &w->profiles[i];
+        struct model *p = &w->profiles[i];
         if (&w->providers[p->provider] != v || p->source == 0 || chance_permille(w, 100))
             continue;
         p->source_next = password;
-        queue_set(&w->queue, SOURCE_CREDENTIAL + i,
+        queue_set(&w->queue, EVENT_CREDENTIAL + i,
                   w->now + (chance_permille(w, 300) ? 0 : chance_span(w, SECOND, 2 * DAY)));
     }
-    queue_set(&w->queue, SOURCE_PASSWORD + (unsigned)(v - w->providers),
+    queue_set(&w->queue, EVENT_PASSWORD + (unsigned)(v - w->providers),
               w->now + chance_span(w, HOUR, 60 * DAY));
 }
 
@@ -112,7 +113,7 @@ void provider_keys(struct world *w, struct provider *v)
     trace(w, NULL, "the cluster takes no older tokens", NULL, NEVER, NEVER);
     if (chance_permille(w, 100))
         v->cluster_broken_until = w->now + chance_span(w, MINUTE, DAY);
-    queue_set(&w->queue, SOURCE_KEYS + (unsigned)(v - w->providers),
+    queue_set(&w->queue, EVENT_KEYS + (unsigned)(v - w->providers),
               w->now + chance_span(w, HOUR, v->keys_every));
 }
 
@@ -129,7 +130,7 @@ static struct reply failure(enum lifecycle_failure kind, uint64_t at, enum accou
     return (struct reply){ .kind = kind, .at = at, .end = end, .reached = end != ACCOUNT_NOT_SENT };
 }
 
-static void issue(struct world *w, struct profile *p, struct provider *v, struct reply *r)
+static void issue(struct world *w, struct model *p, struct provider *v, struct reply *r)
 {
     r->token = true;
     r->end = ACCOUNT_TOOK;
@@ -141,7 +142,7 @@ static void issue(struct world *w, struct profile *p, struct provider *v, struct
         p->valid_refresh_token = r->refresh_token = ++w->last_refresh_token;
 }
 
-static struct reply by_refresh_token(struct world *w, struct profile *p, struct provider *v,
+static struct reply by_refresh_token(struct world *w, struct model *p, struct provider *v,
                                      uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_UNKNOWN);
@@ -160,7 +161,7 @@ static struct reply by_refresh_token(struct world *w, struct profile *p, struct 
     return r;
 }
 
-static struct reply by_password(struct world *w, struct profile *p, struct provider *v, uint64_t at)
+static struct reply by_password(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_REJECTED);
 
@@ -190,12 +191,12 @@ static struct reply by_password(struct world *w, struct profile *p, struct provi
     return r;
 }
 
-static struct reply grant(struct world *w, struct profile *p, struct provider *v, uint64_t at)
+static struct reply grant(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     return p->by_refresh_token ? by_refresh_token(w, p, v, at) : by_password(w, p, v, at);
 }
 
-struct reply provider_receive(struct world *w, struct profile *p)
+struct reply provider_receive(struct world *w, struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
     uint64_t at = w->now + v->latency / 2 + chance_below(w, v->latency);

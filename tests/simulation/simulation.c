@@ -1,5 +1,5 @@
 /*
- * simulation - drives lifecycle.c and account.c through virtual years, with all that goes wrong in
+ * simulation - drives the daemon's own code through virtual years, with all that goes wrong in
  * them, and holds the promises P1 to P8 against each step.
  *
  * usage: simulation [--seed N | --seeds A-B] [--steps N] [--trace]
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { STANDSTILL = 100000 };
 
@@ -34,33 +35,33 @@ static void sleeps(struct world *w)
     for (unsigned i = 0; i < w->n_profiles; i++)
         check(w, &w->profiles[i], &(struct fact){ .kind = FACT_SLEPT });
     if (chance_permille(w, 800))
-        queue_set(&w->queue, SOURCE_NETWORK, w->now + chance_span(w, MSEC, 20 * SECOND));
-    queue_set(&w->queue, SOURCE_SLEEP, w->now + chance_span(w, HOUR, 10 * DAY));
+        queue_set(&w->queue, EVENT_NETWORK, w->now + chance_span(w, MSEC, 20 * SECOND));
+    queue_set(&w->queue, EVENT_SLEEP, w->now + chance_span(w, HOUR, 10 * DAY));
 }
 
 /* Network events come in crowds. */
 static void network(struct world *w)
 {
     daemon_network(w);
-    queue_set(&w->queue, SOURCE_NETWORK_CHECK, w->now + 3 * SECOND + 10 * MSEC);
-    queue_set(&w->queue, SOURCE_NETWORK,
+    queue_set(&w->queue, EVENT_NETWORK_CHECK, w->now + 3 * SECOND + 10 * MSEC);
+    queue_set(&w->queue, EVENT_NETWORK,
               w->now + (chance_permille(w, 500) ? chance_span(w, MSEC, 5 * SECOND)
                                                 : chance_span(w, MINUTE, 10 * DAY)));
 }
 
-static bool in_trouble(const struct profile *p)
+static bool in_trouble(const struct model *p)
 {
-    return p->lc.state == LIFECYCLE_STOPPED || p->lc.state == LIFECYCLE_NEED_LOGIN;
+    return p->lc && (p->lc->state == LIFECYCLE_STOPPED || p->lc->state == LIFECYCLE_NEED_LOGIN);
 }
 
 /* Whom a person cares for: mostly what does not work. */
-static struct profile *some_profile(struct world *w)
+static struct model *some_profile(struct world *w)
 {
     unsigned first = (unsigned)chance_below(w, w->n_profiles);
 
     if (chance_permille(w, 800))
         for (unsigned i = 0; i < w->n_profiles; i++) {
-            struct profile *p = &w->profiles[(first + i) % w->n_profiles];
+            struct model *p = &w->profiles[(first + i) % w->n_profiles];
             if (in_trouble(p))
                 return p;
         }
@@ -69,7 +70,7 @@ static struct profile *some_profile(struct world *w)
 
 static void person(struct world *w)
 {
-    struct profile *p = some_profile(w);
+    struct model *p = some_profile(w);
     struct provider *v = &w->providers[p->provider];
     uint64_t next = in_trouble(p) ? 3 * HOUR : 10 * DAY;
     unsigned password = v->right;
@@ -82,10 +83,14 @@ static void person(struct world *w)
     case 1:
         daemon_reload(w);
         break;
-    case 2: /* all that hangs on the account */
+    case 2: /* all that hangs on the account, by one word or, typed one after the other, by two */
+        password = chance_permille(w, 500) ? v->right : 0;
         for (unsigned i = 0; i < w->n_profiles; i++)
-            if (w->profiles[i].provider == p->provider)
-                daemon_renew(w, &w->profiles[i], 0);
+            if (w->profiles[i].provider == p->provider) {
+                daemon_renew(w, &w->profiles[i], password);
+                if (password)
+                    daemon_renew(w, &w->profiles[i], password);
+            }
         break;
     case 3:
     case 4:
@@ -102,35 +107,35 @@ static void person(struct world *w)
         daemon_renew(w, p, v->right);
         break;
     }
-    if (p->lc.state == LIFECYCLE_ASKING && chance_permille(w, 100)) {
-        queue_set(&w->queue, SOURCE_PERSON, w->now + chance_span(w, MSEC, SECOND));
+    if (p->lc && p->lc->state == LIFECYCLE_ASKING && chance_permille(w, 100)) {
+        queue_set(&w->queue, EVENT_PERSON, w->now + chance_span(w, MSEC, SECOND));
         return; /* and once more, while that is under way */
     }
-    queue_set(&w->queue, SOURCE_PERSON,
+    queue_set(&w->queue, EVENT_PERSON,
               w->now + chance_span(w, chance_permille(w, 100) ? SECOND : MINUTE, next));
 }
 
 static void restart(struct world *w)
 {
     daemon_restart(w);
-    queue_set(&w->queue, SOURCE_RESTART,
+    queue_set(&w->queue, EVENT_RESTART,
               w->now + chance_span(w, chance_permille(w, 100) ? SECOND : DAY, 60 * DAY));
 }
 
 /* A source gets another password, or cannot be read for a while. */
-static void credential(struct world *w, struct profile *p)
+static void credential(struct world *w, struct model *p)
 {
     check_classes(w);
     if (p->source_next) {
         p->source = p->source_next;
         p->source_next = 0;
-        p->stamp++;
         trace(w, p, "the source has another password", NULL, NEVER, NEVER);
     } else {
         p->source_broken = !p->source_broken;
         trace(w, p, "the source can be read:", p->source_broken ? "no" : "yes", NEVER, NEVER);
     }
-    queue_set(&w->queue, SOURCE_CREDENTIAL + p->number,
+    stand_ins_source_changed(w, p);
+    queue_set(&w->queue, EVENT_CREDENTIAL + p->number,
               w->now + (p->source_broken ? chance_span(w, SECOND, 6 * HOUR)
                                          : chance_span(w, DAY, 90 * DAY)));
 }
@@ -138,18 +143,42 @@ static void credential(struct world *w, struct profile *p)
 /* ---- a world
  * ----------------------------------------------------------------------------------------- */
 
+static void init_policy(struct world *w, struct model *p)
+{
+    p->keep_fresh = 12 * HOUR;
+    p->password_lifetime = NEVER;
+    p->use_refresh_token = !chance_permille(w, 200);
+    if (chance_permille(w, 250))
+        p->keep_fresh = chance_permille(w, 500) ? NEVER : chance_span(w, SECOND, 3 * DAY);
+    if (chance_permille(w, 20))
+        p->keep_fresh = 0;
+    if (chance_permille(w, 150))
+        p->refresh_before_percent = (unsigned)(1 + chance_below(w, 90));
+    else if (chance_permille(w, 150))
+        p->refresh_before = chance_span(w, SECOND, 2 * HOUR);
+    if (chance_permille(w, 200))
+        p->password_lifetime = chance_span(w, SECOND, 3 * DAY);
+    p->with_daemon = chance_permille(w, 100);
+    p->has_secret = chance_permille(w, 300);
+}
+
 static void init_profile(struct world *w, unsigned i)
 {
-    struct profile *p = &w->profiles[i];
+    struct model *p = &w->profiles[i];
 
     p->number = (uint8_t)i;
+    snprintf(p->name, sizeof p->name, "p%02u", i % 100);
+    TAILQ_INIT(&p->callers);
+    p->first_deadline = NEVER;
     p->provider = (uint8_t)chance_below(w, w->n_providers);
-    if (!chance_permille(w, 200))
+    if (!chance_permille(w, 200)) {
+        p->origin = chance_permille(w, 200) ? ORIGIN_COMMAND : ORIGIN_FILE;
         p->source = chance_permille(w, 50) ? 2 : 1; /* 2: wrong from the start */
+    }
     p->class_since = w->now;
     if (p->source && !w->providers[p->provider].flawless)
-        queue_set(&w->queue, SOURCE_CREDENTIAL + i, w->now + chance_span(w, HOUR, 90 * DAY));
-    daemon_init(w, p);
+        queue_set(&w->queue, EVENT_CREDENTIAL + i, w->now + chance_span(w, HOUR, 90 * DAY));
+    init_policy(w, p);
 }
 
 static void init(struct world *w, uint64_t seed, bool tracing)
@@ -159,10 +188,10 @@ static void init(struct world *w, uint64_t seed, bool tracing)
     w->tracing = tracing;
     w->now = DAY;
     chance_seed(w, seed);
-    slots_init(&w->slots);
-    for (unsigned i = 1; i <= WAITERS_MAX; i++)
-        w->waiters[i].next = (uint16_t)(i < WAITERS_MAX ? i + 1 : 0);
-    w->free_waiter = 1;
+    w->kept = -1;
+    TAILQ_INIT(&w->free_callers);
+    for (unsigned i = 0; i < WAITERS_MAX; i++)
+        TAILQ_INSERT_TAIL(&w->free_callers, &w->callers[i], entry);
     w->n_providers = (unsigned)(1 + chance_below(w, PROVIDERS_MAX));
     w->n_profiles = (unsigned)chance_span(w, 1, 20);
     w->n_clients = (unsigned)chance_span(w, 1, CLIENTS_MAX);
@@ -172,50 +201,59 @@ static void init(struct world *w, uint64_t seed, bool tracing)
         init_profile(w, i);
     for (unsigned i = 0; i < w->n_clients; i++)
         client_init(w, i);
+    the_world = w;
+    daemon_start(w);
     if (chance_permille(w, 700))
-        queue_set(&w->queue, SOURCE_SLEEP, w->now + chance_span(w, HOUR, 5 * DAY));
+        queue_set(&w->queue, EVENT_SLEEP, w->now + chance_span(w, HOUR, 5 * DAY));
     if (chance_permille(w, 800))
-        queue_set(&w->queue, SOURCE_NETWORK, w->now + chance_span(w, MINUTE, 5 * DAY));
-    queue_set(&w->queue, SOURCE_PERSON, w->now + chance_span(w, MINUTE, 5 * DAY));
+        queue_set(&w->queue, EVENT_NETWORK, w->now + chance_span(w, MINUTE, 5 * DAY));
+    queue_set(&w->queue, EVENT_PERSON, w->now + chance_span(w, MINUTE, 5 * DAY));
     if (chance_permille(w, 500))
-        queue_set(&w->queue, SOURCE_RESTART, w->now + chance_span(w, HOUR, 30 * DAY));
+        queue_set(&w->queue, EVENT_RESTART, w->now + chance_span(w, HOUR, 30 * DAY));
 }
 
-static void happens_to_profile(struct world *w, unsigned source)
+static void rest(struct world *w, struct model *p)
 {
-    struct profile *p = &w->profiles[(source - SOURCE_TIMER) % PROFILES_MAX];
-
-    if (source < SOURCE_START)
-        daemon_timer(w, p);
-    else if (source < SOURCE_ANSWER)
-        daemon_start(w, p);
-    else if (source < SOURCE_CREDENTIAL)
-        daemon_answer(w, p);
-    else
-        credential(w, p);
-    check(w, p, &(struct fact){ .kind = FACT_REST });
+    if (p->real)
+        check(w, p, &(struct fact){ .kind = FACT_REST });
 }
 
 static void happens_to_all(struct world *w, unsigned source)
 {
-    if (source < SOURCE_PASSWORD)
-        provider_regime(w, &w->providers[source - SOURCE_REGIME]);
-    else if (source < SOURCE_KEYS)
-        provider_password(w, &w->providers[source - SOURCE_PASSWORD]);
-    else if (source < SOURCE_SLEEP)
-        provider_keys(w, &w->providers[source - SOURCE_KEYS]);
-    else if (source == SOURCE_SLEEP)
+    if (source < EVENT_PASSWORD)
+        provider_regime(w, &w->providers[source - EVENT_REGIME]);
+    else if (source < EVENT_KEYS)
+        provider_password(w, &w->providers[source - EVENT_PASSWORD]);
+    else if (source < EVENT_SLEEP)
+        provider_keys(w, &w->providers[source - EVENT_KEYS]);
+    else if (source == EVENT_SLEEP)
         sleeps(w);
-    else if (source == SOURCE_NETWORK)
+    else if (source == EVENT_NETWORK)
         network(w);
-    else if (source == SOURCE_NETWORK_CHECK)
+    else if (source == EVENT_NETWORK_CHECK)
         check_network(w);
-    else if (source == SOURCE_PERSON)
+    else if (source == EVENT_PERSON)
         person(w);
     else
         restart(w);
     for (unsigned i = 0; i < w->n_profiles; i++)
-        check(w, &w->profiles[i], &(struct fact){ .kind = FACT_REST });
+        rest(w, &w->profiles[i]);
+}
+
+/* Returns the profile that it happens to. */
+static struct model *happens_to_one(struct world *w, unsigned source)
+{
+    if (source >= EVENT_LOOP) {
+        loop_dispatch(w, source - EVENT_LOOP);
+        return w->acting;
+    }
+    if (source >= EVENT_CLIENT) {
+        client_act(w, source - EVENT_CLIENT);
+        return &w->profiles[w->clients[source - EVENT_CLIENT].profile];
+    }
+    struct model *p = &w->profiles[source - EVENT_CREDENTIAL];
+    credential(w, p);
+    return p;
 }
 
 static void run(struct world *w, uint64_t steps)
@@ -223,21 +261,16 @@ static void run(struct world *w, uint64_t steps)
     uint64_t time = 0, start = w->now, moved_at = 0;
     unsigned source;
 
-    while (w->step < steps && (source = queue_take(&w->queue, &time)) < SOURCES) {
+    while (w->step < steps && (source = queue_take(&w->queue, &time)) < EVENTS) {
         if (time > w->now) {
             w->now = time;
             moved_at = w->step;
         }
         w->step++;
-        if (source < SOURCE_TIMER) {
+        if (source < EVENT_CREDENTIAL)
             happens_to_all(w, source);
-        } else if (source < SOURCE_CLIENT) {
-            happens_to_profile(w, source);
-        } else {
-            unsigned n = source - SOURCE_CLIENT;
-            client_act(w, n);
-            check(w, &w->profiles[w->clients[n].profile], &(struct fact){ .kind = FACT_REST });
-        }
+        else
+            rest(w, happens_to_one(w, source));
         if (w->step - moved_at > STANDSTILL)
             check_standstill(w);
     }
@@ -329,6 +362,8 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed <= last; seed++) {
         init(&world, seed, tracing);
         run(&world, steps);
+        daemon_stop(&world);
+        close(world.kept);
     }
     report(&world.statistics, now_seconds() - start);
     return 0;

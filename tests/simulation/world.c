@@ -128,7 +128,7 @@ void queue_set(struct queue *q, unsigned source, uint64_t time)
 unsigned queue_take(struct queue *q, uint64_t *ret_time)
 {
     if (q->length == 0)
-        return SOURCES;
+        return EVENTS;
     unsigned source = q->heap[0];
     *ret_time = q->time[source];
     take_off(q, source);
@@ -158,7 +158,7 @@ static void print_line(const struct trace_line *l)
     printf("\n");
 }
 
-void trace(struct world *w, const struct profile *p, const char *what, const char *detail,
+void trace(struct world *w, const struct model *p, const char *what, const char *detail,
            uint64_t usec, uint64_t usec2)
 {
     struct trace_line *l = &w->trace[w->traced++ % TRACE_LINES];

@@ -1,8 +1,10 @@
 /*
- * world - the one that lifecycle.c and account.c are driven through: virtual time, a queue of
- * events, seeded chance, and the models of all that stands around them.
+ * world - the one that the daemon's own code is driven through: virtual time, a queue of events,
+ * seeded chance, and the models of all that stands around it.
  *
- * Everything lies in one struct of fixed size: a step allocates nothing.
+ * profile.c, attempt.c, lifecycle.c, account.c, registry.c, credential.c and what they need are the
+ * real ones, unchanged. The loop, the clock, the fetcher, files, commands and chance are replaced
+ * where the program is linked (stand_ins.c, loop.c, fetcher.c).
  */
 #ifndef KUBETOKEN_SIMULATION_WORLD_H
 #define KUBETOKEN_SIMULATION_WORLD_H
@@ -11,9 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/account.h"
-#include "daemon/lifecycle.h"
-#include "daemon/slots.h"
+#include "daemon/registry.h"
 
 #define MSEC ((uint64_t)1000)
 #define SECOND ((uint64_t)1000000)
@@ -28,31 +28,30 @@ enum {
     CLIENTS_MAX = 32,
     WAITERS_MAX = 4096,   /* as many clients as the daemon takes */
     PASSWORDS_MAX = 1024, /* of one account, in one scenario */
+    LOOP_MAX = 256,
     NOBODY = 255,
 };
 
 /* ---- what stands in the queue of events: each source has at most one entry ------------------ */
 
 enum {
-    SOURCE_REGIME = 0, /* of a provider: the next fault, or its end */
-    SOURCE_PASSWORD = SOURCE_REGIME + PROVIDERS_MAX,
-    SOURCE_KEYS = SOURCE_PASSWORD + PROVIDERS_MAX,
-    SOURCE_SLEEP = SOURCE_KEYS + PROVIDERS_MAX,
-    SOURCE_NETWORK,
-    SOURCE_NETWORK_CHECK,
-    SOURCE_PERSON,
-    SOURCE_RESTART,
-    SOURCE_TIMER, /* of a profile: the one timer of profile.c */
-    SOURCE_START = SOURCE_TIMER + PROFILES_MAX,
-    SOURCE_ANSWER = SOURCE_START + PROFILES_MAX,
-    SOURCE_CREDENTIAL = SOURCE_ANSWER + PROFILES_MAX, /* it changes, or is readable again */
-    SOURCE_CLIENT = SOURCE_CREDENTIAL + PROFILES_MAX,
-    SOURCES = SOURCE_CLIENT + CLIENTS_MAX,
+    EVENT_REGIME = 0, /* of a provider: the next fault, or its end */
+    EVENT_PASSWORD = EVENT_REGIME + PROVIDERS_MAX,
+    EVENT_KEYS = EVENT_PASSWORD + PROVIDERS_MAX,
+    EVENT_SLEEP = EVENT_KEYS + PROVIDERS_MAX,
+    EVENT_NETWORK,
+    EVENT_NETWORK_CHECK,
+    EVENT_PERSON,
+    EVENT_RESTART,
+    EVENT_CREDENTIAL, /* of a profile: it changes, or is readable again */
+    EVENT_CLIENT = EVENT_CREDENTIAL + PROFILES_MAX,
+    EVENT_LOOP = EVENT_CLIENT + CLIENTS_MAX, /* of the daemon's event loop */
+    EVENTS = EVENT_LOOP + LOOP_MAX,
 };
 
 struct queue {
-    uint64_t time[SOURCES];
-    uint16_t heap[SOURCES], place[SOURCES]; /* place: 1 + index in heap, 0 = not in it */
+    uint64_t time[EVENTS];
+    uint16_t heap[EVENTS], place[EVENTS]; /* place: 1 + index in heap, 0 = not in it */
     unsigned length;
 };
 
@@ -118,7 +117,7 @@ struct provider {
     uint64_t cluster_broken_until; /* rejects every token */
 
     const char *name;
-    struct account account; /* the real one, of the daemon */
+    bool silent; /* gives no reason for a refusal */
 
     /* what check.c knows */
     uint64_t well_since; /* NEVER while it is not */
@@ -146,19 +145,19 @@ struct call {
     bool after_failure; /* there had been one when it asked */
     pid_t pid;          /* of client-go, 0 = something else */
     uint64_t asked, deadline, min_validity;
-    uint64_t noted; /* the token that suspicion_note() has seen */
 };
 
-struct waiter {
+/* A call, as the daemon's server has it. */
+struct caller {
+    struct waiter waiter; /* the real one */
     struct call call;
-    uint16_t next, previous; /* 0 = none */
+    TAILQ_ENTRY(caller) entry; /* of its profile, or of those that are free */
 };
+TAILQ_HEAD(callers, caller);
 
 enum flight {
     FLIGHT_NONE,
-    FLIGHT_STARTING, /* credentials are read */
-    FLIGHT_SLOT,     /* waits for its turn */
-    FLIGHT_TRIAL,    /* waits for somebody else's trial of a password */
+    FLIGHT_BEGUN, /* nothing is sent yet */
     FLIGHT_SENT,
 };
 
@@ -179,6 +178,7 @@ struct ledger {
     bool doubted;
     bool stale; /* a refresh brought nothing newer, and there was a password */
     enum lifecycle_failure failure;
+    unsigned failed_stamp; /* of the source, then */
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
     bool credit;                         /* a person allowed one more try of any password */
@@ -191,36 +191,48 @@ struct ledger {
     unsigned outage_requests;
 };
 
-struct profile {
-    struct lifecycle lc; /* the real one */
-    struct lifecycle_policy policy;
-    struct suspicion suspicion; /* the real one */
-    uint8_t provider, number;
+/* Where its password comes from. */
+enum origin { ORIGIN_TYPED, ORIGIN_FILE, ORIGIN_COMMAND };
 
-    /* as in profile.c */
-    uint16_t first_waiter, last_waiter;
+/* A profile of the configuration, and what is known of the real one from outside. */
+struct model {
+    char name[8];
+    uint8_t provider, number;
+    struct profile *real;       /* NULL: it is not configured */
+    const struct lifecycle *lc; /* looked at, for P3 and P8 */
+    const struct lifecycle_policy *policy;
+
+    /* its configuration */
+    bool absent; /* from the file, at the next reload */
+    enum origin origin;
+    bool other_path, other_scope; /* which of two */
+    uint64_t keep_fresh, refresh_before, password_lifetime;
+    unsigned refresh_before_percent;
+    bool use_refresh_token, with_daemon, has_secret;
+
+    /* the password at its source, and the typed one */
+    unsigned source, stamp;
+    bool source_broken;   /* cannot be read */
+    unsigned source_next; /* what EVENT_CREDENTIAL is going to set */
+    struct watch *watch;
+    unsigned typed;
+    uint64_t typed_until;
+
+    struct callers callers; /* those that wait */
     unsigned waiters;
     uint64_t first_deadline;
-    bool deadline_gone;     /* first_deadline is to be looked for again */
-    unsigned source, stamp; /* the password at its source, 0 = none: it is typed */
-    bool source_broken;     /* cannot be read */
-    unsigned source_next;   /* what SOURCE_CREDENTIAL is going to set */
-    unsigned typed;
-    unsigned refused_stamp;
-    bool refused_typed, forced, error;
-    bool delayed; /* the start of the request: nobody waits for it */
-    uint64_t said;
-    struct token token;
-    uint32_t refresh_token;
+    bool deadline_gone; /* first_deadline is to be looked for again */
+    struct token token; /* the newest */
 
     /* the request under way */
     enum flight flight;
     struct cause cause;
-    struct slot slot; /* the real one */
     bool by_refresh_token, sent_forced;
-    unsigned password, read_stamp;
-    uint64_t sent, request_deadline;
+    unsigned password;
+    uint32_t refresh_token;
+    uint64_t begun, sent;
     struct reply reply;
+    uint32_t newest_refresh_token; /* that an answer brought */
 
     /* at the provider */
     uint32_t valid_refresh_token;
@@ -297,14 +309,24 @@ struct world {
     struct queue queue;
     unsigned n_providers, n_profiles, n_clients;
     struct provider providers[PROVIDERS_MAX];
-    struct profile profiles[PROFILES_MAX];
+    struct model profiles[PROFILES_MAX];
     struct client clients[CLIENTS_MAX];
-    struct waiter waiters[WAITERS_MAX + 1]; /* from 1 */
-    uint16_t free_waiter;
+    struct caller callers[WAITERS_MAX];
+    struct callers free_callers;
     uint32_t last_token, last_refresh_token;
     pid_t last_pid;
-    struct slots slots; /* the real ones */
-    uint64_t slept_at;  /* when it woke up last */
+    struct profile_shared shared; /* of the real daemon */
+    struct store *store;
+    struct registry *registry;
+    int kept;           /* what systemd keeps of it, -1: nothing */
+    bool config_broken; /* the file, at the next reload */
+    uint64_t config_stamp;
+    int wanting;          /* how many profiles the network interests */
+    struct call *asking;  /* the call that the daemon deals with, NULL: none */
+    bool speaking;        /* a person says login or refresh */
+    bool anyway;          /* account_ask() was last asked for a person's word */
+    struct model *acting; /* whose source of the loop is served */
+    uint64_t slept_at;    /* when it woke up last */
     unsigned network_events;
     bool tracing;
     struct trace_line trace[TRACE_LINES];
@@ -330,14 +352,14 @@ uint64_t chance_span(struct world *w, uint64_t least, uint64_t most);
 
 /* Puts the source there, or moves it. NEVER takes it off. */
 void queue_set(struct queue *q, unsigned source, uint64_t time);
-/* The next source, taken off; its time. SOURCES when there is none. */
+/* The next source, taken off; its time. EVENTS when there is none. */
 unsigned queue_take(struct queue *q, uint64_t *ret_time);
 
 /* ---- the trace --------------------------------------------------------------------------------
  */
 
 /* One line; NEVER for a time that is not to be shown. */
-void trace(struct world *w, const struct profile *p, const char *what, const char *detail,
+void trace(struct world *w, const struct model *p, const char *what, const char *detail,
            uint64_t usec, uint64_t usec2);
 /* The last lines, on stdout. */
 void trace_print(const struct world *w);
@@ -348,8 +370,8 @@ void trace_print(const struct world *w);
 /* A new one, of random nature. */
 void provider_init(struct world *w, struct provider *v);
 /* The request that profile p sends now. */
-struct reply provider_receive(struct world *w, struct profile *p);
-/* Events of SOURCE_REGIME, SOURCE_PASSWORD, SOURCE_KEYS. */
+struct reply provider_receive(struct world *w, struct model *p);
+/* Events of EVENT_REGIME, EVENT_PASSWORD, EVENT_KEYS. */
 void provider_regime(struct world *w, struct provider *v);
 void provider_password(struct world *w, struct provider *v);
 void provider_keys(struct world *w, struct provider *v);
@@ -358,35 +380,53 @@ bool provider_accepts(const struct world *w, const struct provider *v, const str
 /* A password that nobody has used yet; 0 when there have been too many. */
 unsigned provider_new_password(struct provider *v);
 
-/* ---- daemon.c: profile.c as it is to use lifecycle.c and account.c ----------------------------
+/* ---- loop.c: the sd_event of the daemon, on the world's queue ---------------------------------
  */
 
-/* A profile that nobody has asked for yet. */
-void daemon_init(struct world *w, struct profile *p);
+/* Dispatches a source of EVENT_LOOP. */
+void loop_dispatch(struct world *w, unsigned number);
+/* Something can be read from that descriptor. */
+void loop_ready(int fd);
+
+/* ---- stand_ins.c -------------------------------------------------------------------------------
+ */
+
+/* The world that they belong to. */
+extern struct world *the_world;
+/* The password at the source of that profile has changed, or can be read again. */
+void stand_ins_source_changed(struct world *w, struct model *p);
+
+/* ---- driver.c: starts the real daemon, asks it, and sees what it does -------------------------
+ */
+
+void daemon_start(struct world *w);
+void daemon_stop(struct world *w);
 /* A client asks. Whoever it is, client_told() follows, at once or later. */
 void daemon_get(struct world *w, struct call call);
 /* A person says login (password > 0) or refresh (0). */
-void daemon_renew(struct world *w, struct profile *p, unsigned password);
-void daemon_logout(struct world *w, struct profile *p);
+void daemon_renew(struct world *w, struct model *p, unsigned password);
+void daemon_logout(struct world *w, struct model *p);
 void daemon_reload(struct world *w);
 void daemon_restart(struct world *w);
 /* The network came up, or the clock was set. */
 void daemon_network(struct world *w);
 /* The client of that number waits no longer. */
 void daemon_client_gone(struct world *w, unsigned client);
-/* Events of SOURCE_TIMER, SOURCE_START, SOURCE_ANSWER. */
-void daemon_timer(struct world *w, struct profile *p);
-void daemon_start(struct world *w, struct profile *p);
-void daemon_answer(struct world *w, struct profile *p);
 /* Until when clients are told to use the token. */
-uint64_t daemon_hand_over(const struct profile *p, uint64_t now);
+uint64_t daemon_hand_over(const struct model *p, uint64_t now);
+/* The profile of that name. */
+struct model *daemon_model(struct world *w, const char *name);
+/* What came of a request is about to be told to lifecycle.c; a token is the newest from now on. */
+void daemon_sent(struct world *w, struct model *p);
+/* The number behind a letter or two: that of a password, "pw7", or of a token. */
+unsigned daemon_number(const char *text);
 
 /* ---- client.c ---------------------------------------------------------------------------------
  */
 
 /* A new one, of random kind. */
 void client_init(struct world *w, unsigned number);
-/* Events of SOURCE_CLIENT. */
+/* Events of EVENT_CLIENT. */
 void client_act(struct world *w, unsigned number);
 /* How a call ended: with the token in hand, or an error. */
 void client_told(struct world *w, const struct call *call, const struct token *token);
@@ -416,19 +456,23 @@ struct fact {
     enum lifecycle_verdict verdict;
     bool failed;                    /* ENDED */
     bool person, password;          /* CHANGED: somebody says so, and typed one */
+    bool use;                       /* CHANGED: counts as a use */
     enum lifecycle_failure failure; /* ENDED, failed */
 };
 
 /* Holds every promise against what happened, then writes it down in the ledger. A promise that is
  * broken ends the program. */
-void check(struct world *w, struct profile *p, const struct fact *fact);
-/* Event of SOURCE_NETWORK_CHECK: three seconds after the network came up. */
+void check(struct world *w, struct model *p, const struct fact *fact);
+/* A promise is broken, or the world itself: ends the program. */
+_Noreturn void check_broken(const struct world *w, const struct model *p, const char *promise,
+                            const char *what);
+/* Event of EVENT_NETWORK_CHECK: three seconds after the network came up. */
 void check_network(struct world *w);
 /* Time has not moved for so many steps. */
 void check_standstill(struct world *w);
 /* Adds up the time that has passed in each class of fault, before a class may change. */
 void check_classes(struct world *w);
 /* The class of fault that a profile lives under. */
-enum class check_class(const struct world *w, const struct profile *p);
+enum class check_class(const struct world *w, const struct model *p);
 
 #endif

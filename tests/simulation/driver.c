@@ -1,0 +1,518 @@
+/* Starts the daemon's own code in the world, asks it as its server does, and sees from outside what
+ * it does: each step of a lifecycle passes here, by the linker's --wrap. */
+#include "tests/simulation/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/digest.h"
+
+unsigned daemon_number(const char *text)
+{
+    return (unsigned)strtoul(text + strcspn(text, "0123456789"), NULL, 10);
+}
+
+struct model *daemon_model(struct world *w, const char *name)
+{
+    unsigned n = daemon_number(name);
+
+    if (n >= w->n_profiles || strcmp(w->profiles[n].name, name) != 0)
+        check_broken(w, NULL, "the simulation", "there is no such profile");
+    return &w->profiles[n];
+}
+
+uint64_t daemon_hand_over(const struct model *p, uint64_t now)
+{
+    return profile_hand_over(p->real, now);
+}
+
+/* ---- those who wait -------------------------------------------------------------------------- */
+
+static void enqueue(struct model *p, struct caller *c)
+{
+    TAILQ_INSERT_TAIL(&p->callers, c, entry);
+    p->waiters++;
+    if (c->call.deadline < p->first_deadline)
+        p->first_deadline = c->call.deadline;
+}
+
+static void look_for_first_deadline(struct model *p)
+{
+    const struct caller *c;
+
+    p->first_deadline = NEVER;
+    TAILQ_FOREACH (c, &p->callers, entry)
+        if (c->call.deadline < p->first_deadline)
+            p->first_deadline = c->call.deadline;
+}
+
+static void give_back(struct world *w, struct caller *c)
+{
+    secret_free(c->waiter.secret);
+    c->waiter.secret = NULL;
+    TAILQ_INSERT_HEAD(&w->free_callers, c, entry);
+}
+
+static void take_off(struct world *w, struct model *p, struct caller *c)
+{
+    TAILQ_REMOVE(&p->callers, c, entry);
+    p->waiters--;
+    if (c->call.deadline <= p->first_deadline)
+        look_for_first_deadline(p);
+    give_back(w, c);
+}
+
+/* The token that the daemon would hand out: it has to be the newest that came. */
+static const struct token *token_of(struct world *w, struct model *p)
+{
+    const struct secret *token = profile_token(p->real, w->now);
+
+    if (!token)
+        check_broken(w, p, "P1 fresh", "there is a token, says the daemon, and has none");
+    if (daemon_number(secret_peek(token)) != p->token.id)
+        check_broken(w, p, "P1 fresh", "not the newest token is handed out");
+    return &p->token;
+}
+
+static void tell(struct world *w, struct model *p, const struct call *call, bool good)
+{
+    const struct token *token = !good ? NULL : call->wants_new ? &p->token : token_of(w, p);
+
+    if (token && call->pid)
+        p->hand_outs++;
+    check(w, p, &(struct fact){ .kind = FACT_TOLD, .call = call, .token = token });
+    client_told(w, call, token);
+}
+
+static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why)
+{
+    struct caller *c = (struct caller *)(void *)waiter; /* its first member */
+    struct world *w = the_world;
+    struct model *p = &w->profiles[c->call.profile];
+    struct call call = c->call;
+
+    (void)profile;
+    take_off(w, p, c);
+    tell(w, p, &call, why == NULL);
+}
+
+/* A caller for that call, NULL: the house is full. */
+static struct caller *receive(struct world *w, const struct call *call, enum protocol_verb verb)
+{
+    struct caller *c = TAILQ_FIRST(&w->free_callers);
+
+    if (!c)
+        return NULL;
+    TAILQ_REMOVE(&w->free_callers, c, entry);
+    *c = (struct caller){ .call = *call,
+                          .waiter = { .request = { .verb = verb,
+                                                   .min_validity = call->min_validity,
+                                                   .rejected = call->rejected,
+                                                   .client_go = call->pid },
+                                      .peer = -call->pid,
+                                      .deadline = call->deadline,
+                                      .ready = on_ready } };
+    return c;
+}
+
+static void answer(struct world *w, struct model *p, struct caller *c, bool good)
+{
+    struct call call = c->call;
+
+    give_back(w, c);
+    tell(w, p, &call, good);
+}
+
+/* Asks the profile as the server does. */
+static void ask(struct world *w, struct model *p, struct profile *real, struct caller *c)
+{
+    enum profile_verdict verdict = PROFILE_ERROR;
+    struct error why;
+
+    w->acting = p;
+    w->asking = &c->call;
+    if (c->waiter.request.verb == VERB_GET && profile_serve(real, &c->waiter.request, w->now))
+        verdict = PROFILE_TOKEN;
+    else
+        verdict = profile_want(real, &c->waiter, w->now, &why);
+    w->asking = NULL;
+    if (verdict == PROFILE_QUEUED)
+        enqueue(p, c);
+    else
+        answer(w, p, c, verdict == PROFILE_TOKEN);
+}
+
+void daemon_get(struct world *w, struct call call)
+{
+    struct model *p = &w->profiles[call.profile];
+    struct error why;
+    struct profile *real = registry_find(w->registry, p->name, &why);
+
+    call.after_failure = p->ledger.failing;
+    struct caller *c = real ? receive(w, &call, VERB_GET) : NULL;
+    if (!real != p->absent && !w->config_broken)
+        check_broken(w, p, "the registry",
+                     "a profile is there that is not, or the other way round");
+    if (c)
+        ask(w, p, real, c);
+    else
+        client_told(w, &call, NULL);
+}
+
+void daemon_renew(struct world *w, struct model *p, unsigned password)
+{
+    struct call call = { .client = NOBODY,
+                         .profile = p->number,
+                         .wants_new = true,
+                         .asked = w->now,
+                         .deadline = w->now + 30 * SECOND };
+    struct caller *c = p->real ? receive(w, &call, password ? VERB_LOGIN : VERB_REFRESH) : NULL;
+    char text[16];
+
+    if (!c)
+        return;
+    trace(w, p, "a person says", password ? "login" : "refresh", NEVER, NEVER);
+    if (password) {
+        int n = snprintf(text, sizeof text, "pw%u", password);
+        c->waiter.secret = secret_copy(text, (size_t)n);
+        p->typed = password;
+        p->typed_until = p->password_lifetime == NEVER ? NEVER : w->now + p->password_lifetime;
+    }
+    w->speaking = true;
+    ask(w, p, p->real, c);
+    w->speaking = false;
+}
+
+void daemon_logout(struct world *w, struct model *p)
+{
+    if (!p->real)
+        return;
+    trace(w, p, "a person says", "logout", NEVER, NEVER);
+    profile_logout(p->real);
+}
+
+void daemon_client_gone(struct world *w, unsigned client)
+{
+    struct model *p = &w->profiles[w->clients[client].profile];
+    struct caller *c;
+
+    TAILQ_FOREACH (c, &p->callers, entry)
+        if (c->call.client == client) {
+            trace(w, p, "a client is gone", NULL, NEVER, NEVER);
+            profile_forget(&c->waiter);
+            take_off(w, p, c);
+            return;
+        }
+}
+
+void daemon_network(struct world *w)
+{
+    if (w->wanting == 0)
+        return; /* then the network is not listened to */
+    trace(w, NULL, "the network comes up", NULL, NEVER, NEVER);
+    registry_world(w->registry);
+}
+
+/* ---- what it does ---------------------------------------------------------------------------- */
+
+struct profile *__real_profile_new(struct profile_shared *shared,
+                                   const struct profile_config *config);
+struct profile *__wrap_profile_new(struct profile_shared *shared,
+                                   const struct profile_config *config);
+struct profile *__wrap_profile_new(struct profile_shared *shared,
+                                   const struct profile_config *config)
+{
+    struct model *p = daemon_model(the_world, config->name);
+
+    the_world->acting = p;
+    p->real = __real_profile_new(shared, config);
+    return p->real;
+}
+
+void __real_lifecycle_init(struct lifecycle *lc, uint64_t now);
+void __wrap_lifecycle_init(struct lifecycle *lc, uint64_t now);
+void __wrap_lifecycle_init(struct lifecycle *lc, uint64_t now)
+{
+    the_world->acting->lc = lc;
+    __real_lifecycle_init(lc, now);
+}
+
+static struct model *model_of(struct world *w, const struct lifecycle *lc)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        if (w->profiles[i].lc == lc)
+            return &w->profiles[i];
+    check_broken(w, NULL, "the simulation", "a lifecycle that nobody has begun");
+}
+
+enum account_verdict __real_account_ask(struct account *account, account_digest password,
+                                        bool person, const void *who, uint64_t now,
+                                        uint64_t *ret_when);
+enum account_verdict __wrap_account_ask(struct account *account, account_digest password,
+                                        bool person, const void *who, uint64_t now,
+                                        uint64_t *ret_when);
+enum account_verdict __wrap_account_ask(struct account *account, account_digest password,
+                                        bool person, const void *who, uint64_t now,
+                                        uint64_t *ret_when)
+{
+    the_world->anyway = person;
+    return __real_account_ask(account, password, person, who, now, ret_when);
+}
+
+void daemon_sent(struct world *w, struct model *p)
+{
+    p->flight = FLIGHT_SENT;
+    p->sent = w->now;
+    p->sent_forced = !p->by_refresh_token && w->anyway;
+    trace(w, p, "request by", p->by_refresh_token ? "refresh token" : "password",
+          p->by_refresh_token ? NEVER : p->password * SECOND, NEVER);
+    check(w, p, &(struct fact){ .kind = FACT_SENT });
+}
+
+bool __real_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+                              unsigned calls, uint64_t now);
+bool __wrap_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+                              unsigned calls, uint64_t now);
+bool __wrap_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+                              unsigned calls, uint64_t now)
+{
+    struct world *w = the_world;
+    bool suspected = __real_suspicion_confirm(s, client, calls, now);
+
+    if (!suspected)
+        return false;
+    struct model *p = &w->profiles[w->asking->profile];
+    w->asking->suspected = true;
+    trace(w, p, "the token is suspected", NULL, NEVER, NEVER);
+    w->statistics.suspicions++;
+    check(w, p, &(struct fact){ .kind = FACT_SUSPECTED, .call = w->asking });
+    return true;
+}
+
+static struct cause cause_of(const struct model *p, const struct lifecycle_event *event)
+{
+    struct cause cause = { .type = event->type };
+
+    if (event->type == LIFECYCLE_FAILED || event->type == LIFECYCLE_TOKEN) {
+        cause.fallback = event->type == LIFECYCLE_FAILED && p->by_refresh_token &&
+                         event->failed.kind != LIFECYCLE_TEMPORARY;
+        cause.again = p->ledger.change_pending;
+        cause.person = p->ledger.person_pending;
+    } else if (event->type == LIFECYCLE_CHANGED) {
+        cause.person = event->changed.person;
+    } else if (event->type == LIFECYCLE_WANTED) {
+        cause.suspected = event->wanted.suspected;
+        cause.rejected = event->wanted.rejected;
+        cause.min_validity = event->wanted.min_validity > 0;
+    }
+    return cause;
+}
+
+static void request_ended(struct world *w, struct model *p, const struct lifecycle_event *event)
+{
+    bool failed = event->type == LIFECYCLE_FAILED;
+
+    check(w, p,
+          &(struct fact){ .kind = FACT_ENDED,
+                          .failed = failed,
+                          .failure = failed ? event->failed.kind : LIFECYCLE_TEMPORARY });
+    if (failed && event->failed.kind == LIFECYCLE_REFUSED && !p->lc->by_refresh_token)
+        p->typed = 0;
+    p->flight = FLIGHT_NONE;
+    if (failed)
+        return;
+    p->token = (struct token){ ++w->last_token, p->reply.key, p->sent, p->reply.lifetime };
+    w->statistics.tokens++;
+}
+
+static void forgotten(struct world *w, struct model *p)
+{
+    p->flight = FLIGHT_NONE;
+    p->typed = 0;
+    p->token.id = 0;
+    check(w, p, &(struct fact){ .kind = FACT_FORGOTTEN });
+}
+
+/* Before lifecycle.c hears of it. */
+static void before(struct world *w, struct model *p, const struct lifecycle_event *event)
+{
+    p->cause = cause_of(p, event);
+    switch (event->type) {
+    case LIFECYCLE_TOKEN:
+    case LIFECYCLE_FAILED:
+        request_ended(w, p, event);
+        return;
+    case LIFECYCLE_CHANGED:
+        check(w, p,
+              &(struct fact){ .kind = FACT_CHANGED,
+                              .person = w->speaking,
+                              .password = event->changed.password,
+                              .use = event->changed.person });
+        return;
+    case LIFECYCLE_FORGET:
+        forgotten(w, p);
+        return;
+    case LIFECYCLE_GAVE_UP:
+        check(w, p, &(struct fact){ .kind = FACT_GAVE_UP });
+        return;
+    case LIFECYCLE_WORLD:
+        check(w, p, &(struct fact){ .kind = FACT_NETWORK });
+        return;
+    case LIFECYCLE_WANTED:
+    case LIFECYCLE_TIMER:
+        return;
+    }
+}
+
+static const char *const event_names[] = {
+    [LIFECYCLE_WANTED] = "wanted ->",   [LIFECYCLE_TIMER] = "timer ->",
+    [LIFECYCLE_TOKEN] = "token ->",     [LIFECYCLE_FAILED] = "failed ->",
+    [LIFECYCLE_CHANGED] = "changed ->", [LIFECYCLE_FORGET] = "forget ->",
+    [LIFECYCLE_GAVE_UP] = "gave up ->", [LIFECYCLE_WORLD] = "world ->",
+};
+
+struct lifecycle_actions __real_lifecycle_step(struct lifecycle *lc,
+                                               const struct lifecycle_policy *policy,
+                                               const struct lifecycle_event *event, uint64_t now);
+struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
+                                               const struct lifecycle_policy *policy,
+                                               const struct lifecycle_event *event, uint64_t now);
+struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
+                                               const struct lifecycle_policy *policy,
+                                               const struct lifecycle_event *event, uint64_t now)
+{
+    struct world *w = the_world;
+    struct model *p = model_of(w, lc);
+
+    p->policy = policy;
+    before(w, p, event);
+    struct lifecycle_actions actions = __real_lifecycle_step(lc, policy, event, now);
+    uint64_t next = lifecycle_next(lc, policy);
+    trace(w, p, event_names[event->type], lifecycle_state_name(lc->state),
+          next == NEVER ? NEVER
+          : next > now  ? next - now
+                        : 0,
+          NEVER);
+    if (event->type == LIFECYCLE_WANTED && w->asking->profile != p->number)
+        check_broken(w, p, "the registry", "another profile is asked");
+    if (event->type == LIFECYCLE_WANTED)
+        check(w, p,
+              &(struct fact){ .kind = FACT_WANTED, .call = w->asking, .verdict = actions.verdict });
+    if (actions.request) {
+        check(w, p, &(struct fact){ .kind = FACT_REQUEST });
+        p->flight = FLIGHT_BEGUN;
+        p->begun = now;
+    }
+    return actions;
+}
+
+/* ---- its lives ------------------------------------------------------------------------------- */
+
+static const char *const paths[] = { "/etc/kubetoken.conf" }; /* a name, nothing more */
+
+static void unconfigured(struct world *w, struct model *p)
+{
+    p->real = NULL;
+    p->lc = NULL;
+    forgotten(w, p);
+}
+
+void daemon_start(struct world *w)
+{
+    struct sd_event *none = (struct sd_event *)w; /* never looked into */
+
+    w->shared = (struct profile_shared){ .event = none, .fetcher = -1 };
+    slots_init(&w->shared.slots);
+    TAILQ_INIT(&w->shared.trials);
+    w->store = store_new(w->kept >= 0 ? dup(w->kept) : -1);
+    w->shared.accounts = w->store ? accounts_new(w->store) : NULL;
+    w->registry = registry_new(&w->shared, paths, 1);
+    if (!w->shared.accounts || !w->registry)
+        abort();
+    digest_set_key(store_key(w->store));
+    registry_reload(w->registry);
+}
+
+/* Whoever waits is cut off. */
+static void hang_up(struct world *w, struct model *p)
+{
+    struct caller *c;
+
+    while ((c = TAILQ_FIRST(&p->callers))) {
+        struct call call = c->call;
+        profile_forget(&c->waiter);
+        take_off(w, p, c);
+        client_told(w, &call, NULL);
+    }
+}
+
+void daemon_stop(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        hang_up(w, &w->profiles[i]);
+    registry_free(w->registry);
+    accounts_free(w->shared.accounts);
+    store_free(w->store);
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        unconfigured(w, &w->profiles[i]);
+}
+
+/* Edits the section of that profile. Returns whether it is the same identity as before. */
+static bool edit(struct world *w, struct model *p)
+{
+    bool other = chance_permille(w, 30);
+
+    p->other_scope ^= other;
+    p->other_path ^= chance_permille(w, 500);
+    p->absent = chance_permille(w, p->absent ? 200 : 30);
+    return !other && !p->absent;
+}
+
+void daemon_reload(struct world *w)
+{
+    trace(w, NULL, "reload", NULL, NEVER, NEVER);
+    w->config_stamp++;
+    w->config_broken = chance_permille(w, 50);
+    bool keeps[PROFILES_MAX];
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct model *p = &w->profiles[i];
+        bool same = w->config_broken || edit(w, p);
+        keeps[i] = same && p->real && profile_token(p->real, w->now);
+    }
+    w->acting = NULL;
+    registry_reload(w->registry);
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct model *p = &w->profiles[i];
+        if (!w->config_broken && p->absent && p->real)
+            unconfigured(w, p);
+        if (keeps[i])
+            token_of(w, p);
+    }
+}
+
+/* What the daemon knows of the accounts outlives it; who was trying is gone. After a crash nobody
+ * has told them what became of the request under way. */
+void daemon_restart(struct world *w)
+{
+    bool crash = chance_permille(w, 500);
+    size_t size = (size_t)lseek(w->kept, 0, SEEK_END);
+    void *before_it = malloc(size);
+
+    trace(w, NULL, "the daemon is started again", crash ? "after a crash" : NULL, NEVER, NEVER);
+    if (!before_it || pread(w->kept, before_it, size, 0) != (ssize_t)size)
+        abort();
+    for (unsigned i = 0; crash && i < w->n_profiles; i++)
+        w->providers[w->profiles[i].provider].words += w->profiles[i].flight == FLIGHT_SENT;
+    daemon_stop(w);
+    if (crash && pwrite(w->kept, before_it, size, 0) != (ssize_t)size)
+        abort();
+    free(before_it);
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        w->profiles[i].ledger.suspected_at = 0;
+    for (unsigned i = 0; i < w->n_providers; i++)
+        w->providers[i].refused_at = 0;
+    w->config_broken = false;
+    daemon_start(w);
+}

@@ -1,0 +1,180 @@
+/* Instead of daemon's fetcher.c: no process, but what the provider makes of the job, when its
+ * answer would come. The job is decoded as kubetoken-fetch does it. */
+#include "tests/simulation/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fetcher.h"
+
+enum { FIRST_FD = 7000 };
+
+struct fetcher {
+    struct model *p;
+    sd_event_source *answer;
+    struct reply reply;
+    bool has_answered, was_read, crashes;
+};
+
+static int on_answer(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct fetcher *f = context;
+
+    (void)source, (void)usec;
+    f->has_answered = true;
+    loop_ready(fetcher_fd(f));
+    return 0;
+}
+
+static bool is_numbered(const char *text, const char *letters, uint32_t number)
+{
+    char wanted[24];
+
+    snprintf(wanted, sizeof wanted, "%s%u", letters, number);
+    return strcmp(text, wanted) == 0;
+}
+
+/* What it is asked to send has to be what the profile has in hand. */
+static void take_job(struct world *w, struct model *p, const struct job *job)
+{
+    p->by_refresh_token = job->kind == JOB_REFRESH;
+    if (!job->issuer || strcmp(job->issuer, w->providers[p->provider].name) != 0)
+        check_broken(w, p, "the job", "it names another provider");
+    if (p->token.id > 0 && (!job->previous || daemon_number(job->previous) != p->token.id))
+        check_broken(w, p, "the job", "the token of before is not the one in hand");
+    if (p->by_refresh_token) {
+        p->refresh_token = daemon_number(job->refresh_token);
+        if (p->refresh_token != p->newest_refresh_token)
+            check_broken(w, p, "the job", "its refresh token is not the newest");
+        return;
+    }
+    p->password = job->password ? daemon_number(job->password) : 0;
+    if (p->password == 0 || !is_numbered(job->password, "pw", p->password))
+        check_broken(w, p, "the job", "its password is none that anybody gave");
+    if (p->has_secret && !job->client_secret)
+        check_broken(w, p, "the job", "the client's secret is missing");
+}
+
+int fetcher_start(int program, const struct secret *encoded, struct fetcher **ret)
+{
+    struct world *w = the_world;
+    struct job job;
+
+    (void)program;
+    if (job_decode(secret_peek(encoded), secret_length(encoded), &job) < 0)
+        check_broken(w, w->acting, "the job", "it cannot be decoded");
+    struct model *p = daemon_model(w, job.client_id);
+    take_job(w, p, &job);
+    job_clear(&job);
+
+    struct fetcher *f = calloc(1, sizeof *f);
+    if (!f)
+        abort();
+    p->reply = provider_receive(w, p);
+    *f = (struct fetcher){ .p = p, .reply = p->reply, .crashes = chance_permille(w, 1) };
+    daemon_sent(w, p);
+    w->acting = p;
+    sd_event_add_time(NULL, &f->answer, CLOCK_BOOTTIME, p->reply.at, 1, on_answer, f);
+    *ret = f;
+    return 0;
+}
+
+struct fetcher *fetcher_free(struct fetcher *f)
+{
+    if (!f)
+        return NULL;
+    struct reply *r = &f->p->reply;
+    if (!f->was_read) { /* nobody will ever know what the provider said */
+        r->token = r->refresh_without_token = false;
+        r->retry_after = 0;
+        r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;
+    }
+    sd_event_source_disable_unref(f->answer);
+    free(f);
+    return NULL;
+}
+
+int fetcher_fd(const struct fetcher *f)
+{
+    return FIRST_FD + f->p->number;
+}
+
+bool fetcher_sent_grant(const struct fetcher *f)
+{
+    return f->reply.reached;
+}
+
+void fetcher_where(const struct fetcher *f, char *out, size_t size)
+{
+    snprintf(out, size, "waiting for profile %s's token", f->p->name);
+}
+
+static struct secret *numbered(const char *letters, uint32_t number)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "%s%u", letters, number);
+
+    return secret_copy(text, (size_t)n);
+}
+
+static void set_failure(const struct world *w, const struct fetcher *f, struct result *ret)
+{
+    const struct reply *r = &f->reply;
+    const struct provider *v = &w->providers[f->p->provider];
+
+    ret->retry_after = r->retry_after;
+    ret->refresh_without_token = r->refresh_without_token;
+    switch (r->kind) {
+    case LIFECYCLE_REFUSED:
+        ret->outcome = OUTCOME_REFUSED;
+        error_set(&ret->error,
+                  r->refresh_without_token ? ERROR_NO_ID_TOKEN
+                  : v->silent              ? ERROR_REFUSED_SILENTLY
+                                           : ERROR_REFUSED,
+                  "no");
+        return;
+    case LIFECYCLE_STALE:
+        ret->outcome = OUTCOME_STALE;
+        error_set(&ret->error, ERROR_TOKEN_STALE, "old");
+        return;
+    case LIFECYCLE_DOUBTFUL:
+        ret->outcome = OUTCOME_DOUBTFUL;
+        error_set(&ret->error, ERROR_PROVIDER_ERROR, "odd");
+        return;
+    default:
+        ret->outcome = OUTCOME_TEMPORARY;
+        error_set(&ret->error, r->reached ? ERROR_PROVIDER_FAULT : ERROR_CONNECT, "down");
+        return;
+    }
+}
+
+int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
+{
+    const struct reply *r = &f->reply;
+
+    if (!f->has_answered)
+        return 0;
+    if (f->crashes) {
+        error_set(why, ERROR_FETCHER, "it was killed by signal 11");
+        return -1;
+    }
+    f->was_read = true;
+    *ret = (struct result){ .outcome = OUTCOME_TOKEN };
+    if (!r->token) {
+        set_failure(the_world, f, ret);
+        return 1;
+    }
+    ret->id_token = numbered("t", the_world->last_token + 1);
+    if (r->refresh_token) {
+        ret->refresh_token = numbered("r", r->refresh_token);
+        f->p->newest_refresh_token = r->refresh_token;
+    }
+    ret->sent = f->p->sent;
+    ret->lifetime = r->lifetime;
+    ret->verified = true;
+    ret->cache = malloc(1);
+    ret->cache_length = 1;
+    memset(ret->cache, 0, 1);
+    return 1;
+}
