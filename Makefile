@@ -42,7 +42,7 @@ compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MM
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 COMMON := descriptor error fetcher job paths protocol record secret time url
-DAEMON := account accounts answer attempt command config credential digest inspection jobs \
+DAEMON := account accounts answer attempt command config config_keys credential digest inspection \
   journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
