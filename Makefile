@@ -42,7 +42,7 @@ compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MM
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 COMMON := descriptor error fetcher job paths protocol record secret time url
-DAEMON := account accounts answer attempt command config credential digest inspection jobs \
+DAEMON := account accounts answer attempt command config config_keys credential digest inspection \
   journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
@@ -148,8 +148,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o)
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
-SIMULATED := account accounts attempt config credential digest jobs lifecycle profile registry slots \
-  store
+SIMULATED := account accounts attempt config config_keys credential digest lifecycle profile \
+  registry slots store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o paths.o protocol.o record.o time.o url.o)

@@ -8,9 +8,9 @@
 #include "common/fetcher.h"
 #include "common/time.h"
 #include "daemon/command.h"
+#include "daemon/config_keys.h"
 #include "daemon/credential.h"
 #include "daemon/digest.h"
-#include "daemon/jobs.h"
 
 /* Where an attempt is; the drawing in the header has them in this order. */
 enum attempt_stage {
@@ -295,10 +295,10 @@ static bool leave_probe(struct attempt *a)
 
 static struct secret *build_job(const struct attempt *a)
 {
-    char room[JOBS_ROOM];
+    char room[CONFIG_KEYS_ROOM];
     struct job job = { .kind = JOB_PASSWORD };
 
-    jobs_fill(&job, a->order.config, room);
+    config_keys_fill(&job, a->order.config, room);
     job.deadline = a->deadline - grace;
     job.client_secret = a->client_secret ? secret_peek(a->client_secret) : NULL;
     job.password = a->password ? secret_peek(a->password) : NULL;

@@ -15,6 +15,7 @@
 #include "common/protocol.h"
 #include "common/time.h"
 #include "common/url.h"
+#include "daemon/config_keys.h"
 
 enum {
     LINE_MAX_BYTES = 4096,
@@ -25,89 +26,10 @@ enum {
     ERRORS_MAX = 50, /* a binary file has thousands */
 };
 
-/* ---- the keys ------------------------------------------------------------------------ */
-
-enum type {
-    TYPE_TEXT,
-    TYPE_WORDS,
-    TYPE_URL,
-    TYPE_PATH,
-    TYPE_BOOL,
-    TYPE_START,
-    TYPE_TIMEOUT,
-    TYPE_CLIENT_AUTH,
-    TYPE_PROXY,
-    TYPE_SOURCE_INLINE,
-    TYPE_SOURCE_FILE,
-    TYPE_SOURCE_COMMAND,
-    TYPE_SOURCE_CREDENTIAL,
-    TYPE_PARAMETER,
-    TYPE_REFRESH_BEFORE,
-    TYPE_KEEP_FRESH,
-    TYPE_LIFETIME,
-    TYPE_ALGS,
-    TYPE_PROFILE_NAME,
-};
-
-struct key {
-    const char *name;
-    enum type type;
-    size_t offset;
-    const char *accepts;
-};
-
-#define AT(member) offsetof(struct profile_config, member)
-#define URL_WORDS "an https:// URL"
-#define ALGORITHMS "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA"
-
-static const struct key keys[] = {
-    { "issuer", TYPE_URL, AT(issuer), URL_WORDS ", byte for byte as the provider names itself" },
-    { "token-endpoint", TYPE_URL, AT(token_endpoint), URL_WORDS },
-    { "jwks-uri", TYPE_URL, AT(jwks_uri), URL_WORDS },
-    { "ca-file", TYPE_PATH, AT(ca_file), "the path of a PEM file" },
-    { "tls-client-cert", TYPE_PATH, AT(tls_client_cert), "the path of a PEM file" },
-    { "tls-client-key", TYPE_PATH, AT(tls_client_key), "the path of a PEM file" },
-    { "proxy", TYPE_PROXY, AT(proxy), "auto, none, or the proxy's URL" },
-    { "timeout", TYPE_TIMEOUT, AT(timeout), "a duration of 1s to 5m, such as 15s" },
-    { "allow-http-loopback", TYPE_BOOL, AT(allow_http_loopback), "yes or no" },
-    { "client-id", TYPE_TEXT, AT(client_id), "the client_id that the provider gave" },
-    { "client-auth", TYPE_CLIENT_AUTH, AT(client_auth), "auto, basic, basic-raw, post or none" },
-    { "client-secret", TYPE_SOURCE_INLINE, AT(client_secret), "the client_secret itself" },
-    { "client-secret-file", TYPE_SOURCE_FILE, AT(client_secret), "the path of a file" },
-    { "client-secret-command", TYPE_SOURCE_COMMAND, AT(client_secret), "a command line" },
-    { "client-secret-credential", TYPE_SOURCE_CREDENTIAL, AT(client_secret),
-      "the name of a systemd credential" },
-    { "username", TYPE_TEXT, AT(username), "the user's name at the provider" },
-    { "password", TYPE_SOURCE_INLINE, AT(password), "the password itself" },
-    { "password-file", TYPE_SOURCE_FILE, AT(password), "the path of a file" },
-    { "password-command", TYPE_SOURCE_COMMAND, AT(password), "a command line" },
-    { "password-credential", TYPE_SOURCE_CREDENTIAL, AT(password),
-      "the name of a systemd credential" },
-    { "password-lifetime", TYPE_LIFETIME, AT(password_lifetime), "a duration such as 8h" },
-    { "scope", TYPE_WORDS, AT(scope), "scopes parted by blanks" },
-    { "audience", TYPE_TEXT, AT(audience), "an audience" },
-    { "resource", TYPE_TEXT, AT(resource), "a resource" },
-    { "realm", TYPE_TEXT, AT(realm), "a realm (Auth0 calls it a connection)" },
-    { "token-parameter", TYPE_PARAMETER, AT(parameters),
-      "name=value, with a name that has no key of its own" },
-    { "use-refresh-token", TYPE_BOOL, AT(use_refresh_token), "yes or no" },
-    { "refresh-before", TYPE_REFRESH_BEFORE, AT(refresh_before),
-      "1% to 90%, or a duration of 1s to 1d" },
-    { "keep-fresh", TYPE_KEEP_FRESH, AT(keep_fresh), "always, or a duration such as 12h" },
-    { "username-claim", TYPE_TEXT, AT(username_claim), "the name of a claim, such as email" },
-    { "username-prefix", TYPE_TEXT, AT(username_prefix), "a prefix, or - for none" },
-    { "groups-claim", TYPE_TEXT, AT(groups_claim), "the name of a claim, such as groups" },
-    { "start", TYPE_START, AT(start_with_daemon), "on-demand or with-daemon" },
-    { "signing-algs", TYPE_ALGS, AT(signing_algs), "one or more of " ALGORITHMS },
-    { "default-profile", TYPE_PROFILE_NAME, 0, "the name of a profile" },
-};
-
-enum { N_KEYS = sizeof keys / sizeof *keys };
-
 /* ---- what the files say, before it is understood ---------------------------------------- */
 
 struct setting {
-    const struct key *key;
+    const struct config_key *key;
     char *value; /* in the text of its file, which is locked memory */
     const char *file;
     unsigned line;
@@ -203,17 +125,17 @@ static size_t edit_distance(const char *a, const char *b)
     return row[lb];
 }
 
-static const struct key *find_key(const char *name, const char **ret_nearest)
+static const struct config_key *find_key(const char *name, const char **ret_nearest)
 {
     size_t best = SIZE_MAX;
 
-    for (size_t i = 0; i < N_KEYS; i++) {
-        if (strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-        size_t d = edit_distance(name, keys[i].name);
+    for (size_t i = 0; i < config_keys_count; i++) {
+        if (strcmp(config_keys[i].name, name) == 0)
+            return &config_keys[i];
+        size_t d = edit_distance(name, config_keys[i].name);
         if (d < best) {
             best = d;
-            *ret_nearest = keys[i].name;
+            *ret_nearest = config_keys[i].name;
         }
     }
     return NULL;
@@ -277,8 +199,8 @@ static void read_section(struct loader *l, char *text, const char *file, unsigne
 }
 
 /* Adds a setting to the section; a later file replaces what an earlier one said. */
-static void add_setting(struct loader *l, const struct key *key, char *value, const char *file,
-                        unsigned line)
+static void add_setting(struct loader *l, const struct config_key *key, char *value,
+                        const char *file, unsigned line)
 {
     struct section *s = &l->sections[l->section_at];
     struct setting setting = { key, value, file, line, false };
@@ -313,7 +235,7 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
     *end = '\0';
     char *value = equals + 1 + strspn(equals + 1, " \t");
 
-    const struct key *key = find_key(text, &nearest);
+    const struct config_key *key = find_key(text, &nearest);
     if (!key) {
         complain(l->report, file, line, "unknown key \"%s\"; did you mean \"%s\"?", text, nearest);
         return;
@@ -429,9 +351,9 @@ int config_check_file(int fd, const char *path, bool secret, struct error *why)
     return 0;
 }
 
-static bool is_source(const struct key *key)
+static bool is_source(const struct config_key *key)
 {
-    return key->type >= TYPE_SOURCE_INLINE && key->type <= TYPE_SOURCE_CREDENTIAL;
+    return config_keys_form(key->type) == FORM_SOURCE;
 }
 
 /* Before its host a URL may hold a user and a password. */
@@ -682,12 +604,11 @@ static bool set_refresh_before(struct profile_config *p, const char *v)
 /* Puts the setting into the profile. False: the value is not acceptable. */
 static bool apply(struct profile_config *p, const struct setting *s)
 {
-    void *slot = (char *)p + s->key->offset;
+    void *slot = (char *)p + s->key->place;
     const char *v = s->value;
 
     switch (s->key->type) {
     case TYPE_TEXT:
-    case TYPE_WORDS:
         return set_text(slot, v);
     case TYPE_URL:
         return url_valid(v) && set_text(slot, v);
@@ -722,38 +643,42 @@ static bool apply(struct profile_config *p, const struct setting *s)
     case TYPE_LIFETIME:
         return set_duration(slot, v, USEC_PER_SEC, 366 * 86400 * USEC_PER_SEC);
     case TYPE_ALGS:
-        return all_among(v, ALGORITHMS) && set_text(slot, v);
+        return all_among(v, CONFIG_KEYS_ALGORITHMS) && set_text(slot, v);
     case TYPE_PROFILE_NAME:
         return protocol_name_valid(v, strlen(v));
     }
     return false;
 }
 
+static void clear_list(char ***list)
+{
+    for (size_t i = 0; *list && (*list)[i]; i++)
+        free((*list)[i]);
+    free(*list);
+    *list = NULL;
+}
+
 static void clear_profile(struct profile_config *p)
 {
-    for (size_t i = 0; i < N_KEYS; i++) {
-        void *slot = (char *)p + keys[i].offset;
-        switch (keys[i].type) {
-        case TYPE_TEXT:
-        case TYPE_WORDS:
-        case TYPE_URL:
-        case TYPE_PATH:
-        case TYPE_CLIENT_AUTH:
-        case TYPE_PROXY:
-        case TYPE_ALGS:
+    for (size_t i = 0; i < config_keys_count; i++) {
+        void *slot = (char *)p + config_keys[i].place;
+        switch (config_keys_form(config_keys[i].type)) {
+        case FORM_TEXT:
             free(*(char **)slot);
             *(char **)slot = NULL;
             break;
-        case TYPE_SOURCE_INLINE:
+        case FORM_SOURCE: /* which several keys share */
             clear_source(slot);
             break;
-        default:
+        case FORM_LIST:
+            clear_list(slot);
+            break;
+        case FORM_NONE:
+        case FORM_BOOL:
+        case FORM_USEC:
             break;
         }
     }
-    for (size_t i = 0; p->parameters && p->parameters[i]; i++)
-        free(p->parameters[i]);
-    free(p->parameters);
     free(p->name);
     *p = (struct profile_config){ 0 };
 }
@@ -792,7 +717,7 @@ static void check_sources(struct loader *l)
         for (size_t a = 0; a < s->n; a++)
             for (size_t b = a + 1; b < s->n; b++) {
                 const struct setting *x = &s->settings[a], *y = &s->settings[b];
-                if (is_source(x->key) && is_source(y->key) && x->key->offset == y->key->offset &&
+                if (is_source(x->key) && is_source(y->key) && x->key->place == y->key->place &&
                     x->file == y->file)
                     complain(l->report, y->file, y->line,
                              "%s: %s is set already, at line %u; accepted: one of them",
@@ -809,12 +734,12 @@ static void check_url(struct loader *l, const struct section *s, const struct pr
     if (!url_is_loopback_http(url))
         complain(l->report, s->file, s->line,
                  "profile %s: %s: http:// would send the password in "
-                 "clear; accepted: " URL_WORDS,
+                 "clear; accepted: " CONFIG_KEYS_URL,
                  p->name, key);
     else if (!p->allow_http_loopback)
         complain(l->report, s->file, s->line,
                  "profile %s: %s: http:// needs "
-                 "allow-http-loopback = yes; accepted: " URL_WORDS,
+                 "allow-http-loopback = yes; accepted: " CONFIG_KEYS_URL,
                  p->name, key);
 }
 
@@ -1034,28 +959,4 @@ const struct profile_config *config_find(const struct config *config, const char
     const struct profile_config key = { .name = (char *)(uintptr_t)name };
 
     return bsearch(&key, config->profiles, config->n_profiles, sizeof key, by_name);
-}
-
-static bool same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_list(char *const *a, char *const *b)
-{
-    for (; a && b && *a && *b; a++, b++)
-        if (strcmp(*a, *b) != 0)
-            return false;
-    return (!a || !*a) && (!b || !*b);
-}
-
-bool config_same_identity(const struct profile_config *a, const struct profile_config *b)
-{
-    return same(a->issuer, b->issuer) && same(a->token_endpoint, b->token_endpoint) &&
-           same(a->jwks_uri, b->jwks_uri) && same(a->client_id, b->client_id) &&
-           same(a->username, b->username) && same(a->scope, b->scope) &&
-           same(a->audience, b->audience) && same(a->resource, b->resource) &&
-           same(a->realm, b->realm) && same_list(a->parameters, b->parameters) &&
-           same(a->signing_algs, b->signing_algs) && same(a->username_claim, b->username_claim) &&
-           same(a->username_prefix, b->username_prefix) && same(a->groups_claim, b->groups_claim);
 }

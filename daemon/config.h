@@ -104,10 +104,6 @@ struct config_stamp config_stamp(const char *const *paths, size_t n_paths);
 /* The profile with that name, or NULL. */
 const struct profile_config *config_find(const struct config *config, const char *name);
 
-/* Whether two profiles speak of the same identity at the same provider, so that a token of
- * the one is a token of the other. */
-bool config_same_identity(const struct profile_config *a, const struct profile_config *b);
-
 /* Whether a file that holds a secret (or names a command, then only writing matters) is safe:
  * a regular file of this user or root that others cannot read or write. Returns 0, or -1
  * with *why set to what is wrong, to stand behind the file's name, and what mends it. */

@@ -6,7 +6,7 @@
 
 #include "common/fetcher.h"
 #include "common/time.h"
-#include "daemon/jobs.h"
+#include "daemon/config_keys.h"
 
 enum { AT_ONCE = 4 };
 
@@ -53,12 +53,12 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *context)
 static struct secret *build_job(const struct profile_config *config, const struct secret *token,
                                 bool json, uint64_t deadline)
 {
-    char room[JOBS_ROOM];
+    char room[CONFIG_KEYS_ROOM];
     struct job job = { .issuer = "", .client_id = "", .client_auth = "none" };
 
     job.signing_algs = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA";
     if (config)
-        jobs_fill(&job, config, room);
+        config_keys_fill(&job, config, room);
     job.kind = JOB_INSPECT;
     job.deadline = deadline;
     job.token = secret_peek(token);

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "common/time.h"
+#include "daemon/config_keys.h"
 #include "daemon/credential.h"
 #include "daemon/journal.h"
 #include "daemon/process.h"
@@ -623,7 +624,7 @@ static bool same_source(const struct source *a, const struct source *b)
 void profile_configure(struct profile *p, const struct profile_config *config)
 {
     const struct profile_config *old = p->config;
-    bool identity = !config_same_identity(old, config);
+    bool identity = !config_keys_same_identity(old, config);
     bool credential = !same_source(&old->password, &config->password) ||
                       !same_source(&old->client_secret, &config->client_secret) ||
                       strcmp(old->client_auth, config->client_auth) != 0;

@@ -12,6 +12,7 @@
 #include "common/protocol.h"
 #include "common/time.h"
 #include "daemon/config.h"
+#include "daemon/config_keys.h"
 
 static const char secret_text[] = "hunter22";
 
@@ -45,7 +46,7 @@ static void check_profile(const struct config *config, const struct profile_conf
     PROMISE((p->password.kind == SOURCE_INLINE) == (p->password.value != NULL));
     PROMISE(p->password.kind <= SOURCE_INLINE || p->password.text);
     PROMISE(strcmp(p->client_auth, "none") != 0 || p->client_secret.kind == SOURCE_NONE);
-    PROMISE(config_same_identity(p, p));
+    PROMISE(config_keys_same_identity(p, p));
     size_t n = 0;
     while (p->parameters && p->parameters[n])
         PROMISE(strchr(p->parameters[n++], '='));

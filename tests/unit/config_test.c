@@ -11,6 +11,7 @@
 #include "common/paths.h"
 #include "common/time.h"
 #include "daemon/config.h"
+#include "daemon/config_keys.h"
 
 static struct config *config;
 static struct config_report report;
@@ -991,7 +992,7 @@ static bool same_identity(const char *a, const char *b)
     snprintf(text, sizeof text, "[defaults]\n" COMPLETE "[profile a]\n%s\n[profile b]\n%s\n", a, b);
     load(text);
     assert_non_null(config);
-    bool same = config_same_identity(config_find(config, "a"), config_find(config, "b"));
+    bool same = config_keys_same_identity(config_find(config, "a"), config_find(config, "b"));
     config = config_free(config);
     return same;
 }

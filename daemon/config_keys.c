@@ -1,0 +1,219 @@
+#define _GNU_SOURCE
+#include "daemon/config_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct profile_config, member)
+#define JOB(member) offsetof(struct job, member)
+
+enum { NONE = 0, IDENTITY = true, SAME = false };
+
+/* So that 0 is no key's. */
+_Static_assert(AT(name) == NONE && JOB(kind) == NONE, "a key's place is taken for none");
+
+#define PEM "the path of a PEM file"
+#define CLAIM "the name of a claim, such as "
+
+/* A part of the identity is what the token says, who says it, and by which keys and algorithms it
+ * is believed; also what the API server is told, by which a token's user and warnings were found
+ * when it came. How the provider is reached is none, and neither is a secret: it may change, and
+ * the user is who it was.
+ *
+ * Secrets have no place in the job here, since they are read from their source first
+ * (attempt.c), nor has the timeout, which the deadline is made of. */
+const struct config_key config_keys[] = {
+    /* name, place, job, type, identity, accepts */
+    { "issuer", AT(issuer), JOB(issuer), TYPE_URL, IDENTITY,
+      CONFIG_KEYS_URL ", byte for byte as the provider names itself" },
+    { "token-endpoint", AT(token_endpoint), JOB(token_endpoint), TYPE_URL, IDENTITY,
+      CONFIG_KEYS_URL },
+    { "jwks-uri", AT(jwks_uri), JOB(jwks_uri), TYPE_URL, IDENTITY, CONFIG_KEYS_URL },
+    { "ca-file", AT(ca_file), JOB(ca_file), TYPE_PATH, SAME, PEM },
+    { "tls-client-cert", AT(tls_client_cert), JOB(tls_client_cert), TYPE_PATH, SAME, PEM },
+    { "tls-client-key", AT(tls_client_key), JOB(tls_client_key), TYPE_PATH, SAME, PEM },
+    { "proxy", AT(proxy), JOB(proxy), TYPE_PROXY, SAME, "auto, none, or the proxy's URL" },
+    { "timeout", AT(timeout), NONE, TYPE_TIMEOUT, SAME, "a duration of 1s to 5m, such as 15s" },
+    { "allow-http-loopback", AT(allow_http_loopback), JOB(allow_http_loopback), TYPE_BOOL, SAME,
+      "yes or no" },
+    { "client-id", AT(client_id), JOB(client_id), TYPE_TEXT, IDENTITY,
+      "the client_id that the provider gave" },
+    { "client-auth", AT(client_auth), JOB(client_auth), TYPE_CLIENT_AUTH, SAME,
+      "auto, basic, basic-raw, post or none" },
+    { "client-secret", AT(client_secret), NONE, TYPE_SOURCE_INLINE, SAME,
+      "the client_secret itself" },
+    { "client-secret-file", AT(client_secret), NONE, TYPE_SOURCE_FILE, SAME, "the path of a file" },
+    { "client-secret-command", AT(client_secret), NONE, TYPE_SOURCE_COMMAND, SAME,
+      "a command line" },
+    { "client-secret-credential", AT(client_secret), NONE, TYPE_SOURCE_CREDENTIAL, SAME,
+      "the name of a systemd credential" },
+    { "username", AT(username), JOB(username), TYPE_TEXT, IDENTITY,
+      "the user's name at the provider" },
+    { "password", AT(password), NONE, TYPE_SOURCE_INLINE, SAME, "the password itself" },
+    { "password-file", AT(password), NONE, TYPE_SOURCE_FILE, SAME, "the path of a file" },
+    { "password-command", AT(password), NONE, TYPE_SOURCE_COMMAND, SAME, "a command line" },
+    { "password-credential", AT(password), NONE, TYPE_SOURCE_CREDENTIAL, SAME,
+      "the name of a systemd credential" },
+    { "password-lifetime", AT(password_lifetime), NONE, TYPE_LIFETIME, SAME,
+      "a duration such as 8h" },
+    { "scope", AT(scope), JOB(scope), TYPE_TEXT, IDENTITY, "scopes parted by blanks" },
+    { "audience", AT(audience), JOB(audience), TYPE_TEXT, IDENTITY, "an audience" },
+    { "resource", AT(resource), JOB(resource), TYPE_TEXT, IDENTITY, "a resource" },
+    { "realm", AT(realm), JOB(realm), TYPE_TEXT, IDENTITY,
+      "a realm (Auth0 calls it a connection)" },
+    { "token-parameter", AT(parameters), JOB(parameters), TYPE_PARAMETER, IDENTITY,
+      "name=value, with a name that has no key of its own" },
+    { "use-refresh-token", AT(use_refresh_token), NONE, TYPE_BOOL, SAME, "yes or no" },
+    { "refresh-before", AT(refresh_before), NONE, TYPE_REFRESH_BEFORE, SAME,
+      "1% to 90%, or a duration of 1s to 1d" },
+    { "keep-fresh", AT(keep_fresh), NONE, TYPE_KEEP_FRESH, SAME,
+      "always, or a duration such as 12h" },
+    { "username-claim", AT(username_claim), JOB(username_claim), TYPE_TEXT, IDENTITY,
+      CLAIM "email" },
+    { "username-prefix", AT(username_prefix), JOB(username_prefix), TYPE_TEXT, IDENTITY,
+      "a prefix, or - for none" },
+    { "groups-claim", AT(groups_claim), JOB(groups_claim), TYPE_TEXT, IDENTITY, CLAIM "groups" },
+    { "start", AT(start_with_daemon), NONE, TYPE_START, SAME, "on-demand or with-daemon" },
+    { "signing-algs", AT(signing_algs), JOB(signing_algs), TYPE_ALGS, IDENTITY,
+      "one or more of " CONFIG_KEYS_ALGORITHMS },
+    /* of the configuration as a whole, and here for its reader alone */
+    { "default-profile", NONE, NONE, TYPE_PROFILE_NAME, SAME, "the name of a profile" },
+};
+
+const size_t config_keys_count = sizeof config_keys / sizeof *config_keys;
+
+enum config_form config_keys_form(enum config_type type)
+{
+    switch (type) {
+    case TYPE_TEXT:
+    case TYPE_URL:
+    case TYPE_PATH:
+    case TYPE_CLIENT_AUTH:
+    case TYPE_PROXY:
+    case TYPE_ALGS:
+        return FORM_TEXT;
+    case TYPE_BOOL:
+    case TYPE_START:
+        return FORM_BOOL;
+    case TYPE_TIMEOUT:
+    case TYPE_REFRESH_BEFORE: /* a percentage stands beside it */
+    case TYPE_KEEP_FRESH:
+    case TYPE_LIFETIME:
+        return FORM_USEC;
+    case TYPE_SOURCE_INLINE:
+    case TYPE_SOURCE_FILE:
+    case TYPE_SOURCE_COMMAND:
+    case TYPE_SOURCE_CREDENTIAL:
+        return FORM_SOURCE;
+    case TYPE_PARAMETER:
+        return FORM_LIST;
+    case TYPE_PROFILE_NAME:
+        break;
+    }
+    return FORM_NONE;
+}
+
+static const void *value_of(const struct config_key *key, const struct profile_config *config)
+{
+    return (const char *)config + key->place;
+}
+
+/* ---- the identity ------------------------------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+    for (; a && b && *a && *b; a++, b++)
+        if (strcmp(*a, *b) != 0)
+            return false;
+    return (!a || !*a) && (!b || !*b);
+}
+
+static bool same_value(const struct config_key *key, const struct profile_config *a,
+                       const struct profile_config *b)
+{
+    const void *x = value_of(key, a), *y = value_of(key, b);
+
+    switch (config_keys_form(key->type)) {
+    case FORM_TEXT:
+        return same_text(*(char *const *)x, *(char *const *)y);
+    case FORM_LIST:
+        return same_list(*(char *const *const *)x, *(char *const *const *)y);
+    case FORM_NONE: /* secrets and policy: no row makes them a part of the identity */
+    case FORM_BOOL:
+    case FORM_USEC:
+    case FORM_SOURCE:
+        break;
+    }
+    return true;
+}
+
+bool config_keys_same_identity(const struct profile_config *a, const struct profile_config *b)
+{
+    for (size_t i = 0; i < config_keys_count; i++)
+        if (config_keys[i].identity && !same_value(&config_keys[i], a, b))
+            return false;
+    return true;
+}
+
+/* ---- the job ------------------------------------------------------------------------------ */
+
+/* The proxy variables, for the fetcher whose own environment is empty. */
+static size_t proxy_environment(const char **list, char *room, size_t size)
+{
+    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                         "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        size_t length = strlen(names[i]) + 1 + (value ? strlen(value) : 0) + 1;
+        if (!value || length > size)
+            continue;
+        list[n++] = room;
+        room = stpcpy(stpcpy(stpcpy(room, names[i]), "="), value) + 1;
+        size -= length;
+    }
+    return n;
+}
+
+static void fill_field(struct job *job, const struct config_key *key,
+                       const struct profile_config *config)
+{
+    void *field = (char *)job + key->job;
+    const void *value = value_of(key, config);
+
+    switch (config_keys_form(key->type)) {
+    case FORM_TEXT:
+        *(const char **)field = *(char *const *)value;
+        break;
+    case FORM_BOOL:
+        *(bool *)field = *(const bool *)value;
+        break;
+    case FORM_LIST: {
+        const char **list = field;
+        char *const *given = *(char *const *const *)value;
+        for (size_t i = 0; given && given[i] && i < JOB_LIST_MAX; i++)
+            list[i] = given[i];
+        break;
+    }
+    case FORM_NONE: /* a job has no field for these */
+    case FORM_USEC:
+    case FORM_SOURCE:
+        break;
+    }
+}
+
+void config_keys_fill(struct job *job, const struct profile_config *config,
+                      char room[CONFIG_KEYS_ROOM])
+{
+    for (size_t i = 0; i < config_keys_count; i++)
+        if (config_keys[i].job != NONE)
+            fill_field(job, &config_keys[i], config);
+    if (strcmp(config->proxy, "auto") == 0)
+        proxy_environment(job->environment, room, CONFIG_KEYS_ROOM);
+}
