@@ -41,12 +41,13 @@ endif
 compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MMD -MP -c $< -o $@
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
-COMMON := descriptor error fetcher job paths protocol record secret time url
+COMMON := descriptor error fetcher job paths protocol record secret text time url
 DAEMON := account accounts answer attempt command config config_keys credential digest inspection \
   journal lifecycle listener main process profile registry server slots store watch world
 FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
-CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status
-CLIENT_COMMON := descriptor error explain paths protocol time
+CLIENT := admin autostart conversation exec_info explain get inspect kubeconfig locked login main \
+  options output status
+CLIENT_COMMON := descriptor error explain paths protocol text time
 ADMIN := chain child doctor kubeconfig kubectl kuberc main report token
 
 common_o := $(COMMON:%=$(O)/common/%.o)
@@ -54,7 +55,8 @@ daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)
 fetch_o := $(FETCH:%=$(O)/daemon/fetch/%.o) $(common_o) $(O)/common/json.o
 client_c := $(CLIENT:%=client/%.c) $(CLIENT_COMMON:%=common/%.c)
 client_o := $(client_c:%.c=$(O)/static/%.o)
-admin_o := $(ADMIN:%=$(O)/client/admin/%.o) $(O)/client/autostart.o $(O)/client/client.o \
+admin_o := $(ADMIN:%=$(O)/client/admin/%.o) \
+  $(patsubst %,$(O)/client/%.o,autostart conversation locked options output) \
   $(filter-out %/explain.o,$(CLIENT_COMMON:%=$(O)/common/%.o))
 programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch $(O)/kubetoken-admin
 
@@ -152,7 +154,7 @@ SIMULATED := account accounts attempt config config_keys credential digest lifec
   registry slots store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o record.o time.o url.o)
+  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o record.o text.o time.o url.o)
 WRAPPED := account_ask close config_check_file config_load config_stamp getrandom lifecycle_init \
   lifecycle_step open profile_new read suspicion_confirm time_boottime
 SEEDS ?= 1-5000

@@ -3,20 +3,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/output.h"
 #include "common/paths.h"
 
 static const char program[] = "kubetoken-admin";
 
-int client_admin(int argc, char **argv)
+int command_admin(int argc, char **argv)
 {
     char self[PATHS_MAX], path[PATHS_MAX], *rest[64];
 
     if (argc > 60)
-        return client_fail(ERROR_USAGE, "too many arguments");
+        return output_fail(ERROR_USAGE, "too many arguments");
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - sizeof program);
     if (n <= 0)
-        return client_fail(ERROR_INTERNAL, "/proc/self/exe cannot be read");
+        return output_fail(ERROR_INTERNAL, "/proc/self/exe cannot be read");
     self[n] = '\0';
     rest[0] = self; /* it finds kubetokend beside us */
     memcpy(rest + 1, argv, ((size_t)argc + 1) * sizeof *argv);
@@ -24,5 +25,5 @@ int client_admin(int argc, char **argv)
     memcpy(strrchr(path, '/') + 1, program, sizeof program); /* in a build tree */
     execv(path, rest);
     execv(KUBETOKEN_LIBEXEC "/kubetoken-admin", rest);
-    return client_fail(ERROR_INCOMPLETE, "there is no " KUBETOKEN_LIBEXEC "/kubetoken-admin");
+    return output_fail(ERROR_INCOMPLETE, "there is no " KUBETOKEN_LIBEXEC "/kubetoken-admin");
 }

@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/autostart.h"
+#include "common/text.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/time.h"
@@ -20,34 +21,22 @@ enum { READY_FD = 3 };
 
 static const char *preferred; /* a folder; NULL: that of this program */
 
-void client_autostart_from(const char *folder)
+void autostart_from(const char *folder)
 {
     preferred = folder;
 }
 
-/* Joins up to three parts. Returns whether they fit. */
-static int join(char out[PATHS_MAX], const char *a, const char *b, const char *c)
-{
-    size_t la = strlen(a), lb = strlen(b), lc = strlen(c);
-
-    if (la + lb + lc >= PATHS_MAX)
-        return 0;
-    memcpy(out, a, la);
-    memcpy(out + la, b, lb);
-    memcpy(out + la + lb, c, lc + 1);
-    return 1;
-}
-
-static int is_there(const char *folder, const char *rest, const char *name)
+static bool is_there(const char *folder, const char *rest, const char *name)
 {
     char path[PATHS_MAX];
 
-    return folder && *folder == '/' && join(path, folder, rest, name) && access(path, F_OK) == 0;
+    return folder && *folder == '/' && text_join(path, sizeof path, folder, rest, name) &&
+           access(path, F_OK) == 0;
 }
 
 /* Whether a user manager of systemd runs where the socket is to be: in $XDG_RUNTIME_DIR, or in
  * /run/user/UID, which cron and `su` do not name. */
-static int systemd_runs(void)
+static bool systemd_runs(void)
 {
     static const char tail[] = "/kubetoken/socket";
     const char *set = getenv("KUBETOKEN_SOCKET");
@@ -55,23 +44,23 @@ static int systemd_runs(void)
     struct error ignored;
 
     if ((set && *set) || paths_socket(path, &ignored) < 0)
-        return 0;
+        return false;
     size_t length = strlen(path), rest = sizeof tail - 1;
-    if (length <= rest || !client_equal(path + length - rest, tail))
-        return 0;
+    if (length <= rest || !text_equal(path + length - rest, tail))
+        return false;
     path[length - rest] = '\0';
     return is_there(path, "/systemd/private", "");
 }
 
 /* Whether that manager has kubetoken.socket enabled: then a missing socket was stopped by
  * somebody, and a daemon of our own would be in the way. */
-static int systemd_offers(void)
+static bool systemd_offers(void)
 {
     static const char unit[] = "/systemd/user/sockets.target.wants/kubetoken.socket";
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
 
     if (!systemd_runs())
-        return 0;
+        return false;
     return (config && *config == '/' ? is_there(config, unit, "")
                                      : is_there(home, "/.config", unit)) ||
            is_there("/etc", unit, "") || is_there("/usr/local/lib", unit, "") ||
@@ -103,7 +92,7 @@ static _Noreturn void become_daemon(int ready, pid_t parent)
             close(fd);
     unsetenv("KUBERNETES_EXEC_INFO");
 
-    if (preferred && join(path, preferred, "/", argv[0]))
+    if (preferred && text_join(path, sizeof path, preferred, "/", argv[0]))
         execv(path, argv);
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "kubetokend");
     char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
@@ -168,12 +157,12 @@ static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
     return r;
 }
 
-int client_autostart(uint64_t timeout, struct error *why)
+int autostart_start(uint64_t timeout, struct error *why)
 {
     const char *setting = getenv("KUBETOKEN_AUTOSTART");
     pid_t pid;
 
-    if ((setting && client_equal(setting, "0")) || systemd_offers())
+    if ((setting && text_equal(setting, "0")) || systemd_offers())
         return -1;
     return start(0, timeout, &pid, why);
 }
@@ -210,7 +199,7 @@ static void end_with_this_process(void)
             signal(signals[i], SIG_IGN);
 }
 
-int client_own_daemon(uint64_t timeout, struct error *why)
+int autostart_own(uint64_t timeout, struct error *why)
 {
     static const char name[] = "/kubetoken-XXXXXX", tail[] = "/socket.lock";
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -219,13 +208,13 @@ int client_own_daemon(uint64_t timeout, struct error *why)
     if (!runtime || *runtime != '/' || access(runtime, W_OK) < 0 ||
         strlen(runtime) + sizeof name + sizeof tail > PATHS_SOCKET_MAX)
         runtime = "/tmp";
-    join(own_folder, runtime, name, "");
+    text_join(own_folder, sizeof own_folder, runtime, name, "");
     if (!mkdtemp(own_folder)) {
         error_set(why, ERROR_NO_DAEMON, "%s: %s", own_folder, strerror(errno));
         return -1;
     }
-    join(own_lock, own_folder, tail, "");
-    join(path, own_folder, "/socket", "");
+    text_join(own_lock, sizeof own_lock, own_folder, tail, "");
+    text_join(path, sizeof path, own_folder, "/socket", "");
     end_with_this_process();
     if (setenv("KUBETOKEN_SOCKET", path, 1) < 0)
         return -1;

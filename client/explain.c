@@ -1,10 +1,12 @@
 /* kubetoken explain: what a code means and what to do. Asks no daemon. */
-#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/output.h"
 #include "common/explain.h"
+#include "common/text.h"
 
 enum { COLUMNS = 78 };
 
@@ -55,43 +57,14 @@ static void print_code(enum error_code code)
     printf("\nExit code: %d\n", error_exit_code(code));
 }
 
-static unsigned smallest(unsigned a, unsigned b, unsigned c)
-{
-    unsigned ab = a < b ? a : b;
-    return ab < c ? ab : c;
-}
-
-/* How many letters have to be put in, taken out or changed. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    size_t la = strlen(a), lb = strlen(b);
-    unsigned row[MAX + 1];
-
-    if (la > MAX || lb > MAX)
-        return UINT_MAX;
-    for (unsigned j = 0; j <= lb; j++)
-        row[j] = j;
-    for (unsigned i = 1; i <= la; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            unsigned above = row[j];
-            row[j] = smallest(diagonal + (a[i - 1] != b[j - 1]), above + 1, row[j - 1] + 1);
-            diagonal = above;
-        }
-    }
-    return row[lb];
-}
-
 static int fail_unknown(const char *name)
 {
-    unsigned best = UINT_MAX;
+    size_t best = SIZE_MAX;
     const char *nearest = NULL;
     char detail[200];
 
     for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++) {
-        unsigned d = edit_distance(name, error_name((enum error_code)i));
+        size_t d = text_distance(name, error_name((enum error_code)i));
         if (d < best) {
             best = d;
             nearest = error_name((enum error_code)i);
@@ -102,15 +75,15 @@ static int fail_unknown(const char *name)
                  nearest);
     else
         snprintf(detail, sizeof detail, "there is no code \"%.40s...\"", name);
-    return client_fail(ERROR_USAGE, detail);
+    return output_fail(ERROR_USAGE, detail);
 }
 
-int client_explain(int argc, char **argv)
+int command_explain(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
     if (argc > 2)
-        return client_fail(ERROR_USAGE, "explain takes one code");
+        return output_fail(ERROR_USAGE, "explain takes one code");
     enum error_code code = error_from_name(name, strlen(name));
     /* kubectl shows the exit code alone */
     int is_digit = name[0] >= '0' && name[0] <= '9' && name[1] == '\0';
@@ -123,5 +96,5 @@ int client_explain(int argc, char **argv)
         return fail_unknown(name);
     else
         print_code(code);
-    return client_printed(0);
+    return output_done(0);
 }

@@ -4,7 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/conversation.h"
+#include "client/options.h"
+#include "client/output.h"
+#include "common/protocol.h"
+#include "common/text.h"
 #include "client/exec_info.h"
 #include "common/time.h"
 
@@ -13,30 +18,30 @@ struct get {
     const char *format; /* the word of -o, NULL: none given */
     uint64_t timeout;
     uint64_t min_validity;
-    int rejected;
+    bool rejected;
 };
 
 static int usage(const char *detail)
 {
-    return client_fail(ERROR_USAGE, detail);
+    return output_fail(ERROR_USAGE, detail);
 }
 
 /* One argument. Returns 0, or an exit code after having complained. */
 static int parse_argument(char **argv, int *i, struct get *g)
 {
     const char *value;
-    int missing = 0;
+    bool missing = false;
 
-    if ((value = client_option(argv, i, "output", 'o', &missing)))
+    if ((value = options_value(argv, i, "output", 'o', &missing)))
         g->format = value;
-    else if ((value = client_option(argv, i, "timeout", 0, &missing)))
-        return client_duration("--timeout", value, &g->timeout);
-    else if ((value = client_option(argv, i, "min-validity", 0, &missing)))
-        return client_duration("--min-validity", value, &g->min_validity);
+    else if ((value = options_value(argv, i, "timeout", 0, &missing)))
+        return options_duration("--timeout", value, &g->timeout);
+    else if ((value = options_value(argv, i, "min-validity", 0, &missing)))
+        return options_duration("--min-validity", value, &g->min_validity);
     else if (missing)
         return usage("the last option wants a value");
-    else if (client_equal(argv[*i], "--rejected"))
-        g->rejected = 1;
+    else if (text_equal(argv[*i], "--rejected"))
+        g->rejected = true;
     else if (argv[*i][0] == '-')
         return usage(argv[*i]);
     else if (g->profile)
@@ -48,11 +53,11 @@ static int parse_argument(char **argv, int *i, struct get *g)
 
 static int parse(int argc, char **argv, struct get *g)
 {
-    int only_names = 0;
+    bool only_names = false;
 
     for (int i = 1; i < argc; i++) {
-        if (!only_names && client_equal(argv[i], "--")) {
-            only_names = 1;
+        if (!only_names && text_equal(argv[i], "--")) {
+            only_names = true;
             continue;
         }
         int r = 0;
@@ -64,7 +69,7 @@ static int parse(int argc, char **argv, struct get *g)
             return r;
     }
     if (g->profile && !protocol_name_valid(g->profile, strlen(g->profile)))
-        return client_fail(ERROR_NO_PROFILE, g->profile);
+        return output_fail(ERROR_NO_PROFILE, g->profile);
     if (g->timeout == 0)
         return usage("--timeout 0 leaves no time");
     return 0;
@@ -78,10 +83,10 @@ static const char *choose_format(const char *wanted, const char *info)
     enum exec_version version = info ? exec_info_version(info) : EXEC_NONE;
 
     for (unsigned i = 0; wanted && i < 3; i++)
-        if (client_equal(wanted, plain[i]))
+        if (text_equal(wanted, plain[i]))
             return plain[i];
-    if (wanted && !client_equal(wanted, "exec") && !client_equal(wanted, "exec/v1") &&
-        !client_equal(wanted, "exec/v1beta1")) {
+    if (wanted && !text_equal(wanted, "exec") && !text_equal(wanted, "exec/v1") &&
+        !text_equal(wanted, "exec/v1beta1")) {
         usage("-o takes exec, exec/v1, exec/v1beta1, token, header or json");
         return NULL;
     }
@@ -95,7 +100,7 @@ static const char *choose_format(const char *wanted, const char *info)
     if (version == EXEC_V1BETA1)
         return "exec/v1beta1";
     if (wanted) /* v1beta1 is the one that every kubectl takes */
-        return client_equal(wanted, "exec/v1") ? "exec/v1" : "exec/v1beta1";
+        return text_equal(wanted, "exec/v1") ? "exec/v1" : "exec/v1beta1";
     if (info) {
         usage("KUBERNETES_EXEC_INFO names no apiVersion; add -o exec/v1 to the plugin's args");
         return NULL;
@@ -103,10 +108,10 @@ static const char *choose_format(const char *wanted, const char *info)
     return "token";
 }
 
-int client_get(int argc, char **argv)
+int command_get(int argc, char **argv)
 {
-    struct get g = { .timeout = 30 * USEC_PER_SEC };
-    struct line line = { .may_start = 1 };
+    struct get g = { .timeout = PROTOCOL_TIMEOUT };
+    struct line line = { .may_start = true };
     const char *info = getenv("KUBERNETES_EXEC_INFO");
 
     int r = parse(argc, argv, &g);
@@ -129,5 +134,5 @@ int client_get(int argc, char **argv)
         line_add(&line, " rejected");
     if (info && exec_info_is_client_go(info))
         line_add_seconds(&line, "client-go", (uint64_t)(unsigned)getppid() * USEC_PER_SEC);
-    return client_run(&line, g.timeout);
+    return conversation_run(&line, g.timeout);
 }

@@ -4,7 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/conversation.h"
+#include "client/locked.h"
+#include "client/options.h"
+#include "client/output.h"
+#include "common/protocol.h"
 #include "common/time.h"
 
 /* Reads stdin to its end, without blanks around it and a leading "Bearer ". Returns the length,
@@ -32,27 +37,27 @@ static ssize_t read_token(char *out, size_t size, const char **ret_start)
     *ret_start = start;
     if (end > start && end - start <= PROTOCOL_SECRET_MAX)
         return end - start;
-    client_fail(ERROR_USAGE, end > start ? "stdin holds more than 16 KiB" : "stdin holds no token");
+    output_fail(ERROR_USAGE, end > start ? "stdin holds more than 16 KiB" : "stdin holds no token");
     return -1;
 }
 
-int client_inspect(int argc, char **argv)
+int command_inspect(int argc, char **argv)
 {
     enum { ROOM = PROTOCOL_SECRET_MAX + 256 };
     char *token = NULL;
-    struct client_options o = { .timeout = 30 * USEC_PER_SEC, .may_json = 1, .may_stdin = 1 };
-    struct line line = { .may_start = 1 };
+    struct options o = { .timeout = PROTOCOL_TIMEOUT, .may_json = true, .may_stdin = true };
+    struct line line = { .may_start = true };
 
-    int r = client_options(argc, argv, &o);
+    int r = options_parse(argc, argv, &o);
     if (r)
         return r;
     if (o.standard_input) {
-        token = client_secret_memory(ROOM);
+        token = locked_memory(ROOM);
         ssize_t length = read_token(token, ROOM, &line.block);
         if (length < 0)
             return error_exit_code(ERROR_USAGE);
         line.block_length = (size_t)length;
-        line.may_own = 1; /* all that it takes is here */
+        line.may_own = true; /* all that it takes is here */
     }
     line_add(&line, "inspect ");
     line_add(&line, o.json ? "json " : "text ");
@@ -60,7 +65,7 @@ int client_inspect(int argc, char **argv)
     if (line.block_length > 0)
         line_add_number(&line, "secret", line.block_length);
     line_add_seconds(&line, "timeout", o.timeout);
-    r = client_run(&line, o.timeout);
+    r = conversation_run(&line, o.timeout);
     if (token)
         explicit_bzero(token, ROOM);
     return r;

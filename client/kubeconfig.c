@@ -10,7 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/conversation.h"
+#include "client/options.h"
+#include "client/output.h"
+#include "common/protocol.h"
+#include "common/text.h"
 #include "common/time.h"
 
 extern char **environ;
@@ -23,25 +28,25 @@ struct kubeconfig {
 static int parse(int argc, char **argv, struct kubeconfig *k)
 {
     const char *value;
-    int missing = 0;
+    bool missing = false;
 
     for (int i = 1; i < argc; i++) {
-        if ((value = client_option(argv, &i, "api-version", 0, &missing))) {
-            if (!client_equal(value, "v1") && !client_equal(value, "v1beta1"))
-                return client_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
+        if ((value = options_value(argv, &i, "api-version", 0, &missing))) {
+            if (!text_equal(value, "v1") && !text_equal(value, "v1beta1"))
+                return output_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
             k->version = value;
         } else if (missing) {
-            return client_fail(ERROR_USAGE, "--api-version wants a value");
+            return output_fail(ERROR_USAGE, "--api-version wants a value");
         } else if (argv[i][0] == '-') {
-            return client_fail(ERROR_USAGE, argv[i]);
+            return output_fail(ERROR_USAGE, argv[i]);
         } else if (k->profile) {
-            return client_fail(ERROR_USAGE, "more than one profile is named");
+            return output_fail(ERROR_USAGE, "more than one profile is named");
         } else {
             k->profile = argv[i];
         }
     }
     if (k->profile && !protocol_name_valid(k->profile, strlen(k->profile)))
-        return client_fail(ERROR_NO_PROFILE, k->profile);
+        return output_fail(ERROR_NO_PROFILE, k->profile);
     return 0;
 }
 
@@ -100,24 +105,24 @@ static const char *version_for_kubectl(void)
 /* The profile's name as the daemon knows it. Without a daemon a given name is taken as it is. */
 static int find_profile(const char *wanted, char *out, size_t size)
 {
-    struct line line = { .may_start = 1 };
+    struct line line = { .may_start = true };
 
     line_add(&line, "profile * ");
     line_add(&line, wanted ? wanted : "*");
-    enum error_code code = client_ask(&line, 10 * USEC_PER_SEC, out, size);
+    enum error_code code = conversation_ask(&line, 10 * USEC_PER_SEC, out, size);
     if (code == ERROR_NONE) {
         out[strcspn(out, "\n")] = '\0';
         return 0;
     }
     if (code == ERROR_NO_PROFILE || !wanted)
-        return client_fail(code, wanted ? wanted : "");
+        return output_fail(code, wanted ? wanted : "");
     fprintf(stderr, "kubetoken: warning: whether there is a profile %s could not be seen: %s\n",
             wanted, error_sentence(code));
     snprintf(out, size, "%s", wanted);
     return 0;
 }
 
-int client_kubeconfig(int argc, char **argv)
+int command_kubeconfig(int argc, char **argv)
 {
     struct kubeconfig k = { 0 };
     char profile[PROTOCOL_NAME_MAX + 2];
@@ -141,5 +146,5 @@ int client_kubeconfig(int argc, char **argv)
            "        kubetoken is not installed, or not on the PATH.\n"
            "        It gets and renews the id_token that this cluster wants.\n",
            profile, version, version, profile);
-    return client_printed(0);
+    return output_done(0);
 }

@@ -8,7 +8,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/conversation.h"
+#include "client/locked.h"
+#include "client/options.h"
+#include "client/output.h"
+#include "common/protocol.h"
 #include "common/time.h"
 
 /* One byte more than a password may take, and its newline. */
@@ -82,7 +87,7 @@ static ssize_t read_password(const char *profile)
 {
     ssize_t n;
 
-    password = client_secret_memory(ROOM);
+    password = locked_memory(ROOM);
     if (isatty(STDIN_FILENO)) {
         int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, profile);
@@ -92,28 +97,28 @@ static ssize_t read_password(const char *profile)
         n = read_line(STDIN_FILENO);
     }
     if (n < 0)
-        client_fail(ERROR_USAGE, "the password cannot be read");
+        output_fail(ERROR_USAGE, "the password cannot be read");
     else if (n == 0)
-        client_fail(ERROR_USAGE, "the password is empty");
+        output_fail(ERROR_USAGE, "the password is empty");
     else if (n > PROTOCOL_SECRET_MAX)
-        client_fail(ERROR_USAGE, "the password is longer than 16 KiB");
+        output_fail(ERROR_USAGE, "the password is longer than 16 KiB");
     return n > 0 && n <= PROTOCOL_SECRET_MAX ? n : -1;
 }
 
-int client_login(int argc, char **argv)
+int command_login(int argc, char **argv)
 {
-    struct client_options o = { .timeout = 30 * USEC_PER_SEC };
-    struct line line = { .may_start = 1 };
+    struct options o = { .timeout = PROTOCOL_TIMEOUT };
+    struct line line = { .may_start = true };
     char profile[PROTOCOL_NAME_MAX + 2];
 
-    int r = client_options(argc, argv, &o);
+    int r = options_parse(argc, argv, &o);
     if (r)
         return r;
     /* First which profile that is, and whether there is a daemon: nobody likes to type a
      * password for nothing. */
     line_add(&line, "profile * ");
     line_add(&line, o.profile ? o.profile : "*");
-    r = client_query(&line, o.timeout, profile, sizeof profile);
+    r = conversation_query(&line, o.timeout, profile, sizeof profile);
     if (r)
         return r;
     profile[strcspn(profile, "\n")] = '\0';
@@ -121,12 +126,12 @@ int client_login(int argc, char **argv)
     ssize_t length = read_password(profile);
     if (length < 0)
         return error_exit_code(ERROR_USAGE);
-    line = (struct line){ .may_start = 1, .block = password, .block_length = (size_t)length };
+    line = (struct line){ .may_start = true, .block = password, .block_length = (size_t)length };
     line_add(&line, "login * ");
     line_add(&line, profile);
     line_add_number(&line, "secret", (uint64_t)length);
     line_add_seconds(&line, "timeout", o.timeout);
-    r = client_run(&line, o.timeout);
+    r = conversation_run(&line, o.timeout);
     explicit_bzero(password, ROOM);
     return r;
 }

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/output.h"
+#include "common/text.h"
 #include "common/descriptor.h"
 
 static const char usage[] =
@@ -37,24 +39,24 @@ static int help(int argc, char **argv)
 {
     (void)argc, (void)argv;
     fputs(usage, stdout);
-    return client_printed(0);
+    return output_done(0);
 }
 
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "status", client_status },
-    { "inspect", client_inspect },
-    { "login", client_login },
-    { "logout", client_simple },
-    { "refresh", client_simple },
-    { "reload", client_simple },
-    { "kubeconfig", client_kubeconfig },
-    { "explain", client_explain },
-    { "doctor", client_admin },
-    { "version", client_version },
-    { "--version", client_version },
+    { "status", command_status },
+    { "inspect", command_inspect },
+    { "login", command_login },
+    { "logout", command_simple },
+    { "refresh", command_simple },
+    { "reload", command_simple },
+    { "kubeconfig", command_kubeconfig },
+    { "explain", command_explain },
+    { "doctor", command_admin },
+    { "version", command_version },
+    { "--version", command_version },
     { "help", help },
     { "--help", help },
     { "-h", help },
@@ -63,14 +65,14 @@ static const struct command {
 int main(int argc, char **argv)
 {
     /* Before anything else: kubectl waits for this one. */
-    if (argc > 1 && client_equal(argv[1], "get") && !(argc > 2 && client_equal(argv[2], "--help")))
-        return client_get(argc - 1, argv + 1);
+    if (argc > 1 && text_equal(argv[1], "get") && !(argc > 2 && text_equal(argv[2], "--help")))
+        return command_get(argc - 1, argv + 1);
     descriptor_fill();
     if (argc < 2) {
         fputs(usage, stderr);
         return error_exit_code(ERROR_USAGE);
     }
-    if (argc > 2 && client_equal(argv[2], "--help"))
+    if (argc > 2 && text_equal(argv[2], "--help"))
         return help(0, NULL);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, argv[1]) == 0)
@@ -78,5 +80,5 @@ int main(int argc, char **argv)
 
     char detail[128];
     snprintf(detail, sizeof detail, "there is no command \"%s\"", argv[1]);
-    return client_fail(ERROR_USAGE, detail);
+    return output_fail(ERROR_USAGE, detail);
 }

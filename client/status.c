@@ -2,52 +2,56 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 
-#include "client/client.h"
+#include "client/commands.h"
+#include "client/conversation.h"
+#include "client/options.h"
+#include "client/output.h"
+#include "common/text.h"
+#include "common/protocol.h"
 #include "common/time.h"
 
-static int ask(const char *verb, int argc, char **argv, int has_json)
+static int ask(const char *verb, int argc, char **argv, bool has_json)
 {
-    struct client_options s = { .timeout = 30 * USEC_PER_SEC, .may_json = has_json };
+    struct options s = { .timeout = PROTOCOL_TIMEOUT, .may_json = has_json };
     /* what a daemon that is not there can not have is not worth starting one */
-    struct line line = { .may_start = !client_equal(verb, "logout") &&
-                                      !client_equal(verb, "reload") };
+    struct line line = { .may_start = !text_equal(verb, "logout") && !text_equal(verb, "reload") };
 
-    int r = client_options(argc, argv, &s);
+    int r = options_parse(argc, argv, &s);
     if (r)
         return r;
-    if (s.profile && client_equal(verb, "reload"))
-        return client_fail(ERROR_USAGE, "reload takes no profile: it reads all of them");
+    if (s.profile && text_equal(verb, "reload"))
+        return output_fail(ERROR_USAGE, "reload takes no profile: it reads all of them");
     line_add(&line, verb);
     line_add(&line, " ");
     line_add(&line, s.json ? "json" : "text");
     line_add(&line, " ");
     line_add(&line, s.profile ? s.profile : "*");
     line_add_seconds(&line, "timeout", s.timeout);
-    return client_run(&line, s.timeout);
+    return conversation_run(&line, s.timeout);
 }
 
-int client_status(int argc, char **argv)
+int command_status(int argc, char **argv)
 {
-    return ask("status", argc, argv, 1);
+    return ask("status", argc, argv, true);
 }
 
-int client_simple(int argc, char **argv)
+int command_simple(int argc, char **argv)
 {
-    return ask(argv[0], argc, argv, 0);
+    return ask(argv[0], argc, argv, false);
 }
 
-int client_version(int argc, char **argv)
+int command_version(int argc, char **argv)
 {
-    static const char mine[] = "kubetoken " KUBETOKEN_VERSION " protocol 1\n";
+    static const char mine[] = "kubetoken " KUBETOKEN_VERSION " protocol " PROTOCOL_VERSION "\n";
     struct line line = { .length = 0 };
     char text[128];
 
     (void)argv;
     if (argc > 1)
-        return client_fail(ERROR_USAGE, "version takes no arguments");
+        return output_fail(ERROR_USAGE, "version takes no arguments");
     fputs(mine, stdout);
     line_add(&line, "version * *");
-    if (client_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE)
+    if (conversation_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE)
         fputs(text, stdout);
-    return client_printed(0);
+    return output_done(0);
 }

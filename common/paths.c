@@ -8,16 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Joins up to three parts. By hand, since this is on the way of every `kubetoken get`. */
+#include "common/text.h"
+
 static int join(char *out, size_t size, const char *a, const char *b, const char *c)
 {
-    size_t la = strlen(a), lb = strlen(b), lc = strlen(c);
-    if (la + lb + lc >= size)
-        return -1;
-    memcpy(out, a, la);
-    memcpy(out + la, b, lb);
-    memcpy(out + la + lb, c, lc + 1);
-    return 0;
+    return text_join(out, size, a, b, c) ? 0 : -1;
 }
 
 static const char *absolute_variable(const char *name)
@@ -35,14 +30,9 @@ static bool ours_and_private(const char *folder)
 
 static void user_folder(char out[64], const char *prefix)
 {
-    char digits[16], *p = digits + sizeof digits - 1;
-    unsigned uid = geteuid();
+    char digits[TEXT_DECIMAL_SIZE];
 
-    *p = '\0';
-    do
-        *--p = (char)('0' + uid % 10);
-    while ((uid /= 10) > 0);
-    join(out, 64, prefix, p, "");
+    text_join(out, 64, prefix, text_decimal(digits, geteuid()), "");
 }
 
 int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)

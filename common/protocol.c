@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/text.h"
 #include "common/time.h"
 
 /* A client that names no time waits as long as the client program does by default. */
-static const uint64_t default_timeout = 30 * USEC_PER_SEC;
 
 struct word {
     const char *at;
@@ -161,7 +161,7 @@ static int parse_words(const char *line, const char *end, struct request *r, str
 
 int request_parse(const char *line, size_t length, struct request *ret, struct error *why)
 {
-    struct request r = { .timeout = default_timeout };
+    struct request r = { .timeout = PROTOCOL_TIMEOUT };
 
     if (length >= PROTOCOL_REQUEST_MAX) {
         error_set(why, ERROR_BAD_REQUEST, "it is longer than %d bytes", PROTOCOL_REQUEST_MAX);
@@ -187,14 +187,10 @@ static char *put_text(char *p, const char *text)
 
 static char *put_count(char *p, size_t n)
 {
-    char digits[24], *d = digits + sizeof digits;
-    do
-        *--d = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
+    char digits[TEXT_DECIMAL_SIZE];
+
     *p++ = ' ';
-    while (d < digits + sizeof digits)
-        *p++ = *d++;
-    return p;
+    return put_text(p, text_decimal(digits, n));
 }
 
 size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer)

@@ -19,13 +19,17 @@
 #include "common/error.h"
 
 enum {
-    PROTOCOL_VERSION = 1,
     PROTOCOL_REQUEST_MAX = 4096,
     PROTOCOL_HEADER_MAX = 64,
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
     PROTOCOL_SECRET_MAX = 16 * 1024,
 };
+
+#define PROTOCOL_VERSION "1"
+
+/* How long a client waits where nobody says, usec; kubectl says nothing. */
+#define PROTOCOL_TIMEOUT (30 * USEC_PER_SEC)
 
 enum protocol_verb {
     VERB_GET,

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/text.h"
+
 static const char magic[4] = { 'K', 'T', 'R', '1' };
 
 static void put_u32(uint8_t *p, uint32_t v)
@@ -48,15 +50,11 @@ void record_put_text(struct record_writer *w, const char *name, const char *text
 
 void record_put_number(struct record_writer *w, const char *name, int64_t value)
 {
-    char digits[24], *p = digits + sizeof digits;
+    char digits[TEXT_DECIMAL_SIZE], text[TEXT_DECIMAL_SIZE + 1];
     uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
-    do
-        *--p = (char)('0' + v % 10);
-    while ((v /= 10) > 0);
-    if (value < 0)
-        *--p = '-';
-    record_put(w, name, p, (size_t)(digits + sizeof digits - p));
+    text_join(text, sizeof text, value < 0 ? "-" : "", text_decimal(digits, v), "");
+    record_put_text(w, name, text);
 }
 
 size_t record_end(struct record_writer *w)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container.h"
 #include "common/fetcher.h"
 #include "common/time.h"
 #include "daemon/command.h"
@@ -197,7 +198,7 @@ static void give_slot(struct attempt *a)
 
     slots_give(&a->shared->slots, &a->slot);
     while ((next = slots_next(&a->shared->slots)))
-        advance_at((struct attempt *)(void *)((char *)next - offsetof(struct attempt, slot)), 0);
+        advance_at(container_of(next, struct attempt, slot), 0);
 }
 
 /* What was refused for reasons that lie in this profile, or might: its client, its grant. */

@@ -13,6 +13,7 @@
 #include "common/job.h"
 #include "common/paths.h"
 #include "common/protocol.h"
+#include "common/text.h"
 #include "common/time.h"
 #include "common/url.h"
 #include "daemon/config_keys.h"
@@ -100,31 +101,6 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
 
 /* ---- the reader ----------------------------------------------------------------------- */
 
-static size_t edit_distance(const char *a, const char *b)
-{
-    enum { MAX = 40 };
-    size_t la = strlen(a), lb = strlen(b), row[MAX + 1];
-
-    if (la > MAX || lb > MAX)
-        return MAX;
-    for (size_t j = 0; j <= lb; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= lb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            if (diagonal + 1 < best)
-                best = diagonal + 1;
-            row[j] = best;
-        }
-    }
-    return row[lb];
-}
-
 static const struct config_key *find_key(const char *name, const char **ret_nearest)
 {
     size_t best = SIZE_MAX;
@@ -132,7 +108,7 @@ static const struct config_key *find_key(const char *name, const char **ret_near
     for (size_t i = 0; i < config_keys_count; i++) {
         if (strcmp(config_keys[i].name, name) == 0)
             return &config_keys[i];
-        size_t d = edit_distance(name, config_keys[i].name);
+        size_t d = text_distance(name, config_keys[i].name);
         if (d < best) {
             best = d;
             *ret_nearest = config_keys[i].name;

@@ -56,7 +56,7 @@ static struct secret *build_job(const struct profile_config *config, const struc
     char room[CONFIG_KEYS_ROOM];
     struct job job = { .issuer = "", .client_id = "", .client_auth = "none" };
 
-    job.signing_algs = "RS256 RS384 RS512 ES256 ES384 ES512 PS256 PS384 PS512 EdDSA";
+    job.signing_algs = CONFIG_KEYS_ALGORITHMS;
     if (config)
         config_keys_fill(&job, config, room);
     job.kind = JOB_INSPECT;

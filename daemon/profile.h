@@ -69,7 +69,7 @@ const struct error *profile_error(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
 
-/* How it stands. Times are usec of CLOCK_BOOTTIME. */
+/* Times are usec of CLOCK_BOOTTIME. */
 struct profile_look {
     const char *state; /* its name, as status shows it */
     bool idle;         /* in which nothing is wrong, and nothing under way */
@@ -84,6 +84,7 @@ struct profile_look {
     } next_is;
     uint64_t next; /* when the daemon acts next by itself; 0 = not */
 };
+/* How it stands now. */
 struct profile_look profile_look(const struct profile *profile, uint64_t now);
 /* What the last renewal that changed any claims changed in them, "" = none has, and when. */
 const char *profile_changed(const struct profile *profile, uint64_t *ret_when);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/container.h"
 #include "common/time.h"
 #include "daemon/answer.h"
 #include "daemon/inspection.h"
@@ -229,7 +230,7 @@ static bool handle_general(struct server *s, const struct request *request, stru
 
     switch (request->verb) {
     case VERB_VERSION:
-        answer_text(r, "kubetokend " KUBETOKEN_VERSION " protocol 1\n");
+        answer_text(r, "kubetokend " KUBETOKEN_VERSION " protocol " PROTOCOL_VERSION "\n");
         return true;
     case VERB_RELOAD:
         answer_reload(s, r);
@@ -360,7 +361,7 @@ static bool handle(struct client *c, struct rendered *r)
 
 static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why)
 {
-    struct client *c = (struct client *)(void *)((char *)waiter - offsetof(struct client, waiter));
+    struct client *c = container_of(waiter, struct client, waiter);
     struct rendered r = { 0 };
 
     render_outcome(c->server, profile, &waiter->request, why, &r, time_boottime());

@@ -9,6 +9,8 @@
 
 #include "client/admin/child.h"
 #include "client/admin/doctor.h"
+#include "client/conversation.h"
+#include "client/autostart.h"
 #include "common/time.h"
 
 enum { CLOCK_WARNING = 30, CLOCK_ERROR = 300, LINES_MAX = 20 };
@@ -41,13 +43,14 @@ static void strip_line(struct error *why, enum error_code code)
 enum error_code doctor_ask(struct doctor *d, const char *request, const char *profile,
                            struct error *why)
 {
-    struct line line = { .may_start = 1 };
+    struct line line = { .may_start = true };
 
     line_add(&line, request);
     line_add(&line, " ");
     line_add(&line, profile && *profile ? profile : "*");
     line_add_seconds(&line, "timeout", d->timeout);
-    enum error_code code = client_ask_why(&line, d->timeout, d->answer, DOCTOR_ANSWER_MAX, why);
+    enum error_code code = conversation_ask_why(&line, d->timeout, d->answer, DOCTOR_ANSWER_MAX,
+                                                why);
     if (code != ERROR_NONE)
         strip_line(why, code);
     return code;
@@ -130,7 +133,7 @@ static void use_own_daemon(struct doctor *d, const struct error *missing)
 
     report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_NO_DAEMON, "%s", missing->detail);
     error_set(&why, ERROR_NO_DAEMON, "no memory");
-    if (client_own_daemon(d->timeout, &why) < 0) {
+    if (autostart_own(d->timeout, &why) < 0) {
         report_add(&d->report, LEVEL_ERROR, "daemon", why.code, "%s", why.detail);
         return;
     }

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/output.h"
+#include "client/options.h"
+#include "client/autostart.h"
+#include "client/locked.h"
+#include "common/protocol.h"
 #include "common/time.h"
 
 static int add_expected(struct doctor *d, const char *claim)
@@ -13,9 +18,9 @@ static int add_expected(struct doctor *d, const char *claim)
     const char *equals = strchr(claim, '=');
 
     if (!equals || equals == claim || equals - claim > 100)
-        return client_fail(ERROR_USAGE, "--expect-claim wants NAME=VALUE");
+        return output_fail(ERROR_USAGE, "--expect-claim wants NAME=VALUE");
     if (d->n_expect_claims == sizeof d->expect_claims / sizeof *d->expect_claims)
-        return client_fail(ERROR_USAGE, "--expect-claim is given too often");
+        return output_fail(ERROR_USAGE, "--expect-claim is given too often");
     d->expect_claims[d->n_expect_claims++] = claim;
     return 0;
 }
@@ -28,27 +33,27 @@ static int one_option(char **argv, int *i, struct doctor *d)
                   { "expect-audience", &d->expect_audience },
                   { "kubeconfig", &d->kubeconfig } };
     const char *value;
-    int missing = 0;
+    bool missing = false;
 
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
-        if ((value = client_option(argv, i, texts[t].name, 0, &missing))) {
+        if ((value = options_value(argv, i, texts[t].name, 0, &missing))) {
             *texts[t].value = value;
             return 0;
         }
-    if ((value = client_option(argv, i, "expect-claim", 0, &missing)))
+    if ((value = options_value(argv, i, "expect-claim", 0, &missing)))
         return add_expected(d, value);
-    if ((value = client_option(argv, i, "timeout", 0, &missing)))
-        return client_duration("--timeout", value, &d->timeout);
+    if ((value = options_value(argv, i, "timeout", 0, &missing)))
+        return options_duration("--timeout", value, &d->timeout);
     if (missing)
-        return client_fail(ERROR_USAGE, "the last option wants a value");
+        return output_fail(ERROR_USAGE, "the last option wants a value");
     if (strcmp(argv[*i], "--json") == 0)
         d->as_json = true;
     else if (strcmp(argv[*i], "--refresh") == 0)
         d->refresh = true;
     else if (argv[*i][0] == '-')
-        return client_fail(ERROR_USAGE, argv[*i]);
+        return output_fail(ERROR_USAGE, argv[*i]);
     else if (d->profile)
-        return client_fail(ERROR_USAGE, "more than one profile is named");
+        return output_fail(ERROR_USAGE, "more than one profile is named");
     else
         d->profile = argv[*i];
     return 0;
@@ -61,15 +66,15 @@ static int parse(int argc, char **argv, struct doctor *d)
     for (int i = 1; i < argc && r == 0; i++)
         r = one_option(argv, &i, d);
     if (r == 0 && d->profile && !protocol_name_valid(d->profile, strlen(d->profile)))
-        r = client_fail(ERROR_NO_PROFILE, d->profile);
+        r = output_fail(ERROR_NO_PROFILE, d->profile);
     if (r == 0 && d->timeout == 0)
-        r = client_fail(ERROR_USAGE, "--timeout 0 leaves no time");
+        r = output_fail(ERROR_USAGE, "--timeout 0 leaves no time");
     return r;
 }
 
 int doctor_run(int argc, char **argv, const char *program)
 {
-    static struct doctor d = { .timeout = 30 * USEC_PER_SEC };
+    static struct doctor d = { .timeout = PROTOCOL_TIMEOUT };
     char folder[PATH_MAX];
 
     int r = parse(argc, argv, &d);
@@ -78,12 +83,12 @@ int doctor_run(int argc, char **argv, const char *program)
     const char *slash = strrchr(program, '/');
     size_t length = slash ? (size_t)(slash - program) : 0;
     if (length >= sizeof folder)
-        return client_fail(ERROR_USAGE, "the path of kubetoken is too long");
+        return output_fail(ERROR_USAGE, "the path of kubetoken is too long");
     memcpy(folder, program, length);
     folder[length] = '\0';
     d.folder = folder;
-    client_autostart_from(folder);
-    d.answer = client_secret_memory(DOCTOR_ANSWER_MAX);
+    autostart_from(folder);
+    d.answer = locked_memory(DOCTOR_ANSWER_MAX);
 
     doctor_read_kubectl(&d);
     if (!d.profile) /* what kubectl asks for is what matters */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "client/admin/report.h"
-#include "client/client.h"
+#include "common/protocol.h"
 
 struct doctor {
     struct report report;

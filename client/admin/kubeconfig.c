@@ -11,6 +11,8 @@
 #include "client/admin/doctor.h"
 #include "client/admin/kuberc.h"
 
+#include "common/protocol.h"
+
 enum { V1_SINCE = 22, POLICY_SINCE = 35 };
 
 static const char group[] = "client.authentication.k8s.io/";

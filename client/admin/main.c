@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/admin/doctor.h"
+#include "client/output.h"
 #include "common/descriptor.h"
 
 int main(int argc, char **argv)
@@ -12,5 +13,5 @@ int main(int argc, char **argv)
     unsetenv("KUBERNETES_EXEC_INFO"); /* nobody's plugin */
     if (argc > 1 && strcmp(argv[1], "doctor") == 0)
         return doctor_run(argc - 1, argv + 1, argv[0]);
-    return client_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
+    return output_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/output.h"
 
 static const char *const levels[] = { "ok", "skipped", "warning", "error" };
 
@@ -128,5 +128,5 @@ int report_print(const struct report *r, bool as_json)
         print_json(r, code == 0);
     else
         print_text(r);
-    return client_printed(code);
+    return output_done(code);
 }

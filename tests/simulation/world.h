@@ -399,6 +399,7 @@ void stand_ins_source_changed(struct world *w, struct model *p);
 /* ---- driver.c: starts the real daemon, asks it, and sees what it does -------------------------
  */
 
+/* Starts it with what systemd kept of an earlier life; ends it, with all who wait. */
 void daemon_start(struct world *w);
 void daemon_stop(struct world *w);
 /* A client asks. Whoever it is, client_told() follows, at once or later. */

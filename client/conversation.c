@@ -1,20 +1,19 @@
 #define _GNU_SOURCE
-#include "client/client.h"
+#include "client/conversation.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/autostart.h"
+#include "client/output.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
+#include "common/protocol.h"
+#include "common/text.h"
 #include "common/time.h"
 
 /* What an answer is read into: most tokens fit with their frame. Larger ones take another read;
@@ -25,23 +24,16 @@ enum { BUFFER = 8 * 1024 };
 struct sink {
     char *out; /* NULL: stdout */
     size_t size, used;
-    int silent;         /* with out: nothing to stderr */
+    bool silent;        /* with out: nothing to stderr */
     struct error *said; /* with silent: what is meant for stderr, or NULL */
 };
-
-int client_equal(const char *a, const char *b)
-{
-    while (*a && *a == *b)
-        a++, b++;
-    return *a == *b;
-}
 
 void line_add(struct line *line, const char *text)
 {
     size_t length = strlen(text);
 
     if (length >= sizeof line->text - line->length - 1) {
-        line->overflow = 1;
+        line->overflow = true;
         return;
     }
     memcpy(line->text + line->length, text, length);
@@ -55,54 +47,12 @@ void line_add_seconds(struct line *line, const char *name, uint64_t usec)
 
 void line_add_number(struct line *line, const char *name, uint64_t number)
 {
-    char digits[24], *p = digits + sizeof digits - 1;
+    char digits[TEXT_DECIMAL_SIZE];
 
-    *p = '\0';
-    do
-        *--p = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
     line_add(line, " ");
     line_add(line, name);
     line_add(line, "=");
-    line_add(line, p);
-}
-
-static int write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
-int client_fail(enum error_code code, const char *detail)
-{
-    char line[1024], clean[256];
-
-    error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
-    write_all(STDERR_FILENO, line, error_line(line, sizeof line, NULL, code, clean));
-    return error_exit_code(code);
-}
-
-static void set_unwritten(struct error *why)
-{
-    error_set(why, ERROR_INTERNAL, "the output cannot be written: %s", strerror(errno));
-}
-
-int client_printed(int code)
-{
-    struct error why;
-
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    set_unwritten(&why);
-    return client_fail(why.code, why.detail);
+    line_add(line, text_decimal(digits, number));
 }
 
 /* ---- one conversation ----------------------------------------------------------------------- */
@@ -115,7 +65,7 @@ static int set_time(int fd, int option, uint64_t usec)
 
 /* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
  * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
-static int connect_daemon(uint64_t timeout, int *ret_absent, struct error *why)
+static int connect_daemon(uint64_t timeout, bool *ret_absent, struct error *why)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct ucred peer;
@@ -173,7 +123,7 @@ static ssize_t read_some(int fd, char *to, size_t room, uint64_t deadline)
 static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
     if (!sink->out || (to == STDERR_FILENO && !sink->silent))
-        return write_all(to, bytes, length);
+        return output_write(to, bytes, length);
     if (to == STDERR_FILENO && sink->said) {
         size_t have = strlen(sink->said->detail);
         size_t room = sizeof sink->said->detail - 1 - have;
@@ -251,7 +201,7 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
         r = deliver_blocks(sink, &out, &err, buffer, (size_t)n);
     }
     if (r < 0) {
-        set_unwritten(why);
+        output_unwritten(why);
         return ENDING_FAILED;
     }
     *ret_code = answer.code;
@@ -261,7 +211,8 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
 static enum ending converse(const struct line *request, uint64_t timeout, struct sink *sink,
                             enum error_code *ret_code, struct error *why)
 {
-    int absent = 0, fd = connect_daemon(timeout, &absent, why);
+    bool absent = false;
+    int fd = connect_daemon(timeout, &absent, why);
     enum ending ending = ENDING_EARLY;
 
     if (fd < 0)
@@ -293,8 +244,8 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
     enum ending ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_EARLY)
         ending = converse(request, timeout, sink, &code, why);
-    if (ending == ENDING_ABSENT && ((request->may_start && client_autostart(timeout, why) == 0) ||
-                                    (request->may_own && client_own_daemon(timeout, why) == 0)))
+    if (ending == ENDING_ABSENT && ((request->may_start && autostart_start(timeout, why) == 0) ||
+                                    (request->may_own && autostart_own(timeout, why) == 0)))
         ending = converse(request, timeout, sink, &code, why);
     if (ending == ENDING_DONE) {
         why->code = ERROR_NONE;
@@ -303,31 +254,31 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
     return why->code;
 }
 
-int client_run(struct line *request, uint64_t timeout)
+int conversation_run(struct line *request, uint64_t timeout)
 {
     struct sink sink = { 0 };
     struct error why;
     enum error_code code = run(request, timeout, &sink, &why);
 
     if (why.code != ERROR_NONE)
-        return client_fail(why.code, why.detail);
+        return output_fail(why.code, why.detail);
     return error_exit_code(code);
 }
 
-enum error_code client_ask(struct line *request, uint64_t timeout, char *out, size_t size)
+enum error_code conversation_ask(struct line *request, uint64_t timeout, char *out, size_t size)
 {
-    struct sink sink = { .out = out, .size = size, .silent = 1 };
+    struct sink sink = { .out = out, .size = size, .silent = true };
     struct error why;
 
     out[0] = '\0';
     return run(request, timeout, &sink, &why);
 }
 
-enum error_code client_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
-                               struct error *why)
+enum error_code conversation_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
+                                     struct error *why)
 {
     struct error own, said = { .code = ERROR_NONE };
-    struct sink sink = { .out = out, .size = size, .silent = 1, .said = &said };
+    struct sink sink = { .out = out, .size = size, .silent = true, .said = &said };
 
     out[0] = '\0';
     enum error_code code = run(request, timeout, &sink, &own);
@@ -337,7 +288,7 @@ enum error_code client_ask_why(struct line *request, uint64_t timeout, char *out
     return code;
 }
 
-int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
+int conversation_query(struct line *request, uint64_t timeout, char *out, size_t size)
 {
     struct sink sink = { .out = out, .size = size };
     struct error why;
@@ -345,93 +296,6 @@ int client_query(struct line *request, uint64_t timeout, char *out, size_t size)
     out[0] = '\0';
     enum error_code code = run(request, timeout, &sink, &why);
     if (why.code != ERROR_NONE)
-        return client_fail(why.code, why.detail);
+        return output_fail(why.code, why.detail);
     return error_exit_code(code);
-}
-
-char *client_secret_memory(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (memory == MAP_FAILED)
-        _exit(client_fail(ERROR_INTERNAL, "no memory"));
-    prctl(PR_SET_DUMPABLE, 0);
-    mlock(memory, size);
-    madvise(memory, size, MADV_DONTDUMP);
-    return memory;
-}
-
-/* ---- options -------------------------------------------------------------------------------- */
-
-const char *client_option(char **argv, int *i, const char *name, char letter, int *missing)
-{
-    const char *arg = argv[*i];
-    size_t length = strlen(name);
-    const char *value = NULL;
-
-    if (arg[0] == '-' && arg[1] == '-' && strncmp(arg + 2, name, length) == 0) {
-        if (arg[2 + length] == '=')
-            return arg + 2 + length + 1;
-        if (arg[2 + length] != '\0')
-            return NULL;
-    } else if (letter && arg[0] == '-' && arg[1] == letter) {
-        if (arg[2] != '\0')
-            return arg + 2;
-    } else {
-        return NULL;
-    }
-    value = argv[*i + 1];
-    if (value)
-        ++*i;
-    else
-        *missing = 1;
-    return value;
-}
-
-static int one_option(char **argv, int *i, struct client_options *o)
-{
-    const char *value;
-    int missing = 0;
-
-    if ((value = client_option(argv, i, "timeout", 0, &missing)))
-        return client_duration("--timeout", value, &o->timeout);
-    if (missing)
-        return client_fail(ERROR_USAGE, "--timeout wants a value");
-    if (o->may_json && client_equal(argv[*i], "--json"))
-        o->json = 1;
-    else if (o->may_stdin && client_equal(argv[*i], "-"))
-        o->standard_input = 1;
-    else if (argv[*i][0] == '-')
-        return client_fail(ERROR_USAGE, argv[*i]);
-    else if (o->profile)
-        return client_fail(ERROR_USAGE, "more than one profile is named");
-    else
-        o->profile = argv[*i];
-    return 0;
-}
-
-int client_options(int argc, char **argv, struct client_options *ret)
-{
-    int r = 0;
-
-    for (int i = 1; i < argc && r == 0; i++)
-        r = one_option(argv, &i, ret);
-    if (r == 0 && ret->profile && !protocol_name_valid(ret->profile, strlen(ret->profile)))
-        r = client_fail(ERROR_NO_PROFILE, ret->profile);
-    if (r == 0 && ret->timeout == 0)
-        r = client_fail(ERROR_USAGE, "--timeout 0 leaves no time");
-    return r;
-}
-
-int client_duration(const char *name, const char *value, uint64_t *ret)
-{
-    char detail[128];
-
-    if (time_parse_duration(value, strlen(value), ret) == 0)
-        return 0;
-    struct error why;
-    error_set(&why, ERROR_USAGE, "%s %s is no duration; write 30s, 5m or 1h30m", name, value);
-    memcpy(detail, why.detail, sizeof detail - 1);
-    detail[sizeof detail - 1] = '\0';
-    return client_fail(ERROR_USAGE, detail);
 }

@@ -1,0 +1,24 @@
+/*
+ * autostart - a daemon where none answers and no systemd offers one.
+ */
+#ifndef KUBETOKEN_CLIENT_AUTOSTART_H
+#define KUBETOKEN_CLIENT_AUTOSTART_H
+
+#include <stdint.h>
+
+#include "common/error.h"
+
+/* Starts a daemon and waits until it is ready, at most timeout (usec). Returns 0 when it, or
+ * one that was quicker, serves; -1 when none is to be started (*why as it was) or it failed
+ * (*why says how). */
+int autostart_start(uint64_t timeout, struct error *why);
+
+/* Starts a daemon that serves this process alone and ends with it, whatever systemd and
+ * KUBETOKEN_AUTOSTART say; from now on it is the one that is asked. Once only. Returns as
+ * autostart_start(). */
+int autostart_own(uint64_t timeout, struct error *why);
+
+/* Where kubetokend is looked for first; by default beside this program. */
+void autostart_from(const char *folder);
+
+#endif

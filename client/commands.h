@@ -1,0 +1,17 @@
+/*
+ * commands - each of them: argv[0] is its name; returns the exit code.
+ */
+#ifndef KUBETOKEN_CLIENT_COMMANDS_H
+#define KUBETOKEN_CLIENT_COMMANDS_H
+
+int command_get(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_simple(int argc, char **argv); /* refresh, reload, logout */
+int command_inspect(int argc, char **argv);
+int command_login(int argc, char **argv);
+int command_version(int argc, char **argv);
+int command_kubeconfig(int argc, char **argv);
+int command_explain(int argc, char **argv);
+int command_admin(int argc, char **argv); /* what kubetoken-admin does: doctor, kubeconfig */
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * conversation - asking the daemon: a request in the making, and what came of it. libc only; `get`
+ * reaches none of stdio on its way.
+ */
+#ifndef KUBETOKEN_CLIENT_CONVERSATION_H
+#define KUBETOKEN_CLIENT_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+/* A request line in the making. */
+struct line {
+    char text[512];
+    size_t length;
+    bool overflow;
+    bool may_start;    /* a daemon, where none answers */
+    bool may_own;      /* one for this request alone, where none is to be started */
+    const char *block; /* sent behind the line: a password */
+    size_t block_length;
+};
+
+/* Appends text; a word too many for a request makes the line void. */
+void line_add(struct line *line, const char *text);
+/* Appends " name=NUMBER", and " name=SECONDS". */
+void line_add_number(struct line *line, const char *name, uint64_t number);
+void line_add_seconds(struct line *line, const char *name, uint64_t usec);
+
+/* Sends the request (its newline is added), waits at most timeout (usec) for the answer and
+ * writes it out: stdout and stderr as the daemon rendered them. Tries once more when the
+ * connection ends before an answer. Returns the exit code. */
+int conversation_run(struct line *request, uint64_t timeout);
+
+/* The same, but the answer for stdout goes into out (size bytes, NUL-terminated) and nothing is
+ * printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
+enum error_code conversation_ask(struct line *request, uint64_t timeout, char *out, size_t size);
+
+/* As conversation_ask(); *why gets the code, and what was said of an error, as one line. */
+enum error_code conversation_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
+                                     struct error *why);
+
+/* As conversation_ask(), but an error is printed, as conversation_run() does. Returns the exit
+ * code. */
+int conversation_query(struct line *request, uint64_t timeout, char *out, size_t size);
+
+#endif

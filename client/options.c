@@ -1,0 +1,88 @@
+#include "client/options.h"
+
+#include <string.h>
+
+#include "client/output.h"
+#include "common/protocol.h"
+#include "common/text.h"
+#include "common/time.h"
+
+const char *options_value(char **argv, int *i, const char *name, char letter, bool *missing)
+{
+    const char *arg = argv[*i];
+    size_t length = strlen(name);
+    const char *value = NULL;
+
+    if (arg[0] == '-' && arg[1] == '-' && strncmp(arg + 2, name, length) == 0) {
+        if (arg[2 + length] == '=')
+            return arg + 2 + length + 1;
+        if (arg[2 + length] != '\0')
+            return NULL;
+    } else if (letter && arg[0] == '-' && arg[1] == letter) {
+        if (arg[2] != '\0')
+            return arg + 2;
+    } else {
+        return NULL;
+    }
+    value = argv[*i + 1];
+    if (value)
+        ++*i;
+    else
+        *missing = true;
+    return value;
+}
+
+static int one_option(char **argv, int *i, struct options *o)
+{
+    const char *value;
+    bool missing = false;
+
+    if ((value = options_value(argv, i, "timeout", 0, &missing)))
+        return options_duration("--timeout", value, &o->timeout);
+    if (missing)
+        return output_fail(ERROR_USAGE, "--timeout wants a value");
+    if (o->may_json && text_equal(argv[*i], "--json"))
+        o->json = true;
+    else if (o->may_stdin && text_equal(argv[*i], "-"))
+        o->standard_input = true;
+    else if (argv[*i][0] == '-')
+        return output_fail(ERROR_USAGE, argv[*i]);
+    else if (o->profile)
+        return output_fail(ERROR_USAGE, "more than one profile is named");
+    else
+        o->profile = argv[*i];
+    return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *ret)
+{
+    int r = 0;
+
+    for (int i = 1; i < argc && r == 0; i++)
+        r = one_option(argv, &i, ret);
+    if (r == 0)
+        r = options_check_profile(ret->profile);
+    if (r == 0 && ret->timeout == 0)
+        r = output_fail(ERROR_USAGE, "--timeout 0 leaves no time");
+    return r;
+}
+
+int options_duration(const char *name, const char *value, uint64_t *ret)
+{
+    char detail[128];
+
+    if (time_parse_duration(value, strlen(value), ret) == 0)
+        return 0;
+    struct error why;
+    error_set(&why, ERROR_USAGE, "%s %s is no duration; write 30s, 5m or 1h30m", name, value);
+    memcpy(detail, why.detail, sizeof detail - 1);
+    detail[sizeof detail - 1] = '\0';
+    return output_fail(ERROR_USAGE, detail);
+}
+
+int options_check_profile(const char *profile)
+{
+    return !profile || protocol_name_valid(profile, strlen(profile))
+               ? 0
+               : output_fail(ERROR_NO_PROFILE, profile);
+}

@@ -1,0 +1,32 @@
+/*
+ * options - the options of the command line.
+ */
+#ifndef KUBETOKEN_CLIENT_OPTIONS_H
+#define KUBETOKEN_CLIENT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What most commands take: [--timeout D] [--json] [-] [PROFILE]. */
+struct options {
+    const char *profile; /* NULL: none named */
+    uint64_t timeout;
+    bool may_json, json;
+    bool may_stdin, standard_input; /* "-" */
+};
+
+/* Parses them. Returns 0, or the exit code after having complained. */
+int options_parse(int argc, char **argv, struct options *ret);
+
+/* The value of an option: "--name VALUE", "--name=VALUE", "-n VALUE". Moves *i past what it
+ * takes. Returns NULL when argv[*i] is not that option; *missing is set when the value is. */
+const char *options_value(char **argv, int *i, const char *name, char letter, bool *missing);
+
+/* Takes a duration for an option. Returns 0, or the exit code after having complained. */
+int options_duration(const char *name, const char *value, uint64_t *ret);
+
+/* Whether a profile can have that name, if one is given. Returns 0, or the exit code after having
+ * complained. */
+int options_check_profile(const char *profile);
+
+#endif

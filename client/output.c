@@ -1,0 +1,45 @@
+#define _GNU_SOURCE
+#include "client/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int output_write(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, bytes, length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        bytes += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+int output_fail(enum error_code code, const char *detail)
+{
+    char line[1024], clean[256];
+
+    error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
+    output_write(STDERR_FILENO, line, error_line(line, sizeof line, NULL, code, clean));
+    return error_exit_code(code);
+}
+
+void output_unwritten(struct error *why)
+{
+    error_set(why, ERROR_INTERNAL, "the output cannot be written: %s", strerror(errno));
+}
+
+int output_done(int code)
+{
+    struct error why;
+
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    output_unwritten(&why);
+    return output_fail(why.code, why.detail);
+}

@@ -1,0 +1,24 @@
+/*
+ * output - what the client says by itself: stdout written whole, errors as one line.
+ */
+#ifndef KUBETOKEN_CLIENT_OUTPUT_H
+#define KUBETOKEN_CLIENT_OUTPUT_H
+
+#include <stddef.h>
+
+#include "common/error.h"
+
+/* Writes all of it. Returns 0, or -1 with errno. */
+int output_write(int fd, const char *bytes, size_t length);
+
+/* Prints the one line of an error of our own to stderr. Returns its exit code. */
+int output_fail(enum error_code code, const char *detail);
+
+/* Says of *why that the output cannot be written, by errno. */
+void output_unwritten(struct error *why);
+
+/* For the end of a command that printed to stdout: returns the exit code given, or 1 after having
+ * complained that not all of it could be written. */
+int output_done(int code);
+
+#endif
