@@ -235,20 +235,28 @@ static int spawn(struct command *c, const char *line, struct error *why)
     return -1;
 }
 
+static int fail_start(struct error *why)
+{
+    error_set(why, ERROR_INTERNAL, "no memory for a command");
+    return -1;
+}
+
 int command_start(sd_event *event, const char *line, uint64_t time, command_done_fn done,
                   void *context, struct command **ret, struct error *why)
 {
     struct command *c = calloc(1, sizeof *c);
 
-    error_set(why, ERROR_INTERNAL, "no memory for a command");
     if (!c)
-        return -1;
+        return fail_start(why);
     *c = (struct command){ .fd = -1, .pidfd = -1, .done = done, .context = context, .time = time };
     c->output = secret_new(OUTPUT_MAX);
-    if (!c->output || spawn(c, line, why) < 0 ||
-        sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
-        sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
-        sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, time, 1, on_deadline, c) < 0) {
+    int r = c->output ? spawn(c, line, why) : fail_start(why);
+    if (r == 0 &&
+        (sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
+         sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
+         sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, time, 1, on_deadline, c) < 0))
+        r = fail_start(why);
+    if (r < 0) {
         command_free(c);
         return -1;
     }

@@ -76,8 +76,8 @@ int inspection_start(struct profile_shared *shared, const struct profile_config 
     _secret_ struct secret *job = build_job(config, token, json, deadline);
     struct inspection *in = calloc(1, sizeof *in);
 
-    error_set(why, shared->inspections >= AT_ONCE ? ERROR_BUSY : ERROR_INTERNAL, "%s", "");
     if (!in || !job || shared->inspections >= AT_ONCE) {
+        error_set(why, shared->inspections >= AT_ONCE ? ERROR_BUSY : ERROR_INTERNAL, "%s", "");
         free(in);
         return -1;
     }

@@ -120,13 +120,16 @@ struct listener *listener_open(int handed_over, struct error *why)
 {
     struct listener *l = calloc(1, sizeof *l);
 
-    error_set(why, ERROR_INTERNAL, "no memory");
-    if (!l)
+    if (!l) {
+        error_set(why, ERROR_INTERNAL, "no memory");
         return NULL;
+    }
     l->fd = handed_over;
-    if (handed_over >= 0 ? fcntl(handed_over, F_SETFL, O_NONBLOCK) == 0 : make(l, why) == 0)
-        return l;
-    return listener_close(l);
+    if (handed_over >= 0)
+        fcntl(handed_over, F_SETFL, O_NONBLOCK);
+    else if (make(l, why) < 0)
+        return listener_close(l);
+    return l;
 }
 
 struct listener *listener_close(struct listener *l)

@@ -344,18 +344,23 @@ static int open_store(struct daemon *d, int descriptor)
     return d->shared.accounts ? 0 : -1;
 }
 
+static int fail(struct error *why, const char *what)
+{
+    error_set(why, ERROR_INTERNAL, "%s cannot be set up", what);
+    return -1;
+}
+
 static int start(struct daemon *d, struct error *why)
 {
     int socket, store;
 
-    error_set(why, ERROR_INTERNAL, "the event loop cannot be set up");
     slots_init(&d->shared.slots);
     TAILQ_INIT(&d->shared.trials);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
-        return -1;
+        return fail(why, "the event loop");
     take_descriptors(&socket, &store);
     if (open_store(d, store) < 0)
-        return -1;
+        return fail(why, "the store");
     if (open_fetcher(&d->shared) < 0) {
         error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
                   strerror(-d->shared.fetcher));
@@ -365,13 +370,12 @@ static int start(struct daemon *d, struct error *why)
     d->listener = listener_open(socket, why);
     if (!d->listener)
         return -1;
-    error_set(why, ERROR_INTERNAL, "the server cannot be set up");
     d->registry = registry_new(&d->shared, d->paths, d->n_paths);
     if (!d->registry || listener_watch(d->listener, d->shared.event) < 0)
-        return -1;
+        return fail(why, "the server");
     d->server = server_new(d->shared.event, listener_take(d->listener), d->registry);
     if (!d->server || add_idle(d) < 0)
-        return -1;
+        return fail(why, "the server");
     registry_reload(d->registry); /* with errors we serve them */
     return 0;
 }

@@ -98,8 +98,10 @@ int provider_find_keys(struct provider *p, struct error *why)
 
 int provider_renew_keys(struct provider *p, struct error *why)
 {
+    if (!cache_fresh(p->cache.keyed, keys_floor))
+        return fetch_keys(p, why);
     error_set(why, ERROR_KEYS_INVALID, "they were asked for less than a minute ago");
-    return cache_fresh(p->cache.keyed, keys_floor) ? -1 : fetch_keys(p, why);
+    return -1;
 }
 
 void provider_open(struct provider *p, struct http *http, const struct job *job)
