@@ -98,34 +98,33 @@ static void settle(struct attempt *a, enum account_end end)
     }
 }
 
-/* What the account is to think of a failure of which it was told nothing yet. */
+/* What the account is to think of a failure of which it was told nothing yet. Whether the grant was
+ * sent is the step's to say, the rest the code's. */
 static enum account_end end_of(const struct attempt *a, const struct error *why)
 {
     if (!a->fetcher || !fetcher_sent_grant(a->fetcher))
         return ACCOUNT_NOT_SENT;
-    switch (why->code) {
-    case ERROR_REFUSED:
-    case ERROR_REFUSED_SILENTLY:
-    case ERROR_ACCOUNT:
+    switch (error_class(why->code)) {
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_EITHER:
         return ACCOUNT_REJECTED;
-    case ERROR_NO_ID_TOKEN: /* the answer was 200 */
-    case ERROR_TOKEN_INVALID:
-    case ERROR_TOKEN_ALGORITHM:
-    case ERROR_TOKEN_SIGNATURE:
-    case ERROR_TOKEN_AUDIENCE:
-    case ERROR_TOKEN_EXPIRED:
-    case ERROR_ISSUER_MISMATCH:
+    case ERROR_CLASS_ACCEPTED:
         return ACCOUNT_TOOK;
-    case ERROR_PROVIDER_FAULT:
-    case ERROR_RATE_LIMITED:
-    case ERROR_PROVIDER_ERROR:
-    case ERROR_ANSWER_INVALID:
-    case ERROR_CLIENT_REFUSED:
-    case ERROR_GRANT_REFUSED:
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_SOFT:
+    case ERROR_CLASS_REFUSED_CLIENT:
         return ACCOUNT_UNKNOWN;
-    default:
-        return ACCOUNT_SILENCE;
+    /* Whatever else ends a grant under way (a fetcher that is killed, a second connection that
+     * fails) leaves open what came of it. */
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_LOCAL:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_PROXY:
+    case ERROR_CLASS_THROTTLED:
+    case ERROR_CLASS_NONE:
+        break;
     }
+    return ACCOUNT_SILENCE;
 }
 
 void attempt_cancel(struct attempt *a)

@@ -269,6 +269,23 @@ static void set_login_needed(struct error *e)
                   *last.detail ? ": " : "", last.detail);
 }
 
+/* Whether a password that was refused is worth nothing. An account that wants more than a password,
+ * or is locked, is the user's too: what was typed is right for all one knows. */
+static bool doubts_password(enum error_code code)
+{
+    enum error_class class = error_class(code);
+
+    return (class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER) &&
+           code != ERROR_ACCOUNT;
+}
+
+/* Whether a refresh token was refused for the client's sake, and stays good. With a grant that the
+ * client may not use it is not: by password it may still go. */
+static bool concerns_client(enum error_code code)
+{
+    return error_class(code) == ERROR_CLASS_REFUSED_CLIENT && code != ERROR_GRANT_REFUSED;
+}
+
 static void take_failure(struct profile *p, const struct attempt_end *end)
 {
     enum error_code code = end->error.code;
@@ -279,14 +296,13 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
         set_login_needed(&p->error);
     else
         p->error = end->error;
-    if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token &&
-        (code == ERROR_REFUSED || code == ERROR_REFUSED_SILENTLY))
+    if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
         p->typed = secret_free(p->typed);
     step(p,
          (struct lifecycle_event){
              .type = LIFECYCLE_FAILED,
              .failed = { .kind = end->kind,
-                         .client_refused = code == ERROR_CLIENT_REFUSED,
+                         .client_refused = concerns_client(code),
                          .retry_after = end->retry_after,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
                          .password_at_hand = p->typed || !password_is_typed(p) },

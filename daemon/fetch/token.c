@@ -30,8 +30,9 @@ static int check_again(struct provider *p, int64_t date, struct result *ret)
 /* Failures of a token endpoint that the provider may have given up. */
 static bool may_have_moved(enum error_code code)
 {
-    return code == ERROR_DNS || code == ERROR_CONNECT || code == ERROR_TLS ||
-           code == ERROR_PROVIDER_ERROR || code == ERROR_ANSWER_INVALID;
+    enum error_class class = error_class(code);
+
+    return class == ERROR_CLASS_UNSENT || class == ERROR_CLASS_SOFT;
 }
 
 /* OpenID Connect Core §12.2: iat of a refreshed token is the time of its own issue. */
