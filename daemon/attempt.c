@@ -173,6 +173,8 @@ static void end(struct attempt *a, struct attempt_end *how)
         account_doubts(a->account, a->login))
         how->kind = LIFECYCLE_DOUBTFUL;
     how->reached = account != ACCOUNT_NOT_SENT;
+    if (a->fetcher)
+        how->step = *fetcher_step(a->fetcher);
     settle(a, account);
     remember_end(a, how);
     attempt_cancel(a);
@@ -583,4 +585,9 @@ void attempt_where(const struct attempt *a, struct error *ret)
         error_set(ret, ERROR_TIMEOUT, "still waiting for %s",
                   a->in_trials ? "another profile that tries the same account" : "its turn");
     }
+}
+
+const struct step *attempt_step(const struct attempt *a)
+{
+    return a->fetcher ? fetcher_step(a->fetcher) : NULL;
 }

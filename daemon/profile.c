@@ -27,6 +27,7 @@ struct profile {
     void *cache;         /* the fetchers' */
     size_t cache_length;
     struct error error;
+    struct step failed_step; /* where the fetcher was at that */
     uint64_t said; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     uint64_t armed_for; /* USEC_INFINITY: it is off */
@@ -292,6 +293,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
 
     if (end->kind == LIFECYCLE_STALE)
         take_refresh_token(p, end->result);
+    p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)
         set_login_needed(&p->error);
     else
@@ -529,6 +531,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->said = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
+    p->failed_step = (struct step){ "", "" };
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p,
          (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
@@ -655,6 +658,16 @@ const struct secret *profile_token(const struct profile *p, uint64_t now)
 const struct error *profile_error(const struct profile *p)
 {
     return &p->error;
+}
+
+const struct step *profile_failed_step(const struct profile *p)
+{
+    return &p->failed_step;
+}
+
+const struct step *profile_step(const struct profile *p)
+{
+    return attempt_step(p->attempt);
 }
 
 uint64_t profile_next(const struct profile *p)
