@@ -1,6 +1,6 @@
 /*
- * error - THE table of what can go wrong: code, sentence, remedy, exit code, and what it means
- * for the request.
+ * error - THE table of what can go wrong: code, sentence, remedy, exit code, what it means for the
+ * request and where it belongs.
  *
  * Whatever prints an error to a person takes it from here, so that one kind of
  * failure reads the same in a terminal, under kubectl, in `status` and in the log.
@@ -126,6 +126,24 @@ enum error_class {
     ERROR_CLASS_ACCEPTED,       /* the provider took what was sent, but its answer is of no use */
 };
 
+/* The link of doctor's chain that a code belongs to, in the order of the chain; as above 0 is
+ * none. */
+enum error_link {
+    ERROR_LINK_NONE = 1, /* none on the way to the token */
+    ERROR_LINK_DAEMON,
+    ERROR_LINK_PROFILE,
+    ERROR_LINK_FETCHER,
+    ERROR_LINK_CREDENTIALS,
+    ERROR_LINK_DNS,
+    ERROR_LINK_CONNECT,
+    ERROR_LINK_TLS,
+    ERROR_LINK_DISCOVERY,
+    ERROR_LINK_KEYS,
+    ERROR_LINK_GRANT,
+    ERROR_LINK_TOKEN,
+    ERROR_LINK_STEP, /* that of the step at which the fetcher failed (struct step) */
+};
+
 enum { ERROR_DETAIL_MAX = 500 }; /* two paths fit */
 
 /* One failure: its kind, and what was seen this time (printable UTF-8, no secret). */
@@ -141,8 +159,9 @@ const char *error_sentence(enum error_code code);
 const char *error_remedy(enum error_code code);
 int error_exit_code(enum error_code code);
 
-/* What the code means for the request for a token. Total, too. */
+/* What the code means for the request, and its link. Total, too. */
 enum error_class error_class(enum error_code code);
+enum error_link error_link(enum error_code code);
 
 /* The code with that name, or ERROR_INTERNAL. */
 enum error_code error_from_name(const char *name, size_t length);

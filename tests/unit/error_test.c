@@ -28,6 +28,20 @@ static bool has_class(enum error_code code)
     return error_class(code) >= ERROR_CLASS_NONE && error_class(code) <= ERROR_CLASS_ACCEPTED;
 }
 
+static bool has_link(enum error_code code)
+{
+    return error_link(code) >= ERROR_LINK_NONE && error_link(code) <= ERROR_LINK_STEP;
+}
+
+static void every_row_says_where_it_belongs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERROR_MAX; i++)
+        if (!has_link((enum error_code)i))
+            fail_msg("%s has no link", error_name((enum error_code)i));
+    assert_int_equal(error_link((enum error_code)ERROR_MAX), error_link(ERROR_INTERNAL));
+}
+
 static void every_row_says_what_it_means_for_the_request(void **state)
 {
     (void)state;
@@ -128,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_a_name_of_its_own_and_a_sentence),
+        cmocka_unit_test(every_row_says_where_it_belongs),
         cmocka_unit_test(every_row_says_what_it_means_for_the_request),
         cmocka_unit_test(each_failure_of_a_request_has_its_class_and_the_rest_has_none),
         cmocka_unit_test(foreign_text_is_made_printable),
