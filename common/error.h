@@ -1,5 +1,6 @@
 /*
- * error - THE table of what can go wrong: code, sentence, remedy, exit code.
+ * error - THE table of what can go wrong: code, sentence, remedy, exit code, what it means for the
+ * request and where it belongs.
  *
  * Whatever prints an error to a person takes it from here, so that one kind of
  * failure reads the same in a terminal, under kubectl, in `status` and in the log.
@@ -94,6 +95,55 @@ enum error_code {
     ERROR_MAX
 };
 
+/* What a failure says of the request for a token: of what was sent, and of whether the account
+ * learnt anything, since providers count failed logins. The code knows only its part of that:
+ * timeout, transfer, fetcher, issuer-mismatch and others come before the grant is sent as well as
+ * after it. Whether it was, the step decides (fetcher_sent_grant), which daemon/attempt.c asks
+ * before it asks for the class: before the grant nobody learnt anything, whatever the code.
+ *
+ * A switch over it has no default:, so that the compiler names each place which a new class
+ * concerns. 0 is none, so that a row without a class is found (by a test). */
+enum error_class {
+    ERROR_CLASS_NONE = 1,       /* no failure of a request: of a command, the socket, the cluster;
+                                   or a finding */
+    ERROR_CLASS_LOCAL,          /* something on this machine: nothing was sent */
+    ERROR_CLASS_UNSENT,         /* the provider was not reached, or no endpoint of it is known:
+                                   nothing secret left, the account learnt nothing */
+    ERROR_CLASS_TRANSIENT,      /* the provider answered that it cannot now (408, 425, 429, 5xx):
+                                   it said nothing of the password */
+    ERROR_CLASS_LOST,           /* sent, and no whole answer in time: the account may have counted
+                                   a refusal that did not arrive */
+    ERROR_CLASS_THROTTLED,      /* our own bucket of logins is empty: nothing was sent */
+    ERROR_CLASS_SOFT,           /* rejected, but not in OAuth's words: said nothing of the password,
+                                   and may pass */
+    ERROR_CLASS_REFUSED_USER,   /* refused, for what the user is or sent: the account counted it */
+    ERROR_CLASS_REFUSED_CLIENT, /* refused, for what the client is, sent or may do: the password
+                                   was not looked at */
+    ERROR_CLASS_REFUSED_EITHER, /* refused, without a word for which: taken as the user's, until
+                                   user or client changes */
+    ERROR_CLASS_PROXY,          /* the proxy refused: the provider saw nothing. No code is of this
+                                   class yet */
+    ERROR_CLASS_ACCEPTED,       /* the provider took what was sent, but its answer is of no use */
+};
+
+/* The link of doctor's chain that a code belongs to, in the order of the chain; as above 0 is
+ * none. */
+enum error_link {
+    ERROR_LINK_NONE = 1, /* none on the way to the token */
+    ERROR_LINK_DAEMON,
+    ERROR_LINK_PROFILE,
+    ERROR_LINK_FETCHER,
+    ERROR_LINK_CREDENTIALS,
+    ERROR_LINK_DNS,
+    ERROR_LINK_CONNECT,
+    ERROR_LINK_TLS,
+    ERROR_LINK_DISCOVERY,
+    ERROR_LINK_KEYS,
+    ERROR_LINK_GRANT,
+    ERROR_LINK_TOKEN,
+    ERROR_LINK_STEP, /* that of the step at which the fetcher failed (struct step) */
+};
+
 enum { ERROR_DETAIL_MAX = 500 }; /* two paths fit */
 
 /* One failure: its kind, and what was seen this time (printable UTF-8, no secret). */
@@ -108,6 +158,10 @@ const char *error_name(enum error_code code);
 const char *error_sentence(enum error_code code);
 const char *error_remedy(enum error_code code);
 int error_exit_code(enum error_code code);
+
+/* What the code means for the request, and its link. Total, too. */
+enum error_class error_class(enum error_code code);
+enum error_link error_link(enum error_code code);
 
 /* The code with that name, or ERROR_INTERNAL. */
 enum error_code error_from_name(const char *name, size_t length);

@@ -140,6 +140,11 @@ bool fetcher_sent_grant(const struct fetcher *f)
     return f->sent_grant;
 }
 
+const struct step *fetcher_step(const struct fetcher *f)
+{
+    return &f->step;
+}
+
 void fetcher_where(const struct fetcher *f, char *out, size_t size)
 {
     static const struct {

@@ -39,6 +39,9 @@ int fetcher_read(struct fetcher *fetcher, struct result *ret, struct error *why)
 /* Whether the request for a token has begun: before that nothing secret has left. */
 bool fetcher_sent_grant(const struct fetcher *fetcher);
 
+/* The last step that it told; without a name before the first. Owned by the fetcher. */
+const struct step *fetcher_step(const struct fetcher *fetcher);
+
 /* Where the fetcher is, in words: "resolving login.example.com". */
 void fetcher_where(const struct fetcher *fetcher, char *out, size_t size);
 

@@ -113,7 +113,7 @@ struct result {
     struct error warnings[RESULT_WARNINGS_MAX];
 };
 
-/* What the fetcher is at, so that one that had to be killed still tells where it was stuck. */
+/* What the fetcher is at, so that each failure tells where, also that of one that was killed. */
 struct step {
     char name[24]; /* dns, connect, tls, discovery, keys, grant, verify */
     char host[256];

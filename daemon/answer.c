@@ -258,6 +258,31 @@ static cJSON *error_json(const struct error *error)
     return json;
 }
 
+static void add_step(cJSON *json, const struct step *step)
+{
+    if (*step->name)
+        cJSON_AddStringToObject(json, "step", step->name);
+    if (*step->host)
+        cJSON_AddStringToObject(json, "host", step->host);
+}
+
+/* The last failure, and what is under way: where each is, or was. */
+static void add_requests(cJSON *json, const struct profile *p)
+{
+    const struct step *now = profile_step(p);
+    cJSON *member;
+
+    if (now && *now->name) {
+        member = cJSON_AddObjectToObject(json, "request");
+        add_step(member, now);
+    }
+    if (profile_error(p)->code != ERROR_NONE) {
+        member = error_json(profile_error(p));
+        add_step(member, profile_failed_step(p));
+        cJSON_AddItemToObject(json, "error", member);
+    }
+}
+
 static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
 {
     char when[TIME_UTC_SIZE];
@@ -293,8 +318,7 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     add_time(json, "next", look.next, now);
     if (facts->has_clock_offset)
         cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
-    if (profile_error(p)->code != ERROR_NONE)
-        cJSON_AddItemToObject(json, "error", error_json(profile_error(p)));
+    add_requests(json, p);
     for (unsigned i = 0; i < facts->n_warnings; i++)
         cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
     cJSON_AddItemToObject(json, "warnings", warnings);

@@ -212,7 +212,7 @@ static bool was_refused(const struct attempt *a)
 /* A refusal without a reason may have been one of the client's secret, which is another now. */
 static bool may_have_been_the_client(const struct attempt *a)
 {
-    return a->refused.at > 0 && a->refused.why.code == ERROR_REFUSED_SILENTLY &&
+    return a->refused.at > 0 && error_class(a->refused.why.code) == ERROR_CLASS_REFUSED_EITHER &&
            a->refused.password == digest_secret(a->password) &&
            a->refused.client_secret != digest_secret(a->client_secret);
 }
@@ -401,34 +401,33 @@ static void settle(struct attempt *a, enum account_end end)
             advance_at(other, 0);
 }
 
-/* What the account is to think of a failure of which it was told nothing yet. */
+/* What the account is to think of a failure of which it was told nothing yet. Whether the grant was
+ * sent is the step's to say, the rest the code's. */
 static enum account_end end_of(const struct attempt *a, const struct error *why)
 {
     if (!a->fetcher || !fetcher_sent_grant(a->fetcher))
         return ACCOUNT_NOT_SENT;
-    switch (why->code) {
-    case ERROR_REFUSED:
-    case ERROR_REFUSED_SILENTLY:
-    case ERROR_ACCOUNT:
+    switch (error_class(why->code)) {
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_EITHER:
         return ACCOUNT_REJECTED;
-    case ERROR_NO_ID_TOKEN: /* the answer was 200 */
-    case ERROR_TOKEN_INVALID:
-    case ERROR_TOKEN_ALGORITHM:
-    case ERROR_TOKEN_SIGNATURE:
-    case ERROR_TOKEN_AUDIENCE:
-    case ERROR_TOKEN_EXPIRED:
-    case ERROR_ISSUER_MISMATCH:
+    case ERROR_CLASS_ACCEPTED:
         return ACCOUNT_TOOK;
-    case ERROR_PROVIDER_FAULT:
-    case ERROR_RATE_LIMITED:
-    case ERROR_PROVIDER_ERROR:
-    case ERROR_ANSWER_INVALID:
-    case ERROR_CLIENT_REFUSED:
-    case ERROR_GRANT_REFUSED:
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_SOFT:
+    case ERROR_CLASS_REFUSED_CLIENT:
         return ACCOUNT_UNKNOWN;
-    default:
-        return ACCOUNT_SILENCE;
+    /* Whatever else ends a grant under way (a fetcher that is killed, a second connection that
+     * fails) leaves open what came of it. */
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_LOCAL:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_PROXY:
+    case ERROR_CLASS_THROTTLED:
+    case ERROR_CLASS_NONE:
+        break;
     }
+    return ACCOUNT_SILENCE;
 }
 
 static bool is_login(const struct attempt *a)
@@ -482,6 +481,8 @@ static void end(struct attempt *a, struct attempt_end *how)
         settle(a, account);
     }
     how->reached = account != ACCOUNT_NOT_SENT;
+    if (a->fetcher)
+        how->step = *fetcher_step(a->fetcher);
     remember_end(a, how);
     clear(a);
     a->done(a->context, how);
@@ -623,6 +624,11 @@ void attempt_where(const struct attempt *a, struct error *ret)
                   a->stage == STAGE_PROBE ? "another profile that tries the same account"
                                           : "its turn");
     }
+}
+
+const struct step *attempt_step(const struct attempt *a)
+{
+    return a->fetcher ? fetcher_step(a->fetcher) : NULL;
 }
 
 bool attempt_worthwhile(const struct attempt *a, const struct profile_config *config, uint64_t now)

@@ -60,6 +60,7 @@ struct attempt_end {
     enum lifecycle_failure kind; /* the next three where there is no token */
     struct error error;
     uint64_t retry_after;
+    struct step step; /* where the fetcher was at the end; without a name: there was none */
 };
 
 /* The result, if it holds a token, or NULL. */
@@ -84,6 +85,9 @@ void attempt_hurry(struct attempt *attempt);
 
 /* What it waits for, as an error of who does not wait with it: "still resolving ...". */
 void attempt_where(const struct attempt *attempt, struct error *ret);
+
+/* Where its fetcher is, or NULL. */
+const struct step *attempt_step(const struct attempt *attempt);
 
 /* After a refusal: whether another try may send something else than what was refused. */
 bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,

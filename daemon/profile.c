@@ -28,6 +28,7 @@ struct profile {
     void *cache;         /* the fetchers' */
     size_t cache_length;
     struct error error;
+    struct step failed_step; /* where the fetcher was at that */
     uint64_t said; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     uint64_t armed_for; /* USEC_INFINITY: it is off */
@@ -270,24 +271,41 @@ static void set_login_needed(struct error *e)
                   *last.detail ? ": " : "", last.detail);
 }
 
+/* Whether a password that was refused is worth nothing. An account that wants more than a password,
+ * or is locked, is the user's too: what was typed is right for all one knows. */
+static bool doubts_password(enum error_code code)
+{
+    enum error_class class = error_class(code);
+
+    return (class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER) &&
+           code != ERROR_ACCOUNT;
+}
+
+/* Whether a refresh token was refused for the client's sake, and stays good. With a grant that the
+ * client may not use it is not: by password it may still go. */
+static bool concerns_client(enum error_code code)
+{
+    return error_class(code) == ERROR_CLASS_REFUSED_CLIENT && code != ERROR_GRANT_REFUSED;
+}
+
 static void take_failure(struct profile *p, const struct attempt_end *end)
 {
     enum error_code code = end->error.code;
 
     if (end->kind == LIFECYCLE_STALE)
         take_refresh_token(p, end->result);
+    p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)
         set_login_needed(&p->error);
     else
         p->error = end->error;
-    if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token &&
-        (code == ERROR_REFUSED || code == ERROR_REFUSED_SILENTLY))
+    if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
         p->typed = secret_free(p->typed);
     step(p,
          (struct lifecycle_event){
              .type = LIFECYCLE_FAILED,
              .failed = { .kind = end->kind,
-                         .client_refused = code == ERROR_CLIENT_REFUSED,
+                         .client_refused = concerns_client(code),
                          .retry_after = end->retry_after,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
                          .password_at_hand = p->typed || !password_is_typed(p) },
@@ -538,6 +556,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->said = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
+    p->failed_step = (struct step){ "", "" };
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p,
          (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
@@ -659,6 +678,16 @@ const struct secret *profile_token(const struct profile *p, uint64_t now)
 const struct error *profile_error(const struct profile *p)
 {
     return &p->error;
+}
+
+const struct step *profile_failed_step(const struct profile *p)
+{
+    return &p->failed_step;
+}
+
+const struct step *profile_step(const struct profile *p)
+{
+    return attempt_step(p->attempt);
 }
 
 struct profile_look profile_look(const struct profile *p, uint64_t now)

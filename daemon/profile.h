@@ -66,6 +66,10 @@ const struct profile_config *profile_config(const struct profile *profile);
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
 /* The last failure, ERROR_NONE: none since the last token. */
 const struct error *profile_error(const struct profile *profile);
+/* Where the fetcher was at that failure, and where one is now; NULL, or without a name: there was,
+ * or is, none. */
+const struct step *profile_failed_step(const struct profile *profile);
+const struct step *profile_step(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
 

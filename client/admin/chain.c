@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/admin/child.h"
 #include "client/admin/doctor.h"
 #include "client/conversation.h"
 #include "client/autostart.h"
+#include "common/paths.h"
 #include "common/time.h"
 
 enum { CLOCK_WARNING = 30, CLOCK_ERROR = 300, LINES_MAX = 20 };
@@ -21,7 +23,8 @@ const char *doctor_text(const cJSON *json, const char *name)
     return cJSON_IsString(member) ? member->valuestring : "";
 }
 
-/* Of the one line of an error only what is neither in the table nor known anyhow. */
+/* Of the one line of an error only what is neither in the table nor known anyhow: for people alone,
+ * nothing here is decided by it. */
 static void strip_line(struct error *why, enum error_code code)
 {
     const char *sentence = error_sentence(code), *remedy = error_remedy(code);
@@ -70,9 +73,24 @@ static void add_lines(struct report *r, enum error_code code, const char *text)
         report_add(r, LEVEL_ERROR, "configuration", code, "kubetokend --check-config says no more");
 }
 
+static bool is_missing(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* Whether it is for want of any file that the daemon finds no configuration. */
+static bool has_none(const struct child *child, char user_config[PATHS_MAX])
+{
+    return child->exit_code == error_exit_code(ERROR_NO_CONFIG) &&
+           paths_user_config(user_config) == 0 && is_missing(user_config) &&
+           is_missing(PATHS_SYSTEM_CONFIG);
+}
+
 void doctor_configuration(struct doctor *d)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], user_config[PATHS_MAX];
     struct child child;
 
     snprintf(path, sizeof path, "%s%skubetokend", d->folder, *d->folder ? "/" : "");
@@ -82,9 +100,8 @@ void doctor_configuration(struct doctor *d)
     else if (child.failed)
         report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_INCOMPLETE, "%s: %s", argv[0],
                    strerror(child.failed));
-    else if (strstr(child.err, error_sentence(ERROR_NO_CONFIG)))
-        report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_NO_CONFIG, "%.*s",
-                   (int)strcspn(child.err, ":"), child.err);
+    else if (has_none(&child, user_config))
+        report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_NO_CONFIG, "%s", user_config);
     else
         add_lines(&d->report, ERROR_CONFIG, child.err);
     child_free(&child);
@@ -147,20 +164,13 @@ void doctor_daemon(struct doctor *d)
     struct error why;
     enum error_code code = doctor_ask(d, "status json", NULL, &why);
 
-    switch (code) {
-    case ERROR_NO_DAEMON:
+    if (code == ERROR_NO_DAEMON) {
         use_own_daemon(d, &why);
         return;
-    case ERROR_DAEMON_SILENT:
-    case ERROR_BAD_ANSWER:
-    case ERROR_FOREIGN_SOCKET:
-    case ERROR_OPEN_FOLDER:
-    case ERROR_USAGE:
-    case ERROR_INTERNAL:
+    }
+    if (error_link(code) == ERROR_LINK_DAEMON) {
         report_add(&d->report, LEVEL_ERROR, "daemon", code, "%s", why.detail);
         return;
-    default:
-        break;
     }
     d->daemon_answers = true;
     if (code == ERROR_NONE)
@@ -172,103 +182,78 @@ void doctor_daemon(struct doctor *d)
 /* ---- the way to the provider ------------------------------------------------------------------
  */
 
-enum link {
-    PROFILE,
-    FETCHER,
-    CREDENTIALS,
-    DNS,
-    CONNECT,
-    TLS,
-    DISCOVERY,
-    KEYS,
-    GRANT,
-    TOKEN,
-    LINKS
+static const enum error_link first = ERROR_LINK_PROFILE, last = ERROR_LINK_TOKEN;
+static const enum error_link behind = ERROR_LINK_STEP; /* all of them */
+
+static const char *const links[ERROR_LINK_TOKEN + 1] = {
+    [ERROR_LINK_PROFILE] = "profile",
+    [ERROR_LINK_FETCHER] = "fetcher",
+    [ERROR_LINK_CREDENTIALS] = "credentials",
+    [ERROR_LINK_DNS] = "dns",
+    [ERROR_LINK_CONNECT] = "connect",
+    [ERROR_LINK_TLS] = "tls",
+    [ERROR_LINK_DISCOVERY] = "discovery",
+    [ERROR_LINK_KEYS] = "keys",
+    [ERROR_LINK_GRANT] = "grant",
+    [ERROR_LINK_TOKEN] = "token",
 };
 
-static const char *const links[LINKS] = { "profile", "fetcher",   "credentials", "dns",   "connect",
-                                          "tls",     "discovery", "keys",        "grant", "token" };
-
-static const struct {
-    enum error_code code;
-    enum link link;
-} places[] = {
-    { ERROR_NO_PROFILE, PROFILE },
-    { ERROR_NO_DEFAULT, PROFILE },
-    { ERROR_CONFIG, PROFILE },
-    { ERROR_NO_CONFIG, PROFILE },
-    { ERROR_CREDENTIAL, CREDENTIALS },
-    { ERROR_LOGIN_NEEDED, CREDENTIALS },
-    { ERROR_TLS_FILE, CREDENTIALS },
-    { ERROR_DNS, DNS },
-    { ERROR_CONNECT, CONNECT },
-    { ERROR_TLS, TLS },
-    { ERROR_DISCOVERY_INVALID, DISCOVERY },
-    { ERROR_KEYS_INVALID, KEYS },
-    { ERROR_REFUSED, GRANT },
-    { ERROR_REFUSED_SILENTLY, GRANT },
-    { ERROR_ACCOUNT, GRANT },
-    { ERROR_CLIENT_REFUSED, GRANT },
-    { ERROR_GRANT_REFUSED, GRANT },
-    { ERROR_NO_ID_TOKEN, GRANT },
-    { ERROR_TOKEN_STALE, GRANT },
-    { ERROR_THROTTLED, GRANT },
-    { ERROR_PROVIDER_ERROR, GRANT },
-    { ERROR_TOKEN_INVALID, TOKEN },
-    { ERROR_TOKEN_ALGORITHM, TOKEN },
-    { ERROR_TOKEN_SIGNATURE, TOKEN },
-    { ERROR_TOKEN_AUDIENCE, TOKEN },
-    { ERROR_TOKEN_EXPIRED, TOKEN },
-    { ERROR_TOO_SHORT_LIVED, TOKEN },
-};
-
-/* Which link an error belongs to. Faults of HTTP may come at three of them: the details tell. */
-static enum link place_of(enum error_code code, const char *detail)
+/* Where a fetcher was. Its steps have the names of the links, but for the last one; without any, or
+ * with one of a newer daemon, it is the request as a whole that failed. */
+static enum error_link link_of_step(const char *step)
 {
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (places[i].code == code)
-            return places[i].link;
-    switch (code) {
-    case ERROR_ISSUER_MISMATCH:
-        return strstr(detail, "the id_token says") ? TOKEN : DISCOVERY;
-    case ERROR_TIMEOUT:
-    case ERROR_TRANSFER:
-    case ERROR_PROVIDER_FAULT:
-    case ERROR_RATE_LIMITED:
-    case ERROR_ANSWER_INVALID:
-        if (strstr(detail, "discovery") || strstr(detail, "openid-configuration"))
-            return DISCOVERY;
-        return strstr(detail, "keys") || strstr(detail, "jwks") ? KEYS : GRANT;
-    default:
-        return FETCHER;
-    }
+    for (enum error_link l = ERROR_LINK_DNS; l < ERROR_LINK_TOKEN; l++)
+        if (strcmp(step, links[l]) == 0)
+            return l;
+    return strcmp(step, "verify") == 0 ? ERROR_LINK_TOKEN : ERROR_LINK_GRANT;
+}
+
+/* Which link an error belongs to: the table says it, or leaves it to the step. What has no place
+ * among these comes between the profile, which was found, and its credentials. */
+static enum error_link place_of(enum error_code code, const char *step)
+{
+    enum error_link link = error_link(code);
+
+    if (link == ERROR_LINK_STEP)
+        return link_of_step(step);
+    return link < first ? ERROR_LINK_FETCHER : link;
+}
+
+/* Where the fetcher was at the last failure; without one, where it is: who asks may be answered
+ * that it takes too long while it goes on. */
+static const char *step_of(const struct doctor *d)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(d->state, "error");
+    const cJSON *request = cJSON_GetObjectItemCaseSensitive(d->state, "request");
+
+    return doctor_text(error ? error : request, "step");
 }
 
 /* What is known of a link that holds. */
-static const char *praise(const struct doctor *d, enum link link)
+static const char *praise(const struct doctor *d, enum error_link link)
 {
     switch (link) {
-    case PROFILE:
+    case ERROR_LINK_PROFILE:
         return d->name;
-    case DNS:
-    case DISCOVERY:
+    case ERROR_LINK_DNS:
+    case ERROR_LINK_DISCOVERY:
         return doctor_text(d->state, "issuer");
-    case TLS:
+    case ERROR_LINK_TLS:
         return strncmp(doctor_text(d->state, "issuer"), "http:", 5) == 0 ? "plain http: none" : "";
-    case GRANT:
+    case ERROR_LINK_GRANT:
         return doctor_text(d->state, "user");
-    case TOKEN:
+    case ERROR_LINK_TOKEN:
         return doctor_text(d->state, "expires");
     default:
         return "";
     }
 }
 
-/* All links, with one that fails or (level) is worth a warning. */
-static void add_links(struct doctor *d, enum link bad, enum level level, enum error_code code,
+/* All links, with one (behind: none) that fails or (level) is worth a warning. */
+static void add_links(struct doctor *d, enum error_link bad, enum level level, enum error_code code,
                       const char *detail)
 {
-    for (enum link l = PROFILE; l < LINKS; l++) {
+    for (enum error_link l = first; l <= last; l++) {
         if (l == bad)
             report_add(&d->report, level, links[l], code, "%s", detail);
         else if (level == LEVEL_ERROR && l > bad)
@@ -301,7 +286,7 @@ static bool has_error(const struct report *r, const char *link)
 
 static void skip_links(struct doctor *d, const char *cause)
 {
-    for (enum link l = PROFILE; l < LINKS; l++)
+    for (enum error_link l = first; l <= last; l++)
         report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", cause);
 }
 
@@ -320,7 +305,7 @@ void doctor_provider(struct doctor *d)
         return;
     }
     if (code != ERROR_NONE) {
-        add_links(d, PROFILE, LEVEL_ERROR, code, why.detail);
+        add_links(d, ERROR_LINK_PROFILE, LEVEL_ERROR, code, why.detail);
         return;
     }
     snprintf(d->name, sizeof d->name, "%.*s", (int)strcspn(d->answer, "\n"), d->answer);
@@ -335,10 +320,9 @@ void doctor_provider(struct doctor *d)
     const char *name = doctor_text(error, "code");
     if (d->has_token && error) { /* the token lives, its renewal fails */
         code = error_from_name(name, strlen(name));
-        add_links(d, place_of(code, doctor_text(error, "detail")), LEVEL_WARNING, code,
-                  doctor_text(error, "detail"));
+        add_links(d, place_of(code, step_of(d)), LEVEL_WARNING, code, doctor_text(error, "detail"));
     } else {
-        add_links(d, d->has_token ? LINKS : place_of(code, why.detail), LEVEL_ERROR, code,
+        add_links(d, d->has_token ? behind : place_of(code, step_of(d)), LEVEL_ERROR, code,
                   why.detail);
     }
 }

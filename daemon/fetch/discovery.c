@@ -101,7 +101,8 @@ int discovery_fetch(struct http *http, const struct job *job, struct discovery *
     if (!url) {
         error_set(why, ERROR_INTERNAL, "no memory");
     } else if (http_request(http, "discovery", url, NULL, &reply, why) < 0) {
-        result->outcome = why->code == ERROR_TLS_FILE ? OUTCOME_CONFIG : OUTCOME_TEMPORARY;
+        result->outcome = error_class(why->code) == ERROR_CLASS_LOCAL ? OUTCOME_CONFIG
+                                                                      : OUTCOME_TEMPORARY;
     } else if (reply.status != 200) {
         result->outcome = judge_status(&reply, url, why);
         result->retry_after = reply.retry_after;

@@ -255,23 +255,50 @@ static enum error_code refusal(long status, const cJSON *json)
     return ERROR_NONE;
 }
 
+/* What came of a grant that failed. */
+static enum outcome outcome_of(enum error_code code)
+{
+    switch (error_class(code)) {
+    case ERROR_CLASS_LOCAL:
+        return OUTCOME_CONFIG;
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_CLIENT:
+    case ERROR_CLASS_REFUSED_EITHER:
+        return OUTCOME_REFUSED;
+    case ERROR_CLASS_SOFT:
+    case ERROR_CLASS_ACCEPTED:
+        return OUTCOME_DOUBTFUL;
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_PROXY:
+    case ERROR_CLASS_THROTTLED: /* no fetcher says these two */
+    case ERROR_CLASS_NONE:
+        break;
+    }
+    return OUTCOME_TEMPORARY;
+}
+
+/* The code of an answer that is no refusal. */
+static enum error_code fault(long status)
+{
+    if (status == 429)
+        return ERROR_RATE_LIMITED;
+    if (status == 408 || status == 425 || status >= 500)
+        return ERROR_PROVIDER_FAULT;
+    return status >= 400 || status == 200 ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
+}
+
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
     enum error_code code = refusal(reply->status, json);
 
-    ret->outcome = OUTCOME_REFUSED;
-    if (code == ERROR_NONE && (reply->status == 429 || reply->status == 408 ||
-                               reply->status == 425 || reply->status >= 500)) {
-        ret->outcome = OUTCOME_TEMPORARY;
+    if (code == ERROR_NONE)
+        code = fault(reply->status);
+    ret->outcome = outcome_of(code);
+    if (ret->outcome != OUTCOME_REFUSED)
         ret->retry_after = reply->retry_after;
-        code = reply->status == 429 ? ERROR_RATE_LIMITED : ERROR_PROVIDER_FAULT;
-    } else if (code == ERROR_NONE) {
-        ret->outcome = OUTCOME_DOUBTFUL;
-        ret->retry_after = reply->retry_after;
-        bool says_error = reply->status >= 400 || reply->status == 200;
-        code = says_error ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
-    }
     describe(job, reply, json, &ret->error, code);
     return -1;
 }
@@ -291,14 +318,14 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
     const char *refresh = json_string(json, "refresh_token");
 
     if (!id_token || !*id_token) {
-        ret->outcome = OUTCOME_REFUSED;
+        ret->outcome = OUTCOME_REFUSED; /* unlike a token that is wrong: waiting mends no scope */
         ret->refresh_without_token = job->kind == JOB_REFRESH;
         set_masked(job, &ret->error, ERROR_NO_ID_TOKEN, scope ? "scope granted: " : "",
                    scope ? scope : "");
         return -1;
     }
     if (strlen(id_token) > RESULT_TOKEN_MAX) {
-        ret->outcome = OUTCOME_DOUBTFUL;
+        ret->outcome = outcome_of(ERROR_TOKEN_INVALID);
         error_set(&ret->error, ERROR_TOKEN_INVALID, "it is longer than %d bytes", RESULT_TOKEN_MAX);
         return -1;
     }
@@ -320,7 +347,7 @@ int grant_judge(const struct job *job, const struct http_reply *reply, struct re
     if (is_failure(reply, json)) {
         r = judge_failure(job, reply, json, ret);
     } else if (!json) {
-        ret->outcome = OUTCOME_DOUBTFUL;
+        ret->outcome = outcome_of(ERROR_ANSWER_INVALID);
         describe(job, reply, NULL, &ret->error, ERROR_ANSWER_INVALID);
         r = -1;
     } else {
@@ -337,16 +364,14 @@ int grant_run(struct http *http, const struct job *job, const struct discovery *
     struct http_reply reply;
 
     if (grant_build(job, endpoints, &body, &authorization) < 0) {
-        ret->outcome = OUTCOME_CONFIG;
+        ret->outcome = outcome_of(ERROR_INTERNAL);
         error_set(&ret->error, ERROR_INTERNAL, "no memory for the request");
         return -1;
     }
     const struct http_form form = { body, authorization };
     ret->sent = time_boottime();
     if (http_request(http, "grant", endpoints->token_endpoint, &form, &reply, &ret->error) < 0) {
-        ret->outcome = ret->error.code == ERROR_TLS_FILE         ? OUTCOME_CONFIG
-                       : ret->error.code == ERROR_ANSWER_INVALID ? OUTCOME_DOUBTFUL
-                                                                 : OUTCOME_TEMPORARY;
+        ret->outcome = outcome_of(ret->error.code);
         return -1;
     }
     *date = reply.date;

@@ -57,15 +57,16 @@ static void on_step(void *context, const char *name, const char *host)
     char bytes[512];
     struct step step;
 
-    (void)context;
     snprintf(step.name, sizeof step.name, "%s", name);
     snprintf(step.host, sizeof step.host, "%s", host);
+    if (context)
+        mask_secrets(context, step.host); /* a discovery document may name any */
     send_all(bytes, step_encode(&step, bytes, sizeof bytes));
 }
 
 static void run(const struct job *job, struct result *ret)
 {
-    struct http *http = http_new(job, on_step, NULL);
+    struct http *http = http_new(job, on_step, (void *)(uintptr_t)job);
 
     ret->outcome = OUTCOME_CONFIG;
     error_set(&ret->error, ERROR_INTERNAL, "libcurl cannot be set up");

@@ -33,7 +33,7 @@ static int look_up_document(struct provider *p, struct result *ret)
         return 0;
     }
     discovery_clear(&document);
-    if (!optional || ret->error.code == ERROR_TLS_FILE) /* no request goes well without those */
+    if (!optional || ret->outcome == OUTCOME_CONFIG) /* no request goes well with that */
         return -1;
     ret->retry_after = 0; /* the token endpoint did not say so */
     return 0;

@@ -13,11 +13,13 @@ static int check(struct provider *p, bool with_keys, int64_t date, struct result
 }
 
 /* The keys at hand are older than the token: the provider may have others by now. */
-static int check_again(struct provider *p, int64_t date, struct result *ret)
+static int check_again(struct provider *p, int64_t date, http_step_fn on_step, struct result *ret)
 {
     struct error why;
+    int renewed = provider_renew_keys(p, &why);
 
-    if (provider_renew_keys(p, &why) == 0)
+    on_step(NULL, "verify", "");
+    if (renewed == 0)
         return check(p, true, date, ret);
     if (id_token_key_known(secret_peek(ret->id_token), secret_length(ret->id_token), &p->keys) ||
         check(p, false, date, ret) < 0)
@@ -30,8 +32,9 @@ static int check_again(struct provider *p, int64_t date, struct result *ret)
 /* Failures of a token endpoint that the provider may have given up. */
 static bool may_have_moved(enum error_code code)
 {
-    return code == ERROR_DNS || code == ERROR_CONNECT || code == ERROR_TLS ||
-           code == ERROR_PROVIDER_ERROR || code == ERROR_ANSWER_INVALID;
+    enum error_class class = error_class(code);
+
+    return class == ERROR_CLASS_UNSENT || class == ERROR_CLASS_SOFT;
 }
 
 /* OpenID Connect Core §12.2: iat of a refreshed token is the time of its own issue. */
@@ -61,7 +64,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
     on_step(NULL, "verify", "");
     int result = is_stale(p, date, ret) ? -1 : check(p, keys, date, ret);
     if (result < 0 && ret->error.code == ERROR_TOKEN_SIGNATURE && p->keys_cached)
-        result = check_again(p, date, ret);
+        result = check_again(p, date, on_step, ret);
     if (result < 0) {
         ret->id_token = secret_free(ret->id_token);
         return;

@@ -333,6 +333,66 @@ def test_the_link_that_breaks(home, start, fake, code):
     breaks(link, code)(report)
 
 
+@pytest.mark.parametrize("path, link", [(DISCOVERY, "discovery"), (KEYS, "keys"),
+                                        (TOKEN, "grant")])
+def test_the_link_at_which_the_request_still_is(home, start, fake, path, link):
+    """The daemon waits for the provider longer than doctor for the daemon."""
+    fake.hang(path)
+    start()
+    report = doctor(home, "--timeout", "1s")
+    breaks(link, "timeout")(report)
+    assert report.of(link)[0]["detail"].startswith("still waiting for ")
+
+
+def silent(fake):
+    """A provider that takes connections, and says nothing to them."""
+    fake.stop()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", fake.port))
+    listener.listen()
+    fake.placeholder = listener
+
+
+SLOW = {
+    "tls": silent,
+    "discovery": lambda fake: fake.hang(DISCOVERY),
+    "grant": lambda fake: fake.hang(TOKEN),
+}
+
+
+@pytest.mark.parametrize("link", SLOW)
+def test_the_link_that_is_too_slow(home, start, fake, link):
+    SLOW[link](fake)
+    start(extra="timeout = 1s")
+    home.run("get", "--timeout", "1s")
+    rig.wait_until(lambda: home.status("p").get("error"), "a failure")
+    breaks(link, "timeout")(doctor(home, "--timeout", "1s"))
+
+
+def test_an_issuer_that_only_the_token_has(home, start, fake):
+    fake.claims["iss"] = "https://other.example/"
+    start()
+    breaks("token", "issuer-mismatch")(doctor(home, "--timeout", "2s"))
+
+
+def test_an_answer_of_nobody_at_discovery(home, start, fake):
+    """Too large an answer says nothing of what was asked for."""
+    fake.answers[DISCOVERY] = 200, {}, b"x" * (2 << 20)
+    start()
+    home.run("get", "--timeout", "1s")
+    breaks("discovery", "answer-invalid")(doctor(home, "--timeout", "2s"))
+
+
+def test_what_a_provider_says_moves_no_link(home, start, fake):
+    """Its words are for people."""
+    fake.answers[TOKEN] = json_answer({"error": "x", "error_description": "no keys, discovery"},
+                                      503)
+    start()
+    home.run("get", "--timeout", "1s")
+    breaks("grant", "provider-fault")(doctor(home, "--timeout", "2s"))
+
+
 def test_the_issuer_without_its_slash(home, fake, daemon):
     home.configure(fake.profile().replace(fake.issuer, fake.issuer.rstrip("/"), 1))
     daemon.start()

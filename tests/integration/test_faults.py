@@ -315,6 +315,122 @@ def test_it_is_not_asked_again_earlier_than_it_said(bench, provider, path, statu
     assert before + 120 - 1 <= retry <= after + 120 + 1
 
 
+# ---- the step at which it fails -----------------------------------------------------------------
+
+
+def never_shakes_hands(p):
+    """It accepts connections and says nothing."""
+    class Silence:
+        @staticmethod
+        def wrap_socket(connection, **_):
+            p.silent.append(connection)
+            raise OSError
+    p.silent = []
+    p.server.context = Silence
+
+
+def step_of(failure):
+    return failure["code"], failure.get("step"), failure.get("host")
+
+
+STEPS = {
+    "connect": (scripted.Provider.refuse, "connect", "connect"),
+    "certificate": (lambda p: p.certify(trusted=False), "tls", "tls"),
+    "handshake": (never_shakes_hands, "timeout", "tls"),
+    "discovery": (answers(500, path=DISCOVERY), "provider-fault", "discovery"),
+    "discovery-hangs": (lambda p: p.hang(DISCOVERY), "timeout", "discovery"),
+    "discovery-large": (answers(200, b"x" * (2 << 20), path=DISCOVERY), "answer-invalid",
+                        "discovery"),
+    "discovery-issuer": (another_issuer, "issuer-mismatch", "discovery"),
+    "keys": (lambda p: p.hang(KEYS), "timeout", "keys"),
+    "grant": (errors(403, "invalid_grant"), "refused", "grant"),
+    "grant-hangs": (lambda p: p.hang(TOKEN), "timeout", "grant"),
+    "audience": (claims(aud="other"), "token-audience", "verify"),
+    "token-issuer": (claims(iss="https://other.example/"), "issuer-mismatch", "verify"),
+}
+
+
+@pytest.mark.parametrize("fault, code, step", STEPS.values(), ids=STEPS)
+def test_status_says_at_which_step_it_failed(provider, home, daemon, fault, code, step):
+    fault(provider)
+    home.configure(provider.profile(extra="timeout = 1s"))
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    error = wait_until(lambda: home.status("p").get("error"), "a failure")
+    host = None if step == "verify" else provider.host
+    assert step_of(error) == (code, step, host)
+
+
+def test_a_failure_before_any_step_has_none(provider, home, daemon):
+    home.configure(provider.profile(password="password-file = nothing"))
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    assert step_of(home.status("p")["error"]) == ("credential", None, None)
+
+
+@pytest.mark.parametrize("path, step", [(DISCOVERY, "discovery"), (KEYS, "keys"),
+                                        (TOKEN, "grant")])
+def test_status_says_where_a_request_is(provider, home, daemon, path, step):
+    provider.hang(path)
+    home.configure(provider.profile())
+    daemon.start()
+    assert "request" not in home.status("p")
+    assert home.run("get", "--timeout", "1s").returncode == 7
+    status = home.status("p")
+    assert "error" not in status
+    assert status["request"] == {"step": step, "host": provider.host}
+    assert home.run("logout").returncode == 0
+    assert "request" not in home.status("p")
+
+
+def test_a_fetcher_that_is_stopped_at_a_step(provider, home, daemon):
+    """The daemon itself says where it was."""
+    def stop(_):
+        for pid in children(daemon):
+            os.kill(pid, signal.SIGSTOP)
+        return 200, {}, b"{}"
+    provider.answers[DISCOVERY] = stop
+    home.configure(provider.profile(extra="timeout = 1s"))
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    error = wait_until(lambda: home.status("p").get("error"), "a failure")
+    assert step_of(error) == ("timeout", "discovery", provider.host)
+    assert error["detail"].startswith("stuck waiting for the discovery document of ")
+
+
+def test_a_step_is_that_of_the_last_failure_alone(provider, home, daemon):
+    provider.answers[TOKEN] = 500, {}, b""
+    home.configure(provider.profile())
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    wait_until(lambda: step_of(home.status("p").get("error", {"code": 0}))[1] == "grant", "it")
+    home.configure(provider.profile(password="password-file = nothing"))
+    daemon.reload()
+    wait_until(lambda: home.status("p")["error"]["code"] == "credential", "another failure")
+    assert "step" not in home.status("p")["error"]
+
+
+def test_a_logout_forgets_the_step(provider, home, daemon):
+    provider.answers[TOKEN] = json_answer({"error": "invalid_grant"}, 403)
+    home.configure(provider.profile(password=""))
+    daemon.start()
+    assert home.run("login", input="canary-pw").returncode == 6
+    assert home.status("p")["error"]["step"] == "grant"
+    assert home.run("logout").returncode == 0
+    assert step_of(home.status("p")["error"]) == ("login-needed", None, None)
+
+
+def test_a_host_that_holds_a_secret_is_masked(provider, home, daemon):
+    """A provider, or who plays one, may name any as its endpoint."""
+    provider.answers[DISCOVERY] = json_answer(
+        {**provider.discovery(), "token_endpoint": f"https://canary-pw.{'a' * 70}.example/t"})
+    home.configure(provider.profile())
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    error = wait_until(lambda: home.status("p").get("error"), "a failure")
+    assert step_of(error) == ("dns", "dns", f"***.{'a' * 70}.example")
+
+
 # ---- what is odd but no fault ------------------------------------------------------------------
 
 
@@ -429,6 +545,7 @@ def test_a_resolver_that_never_answers(request, home, daemon, tmp_path):
             assert error["code"] == "timeout"
             assert error["detail"].startswith((f"{provider.host}: Resolving timed out after ",
                                                f"no time was left to ask {provider.host}"))
+            assert (error["step"], error["host"]) == ("dns", provider.host)
             assert bench.run("get", "q").returncode == 7
             assert bench.get() == token
             bench.check_house()
@@ -456,6 +573,7 @@ def test_a_fetcher_that_is_killed(bench, provider):
     provider.hang(TOKEN)
     error = bench.check(token, 1, FETCHER + "it was killed by signal 9, ", kill)
     assert error["detail"].endswith(f", waiting for a token from {provider.host}")
+    assert (error["step"], error["host"]) == ("grant", provider.host)
 
 
 def test_a_fetcher_that_is_stuck_while_nobody_waits(bench, provider):
@@ -517,7 +635,8 @@ def test_a_fetcher_that_fails(provider, home, bad_fetcher, how, code, says):
     bench = Bench(provider, home, daemon)
     token = bench.start("timeout = 1s" if how == "hang" else "")
     mode.write_text(how)
-    bench.check(token, code, says)
+    error = bench.check(token, code, says)
+    assert "step" not in error and "host" not in error
     mode.write_text("good")
     assert home.run("refresh", "p").returncode == 0
     assert bench.get() != token

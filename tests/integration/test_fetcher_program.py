@@ -157,6 +157,15 @@ def test_a_key_replaced_under_its_name_is_asked_for(fake, fetch):
     assert fetch.paths == [GRANT, KEYS] and fetch.result["verified"] == b"1"
 
 
+def test_a_token_is_verified_again_after_newer_keys_came(fake, fetch):
+    """Where it fails then, it does not fail at the keys."""
+    fake.key = scripted.Key("key-2")
+    fake.claims["iss"] = "https://other.example/"
+    fetch.edit(keyed=past(1))
+    assert fetch() == "doubtful" and fetch.result["code"] == b"issuer-mismatch"
+    assert fetch.paths == [GRANT, KEYS] and fetch.steps[-2:] == ["keys", "verify"]
+
+
 def test_keys_are_asked_for_once_a_minute_at_most(fake, fetch):
     fake.key = scripted.Key("key-2")
     assert fetch() == "token" and fetch.paths == [GRANT]

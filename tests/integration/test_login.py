@@ -109,6 +109,15 @@ def test_a_wrong_password_is_sent_once(fake, home, running):
     assert home.run("get").returncode == 0
 
 
+def test_an_account_that_wants_more_keeps_the_password_that_was_typed(fake, home, running):
+    """It was right, for all one knows: once the account is mended it serves."""
+    fake.answers["/oauth/token"] = json_answer({"error": "mfa_required"}, 403)
+    assert login(home, b"canary-pw").returncode == 6
+    del fake.answers["/oauth/token"]
+    rig.wait_until(lambda: home.run("refresh").returncode == 0, "a word that is heard")
+    assert passwords(fake) == 2 * ["canary-pw"]
+
+
 def test_logout_forgets_token_and_password(fake, home, running):
     login(home, b"pw")
     assert home.run("get").returncode == 0

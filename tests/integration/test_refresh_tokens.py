@@ -176,3 +176,20 @@ def test_it_dies_before_its_exp_whatever_was_cut_from_the_times(fake, home, daem
         daemon.reload() if daemon.process else daemon.start()
         token = home.run("get").stdout
         assert rig.seconds(home.status()[0]["expires"]) < claims(token)["exp"]
+
+
+@pytest.mark.parametrize("error, grants", [
+    ("unauthorized_client", ["password", "refresh_token", "password"]),
+    ("invalid_client", ["password", "refresh_token"])])
+def test_by_password_it_goes_on_where_the_client_may_not_refresh(fake, home, daemon, error, grants):
+    """But not where the client itself is refused, which it would be by password, too."""
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            return json_answer({"error": error}, 400)
+        return json_answer(fake.token(refresh_token="r"))
+    fake.answers["/oauth/token"] = answer
+    home.configure(fake.profile())
+    daemon.start()
+    home.run("get")
+    assert home.run("refresh").returncode == (0 if error == "unauthorized_client" else 6)
+    assert [r.form["grant_type"] for r in fake.grants()] == grants

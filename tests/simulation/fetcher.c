@@ -105,6 +105,13 @@ bool fetcher_sent_grant(const struct fetcher *f)
     return f->reply.reached;
 }
 
+const struct step *fetcher_step(const struct fetcher *f)
+{
+    static const struct step grant = { "grant", "" }, connect = { "connect", "" };
+
+    return f->reply.reached ? &grant : &connect;
+}
+
 void fetcher_where(const struct fetcher *f, char *out, size_t size)
 {
     snprintf(out, size, "waiting for profile %s's token", f->p->name);

@@ -1,4 +1,5 @@
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <setjmp.h>
@@ -20,6 +21,69 @@ static void every_row_has_a_name_of_its_own_and_a_sentence(void **state)
     }
     assert_int_equal(error_from_name("no such", 7), ERROR_INTERNAL);
     assert_int_equal(error_from_name("none", 4), ERROR_INTERNAL);
+}
+
+static bool has_class(enum error_code code)
+{
+    return error_class(code) >= ERROR_CLASS_NONE && error_class(code) <= ERROR_CLASS_ACCEPTED;
+}
+
+static bool has_link(enum error_code code)
+{
+    return error_link(code) >= ERROR_LINK_NONE && error_link(code) <= ERROR_LINK_STEP;
+}
+
+static void every_row_says_where_it_belongs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERROR_MAX; i++)
+        if (!has_link((enum error_code)i))
+            fail_msg("%s has no link", error_name((enum error_code)i));
+    assert_int_equal(error_link((enum error_code)ERROR_MAX), error_link(ERROR_INTERNAL));
+}
+
+static void every_row_says_what_it_means_for_the_request(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ERROR_MAX; i++)
+        if (!has_class((enum error_code)i))
+            fail_msg("%s has no class", error_name((enum error_code)i));
+    assert_int_equal(error_class((enum error_code)ERROR_MAX), error_class(ERROR_INTERNAL));
+}
+
+/* By what each means for the password that was sent: a change here is one of who is locked out. */
+static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void **state)
+{
+    static const struct {
+        enum error_class class;
+        enum error_code codes[8];
+    } rows[] = {
+        { ERROR_CLASS_LOCAL,
+          { ERROR_CONFIG, ERROR_NO_CONFIG, ERROR_CREDENTIAL, ERROR_LOGIN_NEEDED, ERROR_TLS_FILE,
+            ERROR_FETCHER, ERROR_INTERNAL } },
+        { ERROR_CLASS_UNSENT,
+          { ERROR_DNS, ERROR_CONNECT, ERROR_TLS, ERROR_DISCOVERY_INVALID, ERROR_KEYS_INVALID } },
+        { ERROR_CLASS_TRANSIENT, { ERROR_PROVIDER_FAULT, ERROR_RATE_LIMITED } },
+        { ERROR_CLASS_LOST, { ERROR_TIMEOUT, ERROR_TRANSFER, ERROR_INTERRUPTED } },
+        { ERROR_CLASS_THROTTLED, { ERROR_THROTTLED } },
+        { ERROR_CLASS_SOFT, { ERROR_PROVIDER_ERROR, ERROR_ANSWER_INVALID } },
+        { ERROR_CLASS_REFUSED_USER, { ERROR_REFUSED, ERROR_ACCOUNT } },
+        { ERROR_CLASS_REFUSED_CLIENT, { ERROR_CLIENT_REFUSED, ERROR_GRANT_REFUSED } },
+        { ERROR_CLASS_REFUSED_EITHER, { ERROR_REFUSED_SILENTLY } },
+        { ERROR_CLASS_ACCEPTED,
+          { ERROR_NO_ID_TOKEN, ERROR_ISSUER_MISMATCH, ERROR_TOKEN_INVALID, ERROR_TOKEN_ALGORITHM,
+            ERROR_TOKEN_SIGNATURE, ERROR_TOKEN_AUDIENCE, ERROR_TOKEN_EXPIRED, ERROR_TOKEN_STALE } },
+    };
+    enum error_class expected[ERROR_MAX] = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < 8 && rows[i].codes[j] != ERROR_NONE; j++)
+            expected[rows[i].codes[j]] = rows[i].class;
+    for (int i = 0; i < ERROR_MAX; i++)
+        if (error_class((enum error_code)i) != (expected[i] ? expected[i] : ERROR_CLASS_NONE))
+            fail_msg("%s is of class %d", error_name((enum error_code)i),
+                     error_class((enum error_code)i));
 }
 
 static void foreign_text_is_made_printable(void **state)
@@ -78,6 +142,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_a_name_of_its_own_and_a_sentence),
+        cmocka_unit_test(every_row_says_where_it_belongs),
+        cmocka_unit_test(every_row_says_what_it_means_for_the_request),
+        cmocka_unit_test(each_failure_of_a_request_has_its_class_and_the_rest_has_none),
         cmocka_unit_test(foreign_text_is_made_printable),
         cmocka_unit_test(a_line_is_one_line_that_ends),
         cmocka_unit_test(a_freed_secret_is_wiped_and_its_neighbours_live),

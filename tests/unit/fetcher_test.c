@@ -224,6 +224,8 @@ static void steps_before_the_result_are_taken(void **state)
     assert_int_equal(run("steps"), 1);
     fetcher_where(fetcher, where, sizeof where);
     assert_string_equal(where, "connecting to login.example.com:443");
+    assert_string_equal(fetcher_step(fetcher)->name, "connect");
+    assert_string_equal(fetcher_step(fetcher)->host, "login.example.com:443");
 }
 
 static void a_result_in_pieces_is_taken(void **state)
@@ -241,6 +243,7 @@ static void before_the_first_step_it_is_starting(void **state)
     assert_int_equal(start_with("hang", "x"), 0);
     fetcher_where(fetcher, where, sizeof where);
     assert_string_equal(where, "starting kubetoken-fetch");
+    assert_string_equal(fetcher_step(fetcher)->name, "");
 }
 
 static void one_that_hangs_still_tells_where(void **state)
@@ -316,6 +319,7 @@ static void its_signal_and_last_step_are_told(void **state)
 {
     (void)state;
     assert_ends_with("killed", "killed by signal 15, resolving login.example.com");
+    assert_string_equal(fetcher_step(fetcher)->name, "dns");
 }
 
 static void one_that_talks_endlessly_is_stopped(void **state)
