@@ -55,7 +55,8 @@ endef
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 # ---- what is linked into which program -------------------------------------------------------
-# Which libraries is a promise (README, "What it is made of"), so each program has lists of its own.
+# Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
+# and a test finds what in them it does not need.
 
 DAEMON := account accounts answer attempt command config credential digest inspection jobs \
   journal lifecycle listener main process profile registry server slots store watch world
@@ -64,7 +65,7 @@ DAEMON_LIBS = libsystemd libcjson
 
 FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox \
   token
-FETCH_COMMON := descriptor error fetcher job json paths protocol record secret time url
+FETCH_COMMON := descriptor error job json record secret time url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart client exec_info explain get inspect kubeconfig login main status

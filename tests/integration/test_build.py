@@ -1,5 +1,5 @@
 """The Makefile, in a copy of the sources: what is built again when, by which compiler, and for
-which machine."""
+which machine. And what is linked into the programs that there are."""
 import os
 import re
 import shutil
@@ -233,3 +233,50 @@ def test_musl_is_found_where_a_musl_gcc_of_that_machine_has_it(tree, line, machi
     tree.program("musl-gcc", line.format(folder))
     assert musl_folder(tree, "", machine) == (str(folder) if own else None)
     assert (f"-isystem {folder}/../include " in tree.calls.read_text()) == own
+
+
+# ---- what is linked into the programs --------------------------------------------------------
+
+def listed(program):
+    """The objects and the libraries that the Makefile lists for it."""
+    line, = re.findall(rf"^{program}: (.*)$", (rig.BUILD / "links").read_text(), re.M)
+    return ([rig.TOP / word for word in line.split() if word.endswith(".o")],
+            [word for word in line.split() if not word.endswith(".o")])
+
+
+def symbols(objects, which):
+    """By object."""
+    out = subprocess.run(["nm", "-AgP", which, *objects], capture_output=True, text=True,
+                         check=True).stdout
+    found = {str(path): set() for path in objects}
+    for line in out.splitlines():
+        path, name, _ = line.split(maxsplit=2)
+        found[path.rstrip(":")].add(name)
+    return found
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS))
+def test_each_object_of_a_program_is_needed_by_its_main(program):
+    objects, _ = listed(program)
+    wanted = symbols(objects, "--undefined-only")
+    defined = symbols(objects, "--defined-only")
+    superfluous = set(wanted)
+    reached = [path for path in wanted if path.endswith("/main.o")]
+    while reached:
+        path = reached.pop()
+        superfluous.discard(path)
+        reached += [o for o in superfluous if defined[o] & wanted[path]]
+    assert len(objects) > 10 and not superfluous
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS))
+def test_each_library_of_a_program_is_needed(program):
+    out = subprocess.run(["readelf", "-dW", rig.BUILD / program], capture_output=True, text=True,
+                         check=True).stdout
+    needed = re.findall(r"NEEDED.*\[(.*?)\]", out)
+    _, libraries = listed(program)
+    for library in libraries:
+        flags = subprocess.run(["pkg-config", "--libs-only-l", library], capture_output=True,
+                               text=True, check=True).stdout.split()
+        name = flags[0].replace("-l", "lib", 1)
+        assert any(re.match(rf"{name}\b", n) for n in needed), library
