@@ -1,6 +1,7 @@
 """A provider that says what a test tells it to, for shapes and faults that no real one produces
 on command. It records every request that it saw."""
 import base64
+import functools
 import http.server
 import json
 import pathlib
@@ -41,6 +42,13 @@ class Key:
                         for part in (head, claims))
         signature = self.private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{text}.{b64(signature)}"
+
+
+@functools.lru_cache(maxsize=None)
+def shared_key():
+    """That of every provider, made once a run, since RSA keys take a while. A test that is about
+    another key makes one."""
+    return Key()
 
 
 class Request:
@@ -94,7 +102,7 @@ class Provider:
 
     def __init__(self, folder, issuer_path="/", tls=True, host="127.0.0.1", name=None):
         self.folder = pathlib.Path(folder)
-        self.key = Key()
+        self.key = shared_key()
         self.requests = []
         self.answers = {}
         self.claims = {}
