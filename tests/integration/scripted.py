@@ -166,6 +166,8 @@ class Provider:
 
     def stop(self):
         self.hanging.set()
+        if self.server.fileno() >= 0:
+            self.server.socket.shutdown(socket.SHUT_RDWR)  # its thread wakes at once
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -216,6 +218,7 @@ class Provider:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
+            disable_nagle_algorithm = True  # or a body waits 40 ms for the ACK of its head
 
             def handle(self):
                 if isinstance(self.connection, ssl.SSLSocket) and not shake_hands(self.connection):
