@@ -10,143 +10,172 @@ DOCDIR = $(PREFIX)/share/doc/kubetoken
 USERUNITDIR = $(PREFIX)/lib/systemd/user
 PYTHON ?= /usr/bin/python3
 
-CC ?= gcc
 PKG_CONFIG ?= pkg-config
 BUILD ?= build
 O := $(BUILD)
 
-# make SANITIZE=1 builds with ASan and UBSan into a folder of its own
-ifdef SANITIZE
-O := $(BUILD)/sanitize
-SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-HARDEN :=
-else
-HARDEN := -D_FORTIFY_SOURCE=2
-endif
-
-CFLAGS ?= -O2 -g
+# CC, CPPFLAGS, CFLAGS and LDFLAGS are for whoever builds: all four programs obey them.
+CFLAGS ?= $(OPTIMIZE) -g
+OPTIMIZE = -O2
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
   -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 \
   -Wimplicit-fallthrough $(WERROR)
 # Hidden, or our json_object() would stand in for jansson's inside libjwt.
 BASE := -std=gnu11 -fvisibility=hidden -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=.
-HARDENING := $(HARDEN) -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE
 LINKING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+
+# make SANITIZE=1 builds with ASan and UBSan into a folder of its own
+ifdef SANITIZE
+O := $(BUILD)/sanitize
+SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(findstring _FORTIFY_SOURCE,$(CC) $(CPPFLAGS) $(CFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
 
 # make V=1 shows the commands
 ifndef V
 Q := @
 endif
 
-compile = $(CC) $(BASE) $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(1) -MMD -MP -c $< -o $@
+define compile
+@mkdir -p $(@D)
+@echo '  CC   $@'
+$(Q)$(CC) $(BASE) $(WARNINGS) $(HARDENING) $(LIBC) $(CPPFLAGS) $(CFLAGS) $(SANITIZER) $(EXTRA) \
+  -MMD -MP -c $< -o $@
+endef
+
+# $(1): the libraries
+define link
+@mkdir -p $(@D)
+@echo '  LINK $@'
+$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $(filter %.o,$^) $(1)
+endef
+
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
-COMMON := descriptor error fetcher job paths protocol record secret text time url
+# ---- what is linked into which program -------------------------------------------------------
+# Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
+# and a test finds what in them it does not need.
+
 DAEMON := account accounts answer attempt command config config_keys credential digest inspection \
   journal lifecycle listener main process profile registry server slots store watch world
-FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox token
+DAEMON_COMMON := descriptor error fetcher job paths protocol record secret text time url
+DAEMON_LIBS = libsystemd libcjson
+
+FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox \
+  token
+FETCH_COMMON := descriptor error job json record secret text time url
+FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
+
 CLIENT := admin autostart conversation exec_info explain get inspect kubeconfig locked login main \
   options output status
 CLIENT_COMMON := descriptor error explain paths protocol text time
+
 ADMIN := chain child doctor kubeconfig kubectl kuberc main report token
-
-common_o := $(COMMON:%=$(O)/common/%.o)
-daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(common_o)
-fetch_o := $(FETCH:%=$(O)/daemon/fetch/%.o) $(common_o) $(O)/common/json.o
-client_c := $(CLIENT:%=client/%.c) $(CLIENT_COMMON:%=common/%.c)
-client_o := $(client_c:%.c=$(O)/static/%.o)
-admin_o := $(ADMIN:%=$(O)/client/admin/%.o) \
-  $(patsubst %,$(O)/client/%.o,autostart conversation locked options output) \
-  $(filter-out %/explain.o,$(CLIENT_COMMON:%=$(O)/common/%.o))
-programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch $(O)/kubetoken-admin
-
-# What is linked by whom is a promise (README, "What it is made of"): keep the lists apart.
-DAEMON_LIBS = libsystemd libcjson
+ADMIN_CLIENT := autostart conversation locked options output
+ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
-FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
+
+daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
+fetch_o := $(FETCH:%=$(O)/daemon/fetch/%.o) $(FETCH_COMMON:%=$(O)/common/%.o)
+client_o := $(CLIENT:%=$(O)/static/client/%.o) $(CLIENT_COMMON:%=$(O)/static/common/%.o)
+admin_o := $(ADMIN:%=$(O)/client/admin/%.o) $(ADMIN_CLIENT:%=$(O)/client/%.o) \
+  $(ADMIN_COMMON:%=$(O)/common/%.o)
+programs := $(O)/kubetoken $(O)/kubetokend $(O)/kubetoken-fetch $(O)/kubetoken-admin
 
 .PHONY: all
 all: $(programs)
 
-# ---- the daemon and the fetcher ------------------------------------------------------------
+# Everything is compiled again when what stands in $(O)/flags changes, and linked again when what
+# stands in $(O)/links does.
+define flags
+$(CC) $(BASE) $(WARNINGS) $(HARDENING) $(CPPFLAGS) $(CFLAGS) $(SANITIZER) $(LIBEXECDIR)
+client: $(client_libc)
+endef
 
-$(O)/kubetokend: $(daemon_o)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
-	  $(call pkg,libs,$(DAEMON_LIBS))
+define links
+kubetokend: $(daemon_o) $(DAEMON_LIBS)
+kubetoken-fetch: $(fetch_o) $(FETCH_LIBS)
+kubetoken: $(client_o)
+kubetoken-admin: $(admin_o) $(ADMIN_LIBS)
+tests: $(unit_o) $(simulation_o) $(fuzz_o)
+by: $(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS)
+client: $(client_linking) $(client_libs)
+endef
 
-$(O)/kubetoken-fetch: $(fetch_o)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
-	  $(call pkg,libs,$(FETCH_LIBS)) -lm
-
-$(O)/kubetoken-admin: $(admin_o)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
-	  $(call pkg,libs,$(ADMIN_LIBS))
-
-$(O)/daemon/main.o $(O)/static/client/admin.o: EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
-$(O)/%.o: %.c $(O)/flags
+$(O)/flags: export TEXT = $(flags)
+$(O)/links: export TEXT = $(links)
+$(O)/flags $(O)/links: FORCE
 	@mkdir -p $(@D)
-	@echo '  CC   $@'
-	$(Q)$(call compile,$(EXTRA))
+	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" > $@
+FORCE:
+
+# ---- the daemon, the fetcher and kubetoken-admin ---------------------------------------------
+
+$(O)/%.o: %.c $(O)/flags
+	$(compile)
+
+$(O)/daemon/main.o $(O)/static/client/admin.o: private EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
+
+$(O)/kubetokend: $(daemon_o) $(O)/links
+	$(call link,$(call pkg,libs,$(DAEMON_LIBS)))
+
+$(O)/kubetoken-fetch: $(fetch_o) $(O)/links
+	$(call link,$(call pkg,libs,$(FETCH_LIBS)) -lm)
+
+$(O)/kubetoken-admin: $(admin_o) $(O)/links
+	$(call link,$(call pkg,libs,$(ADMIN_LIBS)))
 
 # ---- the client: libc alone, static ----------------------------------------------------------
-# With musl-tools a static PIE of a few pages. `musl-gcc -static-pie` would silently make a
-# dynamic one, so the link line says what it needs; a test looks at the result.
+# With musl (package musl-tools) a static PIE of a few pages, else one of the libc there is. The
+# compiler's own -static-pie knows nothing of musl, so the link line says what it needs; a test
+# looks at the result.
 
-MUSL := /usr/lib/$(subst -gnu,-musl,$(shell gcc -print-multiarch 2>/dev/null))
 ifndef SANITIZE
-ifneq ($(wildcard $(MUSL)/rcrt1.o),)
-HAVE_MUSL := yes
-endif
-endif
+# The folder of the musl for the machine that $(CC) compiles for: by its triplet, as in Debian, or
+# where a musl-gcc for that machine has it. `make MUSL=` does without.
+machine := $(subst -, ,$(or $(shell $(CC) -print-multiarch 2>/dev/null), \
+  $(shell $(CC) -dumpmachine 2>/dev/null)))
+cpu := $(firstword $(machine))
+musl_gcc := $(shell \
+  specs=$$(sed -n 's|.*-specs[ =]"*\(/[^ "]*\).*|\1|p' "$$(command -v musl-gcc)" 2>/dev/null); \
+  grep -qs 'ld-musl-$(cpu)' "$$specs" && dirname "$$specs")
+MUSL := $(patsubst %/rcrt1.o,%,$(firstword $(wildcard $(addsuffix /rcrt1.o, \
+  /usr/lib/$(cpu)-linux-$(subst gnu,musl,$(lastword $(machine))) $(musl_gcc)))))
+MUSL_INCLUDE := $(firstword $(wildcard /usr/include/$(notdir $(MUSL)) $(MUSL)/../include))
 
-ifdef HAVE_MUSL
-CLIENT_CC := gcc
-CLIENT_CFLAGS := -specs=$(MUSL)/musl-gcc.specs -Os -fno-asynchronous-unwind-tables \
-  -ffunction-sections -fdata-sections
-client_link = gcc -specs=$(MUSL)/musl-gcc.specs -static -nostartfiles -Wl,--gc-sections \
-  -Wl,-pie,--no-dynamic-linker,-z,text,-z,now,-z,relro,-z,noexecstack,-z,noseparate-code \
-  -s -o $@ $(MUSL)/rcrt1.o $(MUSL)/crti.o $^ $(MUSL)/crtn.o
+client_libc := -fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections
+client_linking := -s -Wl,--gc-sections -Wl,-z,text,-z,now,-z,relro,-z,noexecstack \
+  -Wl,-z,noseparate-code
+ifneq ($(MUSL),)
+client_libc += -nostdinc -isystem $(MUSL_INCLUDE) -isystem $(shell $(CC) -print-file-name=include)
+client_linking += -static -nostdlib -Wl,-pie,--no-dynamic-linker $(MUSL)/rcrt1.o $(MUSL)/crti.o
+client_libs := -Wl,--start-group $(MUSL)/libc.a -lgcc -Wl,--end-group $(MUSL)/crtn.o
 else
-CLIENT_CC := $(CC)
-CLIENT_CFLAGS := $(CFLAGS)
-client_link = $(CC) $(CFLAGS) $(SANITIZER) $(if $(SANITIZER),$(LINKING),-static-pie \
-  -Wl,-z,relro,-z,now,-z,noexecstack -s) $(LDFLAGS) -o $@ $^
+client_libs := -static-pie # behind LDFLAGS: a -pie in them would make it a dynamic one
 endif
-
-$(O)/kubetoken: $(client_o)
-	@echo '  LINK $@'
-	$(Q)$(client_link)
+$(O)/static/%.o: private LIBC = $(client_libc)
+$(O)/static/%.o $(O)/kubetoken: private OPTIMIZE = -Os
+$(O)/kubetoken: private LINKING = $(client_linking)
+endif
 
 $(O)/static/%.o: %.c $(O)/flags
-	@mkdir -p $(@D)
-	@echo '  CC   $@'
-	$(Q)$(CLIENT_CC) $(BASE) $(CLIENT_CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZER) $(EXTRA) -MMD -MP -c $< -o $@
+	$(compile)
 
-# Everything is built again when a flag changes.
-flags_now := $(CC) $(CFLAGS) $(LDFLAGS) $(WERROR) $(SANITIZER) $(PREFIX) $(VERSION) $(HAVE_MUSL)
-$(O)/flags: FORCE
-	@mkdir -p $(O)
-	@echo '$(flags_now)' | cmp -s - $@ || echo '$(flags_now)' > $@
-FORCE:
+$(O)/kubetoken: $(client_o) $(O)/links
+	$(call link,$(client_libs))
 
 # ---- tests ----------------------------------------------------------------------------------
 
 UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
-unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/static/client/exec_info.o
-ifdef HAVE_MUSL
-unit_o := $(filter-out $(O)/static/%,$(unit_o)) $(O)/client/exec_info.o
-endif
+unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o
 
-$(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o)
-	@mkdir -p $(@D)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^ \
-	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm
-.SECONDARY: $(UNIT:%=$(O)/tests/unit/%.o)
+$(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
+	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm)
+# Never empty, which would be a rule for all there is.
+.SECONDARY: $(O)/tests/unit/support.o $(UNIT:%=$(O)/tests/unit/%.o)
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
@@ -160,13 +189,20 @@ WRAPPED := account_ask close config_check_file config_load config_stamp getrando
 SEEDS ?= 1-5000
 STEPS ?= 20000
 
-$(O)/simulation: $(simulation_o)
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $^
+$(O)/simulation: $(simulation_o) $(O)/links
+	$(call link,$(WRAPPED:%=-Wl,--wrap=%))
 
 .PHONY: simulate
 simulate: $(O)/simulation
 	$(O)/simulation --seeds $(SEEDS) --steps $(STEPS)
+
+# Thousands of them at one provider, by the same two files. Not in `check`: bounds are broken yet.
+$(O)/fleet: $(O)/tests/fleet/fleet.o $(O)/daemon/lifecycle.o $(O)/daemon/account.o $(O)/links
+	$(call link,-lm)
+
+.PHONY: fleet
+fleet: $(O)/fleet
+	$(O)/fleet
 
 # The parsers under libFuzzer, ASan and UBSan. Secrets are on the heap there, where both see them.
 # New inputs go to $(O)/fuzz/corpus, which later runs go on with; tests/fuzz/corpus stays as it is.
@@ -188,9 +224,9 @@ $(F)/%.o: %.c $(F)/flags
 # Each comparison of an edit distance is not worth a call; config.dict has the keys.
 $(F)/daemon/config.o: FUZZ_EXTRA = -fno-sanitize-coverage=trace-cmp
 
-$(F)/parsers.a: $(fuzz_o)
+$(F)/parsers.a: $(fuzz_o) $(O)/links
 	@echo '  AR   $@'
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(FUZZ:%=$(F)/%_fuzz): $(F)/%_fuzz: $(F)/tests/fuzz/%_fuzz.o $(F)/parsers.a
 	@echo '  LINK $@'
@@ -221,9 +257,8 @@ mutants:
 
 # The pages that hold the table of errors have it from common/error.c and common/explain.c. What is
 # written is kept in git; a test says when it is old.
-$(O)/codes: $(O)/tests/manual/codes.o $(O)/common/error.o $(O)/common/explain.o
-	@echo '  LINK $@'
-	$(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $^
+$(O)/codes: $(O)/tests/manual/codes.o $(O)/common/error.o $(O)/common/explain.o $(O)/links
+	$(link)
 
 .PHONY: man
 man: $(O)/codes
@@ -266,7 +301,8 @@ demo: deps
 sources := $(wildcard common/*.c common/*.h client/*.c client/*.h \
   client/admin/*.c client/admin/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
-  tests/simulation/*.c tests/simulation/*.h tests/manual/*.c tests/fuzz/*.c tests/fuzz/*.h)
+  tests/simulation/*.c tests/simulation/*.h tests/fleet/*.c tests/manual/*.c \
+  tests/fuzz/*.c tests/fuzz/*.h)
 
 .PHONY: lint
 lint:
@@ -306,10 +342,13 @@ clean:
 .PHONY: help
 help:
 	@echo 'make            build kubetoken, kubetokend, kubetoken-fetch, kubetoken-admin'
+	@echo '                CC= CPPFLAGS= CFLAGS= LDFLAGS= are obeyed; MUSL= does without musl'
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
+	@echo 'make fleet      thousands of clients at one provider, a line for each scenario, with the'
+	@echo '                bounds that do not hold yet'
 	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 10 each in make check'
 	@echo 'make mutants    does the simulation see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages'
@@ -318,5 +357,5 @@ help:
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
-  $(O)/tests/manual/*.d \
+  $(O)/tests/fleet/*.d $(O)/tests/manual/*.d \
   $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)

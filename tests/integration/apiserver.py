@@ -1322,6 +1322,7 @@ class TlsServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             super().handle_error(request, client_address)
 
     def end(self) -> None:
+        self.socket.shutdown(socket.SHUT_RDWR)      # its thread wakes at once
         self.shutdown()
         with self._lock:
             connections = dict(self._connections)

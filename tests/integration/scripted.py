@@ -1,6 +1,7 @@
 """A provider that says what a test tells it to, for shapes and faults that no real one produces
 on command. It records every request that it saw."""
 import base64
+import functools
 import http.server
 import json
 import pathlib
@@ -41,6 +42,13 @@ class Key:
                         for part in (head, claims))
         signature = self.private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{text}.{b64(signature)}"
+
+
+@functools.lru_cache(maxsize=None)
+def shared_key():
+    """That of every provider, made once a run, since RSA keys take a while. A test that is about
+    another key makes one."""
+    return Key()
 
 
 class Request:
@@ -94,7 +102,7 @@ class Provider:
 
     def __init__(self, folder, issuer_path="/", tls=True, host="127.0.0.1", name=None):
         self.folder = pathlib.Path(folder)
-        self.key = Key()
+        self.key = shared_key()
         self.requests = []
         self.answers = {}
         self.claims = {}
@@ -158,6 +166,8 @@ class Provider:
 
     def stop(self):
         self.hanging.set()
+        if self.server.fileno() >= 0:
+            self.server.socket.shutdown(socket.SHUT_RDWR)  # its thread wakes at once
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -208,6 +218,7 @@ class Provider:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
+            disable_nagle_algorithm = True  # or a body waits 40 ms for the ACK of its head
 
             def handle(self):
                 if isinstance(self.connection, ssl.SSLSocket) and not shake_hands(self.connection):

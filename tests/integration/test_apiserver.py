@@ -134,6 +134,7 @@ class Issuer:
         return self
 
     def __exit__(self, *_):
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # its thread wakes at once
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
