@@ -1,9 +1,10 @@
 /*
- * commands - each of them: argv[0] is its name; returns the exit code.
+ * commands - what `kubetoken COMMAND` runs.
  */
 #ifndef KUBETOKEN_CLIENT_COMMANDS_H
 #define KUBETOKEN_CLIENT_COMMANDS_H
 
+/* Each of them: argv[0] is its name. Returns the exit code. */
 int command_get(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_simple(int argc, char **argv); /* refresh, reload, logout */

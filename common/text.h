@@ -10,6 +10,7 @@
 
 enum { TEXT_DECIMAL_SIZE = 21 };
 
+/* Whether they are the same. */
 bool text_equal(const char *a, const char *b);
 
 /* Writes a, b and c one behind the other. Returns whether they fit into size bytes with the NUL;
