@@ -58,21 +58,23 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account accounts answer attempt command config config_keys credential digest inspection \
-  journal lifecycle listener main process profile registry server slots store watch world
-DAEMON_COMMON := descriptor error fetcher job paths protocol record secret text time url
+DAEMON := account account_table attempt config config_keys digest fdstore fetch_queue fetcher \
+  file_watch inspection journal lifecycle listener main peer_process private_file profile profiles \
+  rejection render secret_command secret_source server system_watch
+DAEMON_COMMON := descriptor error job paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := cache claims discovery grant http id_token inspect jwks jws main mask provider sandbox \
-  token
-FETCH_COMMON := descriptor error job json record secret text time url
+FETCH := cache claims_diff discovery get_token grant http id_token inspect json jwks jws main \
+  provider redact sandbox
+FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
-CLIENT := admin autostart conversation exec_info explain get inspect kubeconfig locked login main \
+CLIENT := admin autostart conversation exec_info explain explain_text get inspect locked login main \
   options output status
-CLIENT_COMMON := descriptor error explain paths protocol text time
+CLIENT_COMMON := descriptor error paths protocol text time
 
-ADMIN := chain child doctor kubeconfig kubectl kuberc main report token
+ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
+  main report
 ADMIN_CLIENT := autostart conversation locked options output
 ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
@@ -179,13 +181,13 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
-SIMULATED := account accounts attempt config config_keys credential digest lifecycle profile \
-  registry slots store
+SIMULATED := account account_table attempt config config_keys digest fdstore fetch_queue lifecycle \
+  private_file profile profiles rejection secret_source
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o record.o text.o time.o url.o)
-WRAPPED := account_ask close config_check_file config_load config_stamp getrandom lifecycle_init \
-  lifecycle_step open profile_new read suspicion_confirm time_boottime
+  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o text.o time.o tlv.o url.o)
+WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step open \
+  private_file_check private_file_stamp profile_new read rejection_confirm time_boottime
 SEEDS ?= 1-5000
 STEPS ?= 20000
 
@@ -255,9 +257,9 @@ $(FUZZ:%=fuzz-%): fuzz-%: $(F)/%_fuzz
 mutants:
 	tests/simulation/run-mutants
 
-# The pages that hold the table of errors have it from common/error.c and common/explain.c. What is
+# The pages that hold the table of errors have it from common/error.c and client/explanations.inc. What is
 # written is kept in git; a test says when it is old.
-$(O)/codes: $(O)/tests/manual/codes.o $(O)/common/error.o $(O)/common/explain.o $(O)/links
+$(O)/codes: $(O)/man/codes.o $(O)/common/error.o $(O)/client/explain_text.o $(O)/links
 	$(link)
 
 .PHONY: man
@@ -301,7 +303,7 @@ demo: deps
 sources := $(wildcard common/*.c common/*.h client/*.c client/*.h \
   client/admin/*.c client/admin/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
-  tests/simulation/*.c tests/simulation/*.h tests/fleet/*.c tests/manual/*.c \
+  tests/simulation/*.c tests/simulation/*.h tests/fleet/*.c man/*.c \
   tests/fuzz/*.c tests/fuzz/*.h)
 
 .PHONY: lint
@@ -357,5 +359,5 @@ help:
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
-  $(O)/tests/fleet/*.d $(O)/tests/manual/*.d \
+  $(O)/tests/fleet/*.d $(O)/man/*.d \
   $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "client/autostart.h"
-#include "common/text.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
+#include "common/text.h"
 #include "common/time.h"
 
 enum { READY_FD = 3 };

@@ -11,7 +11,6 @@ int command_simple(int argc, char **argv); /* refresh, reload, logout */
 int command_inspect(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_version(int argc, char **argv);
-int command_kubeconfig(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_admin(int argc, char **argv); /* what kubetoken-admin does: doctor, kubeconfig */
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "client/commands.h"
+#include "client/explain_text.h"
 #include "client/output.h"
-#include "common/explain.h"
 #include "common/text.h"
 
 enum { COLUMNS = 78 };

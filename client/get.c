@@ -6,11 +6,11 @@
 
 #include "client/commands.h"
 #include "client/conversation.h"
+#include "client/exec_info.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
 #include "common/text.h"
-#include "client/exec_info.h"
 #include "common/time.h"
 
 struct get {

@@ -4,8 +4,8 @@
 
 #include "client/commands.h"
 #include "client/output.h"
-#include "common/text.h"
 #include "common/descriptor.h"
+#include "common/text.h"
 
 static const char usage[] =
     "Usage: kubetoken COMMAND [OPTION]... [PROFILE]\n"
@@ -52,7 +52,7 @@ static const struct command {
     { "logout", command_simple },
     { "refresh", command_simple },
     { "reload", command_simple },
-    { "kubeconfig", command_kubeconfig },
+    { "kubeconfig", command_admin },
     { "explain", command_explain },
     { "doctor", command_admin },
     { "version", command_version },

@@ -6,8 +6,8 @@
 #include "client/conversation.h"
 #include "client/options.h"
 #include "client/output.h"
-#include "common/text.h"
 #include "common/protocol.h"
+#include "common/text.h"
 #include "common/time.h"
 
 static int ask(const char *verb, int argc, char **argv, bool has_json)

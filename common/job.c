@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 
 enum { JOB_VERSION = 1 };
 
@@ -41,10 +41,9 @@ static const struct {
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 static const char *const outcomes[] = {
-    [OUTCOME_TOKEN] = "token",       [OUTCOME_REFUSED] = "refused",
-    [OUTCOME_DOUBTFUL] = "doubtful", [OUTCOME_TEMPORARY] = "temporary",
-    [OUTCOME_STALE] = "stale",       [OUTCOME_INVALID] = "invalid",
-    [OUTCOME_REPORT] = "report",     [OUTCOME_CONFIG] = "config",
+    [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused", [OUTCOME_SOFT] = "soft",
+    [OUTCOME_TEMPORARY] = "temporary", [OUTCOME_STALE] = "stale",     [OUTCOME_INVALID] = "invalid",
+    [OUTCOME_REPORT] = "report",       [OUTCOME_CONFIG] = "config",
 };
 
 static const char *const kinds[] = {
@@ -58,36 +57,36 @@ static const char **text_slot(struct job *job, size_t i)
     return (const char **)(void *)((char *)job + texts[i].offset);
 }
 
-static void put_list(struct record_writer *w, const char *name, const char *const *list)
+static void put_list(struct tlv_writer *w, const char *name, const char *const *list)
 {
     for (size_t i = 0; i < JOB_LIST_MAX && list[i]; i++)
-        record_put_text(w, name, list[i]);
+        tlv_put_text(w, name, list[i]);
 }
 
 struct secret *job_encode(const struct job *job)
 {
     struct secret *out = secret_new(JOB_MAX);
-    struct record_writer w;
+    struct tlv_writer w;
 
     if (!out)
         return NULL;
-    record_begin(&w, secret_bytes(out), JOB_MAX);
-    record_put_text(&w, "record", "job");
-    record_put_number(&w, "version", JOB_VERSION);
-    record_put_text(&w, "kind", kinds[job->kind]);
-    record_put_number(&w, "json", job->json);
-    record_put_number(&w, "deadline", (int64_t)job->deadline);
-    record_put_number(&w, "allow-http-loopback", job->allow_http_loopback);
+    tlv_begin(&w, secret_bytes(out), JOB_MAX);
+    tlv_put_text(&w, "record", "job");
+    tlv_put_number(&w, "version", JOB_VERSION);
+    tlv_put_text(&w, "kind", kinds[job->kind]);
+    tlv_put_number(&w, "json", job->json);
+    tlv_put_number(&w, "deadline", (int64_t)job->deadline);
+    tlv_put_number(&w, "allow-http-loopback", job->allow_http_loopback);
     for (size_t i = 0; i < N_TEXTS; i++) {
         const char *text = *text_slot((struct job *)(uintptr_t)job, i);
         if (text)
-            record_put_text(&w, texts[i].name, text);
+            tlv_put_text(&w, texts[i].name, text);
     }
     if (job->cache_length > 0)
-        record_put(&w, "cache", job->cache, job->cache_length);
+        tlv_put(&w, "cache", job->cache, job->cache_length);
     put_list(&w, "parameter", job->parameters);
     put_list(&w, "environment", job->environment);
-    size_t length = record_end(&w);
+    size_t length = tlv_end(&w);
     if (length == 0)
         return secret_free(out);
     secret_set_length(out, length);
@@ -95,7 +94,7 @@ struct secret *job_encode(const struct job *job)
 }
 
 /* Copies a value behind what the job holds already, with a NUL. */
-static const char *hold_bytes(struct job *job, const struct record_field *f)
+static const char *hold_bytes(struct job *job, const struct tlv_field *f)
 {
     size_t at = secret_length(job->held);
     char *p = secret_bytes(job->held) + at;
@@ -106,12 +105,12 @@ static const char *hold_bytes(struct job *job, const struct record_field *f)
 }
 
 /* A text, which has no NUL inside. */
-static const char *hold(struct job *job, const struct record_field *f)
+static const char *hold(struct job *job, const struct tlv_field *f)
 {
     return memchr(f->value, '\0', f->length) ? NULL : hold_bytes(job, f);
 }
 
-static int take_cache(struct job *job, const struct record_field *f)
+static int take_cache(struct job *job, const struct tlv_field *f)
 {
     if (job->cache || f->length > RESULT_CACHE_MAX)
         return -EBADMSG;
@@ -120,7 +119,7 @@ static int take_cache(struct job *job, const struct record_field *f)
     return 0;
 }
 
-static int add_to_list(struct job *job, const char **list, const struct record_field *f)
+static int add_to_list(struct job *job, const char **list, const struct tlv_field *f)
 {
     size_t n = 0;
 
@@ -131,7 +130,7 @@ static int add_to_list(struct job *job, const char **list, const struct record_f
     return 0;
 }
 
-static int take_kind(struct job *job, const struct record_field *f)
+static int take_kind(struct job *job, const struct tlv_field *f)
 {
     for (int i = 0; i <= JOB_INSPECT; i++)
         if (strlen(kinds[i]) == f->length && memcmp(kinds[i], f->value, f->length) == 0) {
@@ -141,52 +140,52 @@ static int take_kind(struct job *job, const struct record_field *f)
     return -EBADMSG;
 }
 
-static int job_field(struct job *job, const struct record_field *f)
+static int job_field(struct job *job, const struct tlv_field *f)
 {
     int64_t number;
 
-    if (record_is(f, "kind"))
+    if (tlv_is(f, "kind"))
         return take_kind(job, f);
-    if (record_is(f, "cache"))
+    if (tlv_is(f, "cache"))
         return take_cache(job, f);
-    if (record_is(f, "version"))
-        return record_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
-    if (record_is(f, "deadline") || record_is(f, "allow-http-loopback") || record_is(f, "json")) {
-        if (record_number(f, &number) < 0 || number < 0)
+    if (tlv_is(f, "version"))
+        return tlv_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
+    if (tlv_is(f, "deadline") || tlv_is(f, "allow-http-loopback") || tlv_is(f, "json")) {
+        if (tlv_number(f, &number) < 0 || number < 0)
             return -EBADMSG;
-        if (record_is(f, "deadline"))
+        if (tlv_is(f, "deadline"))
             job->deadline = (uint64_t)number;
-        else if (record_is(f, "json"))
+        else if (tlv_is(f, "json"))
             job->json = number != 0;
         else
             job->allow_http_loopback = number != 0;
         return 0;
     }
-    if (record_is(f, "parameter"))
+    if (tlv_is(f, "parameter"))
         return add_to_list(job, job->parameters, f);
-    if (record_is(f, "environment"))
+    if (tlv_is(f, "environment"))
         return add_to_list(job, job->environment, f);
     for (size_t i = 0; i < N_TEXTS; i++)
-        if (record_is(f, texts[i].name))
+        if (tlv_is(f, texts[i].name))
             return (*text_slot(job, i) = hold(job, f)) ? 0 : -EBADMSG;
     return 0;
 }
 
 int job_decode(const void *bytes, size_t length, struct job *ret)
 {
-    struct record_reader r;
-    struct record_field f;
+    struct tlv_reader r;
+    struct tlv_field f;
     struct job job = { 0 };
     bool versioned = false;
     int more;
 
-    if (length > JOB_MAX || record_open(&r, bytes, length) != (long)length)
+    if (length > JOB_MAX || tlv_open(&r, bytes, length) != (long)length)
         return -EBADMSG;
     job.held = secret_new(2 * length);
     if (!job.held)
         return -ENOMEM;
-    while ((more = record_next(&r, &f)) > 0) {
-        versioned |= record_is(&f, "version");
+    while ((more = tlv_next(&r, &f)) > 0) {
+        versioned |= tlv_is(&f, "version");
         if ((more = job_field(&job, &f)) < 0)
             break;
     }
@@ -207,53 +206,53 @@ void job_clear(struct job *job)
 
 size_t step_encode(const struct step *step, void *memory, size_t capacity)
 {
-    struct record_writer w;
+    struct tlv_writer w;
 
-    record_begin(&w, memory, capacity);
-    record_put_text(&w, "record", "step");
-    record_put_text(&w, "name", step->name);
-    record_put_text(&w, "host", step->host);
-    return record_end(&w);
+    tlv_begin(&w, memory, capacity);
+    tlv_put_text(&w, "record", "step");
+    tlv_put_text(&w, "name", step->name);
+    tlv_put_text(&w, "host", step->host);
+    return tlv_end(&w);
 }
 
-static void put_secret(struct record_writer *w, const char *name, const struct secret *secret)
+static void put_secret(struct tlv_writer *w, const char *name, const struct secret *secret)
 {
     if (secret)
-        record_put(w, name, secret_peek(secret), secret_length(secret));
+        tlv_put(w, name, secret_peek(secret), secret_length(secret));
 }
 
 size_t result_encode(const struct result *result, void *memory, size_t capacity)
 {
-    struct record_writer w;
+    struct tlv_writer w;
 
-    record_begin(&w, memory, capacity);
-    record_put_text(&w, "record", "end");
-    record_put_text(&w, "outcome", outcomes[result->outcome]);
+    tlv_begin(&w, memory, capacity);
+    tlv_put_text(&w, "record", "end");
+    tlv_put_text(&w, "outcome", outcomes[result->outcome]);
     if (result->outcome != OUTCOME_TOKEN && result->error.code != ERROR_NONE) {
-        record_put_text(&w, "code", error_name(result->error.code));
-        record_put_text(&w, "detail", result->error.detail);
+        tlv_put_text(&w, "code", error_name(result->error.code));
+        tlv_put_text(&w, "detail", result->error.detail);
     }
-    record_put_number(&w, "retry-after", (int64_t)result->retry_after);
-    record_put_number(&w, "refresh-without-token", result->refresh_without_token);
+    tlv_put_number(&w, "retry-after", (int64_t)result->retry_after);
+    tlv_put_number(&w, "refresh-without-token", result->refresh_without_token);
     put_secret(&w, "id-token", result->id_token);
     put_secret(&w, "refresh-token", result->refresh_token);
-    record_put_number(&w, "lifetime", (int64_t)result->lifetime);
-    record_put_number(&w, "sent", (int64_t)result->sent);
-    record_put_number(&w, "verified", result->verified);
-    record_put_text(&w, "user", result->user);
+    tlv_put_number(&w, "lifetime", (int64_t)result->lifetime);
+    tlv_put_number(&w, "sent", (int64_t)result->sent);
+    tlv_put_number(&w, "verified", result->verified);
+    tlv_put_text(&w, "user", result->user);
     if (*result->changed)
-        record_put_text(&w, "changed", result->changed);
+        tlv_put_text(&w, "changed", result->changed);
     if (result->has_clock_offset)
-        record_put_number(&w, "clock-offset", result->clock_offset);
+        tlv_put_number(&w, "clock-offset", result->clock_offset);
     if (result->report)
-        record_put_text(&w, "report", result->report);
+        tlv_put_text(&w, "report", result->report);
     if (result->cache_length > 0)
-        record_put(&w, "cache", result->cache, result->cache_length);
+        tlv_put(&w, "cache", result->cache, result->cache_length);
     for (unsigned i = 0; i < result->n_warnings; i++) {
-        record_put_text(&w, "warning", error_name(result->warnings[i].code));
-        record_put_text(&w, "warning-detail", result->warnings[i].detail);
+        tlv_put_text(&w, "warning", error_name(result->warnings[i].code));
+        tlv_put_text(&w, "warning-detail", result->warnings[i].detail);
     }
-    return record_end(&w);
+    return tlv_end(&w);
 }
 
 bool job_token_shaped(const char *token, size_t length)
@@ -279,12 +278,12 @@ bool job_token_shaped(const char *token, size_t length)
 }
 
 /* Foreign text is made printable here a second time: the fetcher is not believed to have. */
-static void take_detail(struct error *e, const struct record_field *f)
+static void take_detail(struct error *e, const struct tlv_field *f)
 {
     error_clean(e->detail, RESULT_DETAIL_MAX + 1, f->value, f->length);
 }
 
-static int take_secret(struct secret **slot, const struct record_field *f)
+static int take_secret(struct secret **slot, const struct tlv_field *f)
 {
     if (*slot || f->length > RESULT_TOKEN_MAX || memchr(f->value, '\0', f->length))
         return -EBADMSG;
@@ -292,7 +291,7 @@ static int take_secret(struct secret **slot, const struct record_field *f)
     return *slot ? 0 : -ENOMEM;
 }
 
-static int take_learnt(struct result *result, const struct record_field *f)
+static int take_learnt(struct result *result, const struct tlv_field *f)
 {
     if (result->cache || f->length == 0 || f->length > RESULT_CACHE_MAX)
         return -EBADMSG;
@@ -305,7 +304,7 @@ static int take_learnt(struct result *result, const struct record_field *f)
 }
 
 /* Lines of printable text; what is not becomes a blank. */
-static int take_report(struct result *result, const struct record_field *f)
+static int take_report(struct result *result, const struct tlv_field *f)
 {
     if (result->report || f->length > RESULT_REPORT_MAX)
         return -EBADMSG;
@@ -323,7 +322,7 @@ static int take_report(struct result *result, const struct record_field *f)
     return 0;
 }
 
-static int take_outcome(struct result *result, const struct record_field *f)
+static int take_outcome(struct result *result, const struct tlv_field *f)
 {
     for (int i = 0; i <= OUTCOME_CONFIG; i++)
         if (strlen(outcomes[i]) == f->length && memcmp(outcomes[i], f->value, f->length) == 0) {
@@ -333,13 +332,13 @@ static int take_outcome(struct result *result, const struct record_field *f)
     return -EBADMSG;
 }
 
-static int take_number(struct result *result, const struct record_field *f)
+static int take_number(struct result *result, const struct tlv_field *f)
 {
     int64_t n;
 
-    if (record_number(f, &n) < 0)
+    if (tlv_number(f, &n) < 0)
         return -EBADMSG;
-    if (record_is(f, "clock-offset")) {
+    if (tlv_is(f, "clock-offset")) {
         result->has_clock_offset = true;
         result->clock_offset = n > RESULT_CLOCK_OFFSET_MAX    ? RESULT_CLOCK_OFFSET_MAX
                                : n < -RESULT_CLOCK_OFFSET_MAX ? -RESULT_CLOCK_OFFSET_MAX
@@ -348,48 +347,48 @@ static int take_number(struct result *result, const struct record_field *f)
     }
     if (n < 0)
         return -EBADMSG;
-    if (record_is(f, "retry-after"))
+    if (tlv_is(f, "retry-after"))
         result->retry_after = (uint64_t)n;
-    else if (record_is(f, "lifetime"))
+    else if (tlv_is(f, "lifetime"))
         result->lifetime = (uint64_t)n;
-    else if (record_is(f, "sent"))
+    else if (tlv_is(f, "sent"))
         result->sent = (uint64_t)n;
-    else if (record_is(f, "verified"))
+    else if (tlv_is(f, "verified"))
         result->verified = n != 0;
     else
         result->refresh_without_token = n != 0;
     return 0;
 }
 
-static int take_field(struct result *result, const struct record_field *f)
+static int take_field(struct result *result, const struct tlv_field *f)
 {
     static const char *const numbers[] = { "clock-offset", "retry-after", "lifetime",
                                            "sent",         "verified",    "refresh-without-token" };
-    if (record_is(f, "outcome"))
+    if (tlv_is(f, "outcome"))
         return take_outcome(result, f);
-    if (record_is(f, "code"))
+    if (tlv_is(f, "code"))
         result->error.code = error_from_name(f->value, f->length);
-    else if (record_is(f, "detail"))
+    else if (tlv_is(f, "detail"))
         take_detail(&result->error, f);
-    else if (record_is(f, "id-token"))
+    else if (tlv_is(f, "id-token"))
         return take_secret(&result->id_token, f);
-    else if (record_is(f, "refresh-token"))
+    else if (tlv_is(f, "refresh-token"))
         return take_secret(&result->refresh_token, f);
-    else if (record_is(f, "report"))
+    else if (tlv_is(f, "report"))
         return take_report(result, f);
-    else if (record_is(f, "cache"))
+    else if (tlv_is(f, "cache"))
         return take_learnt(result, f);
-    else if (record_is(f, "user"))
+    else if (tlv_is(f, "user"))
         error_clean(result->user, sizeof result->user, f->value, f->length);
-    else if (record_is(f, "changed"))
+    else if (tlv_is(f, "changed"))
         error_clean(result->changed, sizeof result->changed, f->value, f->length);
-    else if (record_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
+    else if (tlv_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
         result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
-    else if (record_is(f, "warning-detail") && result->n_warnings > 0 &&
+    else if (tlv_is(f, "warning-detail") && result->n_warnings > 0 &&
              result->warnings[result->n_warnings - 1].detail[0] == '\0')
         take_detail(&result->warnings[result->n_warnings - 1], f);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (record_is(f, numbers[i]))
+        if (tlv_is(f, numbers[i]))
             return take_number(result, f);
     return 0;
 }
@@ -406,15 +405,15 @@ static bool believable(const struct result *r, uint64_t started, uint64_t now)
            r->sent >= started && r->sent <= now;
 }
 
-static int read_result(struct record_reader *r, uint64_t started, uint64_t now, struct result *ret)
+static int read_result(struct tlv_reader *r, uint64_t started, uint64_t now, struct result *ret)
 {
     struct result result = { .outcome = OUTCOME_INVALID };
-    struct record_field f;
+    struct tlv_field f;
     bool decided = false;
     int more;
 
-    while ((more = record_next(r, &f)) > 0) {
-        decided |= record_is(&f, "outcome");
+    while ((more = tlv_next(r, &f)) > 0) {
+        decided |= tlv_is(&f, "outcome");
         if ((more = take_field(&result, &f)) < 0)
             break;
     }
@@ -426,16 +425,16 @@ static int read_result(struct record_reader *r, uint64_t started, uint64_t now, 
     return 2;
 }
 
-static int read_step(struct record_reader *r, struct step *ret)
+static int read_step(struct tlv_reader *r, struct step *ret)
 {
     struct step step = { 0 };
-    struct record_field f;
+    struct tlv_field f;
     int more;
 
-    while ((more = record_next(r, &f)) > 0) {
-        if (record_is(&f, "name"))
+    while ((more = tlv_next(r, &f)) > 0) {
+        if (tlv_is(&f, "name"))
             error_clean(step.name, sizeof step.name, f.value, f.length);
-        else if (record_is(&f, "host"))
+        else if (tlv_is(&f, "host"))
             error_clean(step.host, sizeof step.host, f.value, f.length);
     }
     if (more < 0)
@@ -447,14 +446,14 @@ static int read_step(struct record_reader *r, struct step *ret)
 int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now, struct step *step,
                 struct result *result, size_t *used)
 {
-    struct record_reader r;
-    struct record_field f;
-    long whole = record_open(&r, bytes, length);
+    struct tlv_reader r;
+    struct tlv_field f;
+    long whole = tlv_open(&r, bytes, length);
 
     if (whole <= 0)
         return (int)whole;
     *used = (size_t)whole;
-    if (record_next(&r, &f) != 1 || !record_is(&f, "record"))
+    if (tlv_next(&r, &f) != 1 || !tlv_is(&f, "record"))
         return -EBADMSG;
     if (f.length == 4 && memcmp(f.value, "step", 4) == 0)
         return read_step(&r, step);

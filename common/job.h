@@ -82,7 +82,7 @@ void job_clear(struct job *job);
 enum outcome {
     OUTCOME_TOKEN,
     OUTCOME_REFUSED,   /* the provider refused credentials, client or grant */
-    OUTCOME_DOUBTFUL,  /* it rejected the request, which may pass */
+    OUTCOME_SOFT,      /* it rejected the request, which may pass */
     OUTCOME_TEMPORARY, /* it could not be reached, is too slow or has a fault */
     OUTCOME_STALE,     /* JOB_REFRESH: its id_token is no newer than the one in hand */
     OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */

@@ -7,10 +7,7 @@
 
 static const uint64_t bucket_step = 10 * SECOND;
 /* What a person's word has brought answers the next ones. */
-static const uint64_t word_memory = 5 * SECOND;
-static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
-
-/* ---- logins ---------------------------------------------------------------------------------- */
+static const uint64_t forced_memory = 5 * SECOND;
 
 static uint64_t silences_of(const struct account *a, account_digest password)
 {
@@ -28,16 +25,16 @@ bool account_refuses(const struct account *a, account_digest password)
     return silences_of(a, password) >= ACCOUNT_LOST;
 }
 
-bool account_doubts(const struct account *a, account_digest password)
+bool account_is_soft(const struct account *a, account_digest password)
 {
-    return a->accepted != password && silences_of(a, password) + 1 >= ACCOUNT_DOUBTS;
+    return a->accepted != password && silences_of(a, password) + 1 >= ACCOUNT_SOFT;
 }
 
-bool account_hears(const struct account *a, account_digest password, uint64_t said)
+bool account_is_forced(const struct account *a, account_digest password, uint64_t forced_at)
 {
     if (a->refused[0] != password || a->refused_at == 0)
         return true;
-    return said > a->refused_at + (a->by_word ? word_memory : 0);
+    return forced_at > a->refused_at + (a->was_forced ? forced_memory : 0);
 }
 
 /* Puts the password's entry first, with so many times; 0 takes it out. */
@@ -93,21 +90,21 @@ enum account_verdict account_ask(struct account *a, account_digest password, boo
 {
     if (!person && account_refuses(a, password))
         return ACCOUNT_REFUSED;
-    if (a->trying && a->trying != who && a->accepted != password)
-        return ACCOUNT_TRIAL;
+    if (a->probing && a->probing != who && a->accepted != password)
+        return ACCOUNT_PROBE;
     if (!take_login(a, who, now, ret_when))
         return ACCOUNT_EMPTY;
     if (a->accepted != password)
-        a->trying = who;
-    a->by_word = person;
+        a->probing = who;
+    a->was_forced = person;
     return ACCOUNT_GO;
 }
 
 void account_ended(struct account *a, account_digest password, const void *who,
                    enum account_end end, uint64_t now)
 {
-    if (a->trying == who)
-        a->trying = NULL;
+    if (a->probing == who)
+        a->probing = NULL;
     if (end == ACCOUNT_TOOK || end == ACCOUNT_REJECTED)
         set_silences(a, password, 0);
     switch (end) {
@@ -134,53 +131,4 @@ void account_ended(struct account *a, account_digest password, const void *who,
     }
     if (a->latest == who)
         a->latest = NULL;
-}
-
-/* ---- suspicion ------------------------------------------------------------------------------- */
-
-const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
-                                              uint64_t now)
-{
-    struct suspicion_client *c, *oldest = s->clients;
-
-    for (c = s->clients; c < s->clients + SUSPICION_CLIENTS && c->pid != pid; c++)
-        if (c->handed_out < oldest->handed_out)
-            oldest = c;
-    if (c == s->clients + SUSPICION_CLIENTS) {
-        c = oldest;
-    } else if (c->token == token) {
-        c->times++;
-        return c;
-    }
-    *c = (struct suspicion_client){ .pid = pid, .times = 1, .token = token, .handed_out = now };
-    return NULL;
-}
-
-bool suspicion_knows(const struct suspicion *s, pid_t pid, uint64_t token)
-{
-    for (const struct suspicion_client *c = s->clients; c < s->clients + SUSPICION_CLIENTS; c++)
-        if (c->pid == pid && c->token == token)
-            return true;
-    return false;
-}
-
-bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
-                       uint64_t now)
-{
-    if (client->times <= calls || client->token == s->suspected)
-        return false;
-    if (s->suspected > 0 && now - s->at < (s->floor > 0 ? s->floor : floor_least)) {
-        s->unheard = client->token;
-        return false;
-    }
-    s->floor = s->floor == 0 ? floor_least : s->floor > floor_most / 2 ? floor_most : 2 * s->floor;
-    s->suspected = client->token;
-    s->at = now;
-    return true;
-}
-
-void suspicion_calm(struct suspicion *s, uint64_t token)
-{
-    if (s->suspected != token && s->unheard != token)
-        s->floor = 0;
 }

@@ -1,7 +1,6 @@
 /*
  * account - what is known of one account at a provider: which passwords it refused, which one it
- * took, how many logins it has had lately. And the rule by which a client that asks again tells
- * that the API server rejected its token.
+ * took, how many logins it has had lately.
  *
  * Providers count failures, and often logins, by account and not by client: so do we, whatever
  * number of profiles use the account. Pure: no I/O, no clock, no allocation. Times are usec of
@@ -16,13 +15,11 @@
 
 #include "common/error.h"
 
-/* ---- logins ---------------------------------------------------------------------------------- */
-
 enum {
     ACCOUNT_BURST = 6,    /* logins at once */
     ACCOUNT_REFUSALS = 8, /* passwords remembered; the oldest goes */
     ACCOUNT_SILENCES = 4, /* the same, of those that got no answer */
-    ACCOUNT_DOUBTS = 3,   /* answers lost in a row before the next one is waited for longer */
+    ACCOUNT_SOFT = 3,     /* answers lost in a row before the next one is waited for longer */
     ACCOUNT_LOST = 6,     /* ... before the password is taken for refused: the refusals were lost */
 };
 
@@ -40,15 +37,15 @@ struct account {
         account_digest password; /* not taken yet; the latest first, 0 = none */
         uint64_t times;          /* that no answer came to it */
     } silences[ACCOUNT_SILENCES];
-    const void *trying; /* who is trying one that was not taken yet */
-    const void *latest; /* whose login is the latest, while it lasts */
-    bool by_word;       /* the latest was sent because somebody said so */
+    const void *probing; /* who is trying one that was not taken yet */
+    const void *latest;  /* whose login is the latest, while it lasts */
+    bool was_forced;     /* the latest was sent because somebody said so */
 };
 
 enum account_verdict {
     ACCOUNT_GO,      /* send it; account_ended() has to follow */
     ACCOUNT_REFUSED, /* the provider refused that password before */
-    ACCOUNT_TRIAL,   /* somebody else is trying: wait for that */
+    ACCOUNT_PROBE,   /* somebody else is trying: wait for that */
     ACCOUNT_EMPTY,   /* too many logins: *ret_when says when there is one more */
 };
 
@@ -63,7 +60,7 @@ bool account_refuses(const struct account *account, account_digest password);
 /* Whether what a person said at that time lifts a refusal of the password. Not what was said before
  * the refusal came, nor within some seconds of one that another word has brought: who says the same
  * of twenty profiles, at once or one by one, has the password sent once. */
-bool account_hears(const struct account *account, account_digest password, uint64_t said);
+bool account_is_forced(const struct account *account, account_digest password, uint64_t forced_at);
 
 enum account_end {
     ACCOUNT_TOOK,     /* the provider took the password */
@@ -79,41 +76,6 @@ void account_ended(struct account *account, account_digest password, const void 
 
 /* Whether silence would now be the third in a row for a password that was never taken: then it is
  * no failure that passes soon. */
-bool account_doubts(const struct account *account, account_digest password);
-
-/* ---- suspicion ------------------------------------------------------------------------------- */
-
-enum { SUSPICION_CLIENTS = 64 };
-
-/* What was handed out to client-go processes lately, for one profile. */
-struct suspicion {
-    struct suspicion_client {
-        pid_t pid;
-        unsigned times;      /* that token */
-        uint64_t token;      /* when it was sent for, which tells tokens apart */
-        uint64_t handed_out; /* the first time */
-    } clients[SUSPICION_CLIENTS];
-    uint64_t suspected; /* the last token that was suspected, 0 = none */
-    uint64_t unheard;   /* the last token of which that came too soon after the one before */
-    uint64_t at;        /* when the last was suspected */
-    uint64_t floor;     /* between two suspicions, 0 = the least */
-};
-
-/* Notes a hand-out. Returns the entry if that process has had that token before: then it is worth
- * looking at the process, and suspicion_confirm() decides. NULL otherwise. */
-const struct suspicion_client *suspicion_note(struct suspicion *s, pid_t pid, uint64_t token,
-                                              uint64_t now);
-
-/* Whether that process has had that token. */
-bool suspicion_knows(const struct suspicion *s, pid_t pid, uint64_t token);
-
-/* Whether the token is to be taken for rejected. calls is how many times such a process asks
- * with a good token: 1, and 2 for a manifest on stdin. */
-bool suspicion_confirm(struct suspicion *s, const struct suspicion_client *client, unsigned calls,
-                       uint64_t now);
-
-/* A token was replaced in the normal way: the clients are content with them, unless it was
- * suspected after all. */
-void suspicion_calm(struct suspicion *s, uint64_t token);
+bool account_is_soft(const struct account *account, account_digest password);
 
 #endif

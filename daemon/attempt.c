@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "common/container.h"
-#include "common/fetcher.h"
 #include "common/time.h"
-#include "daemon/command.h"
 #include "daemon/config_keys.h"
-#include "daemon/credential.h"
 #include "daemon/digest.h"
+#include "daemon/fetcher.h"
+#include "daemon/secret_command.h"
+#include "daemon/secret_source.h"
 
 /* Where an attempt is; the drawing in the header has them in this order. */
 enum attempt_stage {
@@ -32,11 +32,11 @@ struct refused {
     uint64_t at;
     bool typed;      /* not what a source gave */
     bool by_account; /* account.c knows of it, and decides */
-    bool doubtful;   /* no refusal, but given up */
+    bool soft;       /* no refusal, but given up */
 };
 
 struct attempt {
-    struct profile_shared *shared;
+    struct context *shared;
     attempt_done_fn done;
     void *context;
     struct refused refused; /* by the last one that was */
@@ -47,8 +47,8 @@ struct attempt {
     sd_event_source *timer; /* when advance() is wanted next, if nothing comes before */
     uint64_t stamp;         /* of the sources, before they are read: a change meanwhile is seen */
     struct secret *client_secret, *password;
-    struct command *command;
-    struct slot slot;
+    struct secret_command *command;
+    struct fetch_slot slot;
     TAILQ_ENTRY(attempt) probe; /* while STAGE_PROBE */
     struct fetcher *fetcher;
     sd_event_source *input;
@@ -82,7 +82,8 @@ static bool by_password(const struct attempt *a)
 
 static uint64_t sources_stamp(const struct profile_config *config)
 {
-    return credential_stamp(&config->password) * 31 + credential_stamp(&config->client_secret);
+    return secret_source_stamp(&config->password) * 31 +
+           secret_source_stamp(&config->client_secret);
 }
 
 static void begin(struct attempt *a)
@@ -98,10 +99,10 @@ static void on_command(void *context, struct secret *output, const struct error 
     struct error fault;
     int r = -1;
 
-    a->command = command_free(a->command);
+    a->command = secret_command_free(a->command);
     if (output)
-        r = credential_accept(password ? "password" : "client secret", output,
-                              password ? &a->password : &a->client_secret, &fault);
+        r = secret_source_accept(password ? "password" : "client secret", output,
+                                 password ? &a->password : &a->client_secret, &fault);
     else
         error_set(&fault, why->code, "%s: %s",
                   password ? "password-command" : "client-secret-command", why->detail);
@@ -124,10 +125,10 @@ static bool read_source(struct attempt *a, const struct source *source, const ch
     if (a->command)
         return false;
     if (source->kind == SOURCE_COMMAND)
-        r = command_start(a->shared->event, source->text, COMMAND_TIME, on_command, a, &a->command,
-                          &why);
+        r = secret_command_start(a->shared->event, source->text, SECRET_COMMAND_TIME, on_command, a,
+                                 &a->command, &why);
     else
-        r = credential_read(source, what, ret, &why);
+        r = secret_source_read(source, what, ret, &why);
     if (r < 0)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
     return r == 0 && source->kind != SOURCE_COMMAND;
@@ -166,7 +167,7 @@ static bool read_password(struct attempt *a)
 
     if (by_password(a) && !have_password(a))
         return false;
-    if (credential_check_key(a->order.config, &why) < 0) {
+    if (secret_source_check_key(a->order.config, &why) < 0) {
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return false;
     }
@@ -188,24 +189,24 @@ static bool has_slot(struct attempt *a)
         return a->slot.held;
     a->slot.provider = provider_of(a->order.config);
     a->slot.urgent = a->order.urgent;
-    return slots_take(&a->shared->slots, &a->slot);
+    return fetch_queue_take(&a->shared->fetch_queue, &a->slot);
 }
 
 /* Gives the slot back, or leaves the queue; those whose turn it is go on. */
 static void give_slot(struct attempt *a)
 {
-    struct slot *next;
+    struct fetch_slot *next;
 
-    slots_give(&a->shared->slots, &a->slot);
-    while ((next = slots_next(&a->shared->slots)))
+    fetch_queue_give(&a->shared->fetch_queue, &a->slot);
+    while ((next = fetch_queue_next(&a->shared->fetch_queue)))
         advance_at(container_of(next, struct attempt, slot), 0);
 }
 
 /* What was refused for reasons that lie in this profile, or might: its client, its grant. */
 static bool was_refused(const struct attempt *a)
 {
-    return a->refused.at > 0 && !a->refused.by_account && !a->refused.doubtful &&
-           a->order.said == 0 && a->refused.password == digest_secret(a->password) &&
+    return a->refused.at > 0 && !a->refused.by_account && !a->refused.soft &&
+           a->order.forced_at == 0 && a->refused.password == digest_secret(a->password) &&
            a->refused.client_secret == digest_secret(a->client_secret);
 }
 
@@ -248,8 +249,9 @@ static void throttled(struct attempt *a, uint64_t wait)
 static bool may_log_in(struct attempt *a)
 {
     uint64_t digest = digest_secret(a->password), now = time_boottime(), when = 0;
-    bool said = a->order.said > 0 && account_hears(a->account, digest, a->order.said);
-    bool anyway = said || may_have_been_the_client(a);
+    bool forced = a->order.forced_at > 0 &&
+                  account_is_forced(a->account, digest, a->order.forced_at);
+    bool anyway = forced || may_have_been_the_client(a);
 
     if (was_refused(a)) {
         refused_by_account(a);
@@ -257,14 +259,14 @@ static bool may_log_in(struct attempt *a)
     }
     switch (account_ask(a->account, digest, anyway, a, now, &when)) {
     case ACCOUNT_GO:
-        accounts_save(a->shared->accounts, a->account);
+        account_table_save(a->shared->accounts, a->account);
         return true;
     case ACCOUNT_REFUSED:
         refused_by_account(a);
         return false;
-    case ACCOUNT_TRIAL: /* whose end needs a slot */
+    case ACCOUNT_PROBE: /* whose end needs a slot */
         give_slot(a);
-        TAILQ_INSERT_TAIL(&a->shared->trials, a, probe);
+        TAILQ_INSERT_TAIL(&a->shared->probes, a, probe);
         a->stage = STAGE_PROBE;
         return false;
     case ACCOUNT_EMPTY:
@@ -287,7 +289,7 @@ static bool leave_queue(struct attempt *a)
 
 static bool leave_probe(struct attempt *a)
 {
-    TAILQ_REMOVE(&a->shared->trials, a, probe);
+    TAILQ_REMOVE(&a->shared->probes, a, probe);
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -344,7 +346,7 @@ static void end(struct attempt *a, struct attempt_end *how);
 static void take_result(struct attempt *a, struct result *result)
 {
     static const enum lifecycle_failure kinds[] = {
-        [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_DOUBTFUL] = LIFECYCLE_DOUBTFUL,
+        [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_SOFT] = LIFECYCLE_SOFT,
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
         [OUTCOME_STALE] = LIFECYCLE_STALE,
@@ -395,8 +397,8 @@ static void settle(struct attempt *a, enum account_end end)
     struct attempt *other;
 
     account_ended(a->account, digest_secret(a->password), a, end, time_boottime());
-    accounts_save(a->shared->accounts, a->account);
-    TAILQ_FOREACH (other, &a->shared->trials, probe)
+    account_table_save(a->shared->accounts, a->account);
+    TAILQ_FOREACH (other, &a->shared->probes, probe)
         if (other->account == a->account)
             advance_at(other, 0);
 }
@@ -437,14 +439,14 @@ static bool is_login(const struct attempt *a)
 
 static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
-    bool doubtful = how->kind == LIFECYCLE_DOUBTFUL;
+    bool soft = how->kind == LIFECYCLE_SOFT;
 
-    if (attempt_token(how) || !by_password(a) || (how->kind != LIFECYCLE_REFUSED && !doubtful))
+    if (attempt_token(how) || !by_password(a) || (how->kind != LIFECYCLE_REFUSED && !soft))
         return;
     a->refused = (struct refused){ .password = digest_secret(a->password),
                                    .client_secret = digest_secret(a->client_secret),
                                    .why = how->error,
-                                   .doubtful = doubtful,
+                                   .soft = soft,
                                    .stamp = a->stamp,
                                    .at = time_boottime(),
                                    .typed = a->order.typed != NULL,
@@ -456,13 +458,13 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
 static void clear(struct attempt *a)
 {
     if (a->stage == STAGE_PROBE)
-        TAILQ_REMOVE(&a->shared->trials, a, probe);
+        TAILQ_REMOVE(&a->shared->probes, a, probe);
     a->stage = STAGE_NONE;
     sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
     give_slot(a);
     a->input = sd_event_source_disable_unref(a->input);
     a->fetcher = fetcher_free(a->fetcher);
-    a->command = command_free(a->command);
+    a->command = secret_command_free(a->command);
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
 }
@@ -476,8 +478,8 @@ static void end(struct attempt *a, struct attempt_end *how)
         if (account == ACCOUNT_REJECTED)
             a->account->why = how->error;
         if (account == ACCOUNT_SILENCE && how->kind == LIFECYCLE_TEMPORARY &&
-            account_doubts(a->account, digest))
-            how->kind = LIFECYCLE_DOUBTFUL;
+            account_is_soft(a->account, digest))
+            how->kind = LIFECYCLE_SOFT;
         settle(a, account);
     }
     how->reached = account != ACCOUNT_NOT_SENT;
@@ -542,7 +544,8 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
 {
     attempt_cancel(a);
     a->order = *order;
-    a->account = accounts_get(a->shared->accounts, order->config->issuer, order->config->username);
+    a->account = account_table_get(a->shared->accounts, order->config->issuer,
+                                   order->config->username);
     if (!a->account)
         abort(); /* two names */
     /* copied: another may be typed, or its time may end, before it is its turn to be sent */
@@ -570,7 +573,7 @@ void attempt_cancel(struct attempt *a)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-struct attempt *attempt_new(struct profile_shared *shared, attempt_done_fn done, void *context)
+struct attempt *attempt_new(struct context *shared, attempt_done_fn done, void *context)
 {
     struct attempt *a = calloc(1, sizeof *a);
 

@@ -14,31 +14,12 @@
 #ifndef KUBETOKEN_ATTEMPT_H
 #define KUBETOKEN_ATTEMPT_H
 
-#include <sys/queue.h>
-#include <systemd/sd-event.h>
-
 #include "common/job.h"
-#include "common/paths.h"
-#include "daemon/accounts.h"
 #include "daemon/config.h"
+#include "daemon/context.h"
 #include "daemon/lifecycle.h"
-#include "daemon/slots.h"
-#include "daemon/world.h"
 
 struct attempt;
-TAILQ_HEAD(attempt_list, attempt);
-
-/* What the profiles of a daemon share. */
-struct profile_shared {
-    sd_event *event;
-    int fetcher; /* the program, from fetcher_open() */
-    char fetcher_path[PATHS_MAX];
-    struct slots slots;
-    struct accounts *accounts;
-    struct world *world;
-    unsigned inspections;       /* under way */
-    struct attempt_list trials; /* those that wait for another's trial of a password */
-};
 
 /* What to try. All of it belongs to the caller and, but for `typed`, has to live until the end. */
 struct attempt_order {
@@ -48,9 +29,9 @@ struct attempt_order {
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
-    uint64_t said;  /* when somebody asked, so that what was refused is sent too; 0 = nobody */
-    bool urgent;    /* a client waits */
-    uint64_t delay; /* usec before it begins, unless a client comes meanwhile */
+    uint64_t forced_at; /* when somebody asked, so that what was refused is sent too; 0 = nobody */
+    bool urgent;        /* a client waits */
+    uint64_t delay;     /* usec before it begins, unless a client comes meanwhile */
 };
 
 /* How it ended: with a result that holds a token (attempt_token), or with a failure. */
@@ -70,7 +51,7 @@ typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
 
 /* done() is called at the end of each attempt that is not cancelled, never from within
  * attempt_start(). NULL: no memory. */
-struct attempt *attempt_new(struct profile_shared *shared, attempt_done_fn done, void *context);
+struct attempt *attempt_new(struct context *shared, attempt_done_fn done, void *context);
 struct attempt *attempt_free(struct attempt *attempt);
 
 /* Begins; a running attempt is cancelled. */

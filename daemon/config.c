@@ -17,6 +17,7 @@
 #include "common/time.h"
 #include "common/url.h"
 #include "daemon/config_keys.h"
+#include "daemon/private_file.h"
 
 enum {
     LINE_MAX_BYTES = 4096,
@@ -301,32 +302,6 @@ static void read_text(struct loader *l, struct secret *content, const char *file
     }
 }
 
-int config_check_file(int fd, const char *path, bool secret, struct error *why)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-        error_set(why, ERROR_CREDENTIAL, "is not a regular file");
-        return -1;
-    }
-    if (st.st_uid != geteuid() && st.st_uid != 0) {
-        error_set(why, ERROR_CREDENTIAL, "belongs to another user (uid %u); chown it",
-                  (unsigned)st.st_uid);
-        return -1;
-    }
-    if (secret && (st.st_mode & 077) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "is open to others (mode %03o); chmod 600 %s",
-                  (unsigned)st.st_mode & 0777, path);
-        return -1;
-    }
-    if ((st.st_mode & 022) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "can be written by others (mode %03o); chmod go-w %s",
-                  (unsigned)st.st_mode & 0777, path);
-        return -1;
-    }
-    return 0;
-}
-
 static bool is_source(const struct config_key *key)
 {
     return config_keys_form(key->type) == FORM_SOURCE;
@@ -356,7 +331,7 @@ static void check_permissions(struct loader *l, int fd, const char *file)
         }
     /* Who can write a file that names a source can run a command as us, or have the password
      * sent to an issuer of their own. */
-    if ((secret || source) && config_check_file(fd, file, secret, &why) < 0)
+    if ((secret || source) && private_file_check(fd, file, secret, &why) < 0)
         complain(l->report, file, 0, "it %s and %s",
                  secret    ? "holds a secret"
                  : command ? "holds a command"
@@ -904,30 +879,6 @@ void config_report_clear(struct config_report *report)
 {
     free(report->text);
     *report = (struct config_report){ 0 };
-}
-
-struct config_stamp config_stamp(const char *const *paths, size_t n_paths)
-{
-    struct config_stamp stamp = { 14695981039346656037ULL }; /* FNV-1a */
-
-    for (size_t i = 0; i < n_paths; i++) {
-        struct stat st = { 0 };
-        bool there = stat(paths[i], &st) == 0;
-        const uint64_t parts[] = {
-            there,
-            (uint64_t)st.st_dev,
-            (uint64_t)st.st_ino,
-            (uint64_t)st.st_size,
-            (uint64_t)st.st_mode,
-            (uint64_t)st.st_mtim.tv_sec,
-            (uint64_t)st.st_mtim.tv_nsec,
-            (uint64_t)st.st_ctim.tv_sec,
-            (uint64_t)st.st_ctim.tv_nsec,
-        };
-        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
-            stamp.hash = (stamp.hash ^ parts[k]) * 1099511628211ULL;
-    }
-    return stamp;
 }
 
 const struct profile_config *config_find(const struct config *config, const char *name)

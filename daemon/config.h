@@ -85,11 +85,6 @@ struct config_report {
     size_t length;
 };
 
-/* A print of the files (dev, inode, size, times) to see later that one has changed. */
-struct config_stamp {
-    uint64_t hash;
-};
-
 /* Reads the files given (missing ones are passed over; later ones win key by key). Returns
  * the configuration, or NULL with the report filled. The caller frees both. */
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report);
@@ -98,15 +93,7 @@ struct config *config_load(const char *const *paths, size_t n_paths, struct conf
 struct config *config_free(struct config *config);
 void config_report_clear(struct config_report *report);
 
-/* The stamp of the files as they are now. */
-struct config_stamp config_stamp(const char *const *paths, size_t n_paths);
-
 /* The profile with that name, or NULL. */
 const struct profile_config *config_find(const struct config *config, const char *name);
-
-/* Whether a file that holds a secret (or names a command, then only writing matters) is safe:
- * a regular file of this user or root that others cannot read or write. Returns 0, or -1
- * with *why set to what is wrong, to stand behind the file's name, and what mends it. */
-int config_check_file(int fd, const char *path, bool secret, struct error *why);
 
 #endif

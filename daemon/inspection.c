@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fetcher.h"
 #include "common/time.h"
 #include "daemon/config_keys.h"
+#include "daemon/fetcher.h"
 
 enum { AT_ONCE = 4 };
 
 struct inspection {
-    struct profile_shared *shared;
+    struct context *shared;
     struct fetcher *fetcher;
     sd_event_source *input, *timer;
     inspection_done_fn done;
@@ -68,7 +68,7 @@ static struct secret *build_job(const struct profile_config *config, const struc
     return encoded;
 }
 
-int inspection_start(struct profile_shared *shared, const struct profile_config *config,
+int inspection_start(struct context *shared, const struct profile_config *config,
                      const struct secret *token, bool json, uint64_t deadline,
                      inspection_done_fn done, void *context, struct inspection **ret,
                      struct error *why)

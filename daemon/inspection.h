@@ -15,7 +15,7 @@ typedef void (*inspection_done_fn)(void *context, const char *report, const stru
 /* Starts. config is what to hold the token against, NULL: nothing; json the report's form; it is
  * given up at the deadline (usec of CLOCK_BOOTTIME). Nothing of the caller's is kept. Returns 0,
  * or -1 with *why: four run already, or it cannot be started. */
-int inspection_start(struct profile_shared *shared, const struct profile_config *config,
+int inspection_start(struct context *shared, const struct profile_config *config,
                      const struct secret *token, bool json, uint64_t deadline,
                      inspection_done_fn done, void *context, struct inspection **ret,
                      struct error *why);

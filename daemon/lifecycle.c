@@ -11,13 +11,13 @@ static const uint64_t rejection_floor = 10 * SECOND;
 static const uint64_t backoff_least = 1 * SECOND, backoff_most = 5 * MINUTE;
 static const uint64_t retry_after_most = 1 * HOUR;
 /* After the world has changed for the better; a fleet that wakes up together parts here. */
-static const uint64_t world_most = 3 * SECOND;
+static const uint64_t system_changed_most = 3 * SECOND;
 /* Profiles that are due at once, and for which nobody waits, part. */
 static const uint64_t start_most = 2 * SECOND;
 /* A token that lives no longer is no reason to ask for the next one at once. */
 static const uint64_t next_to_nothing = 2 * SECOND;
-static const uint64_t doubt_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
-enum { DOUBTS_MAX = sizeof doubt_delays / sizeof *doubt_delays };
+static const uint64_t soft_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
+enum { SOFT_MAX = sizeof soft_delays / sizeof *soft_delays };
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -54,17 +54,17 @@ void lifecycle_init(struct lifecycle *lc, uint64_t now)
 
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now)
 {
-    return now < lc->death;
+    return now < lc->expires_at;
 }
 
 bool lifecycle_serves(const struct lifecycle *lc, uint64_t min_validity, uint64_t now)
 {
-    return lifecycle_alive(lc, now) && now < lc->renew_at && lc->death - now >= min_validity;
+    return lifecycle_alive(lc, now) && now < lc->renew_at && lc->expires_at - now >= min_validity;
 }
 
 bool lifecycle_fading(const struct lifecycle *lc, uint64_t now)
 {
-    return now >= lc->hand_over && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
+    return now >= lc->advertised_expiry && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
 }
 
 static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
@@ -97,7 +97,7 @@ static uint64_t renewal_lead(const struct lifecycle_policy *policy, uint64_t lif
 
 uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now)
 {
-    uint64_t left = lifecycle_alive(lc, now) ? lc->death - now : 0;
+    uint64_t left = lifecycle_alive(lc, now) ? lc->expires_at - now : 0;
 
     return share(least(start_most, left / 8), random);
 }
@@ -122,13 +122,13 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
 {
     uint64_t min_validity = event->wanted.min_validity;
     bool alive = lifecycle_alive(lc, now);
-    bool enough = alive && lc->death - now >= min_validity;
+    bool enough = alive && lc->expires_at - now >= min_validity;
     bool refetch = event->wanted.suspected ||
                    (event->wanted.rejected && now - lc->sent >= rejection_floor);
-    bool fading = now >= lc->hand_over && lc->failures == 0 && lc->doubts == 0;
+    bool fading = now >= lc->advertised_expiry && lc->failures == 0 && lc->soft_failures == 0;
 
     lc->last_use = now;
-    if (alive && min_validity > lc->death - lc->sent) {
+    if (alive && min_validity > lc->expires_at - lc->sent) {
         actions->verdict = LIFECYCLE_TOO_SHORT;
         return;
     }
@@ -202,11 +202,11 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
 
     wait -= share(wait / 20, event->random); /* a fleet that logged in together parts here */
     lc->sent = sent;
-    lc->death = saturated(sent, lifetime);
+    lc->expires_at = saturated(sent, lifetime);
     lc->renew_at = saturated(sent, most(wait, least(lifetime, SECOND)));
-    lc->hand_over = lc->renew_at + (lc->death - lc->renew_at) / 2;
+    lc->advertised_expiry = lc->renew_at + (lc->expires_at - lc->renew_at) / 2;
     lc->has_refresh_token = event->token.refresh_token;
-    lc->failures = lc->doubts = 0;
+    lc->failures = lc->soft_failures = 0;
     lc->failed_at = lc->gave_up_at = 0;
     lc->local = false;
     enter(lc, LIFECYCLE_IDLE, now);
@@ -257,7 +257,7 @@ static uint64_t until_next_renewal(const struct lifecycle *lc,
                                    const struct lifecycle_policy *policy, uint32_t random,
                                    uint64_t now)
 {
-    uint64_t left = lifecycle_alive(lc, now) ? lc->death - now : 0;
+    uint64_t left = lifecycle_alive(lc, now) ? lc->expires_at - now : 0;
     uint64_t wait = left - renewal_lead(policy, left);
 
     return most(wait - share(wait / 20, random), backoff_least);
@@ -295,10 +295,10 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, backoff(lc, event->random), now, actions);
         actions->waiters = LIFECYCLE_ANSWER_ALL; /* waiting does not mend a file */
         return;
-    case LIFECYCLE_DOUBTFUL:
-        if (lc->doubts >= DOUBTS_MAX)
+    case LIFECYCLE_SOFT:
+        if (lc->soft_failures >= SOFT_MAX)
             break;
-        wait_for(lc, doubt_delays[lc->doubts++], now, actions);
+        wait_for(lc, soft_delays[lc->soft_failures++], now, actions);
         return;
     case LIFECYCLE_STALE:
         lc->failures++; /* nobody waits for what has just failed */
@@ -322,7 +322,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     if (event->changed.person)
         lc->last_use = now;
     lc->waited_until = most(lc->waited_until, event->changed.deadline);
-    lc->failures = lc->doubts = 0;
+    lc->failures = lc->soft_failures = 0;
     lc->failed_at = lc->gave_up_at = 0;
     if (lc->state == LIFECYCLE_ASKING) {
         lc->again = true;
@@ -338,10 +338,10 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
  * has just failed still gets its second. */
 static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
-    uint64_t soon = saturated(now, share(world_most, event->random));
+    uint64_t soon = saturated(now, share(system_changed_most, event->random));
 
     soon = most(most(soon, saturated(lc->failed_at, backoff_least)), lc->not_before);
-    if (lc->state == LIFECYCLE_WAITING && lc->doubts == 0 && soon < lc->retry_at)
+    if (lc->state == LIFECYCLE_WAITING && lc->soft_failures == 0 && soon < lc->retry_at)
         lc->retry_at = soon;
 }
 
@@ -388,7 +388,7 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
         lc->gave_up_at = now;
         lc->patience = event->gave_up.patience;
         break;
-    case LIFECYCLE_WORLD:
+    case LIFECYCLE_SYSTEM_CHANGED:
         world(lc, event, now);
         break;
     }
@@ -397,7 +397,7 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
 
 uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_policy *policy)
 {
-    if (lc->state == LIFECYCLE_IDLE && lc->death > 0 && in_use(lc, policy, lc->renew_at))
+    if (lc->state == LIFECYCLE_IDLE && lc->expires_at > 0 && in_use(lc, policy, lc->renew_at))
         return lc->renew_at;
     if (lc->state == LIFECYCLE_WAITING &&
         (in_use(lc, policy, lc->retry_at) || lc->retry_at <= lc->waited_until))

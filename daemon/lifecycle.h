@@ -9,10 +9,10 @@
  *        +-------+ ------------> +--------+ ------> Idle
  *        | Idle  |               | Asking |
  *        +-------+ <------------ +--------+ <----------------- timer: retry is due
- *            ^        token       |  |  |  temporary, doubtful  +---------+
+ *            ^        token       |  |  |  temporary, soft      +---------+
  *            |                    |  |  +---------------------> | Waiting |
  *   forget   |           refused  |  | no password is known     +---------+
- *   (any) ---+                    v  v                               | 4th doubt
+ *   (any) ---+                    v  v                               | 4th soft one
  *                      +---------+    +-----------+                  |
  *                      | Stopped |    | NeedLogin |                  |
  *                      +---------+    +-----------+                  |
@@ -49,20 +49,20 @@ struct lifecycle_policy {
 /* Read by everybody, written by lifecycle_step() alone. */
 struct lifecycle {
     enum lifecycle_state state;
-    uint64_t since;     /* when that state was entered */
-    uint64_t sent;      /* when the token in hand was asked for */
-    uint64_t death;     /* when it dies; 0 = there is none */
-    uint64_t renew_at;  /* when its renewal is due */
-    uint64_t hand_over; /* what clients are told: between renewal and death */
+    uint64_t since;             /* when that state was entered */
+    uint64_t sent;              /* when the token in hand was asked for */
+    uint64_t expires_at;        /* when it dies; 0 = there is none */
+    uint64_t renew_at;          /* when its renewal is due */
+    uint64_t advertised_expiry; /* what clients are told: between renewal and death */
     uint64_t retry_at;
-    uint64_t not_before;   /* the provider, or the bucket of logins, allows no earlier retry */
-    uint64_t last_use;     /* 0 = never */
-    uint64_t waited_until; /* the latest deadline of a client that was queued */
-    uint64_t failed_at;    /* the last failure; 0 = none since the last token */
-    uint64_t gave_up_at;   /* a client's time was up without a token */
-    uint64_t patience;     /* that client's */
-    unsigned failures;     /* in a row that may pass */
-    unsigned doubts;       /* in a row that probably do not pass */
+    uint64_t not_before;    /* the provider, or the bucket of logins, allows no earlier retry */
+    uint64_t last_use;      /* 0 = never */
+    uint64_t waited_until;  /* the latest deadline of a client that was queued */
+    uint64_t failed_at;     /* the last failure; 0 = none since the last token */
+    uint64_t gave_up_at;    /* a client's time was up without a token */
+    uint64_t patience;      /* that client's */
+    unsigned failures;      /* in a row that may pass */
+    unsigned soft_failures; /* in a row that probably do not pass */
     bool has_refresh_token;
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool refresh_is_stale;   /* or with no newer one; until somebody logs in */
@@ -81,12 +81,12 @@ enum lifecycle_event_type {
     LIFECYCLE_CHANGED, /* the credential changed, or a person says: try again */
     LIFECYCLE_FORGET,  /* logged out, or another identity: token and refresh token are void */
     LIFECYCLE_GAVE_UP, /* a waiting client's time is up */
-    LIFECYCLE_WORLD,   /* the network came up, or the clock was set: it may go well now */
+    LIFECYCLE_SYSTEM_CHANGED, /* the network came up, or the clock was set: it may go well now */
 };
 
 enum lifecycle_failure {
     LIFECYCLE_TEMPORARY, /* may pass: network, 5xx, 429 */
-    LIFECYCLE_DOUBTFUL,  /* a rejection that may be one of the moment */
+    LIFECYCLE_SOFT,      /* a rejection that may be one of the moment */
     LIFECYCLE_REFUSED,   /* the provider refused what was sent */
     LIFECYCLE_STALE,     /* the refresh token brought no newer token */
     LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */

@@ -17,13 +17,13 @@
 #include <unistd.h>
 
 #include "common/descriptor.h"
-#include "common/fetcher.h"
 #include "common/paths.h"
 #include "common/time.h"
-#include "daemon/credential.h"
+#include "daemon/fetcher.h"
 #include "daemon/journal.h"
 #include "daemon/listener.h"
-#include "daemon/registry.h"
+#include "daemon/profiles.h"
+#include "daemon/secret_source.h"
 #include "daemon/server.h"
 
 #ifndef KUBETOKEN_LIBEXEC
@@ -55,9 +55,9 @@ struct daemon {
     char user_config[PATHS_MAX];
     const char *paths[2];
     size_t n_paths;
-    struct profile_shared shared;
-    struct store *store;
-    struct registry *registry;
+    struct context shared;
+    struct fdstore *store;
+    struct profiles *registry;
     struct server *server;
     struct listener *listener;
     sd_event_source *idle;
@@ -152,7 +152,7 @@ static bool check_source(const char *profile, const struct source *source, const
     struct error why;
 
     /* a systemd credential is there only inside the service */
-    if (source->kind == SOURCE_CREDENTIAL || credential_read(source, what, &value, &why) == 0) {
+    if (source->kind == SOURCE_CREDENTIAL || secret_source_read(source, what, &value, &why) == 0) {
         secret_free(value);
         return true;
     }
@@ -164,7 +164,7 @@ static bool check_key(const struct profile_config *profile)
 {
     struct error why;
 
-    if (credential_check_key(profile, &why) == 0)
+    if (secret_source_check_key(profile, &why) == 0)
         return true;
     fprintf(stderr, "%s: %s\n", profile->name, why.detail);
     return false;
@@ -213,7 +213,7 @@ static void harden(void)
 }
 
 /* kubetoken-fetch: beside us in a build tree, or where it was installed. */
-static int open_fetcher(struct profile_shared *shared)
+static int open_fetcher(struct context *shared)
 {
     char *path = shared->fetcher_path;
     size_t size = sizeof shared->fetcher_path;
@@ -238,7 +238,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source, (void)info;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)time_boottime());
-    registry_reload(d->registry);
+    profiles_reload(d->registry);
     sd_notify(0, "READY=1");
     return 0;
 }
@@ -274,11 +274,11 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *context)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static void on_world(void *context)
+static void on_system_change(void *context)
 {
     const struct daemon *d = context;
 
-    registry_world(d->registry);
+    profiles_system_changed(d->registry);
 }
 
 static int add_idle(struct daemon *d)
@@ -309,7 +309,7 @@ static void let_go(int fd, const char *name)
                   "systemd hands over a descriptor named %s that is not known here; it is closed",
                   name);
     close(fd);
-    if (strcmp(name, STORE_NAME) != 0) /* or the one that is taken would go along */
+    if (strcmp(name, FDSTORE_NAME) != 0) /* or the one that is taken would go along */
         sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
@@ -325,7 +325,7 @@ static void take_descriptors(int *ret_socket, int *ret_store)
         int fd = SD_LISTEN_FDS_START + i;
         if (*ret_socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
             *ret_socket = fd;
-        else if (*ret_store < 0 && strcmp(names[i], STORE_NAME) == 0)
+        else if (*ret_store < 0 && strcmp(names[i], FDSTORE_NAME) == 0)
             *ret_store = fd;
         else
             let_go(fd, names[i]);
@@ -337,10 +337,10 @@ static void take_descriptors(int *ret_socket, int *ret_store)
 /* The accounts, with what is left of an earlier life. */
 static int open_store(struct daemon *d, int descriptor)
 {
-    d->store = store_new(descriptor);
+    d->store = fdstore_new(descriptor);
     if (d->store)
-        digest_set_key(store_key(d->store));
-    d->shared.accounts = accounts_new(d->store);
+        digest_set_key(fdstore_key(d->store));
+    d->shared.accounts = account_table_new(d->store);
     return d->shared.accounts ? 0 : -1;
 }
 
@@ -354,8 +354,8 @@ static int start(struct daemon *d, struct error *why)
 {
     int socket, store;
 
-    slots_init(&d->shared.slots);
-    TAILQ_INIT(&d->shared.trials);
+    fetch_queue_init(&d->shared.fetch_queue);
+    TAILQ_INIT(&d->shared.probes);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return fail(why, "the event loop");
     take_descriptors(&socket, &store);
@@ -366,17 +366,17 @@ static int start(struct daemon *d, struct error *why)
                   strerror(-d->shared.fetcher));
         return -1;
     }
-    d->shared.world = world_new(d->shared.event, on_world, d);
+    d->shared.system_watch = system_watch_new(d->shared.event, on_system_change, d);
     d->listener = listener_open(socket, why);
     if (!d->listener)
         return -1;
-    d->registry = registry_new(&d->shared, d->paths, d->n_paths);
+    d->registry = profiles_new(&d->shared, d->paths, d->n_paths);
     if (!d->registry || listener_watch(d->listener, d->shared.event) < 0)
         return fail(why, "the server");
     d->server = server_new(d->shared.event, listener_take(d->listener), d->registry);
     if (!d->server || add_idle(d) < 0)
         return fail(why, "the server");
-    registry_reload(d->registry); /* with errors we serve them */
+    profiles_reload(d->registry); /* with errors we serve them */
     return 0;
 }
 
@@ -386,10 +386,10 @@ static void stop(struct daemon *d)
     d->listener = listener_close(d->listener); /* first: who comes now starts another one */
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
-    registry_free(d->registry);
-    accounts_free(d->shared.accounts);
-    world_free(d->shared.world);
-    store_free(d->store);
+    profiles_free(d->registry);
+    account_table_free(d->shared.accounts);
+    system_watch_free(d->shared.system_watch);
+    fdstore_free(d->store);
     sd_event_unref(d->shared.event);
 }
 

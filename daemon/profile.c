@@ -8,15 +8,16 @@
 
 #include "common/time.h"
 #include "daemon/config_keys.h"
-#include "daemon/credential.h"
+#include "daemon/file_watch.h"
 #include "daemon/journal.h"
-#include "daemon/process.h"
-#include "daemon/watch.h"
+#include "daemon/peer_process.h"
+#include "daemon/rejection.h"
+#include "daemon/secret_source.h"
 
 TAILQ_HEAD(waiters, waiter);
 
 struct profile {
-    struct profile_shared *shared;
+    struct context *shared;
     const struct profile_config *config;
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
@@ -29,15 +30,15 @@ struct profile {
     size_t cache_length;
     struct error error;
     struct step failed_step; /* where the fetcher was at that */
-    uint64_t said; /* when a person asked: also what was refused is sent; 0 = nobody did */
+    uint64_t forced_at; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     uint64_t armed_for; /* USEC_INFINITY: it is off */
     struct attempt *attempt;
-    struct suspicion suspicion;
+    struct rejection rejection;
     char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
     uint64_t changed_at;
-    struct watch *watch; /* of the sources, while only they can help */
-    bool in_world;       /* counted as one whom the network interests */
+    struct file_watch *watch; /* of the sources, while only they can help */
+    bool in_system_watch;     /* counted as one whom the network interests */
 };
 
 static void step(struct profile *p, struct lifecycle_event event);
@@ -58,11 +59,11 @@ static void too_short(const struct profile *p, struct error *ret)
               (unsigned long long)(p->facts.lifetime / USEC_PER_SEC));
 }
 
-/* Who was told to come at the hand-over may come in the second before: what is told is whole
- * seconds. */
-static bool is_hand_over(const struct profile *p, uint64_t now)
+/* Who was told to come at the advertised expiry may come in the second before: what is told is
+ * whole seconds. */
+static bool is_advertised_expiry(const struct profile *p, uint64_t now)
 {
-    return now + USEC_PER_SEC >= p->lifecycle.hand_over;
+    return now + USEC_PER_SEC >= p->lifecycle.advertised_expiry;
 }
 
 /* Whether the client-go process behind the request shows, by asking again early, that the API
@@ -74,15 +75,15 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
     uint64_t started, ignored;
 
     w->noted = 0;
-    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || is_hand_over(p, now))
+    if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || is_advertised_expiry(p, now))
         return false;
     w->noted = p->lifecycle.sent;
-    const struct suspicion_client *c = suspicion_note(&p->suspicion, pid, p->lifecycle.sent, now);
-    if (!c || process_look(w->peer, &parent, &ignored) < 0 || parent != pid ||
-        process_look(pid, &parent, &started) < 0 || started > c->handed_out)
+    const struct rejection_client *c = rejection_note(&p->rejection, pid, p->lifecycle.sent, now);
+    if (!c || peer_process_look(w->peer, &parent, &ignored) < 0 || parent != pid ||
+        peer_process_look(pid, &parent, &started) < 0 || started > c->handed_out)
         return false;
-    unsigned calls = process_reads_manifest(pid) ? 2 : 1;
-    if (!suspicion_confirm(&p->suspicion, c, calls, now))
+    unsigned calls = peer_process_reads_manifest(pid) ? 2 : 1;
+    if (!rejection_confirm(&p->rejection, c, calls, now))
         return false;
     journal_write(LOG_NOTICE, p->config->name, "rejected",
                   "process %d asks again early: the API server seems to reject the token; "
@@ -96,7 +97,7 @@ static void tell(struct waiter *w, const struct error *why)
     struct profile *p = w->profile;
 
     if (!why && w->request.client_go && w->noted != p->lifecycle.sent)
-        suspicion_note(&p->suspicion, w->request.client_go, p->lifecycle.sent, time_boottime());
+        rejection_note(&p->rejection, w->request.client_go, p->lifecycle.sent, time_boottime());
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
     w->ready(w, p, why);
@@ -113,7 +114,8 @@ static bool served(const struct profile *p, const struct waiter *w, uint64_t now
 {
     const struct lifecycle *lc = &p->lifecycle;
 
-    return !wants_new(w) && lifecycle_alive(lc, now) && lc->death - now >= w->request.min_validity;
+    return !wants_new(w) && lifecycle_alive(lc, now) &&
+           lc->expires_at - now >= w->request.min_validity;
 }
 
 /* Tells the waiter how it ended: the token, if one lives that serves it, else the cause. */
@@ -233,7 +235,7 @@ static void take_token(struct profile *p, struct result *result)
     bool first = !p->token;
 
     if (p->lifecycle.sent > 0)
-        suspicion_calm(&p->suspicion, p->lifecycle.sent);
+        rejection_calm(&p->rejection, p->lifecycle.sent);
     secret_free(p->token);
     p->token = result->id_token;
     result->id_token = NULL;
@@ -327,7 +329,7 @@ static void on_done(void *context, struct attempt_end *end)
     /* a person's word counts for one request by password, one token, one word of the account */
     if (token ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
-        p->said = 0;
+        p->forced_at = 0;
     if (token)
         take_token(p, token);
     else
@@ -338,7 +340,7 @@ static uint64_t start_delay(const struct profile *p)
 {
     uint32_t random = 0;
 
-    if (p->said > 0 || getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+    if (p->forced_at > 0 || getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
         return 0;
     return lifecycle_delay(&p->lifecycle, random, time_boottime());
 }
@@ -353,7 +355,7 @@ static void start_attempt(struct profile *p)
                       .previous = p->token,
                       .cache = p->cache,
                       .cache_length = p->cache_length,
-                      .said = p->said,
+                      .forced_at = p->forced_at,
                       .urgent = !TAILQ_EMPTY(&p->waiters),
                       .delay = start_delay(p),
                   });
@@ -394,17 +396,17 @@ static void attend(struct profile *p)
     bool sources = lc->state == LIFECYCLE_STOPPED || (waiting && lc->local);
 
     if (sources && !p->watch)
-        p->watch = watch_new(p->shared->event, p->config, on_sources, p);
+        p->watch = file_watch_new(p->shared->event, p->config, on_sources, p);
     else if (!sources)
-        p->watch = watch_free(p->watch);
-    if (waiting != p->in_world)
-        world_want(p->shared->world, waiting);
-    p->in_world = waiting;
+        p->watch = file_watch_free(p->watch);
+    if (waiting != p->in_system_watch)
+        system_watch_want(p->shared->system_watch, waiting);
+    p->in_system_watch = waiting;
 }
 
-void profile_world(struct profile *p)
+void profile_system_changed(struct profile *p)
 {
-    step(p, (struct lifecycle_event){ .type = LIFECYCLE_WORLD });
+    step(p, (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED });
 }
 
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
@@ -455,7 +457,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     if (login) {
         struct secret *given = w->secret, *typed;
         w->secret = NULL;
-        if (credential_accept("password", given, &typed, why) < 0)
+        if (secret_source_accept("password", given, &typed, why) < 0)
             return PROFILE_ERROR;
         secret_free(p->typed);
         p->typed = typed;
@@ -463,7 +465,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
                              ? USEC_INFINITY
                              : now + p->config->password_lifetime;
     }
-    p->said = now;
+    p->forced_at = now;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
@@ -484,10 +486,10 @@ const struct secret *profile_serve(struct profile *p, const struct request *requ
     struct lifecycle *lc = &p->lifecycle;
 
     if (request->rejected || !lifecycle_serves(lc, request->min_validity, now) ||
-        (pid && suspicion_knows(&p->suspicion, pid, lc->sent)))
+        (pid && rejection_knows(&p->rejection, pid, lc->sent)))
         return NULL;
-    if (pid && !is_hand_over(p, now))
-        suspicion_note(&p->suspicion, pid, lc->sent, now);
+    if (pid && !is_advertised_expiry(p, now))
+        rejection_note(&p->rejection, pid, lc->sent, now);
     const struct lifecycle_event event = { .type = LIFECYCLE_WANTED,
                                            .wanted.min_validity = request->min_validity };
     if (lifecycle_step(lc, &p->policy, &event, now).verdict != LIFECYCLE_SERVE)
@@ -553,7 +555,7 @@ static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
     p->typed = secret_free(p->typed);
-    p->said = 0;
+    p->forced_at = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
     p->failed_step = (struct step){ "", "" };
@@ -587,7 +589,7 @@ static void start_with_daemon(struct profile *p)
              (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { .person = true } });
 }
 
-struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config)
+struct profile *profile_new(struct context *shared, const struct profile_config *config)
 {
     struct profile *p = calloc(1, sizeof *p);
 
@@ -621,9 +623,9 @@ struct profile *profile_free(struct profile *p)
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
-    if (p->in_world)
-        world_want(p->shared->world, false);
-    watch_free(p->watch);
+    if (p->in_system_watch)
+        system_watch_want(p->shared->system_watch, false);
+    file_watch_free(p->watch);
     attempt_free(p->attempt);
     sd_event_source_disable_unref(p->timer);
     secret_free(p->token);
@@ -650,7 +652,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
 
     p->config = config;
     attempt_configure(p->attempt, config);
-    p->watch = watch_free(p->watch); /* the paths may be others */
+    p->watch = file_watch_free(p->watch); /* the paths may be others */
     take_policy(p);
     if (identity) {
         forget_all(p, "the configuration names another identity now");
@@ -698,7 +700,7 @@ struct profile_look profile_look(const struct profile *p, uint64_t now)
                                  .idle = lc->state == LIFECYCLE_IDLE,
                                  .fading = lifecycle_fading(lc, now),
                                  .since = lc->since,
-                                 .death = lifecycle_alive(lc, now) ? lc->death : 0,
+                                 .expires_at = lifecycle_alive(lc, now) ? lc->expires_at : 0,
                                  .next = next == USEC_INFINITY ? 0 : next };
 
     if (lc->state == LIFECYCLE_ASKING)
@@ -708,12 +710,12 @@ struct profile_look profile_look(const struct profile *p, uint64_t now)
     return look;
 }
 
-uint64_t profile_hand_over(const struct profile *p, uint64_t now)
+uint64_t profile_advertised_expiry(const struct profile *p, uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
 
     /* Within seconds of now, client-go would run the plugin on every request. */
-    return lc->hand_over > now + 10 * USEC_PER_SEC ? lc->hand_over : lc->death;
+    return lc->advertised_expiry > now + 10 * USEC_PER_SEC ? lc->advertised_expiry : lc->expires_at;
 }
 
 const char *profile_changed(const struct profile *p, uint64_t *ret_when)

@@ -33,7 +33,7 @@ struct waiter {
 
 /* The configuration belongs to the caller and has to outlive the profile or the next
  * profile_configure(). NULL: no memory. */
-struct profile *profile_new(struct profile_shared *shared, const struct profile_config *config);
+struct profile *profile_new(struct context *shared, const struct profile_config *config);
 /* Tells all waiters that there is no such profile. Takes NULL. */
 struct profile *profile_free(struct profile *profile);
 
@@ -55,7 +55,7 @@ enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter
 void profile_logout(struct profile *profile);
 
 /* The network came up, or the clock was set. */
-void profile_world(struct profile *profile);
+void profile_system_changed(struct profile *profile);
 
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);
@@ -71,15 +71,15 @@ const struct error *profile_error(const struct profile *profile);
 const struct step *profile_failed_step(const struct profile *profile);
 const struct step *profile_step(const struct profile *profile);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
-uint64_t profile_hand_over(const struct profile *profile, uint64_t now);
+uint64_t profile_advertised_expiry(const struct profile *profile, uint64_t now);
 
 /* Times are usec of CLOCK_BOOTTIME. */
 struct profile_look {
-    const char *state; /* its name, as status shows it */
-    bool idle;         /* in which nothing is wrong, and nothing under way */
-    bool fading;       /* the token is about to die, and nothing newer could be had */
-    uint64_t since;    /* when it entered that state */
-    uint64_t death;    /* of the token in hand; 0 = none lives */
+    const char *state;   /* its name, as status shows it */
+    bool idle;           /* in which nothing is wrong, and nothing under way */
+    bool fading;         /* the token is about to die, and nothing newer could be had */
+    uint64_t since;      /* when it entered that state */
+    uint64_t expires_at; /* of the token in hand; 0 = none lives */
     enum profile_next {
         PROFILE_NOTHING, /* until somebody comes */
         PROFILE_ASKING,  /* a request is under way */

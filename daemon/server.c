@@ -11,9 +11,9 @@
 
 #include "common/container.h"
 #include "common/time.h"
-#include "daemon/answer.h"
 #include "daemon/inspection.h"
 #include "daemon/journal.h"
+#include "daemon/render.h"
 
 enum {
     CLIENTS_MAX = 4096,
@@ -51,7 +51,7 @@ struct server {
     sd_event *event;
     int listener;
     sd_event_source *source, *timer;
-    struct registry *registry;
+    struct profiles *registry;
     struct clients clients;
     size_t n_clients;
     uint64_t asked;       /* when a peer last came or asked */
@@ -193,7 +193,7 @@ static int flush(struct client *c)
 static void answer_find_error(struct server *s, struct rendered *r, const struct request *request,
                               const struct error *why)
 {
-    answer_error(r, s->registry,
+    render_error(r, s->registry,
                  why->code == ERROR_NO_PROFILE || !*request->profile ? NULL : request->profile,
                  why);
 }
@@ -204,14 +204,14 @@ static void answer_reload(struct server *s, struct rendered *r)
     char text[64];
     size_t n;
 
-    if (!registry_reload(s->registry)) {
-        why.code = registry_report(s->registry)->code;
-        answer_error(r, s->registry, NULL, &why);
+    if (!profiles_reload(s->registry)) {
+        why.code = profiles_report(s->registry)->code;
+        render_error(r, s->registry, NULL, &why);
         return;
     }
-    registry_list(s->registry, &n);
+    profiles_list(s->registry, &n);
     snprintf(text, sizeof text, "%zu profile%s\n", n, n == 1 ? "" : "s");
-    answer_text(r, text);
+    render_text(r, text);
 }
 
 static void answer_profile(struct rendered *r, const struct profile *profile)
@@ -219,7 +219,7 @@ static void answer_profile(struct rendered *r, const struct profile *profile)
     char text[PROTOCOL_NAME_MAX + 2];
 
     snprintf(text, sizeof text, "%s\n", profile_config(profile)->name);
-    answer_text(r, text);
+    render_text(r, text);
 }
 
 /* Requests about the daemon, not about one profile. */
@@ -230,7 +230,7 @@ static bool handle_general(struct server *s, const struct request *request, stru
 
     switch (request->verb) {
     case VERB_VERSION:
-        answer_text(r, "kubetokend " KUBETOKEN_VERSION " protocol " PROTOCOL_VERSION "\n");
+        render_text(r, "kubetokend " KUBETOKEN_VERSION " protocol " PROTOCOL_VERSION "\n");
         return true;
     case VERB_RELOAD:
         answer_reload(s, r);
@@ -239,10 +239,10 @@ static bool handle_general(struct server *s, const struct request *request, stru
         if (*request->profile)
             return false;
         /* also the way to look at a broken configuration's files again */
-        if (!registry_find(s->registry, "", &why) && why.code != ERROR_NO_DEFAULT)
+        if (!profiles_find(s->registry, "", &why) && why.code != ERROR_NO_DEFAULT)
             answer_find_error(s, r, request, &why);
         else
-            answer_status(r, s->registry, NULL, request->format, now);
+            render_status(r, s->registry, NULL, request->format, now);
         return true;
     default:
         return false;
@@ -258,13 +258,13 @@ static void render_outcome(struct server *s, const struct profile *profile,
     char text[PROTOCOL_NAME_MAX + 32];
 
     if (why) {
-        answer_error(r, s->registry, name, why);
+        render_error(r, s->registry, name, why);
     } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
         snprintf(text, sizeof text, "%s: %s\n", name,
                  request->verb == VERB_LOGIN ? "logged in" : "a new token");
-        answer_text(r, text);
+        render_text(r, text);
     } else {
-        answer_token(r, profile, request, now);
+        render_token(r, profile, request, now);
     }
 }
 
@@ -282,22 +282,22 @@ static void on_report(void *context, const char *report, const struct error *why
     struct rendered r = { 0 };
 
     if (report)
-        answer_report(&r, report, why->code);
+        render_report(&r, report, why->code);
     else
-        answer_error(&r, c->server->registry, NULL, why);
+        render_error(&r, c->server->registry, NULL, why);
     c->inspection = inspection_free(c->inspection);
     if (respond(c, &r))
         work(c);
-    answer_clear(&r);
+    render_clear(&r);
 }
 
 /* A token that follows needs no profile: without one it is not held against anything. */
 static bool inspect(struct client *c, struct rendered *r, uint64_t now)
 {
     const struct request *request = &c->waiter.request;
-    struct registry *registry = c->server->registry;
+    struct profiles *registry = c->server->registry;
     struct error why;
-    const struct profile *profile = registry_find(registry, request->profile, &why);
+    const struct profile *profile = profiles_find(registry, request->profile, &why);
     const struct secret *token = c->waiter.secret;
 
     if (!profile && (!token || *request->profile)) {
@@ -308,12 +308,13 @@ static bool inspect(struct client *c, struct rendered *r, uint64_t now)
         why = *profile_error(profile);
         if (why.code == ERROR_NONE)
             error_set(&why, ERROR_NO_TOKEN, "%s", "");
-    } else if (inspection_start(registry_shared(registry), profile ? profile_config(profile) : NULL,
-                                token, request->format == FORMAT_JSON, now + wait_of(request),
-                                on_report, c, &c->inspection, &why) == 0) {
+    } else if (inspection_start(profiles_context(registry),
+                                profile ? profile_config(profile) : NULL, token,
+                                request->format == FORMAT_JSON, now + wait_of(request), on_report,
+                                c, &c->inspection, &why) == 0) {
         return false;
     }
-    answer_error(r, registry, profile ? profile_config(profile)->name : NULL, &why);
+    render_error(r, registry, profile ? profile_config(profile)->name : NULL, &why);
     return true;
 }
 
@@ -332,13 +333,13 @@ static bool handle(struct client *c, struct rendered *r)
         return inspect(c, r, now);
     if (handle_general(s, request, r, now))
         return true;
-    struct profile *profile = registry_find(s->registry, request->profile, &why);
+    struct profile *profile = profiles_find(s->registry, request->profile, &why);
     if (!profile) {
         answer_find_error(s, r, request, &why);
         return true;
     }
     if (request->verb == VERB_STATUS) {
-        answer_status(r, s->registry, profile, request->format, now);
+        render_status(r, s->registry, profile, request->format, now);
         return true;
     }
     if (request->verb == VERB_PROFILE) {
@@ -347,7 +348,7 @@ static bool handle(struct client *c, struct rendered *r)
     }
     if (request->verb == VERB_LOGOUT) {
         profile_logout(profile);
-        answer_text(r, "");
+        render_text(r, "");
         return true;
     }
     waiter->deadline = now + wait_of(request);
@@ -367,7 +368,7 @@ static void on_ready(struct waiter *waiter, struct profile *profile, const struc
     render_outcome(c->server, profile, &waiter->request, why, &r, time_boottime());
     if (respond(c, &r))
         work(c);
-    answer_clear(&r);
+    render_clear(&r);
 }
 
 /* Moves bytes into the block that the request announced. Returns how many. */
@@ -459,12 +460,12 @@ static void work(struct client *c)
     while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &why, &bad)) {
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
-            answer_error(&r, c->server->registry, NULL, &why);
+            render_error(&r, c->server->registry, NULL, &why);
         else if (!handle(c, &r))
             break;
         c->waiter.secret = secret_free(c->waiter.secret);
         bool alive = respond(c, &r);
-        answer_clear(&r);
+        render_clear(&r);
         if (!alive)
             return;
         if (bad) {
@@ -570,11 +571,11 @@ static int try_at_once(struct server *s, int fd, size_t *length)
         request_parse(line, (size_t)n - 1, &request, &why) < 0 || !request.once ||
         request.verb != VERB_GET)
         return 0;
-    struct profile *profile = registry_find(s->registry, request.profile, &why);
+    struct profile *profile = profiles_find(s->registry, request.profile, &why);
     uint64_t now = time_boottime();
     if (!profile || !profile_serve(profile, &request, now))
         return 0;
-    answer_token(&r, profile, &request, now);
+    render_token(&r, profile, &request, now);
     transmit(fd, &r); /* a new socket's buffer takes it whole, or the peer is gone */
     return 1;
 }
@@ -618,7 +619,7 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
     return 0;
 }
 
-struct server *server_new(sd_event *event, int listener, struct registry *registry)
+struct server *server_new(sd_event *event, int listener, struct profiles *registry)
 {
     struct server *s = calloc(1, sizeof *s);
 

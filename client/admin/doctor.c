@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/output.h"
-#include "client/options.h"
+#include "client/admin/commands.h"
 #include "client/autostart.h"
 #include "client/locked.h"
+#include "client/options.h"
+#include "client/output.h"
 #include "common/protocol.h"
 #include "common/time.h"
 
@@ -72,22 +73,14 @@ static int parse(int argc, char **argv, struct doctor *d)
     return r;
 }
 
-int doctor_run(int argc, char **argv, const char *program)
+int doctor_run(int argc, char **argv, const char *folder)
 {
     static struct doctor d = { .timeout = PROTOCOL_TIMEOUT };
-    char folder[PATH_MAX];
 
     int r = parse(argc, argv, &d);
     if (r)
         return r;
-    const char *slash = strrchr(program, '/');
-    size_t length = slash ? (size_t)(slash - program) : 0;
-    if (length >= sizeof folder)
-        return output_fail(ERROR_USAGE, "the path of kubetoken is too long");
-    memcpy(folder, program, length);
-    folder[length] = '\0';
     d.folder = folder;
-    autostart_from(folder);
     d.answer = locked_memory(DOCTOR_ANSWER_MAX);
 
     doctor_read_kubectl(&d);

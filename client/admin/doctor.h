@@ -64,7 +64,4 @@ void doctor_token(struct doctor *d);
 void doctor_kubeconfig(struct doctor *d);
 void doctor_cluster(struct doctor *d);
 
-/* kubetoken doctor: argv[0] is "doctor", program the path of kubetoken. Returns the exit code. */
-int doctor_run(int argc, char **argv, const char *program);
-
 #endif

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 
 enum { CACHE_VERSION = 1, PRINT_SIZE = 2 * EVP_MAX_MD_SIZE + 1 };
 
@@ -55,38 +55,38 @@ static bool print_of(const struct job *job, char out[PRINT_SIZE])
     return n > 0;
 }
 
-static char *text_of(const struct record_field *f)
+static char *text_of(const struct tlv_field *f)
 {
     return memchr(f->value, '\0', f->length) ? NULL : strndup(f->value, f->length);
 }
 
-static void take_text(char **slot, const struct record_field *f)
+static void take_text(char **slot, const struct tlv_field *f)
 {
     if (!*slot)
         *slot = text_of(f);
 }
 
-static void take_field(struct cache *c, const struct record_field *f)
+static void take_field(struct cache *c, const struct tlv_field *f)
 {
     int64_t number = 0;
 
-    if (record_is(f, "token-endpoint"))
+    if (tlv_is(f, "token-endpoint"))
         take_text(&c->document.token_endpoint, f);
-    else if (record_is(f, "jwks-uri"))
+    else if (tlv_is(f, "jwks-uri"))
         take_text(&c->document.jwks_uri, f);
-    else if (record_is(f, "keys"))
+    else if (tlv_is(f, "keys"))
         take_text(&c->keys, f);
-    else if (record_number(f, &number) < 0 || number < 0)
+    else if (tlv_number(f, &number) < 0 || number < 0)
         return;
-    else if (record_is(f, "discovered"))
+    else if (tlv_is(f, "discovered"))
         c->has_document = true, c->discovered = (uint64_t)number;
-    else if (record_is(f, "keyed"))
+    else if (tlv_is(f, "keyed"))
         c->keyed = (uint64_t)number;
-    else if (record_is(f, "auth-listed"))
+    else if (tlv_is(f, "auth-listed"))
         c->document.auth_listed = number != 0;
-    else if (record_is(f, "auth-post"))
+    else if (tlv_is(f, "auth-post"))
         c->document.auth_post = number != 0;
-    else if (record_is(f, "auth-basic"))
+    else if (tlv_is(f, "auth-basic"))
         c->document.auth_basic = number != 0;
 }
 
@@ -103,17 +103,17 @@ static bool believable(const struct job *job, const struct cache *c)
 void cache_read(const struct job *job, struct cache *ret)
 {
     char print[PRINT_SIZE];
-    struct record_reader r;
-    struct record_field f;
+    struct tlv_reader r;
+    struct tlv_field f;
     bool ours = false;
     int more;
 
     *ret = (struct cache){ .keys = NULL };
     if (job->cache_length == 0 || !print_of(job, print) ||
-        record_open(&r, job->cache, job->cache_length) != (long)job->cache_length)
+        tlv_open(&r, job->cache, job->cache_length) != (long)job->cache_length)
         return;
-    while ((more = record_next(&r, &f)) > 0) {
-        if (record_is(&f, "print"))
+    while ((more = tlv_next(&r, &f)) > 0) {
+        if (tlv_is(&f, "print"))
             ours = f.length == strlen(print) && memcmp(f.value, print, f.length) == 0;
         else
             take_field(ret, &f);
@@ -132,28 +132,28 @@ void cache_clear(struct cache *c)
 static size_t encode(const struct job *job, const struct cache *c, bool keys, void *memory)
 {
     char print[PRINT_SIZE];
-    struct record_writer w;
+    struct tlv_writer w;
 
     if (!print_of(job, print))
         return 0;
-    record_begin(&w, memory, RESULT_CACHE_MAX);
-    record_put_number(&w, "version", CACHE_VERSION);
-    record_put_text(&w, "print", print);
+    tlv_begin(&w, memory, RESULT_CACHE_MAX);
+    tlv_put_number(&w, "version", CACHE_VERSION);
+    tlv_put_text(&w, "print", print);
     if (c->has_document) {
         if (c->document.token_endpoint)
-            record_put_text(&w, "token-endpoint", c->document.token_endpoint);
+            tlv_put_text(&w, "token-endpoint", c->document.token_endpoint);
         if (c->document.jwks_uri)
-            record_put_text(&w, "jwks-uri", c->document.jwks_uri);
-        record_put_number(&w, "auth-listed", c->document.auth_listed);
-        record_put_number(&w, "auth-post", c->document.auth_post);
-        record_put_number(&w, "auth-basic", c->document.auth_basic);
-        record_put_number(&w, "discovered", (int64_t)c->discovered);
+            tlv_put_text(&w, "jwks-uri", c->document.jwks_uri);
+        tlv_put_number(&w, "auth-listed", c->document.auth_listed);
+        tlv_put_number(&w, "auth-post", c->document.auth_post);
+        tlv_put_number(&w, "auth-basic", c->document.auth_basic);
+        tlv_put_number(&w, "discovered", (int64_t)c->discovered);
     }
     if (keys && c->keys) {
-        record_put_text(&w, "keys", c->keys);
-        record_put_number(&w, "keyed", (int64_t)c->keyed);
+        tlv_put_text(&w, "keys", c->keys);
+        tlv_put_number(&w, "keyed", (int64_t)c->keyed);
     }
-    return record_end(&w);
+    return tlv_end(&w);
 }
 
 void cache_write(const struct job *job, const struct cache *c, struct result *ret)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "daemon/fetch/json.h"
 
 /* "issuer less one trailing slash + path": Auth0's and Authentik's issuers end in one. */
 static char *document_url(const char *issuer)

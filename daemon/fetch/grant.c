@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/time.h"
-#include "daemon/fetch/mask.h"
+#include "daemon/fetch/json.h"
+#include "daemon/fetch/redact.h"
 
 /* ---- the request --------------------------------------------------------------------- */
 
@@ -181,9 +181,9 @@ static void set_masked(const struct job *job, struct error *why, enum error_code
     char *copy = strdup(text), *clean = malloc(size);
 
     if (copy && clean) {
-        mask_secrets(job, copy);
+        redact_secrets(job, copy);
         error_clean(clean, size, copy, strlen(copy));
-        mask_secrets(job, clean);
+        redact_secrets(job, clean);
     }
     error_set(why, code, "%s%s", before, copy && clean ? clean : "");
     free(copy);
@@ -267,7 +267,7 @@ static enum outcome outcome_of(enum error_code code)
         return OUTCOME_REFUSED;
     case ERROR_CLASS_SOFT:
     case ERROR_CLASS_ACCEPTED:
-        return OUTCOME_DOUBTFUL;
+        return OUTCOME_SOFT;
     case ERROR_CLASS_UNSENT:
     case ERROR_CLASS_TRANSIENT:
     case ERROR_CLASS_LOST:

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/time.h"
-#include "daemon/fetch/claims.h"
+#include "daemon/fetch/claims_diff.h"
+#include "daemon/fetch/json.h"
 #include "daemon/fetch/jws.h"
 
 static const int64_t nbf_leeway = 60; /* seconds, as kube-apiserver has it; exp has none */
@@ -23,7 +23,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct result *ret, enum
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     /* The password was sent and accepted: asking again soon would be one login after the other. */
-    ret->outcome = OUTCOME_DOUBTFUL;
+    ret->outcome = OUTCOME_SOFT;
     error_set(&ret->error, code, "%s", text);
     return -1;
 }

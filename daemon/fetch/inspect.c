@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/time.h"
 #include "daemon/fetch/id_token.h"
+#include "daemon/fetch/json.h"
 #include "daemon/fetch/provider.h"
 
 enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 2 };
@@ -17,31 +17,31 @@ enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
 
 static const char *const levels[] = { "ok", "not checked", "warning", "error" };
 
-struct finding {
+struct check_outcome {
     enum level level;
     const char *check;
     struct error what; /* ERROR_NONE: the detail says it all */
 };
 
-struct inspection {
+struct token_report {
     const struct job *job;
     struct id_token token;
     int64_t now; /* seconds */
-    struct finding findings[FINDINGS_MAX];
+    struct check_outcome findings[FINDINGS_MAX];
     size_t n;
 };
 
 /* ---- the checks ------------------------------------------------------------------------------ */
 
-static void find(struct inspection *in, enum level level, const char *check,
+static void find(struct token_report *in, enum level level, const char *check,
                  const struct error *what)
 {
     if (in->n < FINDINGS_MAX)
-        in->findings[in->n++] = (struct finding){ level, check, *what };
+        in->findings[in->n++] = (struct check_outcome){ level, check, *what };
 }
 
 /* Unlike a token that came just now, an old one is judged by its exp alone. */
-static int check_expiry(const struct inspection *in, struct error *why)
+static int check_expiry(const struct token_report *in, struct error *why)
 {
     int64_t exp;
 
@@ -51,7 +51,7 @@ static int check_expiry(const struct inspection *in, struct error *why)
     return -1;
 }
 
-static void run_check(struct inspection *in, const struct id_token_check_row *row)
+static void run_check(struct token_report *in, const struct id_token_check_row *row)
 {
     struct result r = { .n_warnings = 0 };
     const struct error nothing = { ERROR_NONE, "" };
@@ -66,7 +66,7 @@ static void run_check(struct inspection *in, const struct id_token_check_row *ro
             find(in, LEVEL_WARNING, row->name, &r.warnings[i]);
 }
 
-static void skip(struct inspection *in, const char *check, enum error_code code, const char *text)
+static void skip(struct token_report *in, const char *check, enum error_code code, const char *text)
 {
     struct error why;
 
@@ -74,7 +74,7 @@ static void skip(struct inspection *in, const char *check, enum error_code code,
     find(in, code == ERROR_NONE ? LEVEL_SKIPPED : LEVEL_WARNING, check, &why);
 }
 
-static void run_checks(struct inspection *in, const struct error *no_keys)
+static void run_checks(struct token_report *in, const struct error *no_keys)
 {
     bool expected = *in->job->issuer != '\0';
 
@@ -103,7 +103,7 @@ static bool is_date(const char *name)
 }
 
 /* "2026-11-24T14:05:12Z, expires in 23 min" */
-static void date_in_words(const struct inspection *in, const char *name, int64_t at, char *out,
+static void date_in_words(const struct token_report *in, const char *name, int64_t at, char *out,
                           size_t size)
 {
     char when[TIME_UTC_SIZE], span[24];
@@ -120,7 +120,7 @@ static void date_in_words(const struct inspection *in, const char *name, int64_t
 }
 
 /* Foreign text must not move the cursor. */
-static void print_member(FILE *f, const struct inspection *in, const cJSON *parent,
+static void print_member(FILE *f, const struct token_report *in, const cJSON *parent,
                          const cJSON *member)
 {
     char *printed = cJSON_IsString(member) ? NULL : cJSON_PrintUnformatted(member);
@@ -143,7 +143,7 @@ static void print_member(FILE *f, const struct inspection *in, const cJSON *pare
     cJSON_free(printed);
 }
 
-static void print_part(FILE *f, const struct inspection *in, const char *title, const cJSON *part)
+static void print_part(FILE *f, const struct token_report *in, const char *title, const cJSON *part)
 {
     const cJSON *member;
 
@@ -155,7 +155,7 @@ static void print_part(FILE *f, const struct inspection *in, const char *title, 
     }
 }
 
-static void print_finding(FILE *f, const struct finding *finding)
+static void print_finding(FILE *f, const struct check_outcome *finding)
 {
     const struct error *what = &finding->what;
 
@@ -167,7 +167,7 @@ static void print_finding(FILE *f, const struct finding *finding)
         fprintf(f, "%s%s\n", *what->detail ? ": " : "", what->detail);
 }
 
-static void print_text(FILE *f, const struct inspection *in)
+static void print_text(FILE *f, const struct token_report *in)
 {
     print_part(f, in, "header", in->token.header);
     print_part(f, in, "claims", in->token.claims);
@@ -178,7 +178,7 @@ static void print_text(FILE *f, const struct inspection *in)
 
 /* ---- as JSON --------------------------------------------------------------------------------- */
 
-static cJSON *finding_json(const struct finding *finding)
+static cJSON *finding_json(const struct check_outcome *finding)
 {
     cJSON *json = cJSON_CreateObject();
 
@@ -193,7 +193,7 @@ static cJSON *finding_json(const struct finding *finding)
     return json;
 }
 
-static void print_json(FILE *f, const struct inspection *in)
+static void print_json(FILE *f, const struct token_report *in)
 {
     cJSON *json = cJSON_CreateObject();
     int64_t exp;
@@ -215,7 +215,7 @@ static void print_json(FILE *f, const struct inspection *in)
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
-static void write_report(const struct inspection *in, struct result *ret)
+static void write_report(const struct token_report *in, struct result *ret)
 {
     size_t size;
     FILE *f = open_memstream(&ret->report, &size);
@@ -239,7 +239,7 @@ static void write_report(const struct inspection *in, struct result *ret)
 
 void inspect_run(struct http *http, const struct job *job, struct result *ret)
 {
-    struct inspection in = { .job = job, .now = time_realtime() / (int64_t)USEC_PER_SEC };
+    struct token_report in = { .job = job, .now = time_realtime() / (int64_t)USEC_PER_SEC };
     struct provider provider;
     struct result shape = { .n_warnings = 0 };
     struct error no_keys = { ERROR_NONE, "" };

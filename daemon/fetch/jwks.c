@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "daemon/fetch/json.h"
 
 enum { KEY_BYTES_MAX = 2048 }; /* RSA of 16384 bits */
 

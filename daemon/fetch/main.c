@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "common/descriptor.h"
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
+#include "daemon/fetch/get_token.h"
 #include "daemon/fetch/inspect.h"
-#include "daemon/fetch/mask.h"
+#include "daemon/fetch/redact.h"
 #include "daemon/fetch/sandbox.h"
-#include "daemon/fetch/token.h"
 
 enum { SOCKET = 0 };
 
@@ -28,7 +28,7 @@ enum { SOCKET = 0 };
 static int read_job(struct job *ret)
 {
     _secret_ struct secret *in = secret_new(JOB_MAX);
-    struct record_reader r;
+    struct tlv_reader r;
     long whole = 0;
 
     while (in && whole == 0) {
@@ -37,7 +37,7 @@ static int read_job(struct job *ret)
         if (n <= 0)
             return -1;
         secret_set_length(in, have + (size_t)n);
-        whole = record_open(&r, secret_peek(in), secret_length(in));
+        whole = tlv_open(&r, secret_peek(in), secret_length(in));
     }
     if (whole <= 0 || job_decode(secret_peek(in), (size_t)whole, ret) < 0)
         return -1;
@@ -60,7 +60,7 @@ static void on_step(void *context, const char *name, const char *host)
     snprintf(step.name, sizeof step.name, "%s", name);
     snprintf(step.host, sizeof step.host, "%s", host);
     if (context)
-        mask_secrets(context, step.host); /* a discovery document may name any */
+        redact_secrets(context, step.host); /* a discovery document may name any */
     send_all(bytes, step_encode(&step, bytes, sizeof bytes));
 }
 
@@ -73,9 +73,9 @@ static void run(const struct job *job, struct result *ret)
     if (http && job->kind == JOB_INSPECT)
         inspect_run(http, job, ret);
     else if (http)
-        token_run(http, job, on_step, ret);
+        get_token_run(http, job, on_step, ret);
     http_free(http);
-    mask_result(job, ret);
+    redact_result(job, ret);
 }
 
 int main(int argc, char **argv)

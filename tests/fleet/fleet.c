@@ -220,8 +220,8 @@ static void ended(struct client *c, enum account_end how, enum lifecycle_failure
                   uint64_t retry_after)
 {
     c->phase = QUIET;
-    if (how == ACCOUNT_SILENCE && account_doubts(&c->account, 1))
-        kind = LIFECYCLE_DOUBTFUL;
+    if (how == ACCOUNT_SILENCE && account_is_soft(&c->account, 1))
+        kind = LIFECYCLE_SOFT;
     account_ended(&c->account, 1, c, how, now);
     if (how == ACCOUNT_TOOK)
         step(c,
@@ -347,7 +347,7 @@ static void due(struct client *c)
         bool arrived = is_up() || s.kind >= SAYS_503;
         enum lifecycle_failure failure = LIFECYCLE_TEMPORARY;
         if (!is_up() && s.kind >= SAYS_404)
-            failure = s.kind == SAYS_404 ? LIFECYCLE_DOUBTFUL : LIFECYCLE_REFUSED;
+            failure = s.kind == SAYS_404 ? LIFECYCLE_SOFT : LIFECYCLE_REFUSED;
         shed += answered && is_up();
         lost += !answered && is_up();
         ended(c,
@@ -406,7 +406,7 @@ static void start(struct client *c, unsigned i)
                                      .random = chance(),
                                      .token = { .sent = begin, .lifetime = seconds(s.life) } };
     c->account.accepted = 1;
-    c->lc.sent = 1, c->lc.death = NEVER; /* it had one before */
+    c->lc.sent = 1, c->lc.expires_at = NEVER; /* it had one before */
     lifecycle_step(&c->lc, &policy, &want, begin - 1);
     struct lifecycle ahead = c->lc;
     lifecycle_step(&ahead, &policy, &token, begin);
@@ -442,7 +442,7 @@ static void run(void)
         if (!back && now >= back_at) {
             back = true;
             for (unsigned i = 0; i < n_clients && s.world > 0; i++)
-                step(&clients[i], (struct lifecycle_event){ .type = LIFECYCLE_WORLD }),
+                step(&clients[i], (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED }),
                     arm(&clients[i]);
         }
         if (next == next_count) {
@@ -464,7 +464,7 @@ static void sleep_all(void)
         if (clients[i].use_at < now)
             clients[i].use_at = now +
                                 seconds(-log(1 - fraction()) * 3600 / (s.uses > 0 ? s.uses : 1));
-        step(&clients[i], (struct lifecycle_event){ .type = LIFECYCLE_WORLD });
+        step(&clients[i], (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED });
         arm(&clients[i]);
     }
 }

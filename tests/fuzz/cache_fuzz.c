@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 #include "daemon/fetch/cache.h"
 
 /* The print of the job, which the cache alone can make: 64 hexadecimal digits. */
@@ -15,13 +15,13 @@ static void find_print(const struct job *job, char out[65])
 {
     struct cache bare = { .has_document = true };
     struct result result = { 0 };
-    struct record_reader r;
-    struct record_field f;
+    struct tlv_reader r;
+    struct tlv_field f;
 
     cache_write(job, &bare, &result);
-    PROMISE(record_open(&r, result.cache, result.cache_length) > 0);
-    while (record_next(&r, &f) > 0)
-        if (record_is(&f, "print")) {
+    PROMISE(tlv_open(&r, result.cache, result.cache_length) > 0);
+    while (tlv_next(&r, &f) > 0)
+        if (tlv_is(&f, "print")) {
             PROMISE(f.length == 64);
             memcpy(out, f.value, 64);
         }

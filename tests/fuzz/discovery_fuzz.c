@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "daemon/fetch/discovery.h"
+#include "daemon/fetch/json.h"
 
 static void check_taken(const struct job *job, const struct discovery *d, const char *text,
                         size_t size)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "client/exec_info.h"
-#include "common/json.h"
+#include "daemon/fetch/json.h"
 
 /* What a parser finds. */
 static enum exec_version expected(const cJSON *json)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 
 void fuzz_broken(const char *condition, const char *file, int line)
 {
@@ -41,7 +41,7 @@ char *fuzz_text(const uint8_t *data, size_t size)
     return copy;
 }
 
-static void put_line(struct record_writer *w, const char *line, size_t length)
+static void put_line(struct tlv_writer *w, const char *line, size_t length)
 {
     const char *equals = memchr(line, '=', length);
     size_t n = equals ? (size_t)(equals - line) : length;
@@ -51,13 +51,13 @@ static void put_line(struct record_writer *w, const char *line, size_t length)
         return;
     snprintf(name, sizeof name, "%.*s", (int)n, line);
     if (*name && equals)
-        record_put(w, name, equals + 1, length - n - 1);
+        tlv_put(w, name, equals + 1, length - n - 1);
 }
 
 void *fuzz_record(const uint8_t *data, size_t size, size_t *ret_length)
 {
     size_t room = RECORD_HEADER + 6 * size + 16;
-    struct record_writer w;
+    struct tlv_writer w;
 
     if (size >= 4 && memcmp(data, "KTR1", 4) == 0) {
         *ret_length = size;
@@ -65,7 +65,7 @@ void *fuzz_record(const uint8_t *data, size_t size, size_t *ret_length)
     }
     uint8_t *bytes = malloc(room);
     PROMISE(bytes);
-    record_begin(&w, bytes, room);
+    tlv_begin(&w, bytes, room);
     for (size_t at = 0; at < size;) {
         const char *line = (const char *)data + at;
         const char *end = memchr(line, '\n', size - at);
@@ -73,7 +73,7 @@ void *fuzz_record(const uint8_t *data, size_t size, size_t *ret_length)
         put_line(&w, line, length);
         at += length + 1;
     }
-    *ret_length = record_end(&w);
+    *ret_length = tlv_end(&w);
     uint8_t *exact = fuzz_bytes(bytes, *ret_length);
     free(bytes);
     return exact;

@@ -30,7 +30,7 @@ static void check_failure(const struct http_reply *reply, const struct result *r
     check_hidden(r->error.detail, FUZZ_CLIENT_SECRET);
     check_hidden(r->error.detail, FUZZ_REFRESH_TOKEN);
     PROMISE(!r->id_token && !r->refresh_token);
-    PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_DOUBTFUL ||
+    PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_SOFT ||
             r->outcome == OUTCOME_TEMPORARY);
     PROMISE(r->outcome == OUTCOME_TEMPORARY || (reply->status < 500 && reply->status != 429));
     PROMISE(r->outcome != OUTCOME_REFUSED || reply->status == 200 || reply->status / 100 == 4);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "daemon/fetch/json.h"
 
 static void check_members(const cJSON *object)
 {

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/rejection.h"
+
 #define SLACK MSEC
 
 _Noreturn void check_broken(const struct world *w, const struct model *p, const char *promise,
@@ -197,7 +199,7 @@ static unsigned others_sending(const struct world *w, const struct model *p, boo
     for (unsigned i = 0; i < w->n_profiles; i++) {
         const struct model *o = &w->profiles[i];
         if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
-            !o->by_refresh_token && (same ? o->password == p->password : o->ledger.trial))
+            !o->by_refresh_token && (same ? o->password == p->password : o->ledger.probe))
             n++;
     }
     return n;
@@ -208,7 +210,7 @@ static unsigned others_sending(const struct world *w, const struct model *p, boo
 static bool is_lifted(const struct provider *v, const struct model *p)
 {
     const struct ledger *l = &p->ledger;
-    uint64_t until = v->refused_at + (v->by_word ? 5 * SECOND : 0);
+    uint64_t until = v->refused_at + (v->was_forced ? 5 * SECOND : 0);
 
     return l->credit && (v->refused[0] != p->password || v->refused_at == 0 || l->said_at > until);
 }
@@ -369,11 +371,11 @@ static void p8_told(const struct world *w, const struct model *p, const struct f
         return;
     const struct client *c = &w->clients[call->client];
     if (c->token != f->token->id || !c->saw_rejection || c->times < call->calls ||
-        p->lc->hand_over <= call->asked + SECOND)
+        p->lc->advertised_expiry <= call->asked + SECOND)
         return; /* or it came because it was told to come */
     bool heard_before = l->suspected_token == f->token->id ||
                         (l->suspected_at > 0 && l->suspected_at + HOUR > call->asked);
-    bool forgotten = p->hand_outs - c->hand_outs > SUSPICION_CLIENTS - 2;
+    bool forgotten = p->hand_outs - c->hand_outs > REJECTION_CLIENTS - 2;
     if (peaceful_since(w, p, call->asked - least(call->asked, MINUTE)) && !forgotten &&
         (call->suspected || !heard_before) && w->now < call->deadline)
         check_broken(w, p, "P8 healed", "a client is handed the rejected token again");
@@ -424,8 +426,8 @@ static void note_sent(struct world *w, struct model *p)
     }
     if (p->by_refresh_token)
         return;
-    l->trial = p->password != v->accepted;
-    v->by_word = p->sent_forced;
+    l->probe = p->password != v->accepted;
+    v->was_forced = p->sent_forced;
     if (p->reply.reached) {
         l->credit = false;
         uint64_t paid = w->now - v->login_at;
@@ -492,7 +494,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     l->failure = f->failure;
     l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
-    l->doubted |= f->failure == LIFECYCLE_DOUBTFUL;
+    l->doubted |= f->failure == LIFECYCLE_SOFT;
     if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
         l->not_before = w->now + least(p->reply.retry_after, HOUR);
 }

@@ -228,7 +228,7 @@ static void note_token(struct client *c, const struct model *p, const struct tok
 /* Whole seconds of a wall clock, and never past. */
 static uint64_t expiry(const struct world *w, const struct model *p)
 {
-    uint64_t at = daemon_hand_over(p, w->now), wall = w->seed * 7919 % SECOND;
+    uint64_t at = daemon_advertised_expiry(p, w->now), wall = w->seed * 7919 % SECOND;
 
     at = (at + wall) / SECOND * SECOND - wall;
     return at > w->now + SECOND ? at : w->now + SECOND;

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "daemon/digest.h"
+#include "daemon/private_file.h"
+#include "daemon/rejection.h"
 
 unsigned daemon_number(const char *text)
 {
@@ -23,9 +25,9 @@ struct model *daemon_model(struct world *w, const char *name)
     return &w->profiles[n];
 }
 
-uint64_t daemon_hand_over(const struct model *p, uint64_t now)
+uint64_t daemon_advertised_expiry(const struct model *p, uint64_t now)
 {
-    return profile_hand_over(p->real, now);
+    return profile_advertised_expiry(p->real, now);
 }
 
 /* ---- those who wait -------------------------------------------------------------------------- */
@@ -148,7 +150,7 @@ void daemon_get(struct world *w, struct call call)
 {
     struct model *p = &w->profiles[call.profile];
     struct error why;
-    struct profile *real = registry_find(w->registry, p->name, &why);
+    struct profile *real = profiles_find(w->registry, p->name, &why);
 
     call.after_failure = p->ledger.failing;
     struct caller *c = real ? receive(w, &call, VERB_GET) : NULL;
@@ -212,17 +214,14 @@ void daemon_network(struct world *w)
     if (w->wanting == 0)
         return; /* then the network is not listened to */
     trace(w, NULL, "the network comes up", NULL, NEVER, NEVER);
-    registry_world(w->registry);
+    profiles_system_changed(w->registry);
 }
 
 /* ---- what it does ---------------------------------------------------------------------------- */
 
-struct profile *__real_profile_new(struct profile_shared *shared,
-                                   const struct profile_config *config);
-struct profile *__wrap_profile_new(struct profile_shared *shared,
-                                   const struct profile_config *config);
-struct profile *__wrap_profile_new(struct profile_shared *shared,
-                                   const struct profile_config *config)
+struct profile *__real_profile_new(struct context *shared, const struct profile_config *config);
+struct profile *__wrap_profile_new(struct context *shared, const struct profile_config *config);
+struct profile *__wrap_profile_new(struct context *shared, const struct profile_config *config)
 {
     struct model *p = daemon_model(the_world, config->name);
 
@@ -271,15 +270,15 @@ void daemon_sent(struct world *w, struct model *p)
     check(w, p, &(struct fact){ .kind = FACT_SENT });
 }
 
-bool __real_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+bool __real_rejection_confirm(struct rejection *s, const struct rejection_client *client,
                               unsigned calls, uint64_t now);
-bool __wrap_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+bool __wrap_rejection_confirm(struct rejection *s, const struct rejection_client *client,
                               unsigned calls, uint64_t now);
-bool __wrap_suspicion_confirm(struct suspicion *s, const struct suspicion_client *client,
+bool __wrap_rejection_confirm(struct rejection *s, const struct rejection_client *client,
                               unsigned calls, uint64_t now)
 {
     struct world *w = the_world;
-    bool suspected = __real_suspicion_confirm(s, client, calls, now);
+    bool suspected = __real_rejection_confirm(s, client, calls, now);
 
     if (!suspected)
         return false;
@@ -357,7 +356,7 @@ static void before(struct world *w, struct model *p, const struct lifecycle_even
     case LIFECYCLE_GAVE_UP:
         check(w, p, &(struct fact){ .kind = FACT_GAVE_UP });
         return;
-    case LIFECYCLE_WORLD:
+    case LIFECYCLE_SYSTEM_CHANGED:
         check(w, p, &(struct fact){ .kind = FACT_NETWORK });
         return;
     case LIFECYCLE_WANTED:
@@ -370,7 +369,7 @@ static const char *const event_names[] = {
     [LIFECYCLE_WANTED] = "wanted ->",   [LIFECYCLE_TIMER] = "timer ->",
     [LIFECYCLE_TOKEN] = "token ->",     [LIFECYCLE_FAILED] = "failed ->",
     [LIFECYCLE_CHANGED] = "changed ->", [LIFECYCLE_FORGET] = "forget ->",
-    [LIFECYCLE_GAVE_UP] = "gave up ->", [LIFECYCLE_WORLD] = "world ->",
+    [LIFECYCLE_GAVE_UP] = "gave up ->", [LIFECYCLE_SYSTEM_CHANGED] = "world ->",
 };
 
 struct lifecycle_actions __real_lifecycle_step(struct lifecycle *lc,
@@ -423,16 +422,16 @@ void daemon_start(struct world *w)
 {
     struct sd_event *none = (struct sd_event *)w; /* never looked into */
 
-    w->shared = (struct profile_shared){ .event = none, .fetcher = -1 };
-    slots_init(&w->shared.slots);
-    TAILQ_INIT(&w->shared.trials);
-    w->store = store_new(w->kept >= 0 ? dup(w->kept) : -1);
-    w->shared.accounts = w->store ? accounts_new(w->store) : NULL;
-    w->registry = registry_new(&w->shared, paths, 1);
+    w->shared = (struct context){ .event = none, .fetcher = -1 };
+    fetch_queue_init(&w->shared.fetch_queue);
+    TAILQ_INIT(&w->shared.probes);
+    w->store = fdstore_new(w->kept >= 0 ? dup(w->kept) : -1);
+    w->shared.accounts = w->store ? account_table_new(w->store) : NULL;
+    w->registry = profiles_new(&w->shared, paths, 1);
     if (!w->shared.accounts || !w->registry)
         abort();
-    digest_set_key(store_key(w->store));
-    registry_reload(w->registry);
+    digest_set_key(fdstore_key(w->store));
+    profiles_reload(w->registry);
 }
 
 /* Whoever waits is cut off. */
@@ -452,9 +451,9 @@ void daemon_stop(struct world *w)
 {
     for (unsigned i = 0; i < w->n_profiles; i++)
         hang_up(w, &w->profiles[i]);
-    registry_free(w->registry);
-    accounts_free(w->shared.accounts);
-    store_free(w->store);
+    profiles_free(w->registry);
+    account_table_free(w->shared.accounts);
+    fdstore_free(w->store);
     for (unsigned i = 0; i < w->n_profiles; i++)
         unconfigured(w, &w->profiles[i]);
 }
@@ -473,7 +472,7 @@ static bool edit(struct world *w, struct model *p)
 void daemon_reload(struct world *w)
 {
     trace(w, NULL, "reload", NULL, NEVER, NEVER);
-    w->config_stamp++;
+    w->private_file_stamp++;
     w->config_broken = chance_permille(w, 50);
     bool keeps[PROFILES_MAX];
     for (unsigned i = 0; i < w->n_profiles; i++) {
@@ -482,7 +481,7 @@ void daemon_reload(struct world *w)
         keeps[i] = same && p->real && profile_token(p->real, w->now);
     }
     w->acting = NULL;
-    registry_reload(w->registry);
+    profiles_reload(w->registry);
     for (unsigned i = 0; i < w->n_profiles; i++) {
         struct model *p = &w->profiles[i];
         if (!w->config_broken && p->absent && p->real)

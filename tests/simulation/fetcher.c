@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/fetcher.h"
+#include "daemon/fetcher.h"
 
 enum { FIRST_FD = 7000 };
 
@@ -145,8 +145,8 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
         ret->outcome = OUTCOME_STALE;
         error_set(&ret->error, ERROR_TOKEN_STALE, "old");
         return;
-    case LIFECYCLE_DOUBTFUL:
-        ret->outcome = OUTCOME_DOUBTFUL;
+    case LIFECYCLE_SOFT:
+        ret->outcome = OUTCOME_SOFT;
         error_set(&ret->error, ERROR_PROVIDER_ERROR, "odd");
         return;
     default:

@@ -149,7 +149,7 @@ static struct reply by_refresh_token(struct world *w, struct model *p, struct pr
 
     if (p->refresh_token != p->valid_refresh_token || chance_permille(w, 10)) {
         p->valid_refresh_token = 0; /* used twice, or too old: the whole family dies */
-        r.kind = chance_permille(w, 300) ? LIFECYCLE_DOUBTFUL : LIFECYCLE_REFUSED;
+        r.kind = chance_permille(w, 300) ? LIFECYCLE_SOFT : LIFECYCLE_REFUSED;
         return r;
     }
     if (v->refresh == REFRESH_WITHOUT_ID_TOKEN)
@@ -217,7 +217,7 @@ struct reply provider_receive(struct world *w, struct model *p)
         r.retry_after = v->retry_after;
         return r;
     case REGIME_DOUBTFUL:
-        return failure(LIFECYCLE_DOUBTFUL, at, ACCOUNT_UNKNOWN);
+        return failure(LIFECYCLE_SOFT, at, ACCOUNT_UNKNOWN);
     case REGIME_SLOW:
         return grant(w, p, v, w->now + chance_span(w, SECOND, 40 * SECOND));
     case REGIME_LOST:

@@ -12,11 +12,12 @@
 #include <unistd.h>
 
 #include "common/time.h"
-#include "daemon/command.h"
+#include "daemon/file_watch.h"
 #include "daemon/journal.h"
-#include "daemon/process.h"
-#include "daemon/watch.h"
-#include "daemon/world.h"
+#include "daemon/peer_process.h"
+#include "daemon/private_file.h"
+#include "daemon/secret_command.h"
+#include "daemon/system_watch.h"
 
 struct world *the_world;
 
@@ -93,59 +94,59 @@ int __wrap_close(int fd)
     return is_file(fd) ? 0 : __real_close(fd);
 }
 
-int __wrap_config_check_file(int fd, const char *path, bool secret, struct error *why);
-int __wrap_config_check_file(int fd, const char *path, bool secret, struct error *why)
+int __wrap_private_file_check(int fd, const char *path, bool secret, struct error *why);
+int __wrap_private_file_check(int fd, const char *path, bool secret, struct error *why)
 {
     (void)fd, (void)path, (void)secret, (void)why;
     return 0;
 }
 
-struct config_stamp __wrap_config_stamp(const char *const *paths, size_t n);
-struct config_stamp __wrap_config_stamp(const char *const *paths, size_t n)
+struct private_file_stamp __wrap_private_file_stamp(const char *const *paths, size_t n);
+struct private_file_stamp __wrap_private_file_stamp(const char *const *paths, size_t n)
 {
     const struct model *p = model_of(paths[0]);
 
     (void)n;
     if (!p)
-        return (struct config_stamp){ the_world->config_stamp };
-    return (struct config_stamp){ 2 * (uint64_t)p->stamp + p->source_broken + 1 };
+        return (struct private_file_stamp){ the_world->private_file_stamp };
+    return (struct private_file_stamp){ 2 * (uint64_t)p->stamp + p->source_broken + 1 };
 }
 
 /* ---- watches of these files ------------------------------------------------------------------ */
 
-struct watch {
+struct file_watch {
     struct model *p;
-    watch_fn changed;
+    file_watch_fn changed;
     void *context;
     sd_event_source *event;
 };
 
 static int on_change(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct watch *watch = context;
+    struct file_watch *watch = context;
 
     (void)source, (void)usec;
     watch->changed(watch->context); /* which may free it */
     return 0;
 }
 
-struct watch *watch_new(sd_event *event, const struct profile_config *config, watch_fn changed,
-                        void *context)
+struct file_watch *file_watch_new(sd_event *event, const struct profile_config *config,
+                                  file_watch_fn changed, void *context)
 {
     struct model *p = daemon_model(the_world, config->name);
-    struct watch *watch = calloc(1, sizeof *watch);
+    struct file_watch *watch = calloc(1, sizeof *watch);
 
     if (config->password.kind != SOURCE_FILE || !watch) {
         free(watch);
         return NULL;
     }
-    *watch = (struct watch){ .p = p, .changed = changed, .context = context };
+    *watch = (struct file_watch){ .p = p, .changed = changed, .context = context };
     the_world->acting = p;
     sd_event_add_time(event, &watch->event, CLOCK_BOOTTIME, NEVER, 1, on_change, watch);
     return p->watch = watch;
 }
 
-struct watch *watch_free(struct watch *watch)
+struct file_watch *file_watch_free(struct file_watch *watch)
 {
     if (!watch)
         return NULL;
@@ -166,16 +167,16 @@ void stand_ins_source_changed(struct world *w, struct model *p)
 
 /* ---- commands: their line is /sim/p07.0 ------------------------------------------------------ */
 
-struct command {
+struct secret_command {
     struct model *p;
-    command_done_fn done;
+    secret_command_done_fn done;
     void *context;
     sd_event_source *event;
 };
 
 static int on_end(sd_event_source *source, uint64_t usec, void *context)
 {
-    struct command *c = context;
+    struct secret_command *c = context;
     struct error why;
     char text[16];
 
@@ -190,15 +191,16 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-int command_start(sd_event *event, const char *line, uint64_t time, command_done_fn done,
-                  void *context, struct command **ret, struct error *why)
+int secret_command_start(sd_event *event, const char *line, uint64_t time,
+                         secret_command_done_fn done, void *context, struct secret_command **ret,
+                         struct error *why)
 {
-    struct command *c = calloc(1, sizeof *c);
+    struct secret_command *c = calloc(1, sizeof *c);
 
     (void)why;
     if (!c)
         abort();
-    *c = (struct command){ .p = model_of(line), .done = done, .context = context };
+    *c = (struct secret_command){ .p = model_of(line), .done = done, .context = context };
     the_world->acting = c->p;
     sd_event_add_time(event, &c->event, CLOCK_BOOTTIME,
                       the_world->now + chance_span(the_world, MSEC, time / 60), 1, on_end, c);
@@ -206,7 +208,7 @@ int command_start(sd_event *event, const char *line, uint64_t time, command_done
     return 0;
 }
 
-struct command *command_free(struct command *c)
+struct secret_command *secret_command_free(struct secret_command *c)
 {
     if (c)
         sd_event_source_disable_unref(c->event);
@@ -280,22 +282,22 @@ struct config *__wrap_config_load(const char *const *paths, size_t n, struct con
 
 /* ---- other processes, and who waits for the network ------------------------------------------ */
 
-int process_look(pid_t pid, pid_t *ret_parent, uint64_t *ret_started)
+int peer_process_look(pid_t pid, pid_t *ret_parent, uint64_t *ret_started)
 {
     *ret_parent = pid > 0 ? pid : -pid; /* a plugin has the number of its parent, with a sign */
     *ret_started = 0;
     return 0;
 }
 
-bool process_reads_manifest(pid_t pid)
+bool peer_process_reads_manifest(pid_t pid)
 {
     (void)pid;
     return the_world->asking && the_world->asking->calls == 2;
 }
 
-void world_want(struct world *w, bool more)
+void system_watch_want(struct system_watch *watch, bool more)
 {
-    (void)w;
+    (void)watch;
     the_world->wanting += more ? 1 : -1;
     if (the_world->wanting < 0)
         check_broken(the_world, NULL, "P7 any clock", "the network interests fewer than nobody");

@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/registry.h"
+#include "daemon/profiles.h"
+#include "daemon/private_file.h"
 
 #define MSEC ((uint64_t)1000)
 #define SECOND ((uint64_t)1000000)
@@ -124,7 +125,7 @@ struct provider {
     unsigned accepted;   /* the last password that an answer said was taken */
     unsigned refused[ACCOUNT_REFUSALS];
     uint64_t refused_at; /* the latest of these; 0 = not known any more */
-    bool by_word;        /* the latest password was sent for a person */
+    bool was_forced;     /* the latest password was sent for a person */
     uint8_t seen_wrong[PASSWORDS_MAX];
     unsigned wrong_answered, wrong_allowed;
     uint64_t login_debt, login_at;      /* the bucket, kept independently */
@@ -183,7 +184,7 @@ struct ledger {
     bool change_pending, person_pending; /* since the request under way began */
     bool credit;                         /* a person allowed one more try of any password */
     uint64_t said_at;                    /* that was then */
-    bool trial;                          /* the password under way had not been accepted */
+    bool probe;                          /* the password under way had not been accepted */
     uint64_t retry_by;                   /* after the network came up */
     uint64_t suspected_at;
     uint32_t suspected_token;
@@ -214,7 +215,7 @@ struct model {
     unsigned source, stamp;
     bool source_broken;   /* cannot be read */
     unsigned source_next; /* what EVENT_CREDENTIAL is going to set */
-    struct watch *watch;
+    struct file_watch *watch;
     unsigned typed;
     uint64_t typed_until;
 
@@ -315,12 +316,12 @@ struct world {
     struct callers free_callers;
     uint32_t last_token, last_refresh_token;
     pid_t last_pid;
-    struct profile_shared shared; /* of the real daemon */
-    struct store *store;
-    struct registry *registry;
+    struct context shared; /* of the real daemon */
+    struct fdstore *store;
+    struct profiles *registry;
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
-    uint64_t config_stamp;
+    uint64_t private_file_stamp;
     int wanting;          /* how many profiles the network interests */
     struct call *asking;  /* the call that the daemon deals with, NULL: none */
     bool speaking;        /* a person says login or refresh */
@@ -414,7 +415,7 @@ void daemon_network(struct world *w);
 /* The client of that number waits no longer. */
 void daemon_client_gone(struct world *w, unsigned client);
 /* Until when clients are told to use the token. */
-uint64_t daemon_hand_over(const struct model *p, uint64_t now);
+uint64_t daemon_advertised_expiry(const struct model *p, uint64_t now);
 /* The profile of that name. */
 struct model *daemon_model(struct world *w, const char *name);
 /* What came of a request is about to be told to lifecycle.c; a token is the newest from now on. */

@@ -7,7 +7,6 @@
 #define SECOND 1000000ULL
 
 static struct account account;
-static struct suspicion suspicion;
 static uint64_t now, when;
 static char anna, berta; /* two profiles */
 
@@ -15,7 +14,6 @@ static int setup(void **state)
 {
     (void)state;
     account = (struct account){ 0 };
-    suspicion = (struct suspicion){ 0 };
     now = 1000 * SECOND;
     return 0;
 }
@@ -30,8 +28,6 @@ static void refuse(account_digest password)
     assert_int_equal(account_ask(&account, password, true, &anna, now, &when), ACCOUNT_GO);
     account_ended(&account, password, &anna, ACCOUNT_REJECTED, now);
 }
-
-/* ---- logins ---------------------------------------------------------------------------------- */
 
 static void a_refused_password_is_not_sent_by_anybody(void **state)
 {
@@ -56,23 +52,23 @@ static void a_person_may_send_it_again(void **state)
 static void what_was_said_before_the_refusal_does_not_lift_it(void **state)
 {
     (void)state;
-    assert_true(account_hears(&account, 1, now));
+    assert_true(account_is_forced(&account, 1, now));
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
     now += 3 * SECOND;
     account_ended(&account, 1, &anna, ACCOUNT_REJECTED, now);
-    assert_false(account_hears(&account, 1, now - 1));
-    assert_false(account_hears(&account, 1, now));
-    assert_true(account_hears(&account, 1, now + 1));
-    assert_true(account_hears(&account, 2, now - 1));
+    assert_false(account_is_forced(&account, 1, now - 1));
+    assert_false(account_is_forced(&account, 1, now));
+    assert_true(account_is_forced(&account, 1, now + 1));
+    assert_true(account_is_forced(&account, 2, now - 1));
 }
 
 static void what_a_word_has_brought_answers_the_words_of_the_next_seconds(void **state)
 {
     (void)state;
     refuse(1); /* for a person */
-    assert_false(account_hears(&account, 1, now + 5 * SECOND));
-    assert_true(account_hears(&account, 1, now + 5 * SECOND + 1));
-    assert_true(account_hears(&account, 2, now + 1));
+    assert_false(account_is_forced(&account, 1, now + 5 * SECOND));
+    assert_true(account_is_forced(&account, 1, now + 5 * SECOND + 1));
+    assert_true(account_is_forced(&account, 2, now + 1));
 }
 
 static void several_refused_passwords_are_remembered(void **state)
@@ -93,8 +89,8 @@ static void one_tries_a_password_that_was_not_taken_yet(void **state)
 {
     (void)state;
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
-    assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
-    assert_int_equal(ask(2, &berta), ACCOUNT_TRIAL);
+    assert_int_equal(ask(1, &berta), ACCOUNT_PROBE);
+    assert_int_equal(ask(2, &berta), ACCOUNT_PROBE);
     account_ended(&account, 1, &anna, ACCOUNT_UNKNOWN, now);
     assert_int_equal(ask(1, &berta), ACCOUNT_GO);
 }
@@ -115,7 +111,7 @@ static void who_gives_up_ends_no_other_trial(void **state)
     (void)state;
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
     account_ended(&account, 1, &berta, ACCOUNT_NOT_SENT, now);
-    assert_int_equal(ask(1, &berta), ACCOUNT_TRIAL);
+    assert_int_equal(ask(1, &berta), ACCOUNT_PROBE);
 }
 
 static void six_logins_at_once_and_one_more_each_ten_seconds(void **state)
@@ -172,7 +168,7 @@ static void who_is_refused_or_waits_takes_nothing_from_the_bucket(void **state)
         assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
     for (int i = 0; i < 5; i++) {
         assert_int_equal(ask(2, &anna), ACCOUNT_GO);
-        assert_int_equal(ask(2, &berta), ACCOUNT_TRIAL);
+        assert_int_equal(ask(2, &berta), ACCOUNT_PROBE);
     }
     assert_int_equal(ask(2, &anna), ACCOUNT_EMPTY);
 }
@@ -189,8 +185,8 @@ static void a_password_that_gets_no_answer_is_sent_six_times(void **state)
 {
     (void)state;
     stay_silent(1, 2);
-    assert_true(account_doubts(&account, 1));
-    assert_false(account_doubts(&account, 2));
+    assert_true(account_is_soft(&account, 1));
+    assert_false(account_is_soft(&account, 2));
     stay_silent(1, 4);
     assert_int_equal(ask(1, &berta), ACCOUNT_REFUSED);
     assert_int_equal(account_ask(&account, 1, true, &anna, now, &when), ACCOUNT_GO);
@@ -229,132 +225,7 @@ static void a_password_that_was_taken_once_may_meet_an_outage_of_any_length(void
     assert_int_equal(ask(1, &anna), ACCOUNT_GO);
     account_ended(&account, 1, &anna, ACCOUNT_TOOK, now);
     stay_silent(1, 100);
-    assert_false(account_doubts(&account, 1));
-}
-
-/* ---- suspicion ------------------------------------------------------------------------------- */
-
-enum { KUBECTL = 4711 };
-
-/* The process asks for its token of that time. Returns whether it is suspected then. */
-static bool asks(pid_t pid, uint64_t token, unsigned calls)
-{
-    const struct suspicion_client *c = suspicion_note(&suspicion, pid, token, now);
-    return c && suspicion_confirm(&suspicion, c, calls, now);
-}
-
-static void who_asks_once_suspects_nothing(void **state)
-{
-    (void)state;
-    for (pid_t pid = 1; pid < 1000; pid++)
-        assert_false(asks(pid, 1, 1));
-}
-
-static void who_asks_twice_for_one_token_had_it_rejected(void **state)
-{
-    (void)state;
-    assert_false(asks(KUBECTL, 1, 1));
-    assert_true(asks(KUBECTL, 1, 1));
-}
-
-static void a_manifest_on_stdin_makes_two_calls_normal(void **state)
-{
-    (void)state;
-    assert_false(asks(KUBECTL, 1, 2));
-    assert_false(asks(KUBECTL, 1, 2));
-    assert_true(asks(KUBECTL, 1, 2));
-}
-
-static void who_comes_for_the_next_token_suspects_nothing(void **state)
-{
-    (void)state;
-    for (uint64_t token = 1; token < 100; token++, now += 3600 * SECOND)
-        assert_false(asks(KUBECTL, token, 1));
-}
-
-static void a_token_is_suspected_once(void **state)
-{
-    (void)state;
-    asks(KUBECTL, 1, 1);
-    assert_true(asks(KUBECTL, 1, 1));
-    now += 7200 * SECOND;
-    assert_false(asks(KUBECTL, 1, 1));
-    asks(1, 1, 1);
-    assert_false(asks(1, 1, 1));
-}
-
-/* How long after a suspicion the next one is heard. */
-static uint64_t floor_of(uint64_t token)
-{
-    uint64_t start = now;
-
-    asks(KUBECTL, token, 1);
-    while (!asks(KUBECTL, token, 1))
-        now += SECOND;
-    return now - start;
-}
-
-static void suspicions_that_go_on_are_heard_less_and_less(void **state)
-{
-    (void)state;
-    assert_int_equal(floor_of(1), 0);
-    assert_int_equal(floor_of(2), 10 * SECOND);
-    assert_int_equal(floor_of(3), 20 * SECOND);
-    assert_int_equal(floor_of(4), 40 * SECOND);
-    for (uint64_t token = 5; token < 20; token++)
-        floor_of(token);
-    assert_int_equal(floor_of(20), 3600 * SECOND);
-}
-
-static void a_token_that_lived_in_peace_ends_that(void **state)
-{
-    (void)state;
-    for (uint64_t token = 1; token < 10; token++)
-        floor_of(token);
-    suspicion_calm(&suspicion, 9);
-    assert_true(floor_of(10) > SECOND);
-    suspicion_calm(&suspicion, 11);
-    assert_int_equal(floor_of(12), 10 * SECOND);
-    suspicion_calm(&suspicion, 13);
-    now += 10 * SECOND;
-    assert_int_equal(floor_of(14), 0);
-}
-
-static void a_token_whose_rejection_came_too_soon_did_not_live_in_peace(void **state)
-{
-    (void)state;
-    floor_of(1);
-    asks(KUBECTL, 2, 1);
-    assert_false(asks(KUBECTL, 2, 1));
-    now += 9 * SECOND;
-    suspicion_calm(&suspicion, 2);
-    now += SECOND;
-    assert_int_equal(floor_of(3), 0);
-    assert_int_equal(floor_of(4), 20 * SECOND);
-}
-
-static void the_longest_gone_client_is_forgotten(void **state)
-{
-    (void)state;
-    for (pid_t pid = 1; pid <= SUSPICION_CLIENTS + 1; pid++)
-        asks(pid, 1, 1);
-    assert_true(asks(2, 1, 1));
-    suspicion = (struct suspicion){ 0 };
-    for (pid_t pid = 1; pid <= SUSPICION_CLIENTS + 1; pid++)
-        asks(pid, 1, 1);
-    assert_false(asks(1, 1, 1));
-}
-
-static void who_came_for_its_token_lately_is_remembered(void **state)
-{
-    (void)state;
-    asks(KUBECTL, 1, 1);
-    for (pid_t pid = 1; pid < SUSPICION_CLIENTS; pid++, now++)
-        asks(pid, 1, 1);
-    asks(KUBECTL, 2, 1); /* it lives long: this is its second token */
-    for (pid_t pid = 100; pid < 100 + SUSPICION_CLIENTS - 1; pid++, now++)
-        asks(pid, 2, 1);
-    assert_true(asks(KUBECTL, 2, 1));
+    assert_false(account_is_soft(&account, 1));
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -378,16 +249,6 @@ int main(void)
         TEST(silences_are_counted_for_each_password),
         TEST(an_answer_that_says_nothing_of_it_ends_no_silence),
         TEST(a_password_that_was_taken_once_may_meet_an_outage_of_any_length),
-        TEST(who_asks_once_suspects_nothing),
-        TEST(who_asks_twice_for_one_token_had_it_rejected),
-        TEST(a_manifest_on_stdin_makes_two_calls_normal),
-        TEST(who_comes_for_the_next_token_suspects_nothing),
-        TEST(a_token_is_suspected_once),
-        TEST(suspicions_that_go_on_are_heard_less_and_less),
-        TEST(a_token_that_lived_in_peace_ends_that),
-        TEST(a_token_whose_rejection_came_too_soon_did_not_live_in_peace),
-        TEST(the_longest_gone_client_is_forgotten),
-        TEST(who_came_for_its_token_lately_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

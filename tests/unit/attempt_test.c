@@ -4,9 +4,9 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
-#include "common/fetcher.h"
 #include "common/time.h"
 #include "daemon/attempt.h"
+#include "daemon/fetcher.h"
 
 /* A profile without any password: an attempt that has begun ends at once, and sends nothing. */
 static char name[] = "p", issuer[] = "i", username[] = "u";
@@ -14,7 +14,7 @@ static const struct profile_config config = { .name = name,
                                               .issuer = issuer,
                                               .username = username };
 static const uint64_t hour = 3600 * USEC_PER_SEC;
-static struct profile_shared shared;
+static struct context shared;
 static struct attempt *attempt;
 static enum lifecycle_failure kind;
 static enum error_code code;
@@ -31,10 +31,10 @@ static void on_done(void *context, struct attempt_end *end)
 static int setup(void **state)
 {
     (void)state;
-    shared = (struct profile_shared){ .fetcher = -1, .accounts = accounts_new(NULL) };
+    shared = (struct context){ .fetcher = -1, .accounts = account_table_new(NULL) };
     ends = 0;
-    slots_init(&shared.slots);
-    TAILQ_INIT(&shared.trials);
+    fetch_queue_init(&shared.fetch_queue);
+    TAILQ_INIT(&shared.probes);
     if (!shared.accounts || sd_event_new(&shared.event) < 0)
         return -1;
     attempt = attempt_new(&shared, on_done, NULL);
@@ -46,7 +46,7 @@ static int teardown(void **state)
     (void)state;
     attempt_free(attempt);
     sd_event_unref(shared.event);
-    accounts_free(shared.accounts);
+    account_table_free(shared.accounts);
     return 0;
 }
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 #include "daemon/config_keys.h"
 
 #define MANUAL "man/kubetoken.conf.5"
@@ -235,24 +235,24 @@ static struct secret *encoded_job(const char *profile)
 }
 
 /* The first field of that name. False: the job has none. */
-static bool find_field(const struct secret *job, const char *name, struct record_field *ret)
+static bool find_field(const struct secret *job, const char *name, struct tlv_field *ret)
 {
-    struct record_reader r;
+    struct tlv_reader r;
 
-    assert_true(record_open(&r, secret_peek(job), secret_length(job)) > 0);
-    while (record_next(&r, ret) == 1)
-        if (record_is(ret, name))
+    assert_true(tlv_open(&r, secret_peek(job), secret_length(job)) > 0);
+    while (tlv_next(&r, ret) == 1)
+        if (tlv_is(ret, name))
             return true;
     return false;
 }
 
-static bool has_field(const struct secret *job, const struct record_field *f)
+static bool has_field(const struct secret *job, const struct tlv_field *f)
 {
-    struct record_reader r;
-    struct record_field other;
+    struct tlv_reader r;
+    struct tlv_field other;
 
-    assert_true(record_open(&r, secret_peek(job), secret_length(job)) > 0);
-    while (record_next(&r, &other) == 1)
+    assert_true(tlv_open(&r, secret_peek(job), secret_length(job)) > 0);
+    while (tlv_next(&r, &other) == 1)
         if (other.name_length == f->name_length && other.length == f->length &&
             memcmp(other.name, f->name, f->name_length) == 0 &&
             memcmp(other.value, f->value, f->length) == 0)
@@ -263,12 +263,12 @@ static bool has_field(const struct secret *job, const struct record_field *f)
 /* How many fields of the one job are not in the other. */
 static unsigned fields_without(const struct secret *job, const struct secret *other)
 {
-    struct record_reader r;
-    struct record_field f;
+    struct tlv_reader r;
+    struct tlv_field f;
     unsigned n = 0;
 
-    assert_true(record_open(&r, secret_peek(job), secret_length(job)) > 0);
-    while (record_next(&r, &f) == 1)
+    assert_true(tlv_open(&r, secret_peek(job), secret_length(job)) > 0);
+    while (tlv_next(&r, &f) == 1)
         n += !has_field(other, &f);
     return n;
 }
@@ -279,7 +279,7 @@ static void every_key_fills_its_field_of_a_job_and_no_other(void **state)
     for (size_t i = 0; i < COUNT(expectations); i++) {
         const struct expectation *e = &expectations[i];
         const char *expected = e->kept ? e->kept : e->value;
-        struct record_field f;
+        struct tlv_field f;
         if (!is_of_profile(e))
             continue;
         load_with(e);
@@ -298,7 +298,7 @@ static void every_key_fills_its_field_of_a_job_and_no_other(void **state)
 
 static void the_proxy_variables_are_in_the_job_where_they_count(void **state)
 {
-    struct record_field f;
+    struct tlv_field f;
 
     (void)state;
     load_with(expectation_of("proxy", "this"));

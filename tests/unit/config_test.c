@@ -12,6 +12,7 @@
 #include "common/time.h"
 #include "daemon/config.h"
 #include "daemon/config_keys.h"
+#include "daemon/private_file.h"
 
 static struct config *config;
 static struct config_report report;
@@ -965,10 +966,10 @@ static void the_stamp_changes_with_the_file(void **state)
 {
     (void)state;
     const char *path = write_file("kubetoken.conf", "[profile a]\n", 0600);
-    uint64_t before = config_stamp(&path, 1).hash;
-    assert_true(config_stamp(&path, 1).hash == before);
+    uint64_t before = private_file_stamp(&path, 1).hash;
+    assert_true(private_file_stamp(&path, 1).hash == before);
     write_file("kubetoken.conf", "[profile ab]\n", 0600);
-    assert_true(config_stamp(&path, 1).hash != before);
+    assert_true(private_file_stamp(&path, 1).hash != before);
 }
 
 static void the_stamp_changes_when_a_file_appears(void **state)
@@ -978,9 +979,9 @@ static void the_stamp_changes_when_a_file_appears(void **state)
 
     (void)state;
     snprintf(path, sizeof path, "%s/kubetoken.conf", test_folder);
-    uint64_t before = config_stamp(paths, 1).hash;
+    uint64_t before = private_file_stamp(paths, 1).hash;
     write_file("kubetoken.conf", "", 0600);
-    assert_true(config_stamp(paths, 1).hash != before);
+    assert_true(private_file_stamp(paths, 1).hash != before);
 }
 
 /* ---- identity -------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 #include "support.h"
 
-#include "daemon/accounts.h"
+#include "daemon/account_table.h"
 #include "daemon/digest.h"
 
 /* The vectors of the reference implementation: key and message are 00 01 02 ... */
@@ -41,16 +41,16 @@ static void equal_secrets_have_equal_digests_and_others_have_not(void **state)
 
 static void an_account_is_one_whatever_the_case_of_its_user(void **state)
 {
-    struct accounts *accounts = accounts_new(NULL);
-    struct account *a = accounts_get(accounts, "https://a/", "Anna@example.com");
+    struct account_table *accounts = account_table_new(NULL);
+    struct account *a = account_table_get(accounts, "https://a/", "Anna@example.com");
 
     (void)state;
     assert_non_null(a);
-    assert_ptr_equal(a, accounts_get(accounts, "https://a/", "anna@example.com"));
-    assert_ptr_not_equal(a, accounts_get(accounts, "https://A/", "anna@example.com"));
-    assert_ptr_not_equal(a, accounts_get(accounts, "https://a/", "berta@example.com"));
-    accounts_free(accounts);
-    accounts_free(NULL);
+    assert_ptr_equal(a, account_table_get(accounts, "https://a/", "anna@example.com"));
+    assert_ptr_not_equal(a, account_table_get(accounts, "https://A/", "anna@example.com"));
+    assert_ptr_not_equal(a, account_table_get(accounts, "https://a/", "berta@example.com"));
+    account_table_free(accounts);
+    account_table_free(NULL);
 }
 
 int main(void)

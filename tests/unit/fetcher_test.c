@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/fetcher.h"
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
+#include "daemon/fetcher.h"
 
 #define TOKEN "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl"
 
@@ -129,7 +129,7 @@ static _Noreturn void play(const char *part)
 static _Noreturn void be_the_fetcher(void)
 {
     static char memory[JOB_MAX];
-    struct record_reader r;
+    struct tlv_reader r;
     struct job job;
     size_t have = 0;
     long whole = 0;
@@ -139,7 +139,7 @@ static _Noreturn void be_the_fetcher(void)
         if (n <= 0)
             _exit(8);
         have += (size_t)n;
-        whole = record_open(&r, memory, have);
+        whole = tlv_open(&r, memory, have);
     }
     if (whole < 0 || job_decode(memory, (size_t)whole, &job) < 0)
         _exit(7);

@@ -153,15 +153,15 @@ static void answers_are_judged_by_status_and_error(void **state)
         { 401, "{\"error\":\"invalid_grant\"}", OUTCOME_REFUSED, ERROR_REFUSED },
         { 401, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED },
         { 400, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_GRANT_REFUSED },
-        { 400, "{\"error\":\"invalid_request\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR },
-        { 404, "", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR },
-        { 302, "", OUTCOME_DOUBTFUL, ERROR_ANSWER_INVALID },
+        { 400, "{\"error\":\"invalid_request\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 404, "", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 302, "", OUTCOME_SOFT, ERROR_ANSWER_INVALID },
         { 408, "", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
         { 425, "", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
         { 429, "", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED },
         { 500, "{\"error\":\"invalid_request\"}", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
         { 503, "", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
-        { 200, "", OUTCOME_DOUBTFUL, ERROR_ANSWER_INVALID },
+        { 200, "", OUTCOME_SOFT, ERROR_ANSWER_INVALID },
         { 200, "{}", OUTCOME_REFUSED, ERROR_NO_ID_TOKEN },
     };
     struct result result;
@@ -327,7 +327,7 @@ static void an_error_in_a_200_is_that_error(void **state)
     assert_false(result.refresh_without_token); /* the next refresh token may do better */
     job.kind = JOB_PASSWORD;
     assert_judged(200, "{\"error\":\"invalid_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED);
-    assert_judged(200, "{\"error\":\"something_else\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(200, "{\"error\":\"something_else\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
     assert_judged(200, "{\"error\":\"\",\"scope\":\"x\"}", OUTCOME_REFUSED, ERROR_NO_ID_TOKEN);
     assert_int_equal(judge_text(200, "{\"error\":\"\",\"id_token\":\"a.b.c\"}"), 0);
     result_clear(&result);
@@ -358,7 +358,7 @@ static void a_200_that_is_no_object_is_in_doubt(void **state)
                                           "{\"id_token\":\"a.b.c\"} trailing" };
 
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
-        assert_judged(200, bodies[i], OUTCOME_DOUBTFUL, ERROR_ANSWER_INVALID);
+        assert_judged(200, bodies[i], OUTCOME_SOFT, ERROR_ANSWER_INVALID);
     (void)state;
 }
 
@@ -371,7 +371,7 @@ static void a_token_over_16_kib_is_in_doubt(void **state)
     memset(text, 'a', sizeof text);
     memcpy(text, head, sizeof head - 1);
     memcpy(text + sizeof text - sizeof tail, tail, sizeof tail);
-    assert_judged(200, text, OUTCOME_DOUBTFUL, ERROR_TOKEN_INVALID);
+    assert_judged(200, text, OUTCOME_SOFT, ERROR_TOKEN_INVALID);
 }
 
 static void further_codes_are_refusals(void **state)
@@ -407,15 +407,15 @@ static void a_401_for_an_unsupported_grant_refuses_the_grant(void **state)
 static void the_text_beside_the_code_decides_nothing(void **state)
 {
     (void)state;
-    assert_judged(400, "{\"error\":\"odd\",\"error_description\":\"invalid_grant\"}",
-                  OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
-    assert_judged(400, "{\"error\":\"invalid_grant2\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(400, "{\"error\":\"odd\",\"error_description\":\"invalid_grant\"}", OUTCOME_SOFT,
+                  ERROR_PROVIDER_ERROR);
+    assert_judged(400, "{\"error\":\"invalid_grant2\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
 }
 
 static void a_code_counts_with_its_status_alone(void **state)
 {
     (void)state;
-    assert_judged(404, "{\"error\":\"invalid_grant\"}", OUTCOME_DOUBTFUL, ERROR_PROVIDER_ERROR);
+    assert_judged(404, "{\"error\":\"invalid_grant\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
     assert_judged(503, "{\"error\":\"invalid_grant\"}", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT);
 }
 

@@ -113,7 +113,7 @@ static void assert_refused(int r, enum error_code code, const char *detail)
     assert_int_equal(r, -1);
     assert_string_equal(error_name(result.error.code), error_name(code));
     assert_holds(result.error.detail, detail);
-    assert_int_equal(result.outcome, OUTCOME_DOUBTFUL);
+    assert_int_equal(result.outcome, OUTCOME_SOFT);
     assert_false(result.verified);
 }
 

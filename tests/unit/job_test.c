@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/record.h"
 #include "common/time.h"
+#include "common/tlv.h"
 
 #define TOKEN "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl"
 
@@ -17,7 +17,7 @@ static struct job job;
 static struct result result, sent;
 static struct step step;
 static uint8_t memory[RESULT_MAX];
-static struct record_writer w;
+static struct tlv_writer w;
 static size_t used;
 
 static int setup(void **state)
@@ -142,25 +142,25 @@ static void a_job_that_is_too_large_cannot_be_told(void **state)
 
 static void begin_job(void)
 {
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "job");
-    record_put_number(&w, "version", 1);
-    record_put_text(&w, "issuer", "i");
-    record_put_text(&w, "client-id", "c");
-    record_put_text(&w, "client-auth", "auto");
-    record_put_text(&w, "signing-algs", "RS256");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "job");
+    tlv_put_number(&w, "version", 1);
+    tlv_put_text(&w, "issuer", "i");
+    tlv_put_text(&w, "client-id", "c");
+    tlv_put_text(&w, "client-auth", "auto");
+    tlv_put_text(&w, "signing-algs", "RS256");
 }
 
 static int decode_job(void)
 {
-    return job_decode(memory, record_end(&w), &job);
+    return job_decode(memory, tlv_end(&w), &job);
 }
 
 static void a_field_of_a_newer_daemon_is_ignored(void **state)
 {
     (void)state;
     begin_job();
-    record_put_text(&w, "from-the-future", "x");
+    tlv_put_text(&w, "from-the-future", "x");
     assert_int_equal(decode_job(), 0);
 }
 
@@ -168,7 +168,7 @@ static void a_job_of_another_version_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    record_put_number(&w, "version", 2);
+    tlv_put_number(&w, "version", 2);
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -176,31 +176,31 @@ static void a_job_of_an_unknown_kind_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    record_put_text(&w, "kind", "verify");
+    tlv_put_text(&w, "kind", "verify");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
 static void a_job_without_an_issuer_is_refused(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "job");
-    record_put_number(&w, "version", 1);
-    record_put_text(&w, "client-auth", "auto");
-    record_put_text(&w, "signing-algs", "RS256");
-    record_put_text(&w, "client-id", "c");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "job");
+    tlv_put_number(&w, "version", 1);
+    tlv_put_text(&w, "client-auth", "auto");
+    tlv_put_text(&w, "signing-algs", "RS256");
+    tlv_put_text(&w, "client-id", "c");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
 static void a_job_without_a_version_is_refused(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "job");
-    record_put_text(&w, "issuer", "i");
-    record_put_text(&w, "client-id", "c");
-    record_put_text(&w, "client-auth", "auto");
-    record_put_text(&w, "signing-algs", "RS256");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "job");
+    tlv_put_text(&w, "issuer", "i");
+    tlv_put_text(&w, "client-id", "c");
+    tlv_put_text(&w, "client-auth", "auto");
+    tlv_put_text(&w, "signing-algs", "RS256");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -208,7 +208,7 @@ static void a_job_with_a_nul_in_a_text_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    record_put(&w, "password", "a\0b", 3);
+    tlv_put(&w, "password", "a\0b", 3);
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -217,7 +217,7 @@ static void a_job_with_65_parameters_is_refused(void **state)
     (void)state;
     begin_job();
     for (int i = 0; i <= JOB_LIST_MAX; i++)
-        record_put_text(&w, "parameter", "a=b");
+        tlv_put_text(&w, "parameter", "a=b");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -239,7 +239,7 @@ static void a_cache_that_is_too_large_is_refused(void **state)
 
     (void)state;
     begin_job();
-    record_put(&w, "cache", large, sizeof large);
+    tlv_put(&w, "cache", large, sizeof large);
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -247,8 +247,8 @@ static void a_second_cache_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    record_put_text(&w, "cache", "a");
-    record_put_text(&w, "cache", "b");
+    tlv_put_text(&w, "cache", "a");
+    tlv_put_text(&w, "cache", "b");
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -256,7 +256,7 @@ static void a_negative_deadline_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    record_put_number(&w, "deadline", -1);
+    tlv_put_number(&w, "deadline", -1);
     assert_int_equal(decode_job(), -EBADMSG);
 }
 
@@ -264,7 +264,7 @@ static void a_job_with_something_behind_it_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    size_t length = record_end(&w);
+    size_t length = tlv_end(&w);
     assert_int_equal(job_decode(memory, length + 1, &job), -EBADMSG);
 }
 
@@ -272,7 +272,7 @@ static void half_a_job_is_refused(void **state)
 {
     (void)state;
     begin_job();
-    size_t length = record_end(&w);
+    size_t length = tlv_end(&w);
     assert_int_equal(job_decode(memory, length - 1, &job), -EBADMSG);
 }
 
@@ -441,13 +441,13 @@ static void a_detail_is_made_printable(void **state)
 {
     (void)state;
     begin_job();
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "end");
-    record_put_text(&w, "outcome", "refused");
-    record_put_text(&w, "code", "refused");
-    record_put_text(&w, "detail", "bad\r\n\x1b[31mnews\xff");
-    record_put_text(&w, "user", "an\nna");
-    assert_int_equal(take(record_end(&w)), 2);
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "end");
+    tlv_put_text(&w, "outcome", "refused");
+    tlv_put_text(&w, "code", "refused");
+    tlv_put_text(&w, "detail", "bad\r\n\x1b[31mnews\xff");
+    tlv_put_text(&w, "user", "an\nna");
+    assert_int_equal(take(tlv_end(&w)), 2);
     assert_string_equal(result.error.detail, "bad [31mnews");
     assert_string_equal(result.user, "an na");
 }
@@ -575,17 +575,17 @@ static void a_failure_with_a_token_is_not_believed(void **state)
 /* A record of type "end" for a token; the test adds what is wrong. */
 static void begin_end(void)
 {
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "end");
-    record_put_text(&w, "outcome", "token");
-    record_put_text(&w, "id-token", TOKEN);
-    record_put_number(&w, "lifetime", 60000000);
-    record_put_number(&w, "sent", (int64_t)started);
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "end");
+    tlv_put_text(&w, "outcome", "token");
+    tlv_put_text(&w, "id-token", TOKEN);
+    tlv_put_number(&w, "lifetime", 60000000);
+    tlv_put_number(&w, "sent", (int64_t)started);
 }
 
 static void assert_end_refused(void)
 {
-    assert_int_equal(take(record_end(&w)), -EBADMSG);
+    assert_int_equal(take(tlv_end(&w)), -EBADMSG);
     assert_null(result.id_token);
 }
 
@@ -593,14 +593,14 @@ static void the_least_token_record_is_believed(void **state)
 {
     (void)state;
     begin_end();
-    assert_int_equal(take(record_end(&w)), 2);
+    assert_int_equal(take(tlv_end(&w)), 2);
 }
 
 static void two_id_tokens_are_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "id-token", TOKEN);
+    tlv_put_text(&w, "id-token", TOKEN);
     assert_end_refused();
 }
 
@@ -608,8 +608,8 @@ static void two_refresh_tokens_are_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "refresh-token", "a");
-    record_put_text(&w, "refresh-token", "b");
+    tlv_put_text(&w, "refresh-token", "a");
+    tlv_put_text(&w, "refresh-token", "b");
     assert_end_refused();
 }
 
@@ -617,7 +617,7 @@ static void a_refresh_token_with_a_nul_is_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put(&w, "refresh-token", "a\0b", 3);
+    tlv_put(&w, "refresh-token", "a\0b", 3);
     assert_end_refused();
 }
 
@@ -625,7 +625,7 @@ static void a_number_that_is_none_is_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "lifetime", "long");
+    tlv_put_text(&w, "lifetime", "long");
     assert_end_refused();
 }
 
@@ -633,7 +633,7 @@ static void a_negative_time_is_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "retry-after", "-1");
+    tlv_put_text(&w, "retry-after", "-1");
     assert_end_refused();
 }
 
@@ -641,25 +641,25 @@ static void an_unknown_outcome_is_not_believed(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "outcome", "splendid");
+    tlv_put_text(&w, "outcome", "splendid");
     assert_end_refused();
 }
 
 static void a_failure_without_a_code_is_not_believed(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "end");
-    record_put_text(&w, "outcome", "refused");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "end");
+    tlv_put_text(&w, "outcome", "refused");
     assert_end_refused();
 }
 
 static void a_result_without_an_outcome_is_not_believed(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "record", "end");
-    record_put_text(&w, "code", "refused");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "record", "end");
+    tlv_put_text(&w, "code", "refused");
     assert_end_refused();
 }
 
@@ -667,8 +667,8 @@ static void a_field_of_a_newer_fetcher_is_ignored(void **state)
 {
     (void)state;
     begin_end();
-    record_put_text(&w, "from-the-future", "x");
-    assert_int_equal(take(record_end(&w)), 2);
+    tlv_put_text(&w, "from-the-future", "x");
+    assert_int_equal(take(tlv_end(&w)), 2);
 }
 
 static void a_ninth_warning_changes_none_of_the_eight(void **state)
@@ -679,10 +679,10 @@ static void a_ninth_warning_changes_none_of_the_eight(void **state)
     begin_end();
     for (int i = 0; i <= RESULT_WARNINGS_MAX; i++) {
         text[0] = (char)('0' + i);
-        record_put_text(&w, "warning", "not-verified");
-        record_put_text(&w, "warning-detail", text);
+        tlv_put_text(&w, "warning", "not-verified");
+        tlv_put_text(&w, "warning-detail", text);
     }
-    assert_int_equal(take(record_end(&w)), 2);
+    assert_int_equal(take(tlv_end(&w)), 2);
     assert_int_equal(result.n_warnings, RESULT_WARNINGS_MAX);
     assert_string_equal(result.warnings[RESULT_WARNINGS_MAX - 1].detail, "7");
 }
@@ -704,15 +704,15 @@ static void a_record_of_another_type_is_not_believed(void **state)
 static void a_record_without_a_type_is_not_believed(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
-    record_put_text(&w, "outcome", "token");
+    tlv_begin(&w, memory, sizeof memory);
+    tlv_put_text(&w, "outcome", "token");
     assert_end_refused();
 }
 
 static void an_empty_record_is_not_believed(void **state)
 {
     (void)state;
-    record_begin(&w, memory, sizeof memory);
+    tlv_begin(&w, memory, sizeof memory);
     assert_end_refused();
 }
 

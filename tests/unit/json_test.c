@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "daemon/fetch/json.h"
 
 static cJSON *json;
 

@@ -147,7 +147,7 @@ static void stopped(void)
 static void stopped_with_token(void)
 {
     with_token();
-    now = lc.death - MINUTE;
+    now = lc.expires_at - MINUTE;
     timer();
     failed(LIFECYCLE_REFUSED);
     assert_int_equal(lc.state, LIFECYCLE_STOPPED);
@@ -189,7 +189,7 @@ static void a_token_past_its_hand_over_waits_for_the_newer_one(void **state)
 {
     (void)state;
     with_token();
-    now = lc.hand_over;
+    now = lc.advertised_expiry;
     struct lifecycle_actions a = wanted();
     assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
     assert_true(a.request);
@@ -199,7 +199,7 @@ static void an_expired_token_is_never_served(void **state)
 {
     (void)state;
     with_token();
-    now = lc.death;
+    now = lc.expires_at;
     struct lifecycle_actions a = wanted();
     assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
     assert_true(a.request);
@@ -266,8 +266,8 @@ static void a_token_is_alive_until_the_moment_of_its_death(void **state)
 {
     (void)state;
     with_token();
-    assert_true(lifecycle_alive(&lc, lc.death - 1));
-    assert_false(lifecycle_alive(&lc, lc.death));
+    assert_true(lifecycle_alive(&lc, lc.expires_at - 1));
+    assert_false(lifecycle_alive(&lc, lc.expires_at));
 }
 
 /* ---- wanted, none is there ----------------------------------------------------------------------
@@ -322,7 +322,7 @@ static void a_living_token_is_served_while_the_provider_is_down(void **state)
 {
     (void)state;
     with_token();
-    now = lc.hand_over;
+    now = lc.advertised_expiry;
     timer();
     failed(LIFECYCLE_TEMPORARY);
     assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
@@ -349,7 +349,7 @@ static void a_token_that_died_after_a_refusal_is_not_served(void **state)
 {
     (void)state;
     stopped_with_token();
-    now = lc.death;
+    now = lc.expires_at;
     struct lifecycle_actions a = wanted();
     assert_int_equal(a.verdict, LIFECYCLE_FAIL);
     assert_false(a.request);
@@ -434,7 +434,7 @@ static void a_token_dies_a_lifetime_after_it_was_sent_for(void **state)
     now += 3 * SECOND;
     step((struct lifecycle_event){ .type = LIFECYCLE_TOKEN,
                                    .token = { .sent = sent, .lifetime = HOUR } });
-    assert_int_equal(lc.death, sent + HOUR);
+    assert_int_equal(lc.expires_at, sent + HOUR);
 }
 
 static void a_token_ends_the_failures(void **state)
@@ -452,7 +452,7 @@ static uint64_t lead_of(uint64_t lifetime)
 {
     asking();
     token(lifetime);
-    return lc.death - lc.renew_at;
+    return lc.expires_at - lc.renew_at;
 }
 
 static void by_default_a_fifth_of_the_life_is_left_at_renewal(void **state)
@@ -514,8 +514,8 @@ static void the_hand_over_lies_between_renewal_and_death(void **state)
 {
     (void)state;
     with_token();
-    assert_true(lc.hand_over > lc.renew_at);
-    assert_true(lc.hand_over < lc.death);
+    assert_true(lc.advertised_expiry > lc.renew_at);
+    assert_true(lc.advertised_expiry < lc.expires_at);
 }
 
 static void a_life_of_next_to_nothing_does_not_renew_at_once(void **state)
@@ -523,7 +523,7 @@ static void a_life_of_next_to_nothing_does_not_renew_at_once(void **state)
     (void)state;
     asking();
     token(SECOND / 10);
-    assert_true(lc.renew_at >= lc.death);
+    assert_true(lc.renew_at >= lc.expires_at);
 }
 
 static void an_endless_life_does_not_overflow(void **state)
@@ -531,9 +531,9 @@ static void an_endless_life_does_not_overflow(void **state)
     (void)state;
     asking();
     token(UINT64_MAX);
-    assert_true(lc.death == UINT64_MAX);
-    assert_true(lc.renew_at <= lc.death);
-    assert_true(lc.hand_over >= lc.renew_at);
+    assert_true(lc.expires_at == UINT64_MAX);
+    assert_true(lc.renew_at <= lc.expires_at);
+    assert_true(lc.advertised_expiry >= lc.renew_at);
 }
 
 /* ---- the timer ------------------------------------------------------------------------------- */
@@ -741,7 +741,7 @@ static void doubts_wait_five_then_fifteen_minutes_then_an_hour(void **state)
     (void)state;
     asking();
     for (size_t i = 0; i < COUNT(delays); i++) {
-        failed(LIFECYCLE_DOUBTFUL);
+        failed(LIFECYCLE_SOFT);
         assert_int_equal(lc.state, LIFECYCLE_WAITING);
         assert_int_equal(lc.retry_at, now + delays[i]);
         now = lc.retry_at;
@@ -754,11 +754,11 @@ static void the_fourth_doubt_stops(void **state)
     (void)state;
     asking();
     for (int i = 0; i < 3; i++) {
-        failed(LIFECYCLE_DOUBTFUL);
+        failed(LIFECYCLE_SOFT);
         now = lc.retry_at;
         timer();
     }
-    assert_int_equal(failed(LIFECYCLE_DOUBTFUL).waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(failed(LIFECYCLE_SOFT).waiters, LIFECYCLE_ANSWER_ALL);
     assert_int_equal(lc.state, LIFECYCLE_STOPPED);
 }
 
@@ -766,13 +766,13 @@ static void a_token_ends_the_doubts(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_DOUBTFUL);
+    failed(LIFECYCLE_SOFT);
     now = lc.retry_at;
     timer();
     token(HOUR);
     now = lc.renew_at;
     timer();
-    failed(LIFECYCLE_DOUBTFUL);
+    failed(LIFECYCLE_SOFT);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
@@ -866,7 +866,7 @@ static void a_doubt_about_a_refresh_token_drops_it_too(void **state)
 {
     (void)state;
     refreshing();
-    struct lifecycle_actions a = failed(LIFECYCLE_DOUBTFUL);
+    struct lifecycle_actions a = failed(LIFECYCLE_SOFT);
     assert_true(a.drop_refresh_token);
     assert_true(a.request);
     assert_false(lc.by_refresh_token);
@@ -958,7 +958,7 @@ static void without_a_password_it_is_asked_again_at_the_renewals_until_the_token
         assert_false(a.request || a.drop_refresh_token);
         assert_int_equal(lc.state, LIFECYCLE_WAITING);
         assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
-        assert_true(next() > now && next() <= lc.death + SECOND);
+        assert_true(next() > now && next() <= lc.expires_at + SECOND);
         now = next();
         assert_true(timer().request);
         assert_true(lc.by_refresh_token);
@@ -1056,9 +1056,9 @@ static void a_change_begins_the_doubts_anew(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_DOUBTFUL);
+    failed(LIFECYCLE_SOFT);
     changed();
-    failed(LIFECYCLE_DOUBTFUL);
+    failed(LIFECYCLE_SOFT);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
@@ -1122,7 +1122,7 @@ static void every_state_has_a_name(void **state)
 static void a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds(void **state)
 {
     (void)state;
-    lc.death = now + HOUR;
+    lc.expires_at = now + HOUR;
     assert_int_equal(lifecycle_delay(&lc, 0, now), 0);
     assert_in_range(lifecycle_delay(&lc, UINT32_MAX / 2, now), SECOND - 1, SECOND);
     assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), 2 * SECOND - 1, 2 * SECOND);
@@ -1131,10 +1131,10 @@ static void a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds(void *
 static void it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live(void **state)
 {
     (void)state;
-    lc.death = now + 8 * SECOND;
+    lc.expires_at = now + 8 * SECOND;
     assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), SECOND - 1, SECOND);
-    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.death), 0);
-    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.death + HOUR), 0);
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at), 0);
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at + HOUR), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -1185,7 +1185,7 @@ static void a_logout_without_a_source_needs_a_login(void **state)
 
 static struct lifecycle_actions world_changed(uint32_t random)
 {
-    return step((struct lifecycle_event){ .type = LIFECYCLE_WORLD, .random = random });
+    return step((struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .random = random });
 }
 
 static struct lifecycle_actions suspected(void)
@@ -1264,7 +1264,7 @@ static void the_network_is_no_reason_to_repeat_what_was_doubtful(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_DOUBTFUL);
+    failed(LIFECYCLE_SOFT);
     world_changed(0);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
     lifecycle_init(&lc, now);

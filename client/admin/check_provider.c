@@ -1,0 +1,345 @@
+/* The links up to the token: configuration, daemon, provider, clock. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/admin/child.h"
+#include "client/admin/doctor.h"
+#include "client/autostart.h"
+#include "client/conversation.h"
+#include "common/paths.h"
+#include "common/time.h"
+
+enum { CLOCK_WARNING = 30, CLOCK_ERROR = 300, LINES_MAX = 20 };
+
+const char *doctor_text(const cJSON *json, const char *name)
+{
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsString(member) ? member->valuestring : "";
+}
+
+/* Of the one line of an error only what is neither in the table nor known anyhow: for people alone,
+ * nothing here is decided by it. */
+static void strip_line(struct error *why, enum error_code code)
+{
+    const char *sentence = error_sentence(code), *remedy = error_remedy(code);
+    char *start = strstr(why->detail, sentence);
+
+    if (!start)
+        return;
+    start += strlen(sentence);
+    start += strncmp(start, ": ", 2) == 0 ? 2 : 0;
+    size_t length = strlen(start), tail = strlen(remedy);
+    if (tail > 0 && length >= tail && strcmp(start + length - tail, remedy) == 0)
+        length -= tail;
+    while (length > 0 && (start[length - 1] == ' ' || start[length - 1] == ';'))
+        length--;
+    memmove(why->detail, start, length);
+    why->detail[length] = '\0';
+}
+
+enum error_code doctor_ask(struct doctor *d, const char *request, const char *profile,
+                           struct error *why)
+{
+    struct line line = { .may_start = true };
+
+    line_add(&line, request);
+    line_add(&line, " ");
+    line_add(&line, profile && *profile ? profile : "*");
+    line_add_seconds(&line, "timeout", d->timeout);
+    enum error_code code = conversation_ask_why(&line, d->timeout, d->answer, DOCTOR_ANSWER_MAX,
+                                                why);
+    if (code != ERROR_NONE)
+        strip_line(why, code);
+    return code;
+}
+
+/* ---- configuration -------------------------------------------------------------------------- */
+
+static void add_lines(struct report *r, enum error_code code, const char *text)
+{
+    int n = 0;
+
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (n++ < LINES_MAX)
+            report_add(r, LEVEL_ERROR, "configuration", code, "%.*s", (int)strcspn(line, "\n"),
+                       line);
+    if (n == 0)
+        report_add(r, LEVEL_ERROR, "configuration", code, "kubetokend --check-config says no more");
+}
+
+static bool is_missing(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* Whether it is for want of any file that the daemon finds no configuration. */
+static bool has_none(const struct child *child, char user_config[PATHS_MAX])
+{
+    return child->exit_code == error_exit_code(ERROR_NO_CONFIG) &&
+           paths_user_config(user_config) == 0 && is_missing(user_config) &&
+           is_missing(PATHS_SYSTEM_CONFIG);
+}
+
+void doctor_configuration(struct doctor *d)
+{
+    char path[PATH_MAX], user_config[PATHS_MAX];
+    struct child child;
+
+    snprintf(path, sizeof path, "%s%skubetokend", d->folder, *d->folder ? "/" : "");
+    const char *argv[] = { access(path, X_OK) == 0 ? path : "kubetokend", "--check-config", NULL };
+    if (child_run(argv, d->timeout, &child) == 0)
+        report_add(&d->report, LEVEL_OK, "configuration", ERROR_NONE, "%s", child.out);
+    else if (child.failed)
+        report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_INCOMPLETE, "%s: %s", argv[0],
+                   strerror(child.failed));
+    else if (has_none(&child, user_config))
+        report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_NO_CONFIG, "%s", user_config);
+    else
+        add_lines(&d->report, ERROR_CONFIG, child.err);
+    child_free(&child);
+}
+
+/* ---- the daemon ----------------------------------------------------------------------------- */
+
+static void check_version(struct doctor *d)
+{
+    static const char mine[] = "kubetokend " KUBETOKEN_VERSION " ";
+    struct error why;
+
+    if (doctor_ask(d, "version *", NULL, &why) != ERROR_NONE)
+        return;
+    d->answer[strcspn(d->answer, "\n")] = '\0';
+    if (strncmp(d->answer, mine, sizeof mine - 1) == 0) {
+        report_add(&d->report, LEVEL_OK, "daemon", ERROR_NONE, "%s", d->answer);
+    } else {
+        d->answer[200] = '\0';
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED,
+                   "%s runs, kubetoken is " KUBETOKEN_VERSION, d->answer);
+    }
+}
+
+/* What it says of itself: an older one says less. */
+static void check_health(struct doctor *d)
+{
+    const cJSON *current = cJSON_GetObjectItemCaseSensitive(d->status, "fetcherCurrent");
+    const cJSON *locked = cJSON_GetObjectItemCaseSensitive(d->status, "memoryLocked");
+    const cJSON *force = cJSON_GetObjectItemCaseSensitive(d->status, "configurationInForce");
+
+    if (cJSON_IsFalse(current))
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
+                   doctor_text(d->status, "fetcher"));
+    if (cJSON_IsFalse(locked))
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_NOT_LOCKED, "%s", "");
+    if (cJSON_IsFalse(force))
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG,
+                   "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
+}
+
+/* One that nobody is to start for good still shows the links behind it. */
+static void use_own_daemon(struct doctor *d, const struct error *missing)
+{
+    struct error why;
+
+    report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_NO_DAEMON, "%s", missing->detail);
+    error_set(&why, ERROR_NO_DAEMON, "no memory");
+    if (autostart_own(d->timeout, &why) < 0) {
+        report_add(&d->report, LEVEL_ERROR, "daemon", why.code, "%s", why.detail);
+        return;
+    }
+    report_add(&d->report, LEVEL_OK, "daemon", ERROR_NONE,
+               "doctor started one for itself, to look at the links below");
+    d->daemon_answers = true;
+}
+
+void doctor_daemon(struct doctor *d)
+{
+    struct error why;
+    enum error_code code = doctor_ask(d, "status json", NULL, &why);
+
+    if (code == ERROR_NO_DAEMON) {
+        use_own_daemon(d, &why);
+        return;
+    }
+    if (error_link(code) == ERROR_LINK_DAEMON) {
+        report_add(&d->report, LEVEL_ERROR, "daemon", code, "%s", why.detail);
+        return;
+    }
+    d->daemon_answers = true;
+    if (code == ERROR_NONE)
+        d->status = cJSON_Parse(d->answer);
+    check_version(d);
+    check_health(d);
+}
+
+/* ---- the way to the provider ------------------------------------------------------------------
+ */
+
+static const enum error_link first = ERROR_LINK_PROFILE, last = ERROR_LINK_TOKEN;
+static const enum error_link behind = ERROR_LINK_STEP; /* all of them */
+
+static const char *const links[ERROR_LINK_TOKEN + 1] = {
+    [ERROR_LINK_PROFILE] = "profile",
+    [ERROR_LINK_FETCHER] = "fetcher",
+    [ERROR_LINK_CREDENTIALS] = "credentials",
+    [ERROR_LINK_DNS] = "dns",
+    [ERROR_LINK_CONNECT] = "connect",
+    [ERROR_LINK_TLS] = "tls",
+    [ERROR_LINK_DISCOVERY] = "discovery",
+    [ERROR_LINK_KEYS] = "keys",
+    [ERROR_LINK_GRANT] = "grant",
+    [ERROR_LINK_TOKEN] = "token",
+};
+
+/* Where a fetcher was. Its steps have the names of the links, but for the last one; without any, or
+ * with one of a newer daemon, it is the request as a whole that failed. */
+static enum error_link link_of_step(const char *step)
+{
+    for (enum error_link l = ERROR_LINK_DNS; l < ERROR_LINK_TOKEN; l++)
+        if (strcmp(step, links[l]) == 0)
+            return l;
+    return strcmp(step, "verify") == 0 ? ERROR_LINK_TOKEN : ERROR_LINK_GRANT;
+}
+
+/* Which link an error belongs to: the table says it, or leaves it to the step. What has no place
+ * among these comes between the profile, which was found, and its credentials. */
+static enum error_link place_of(enum error_code code, const char *step)
+{
+    enum error_link link = error_link(code);
+
+    if (link == ERROR_LINK_STEP)
+        return link_of_step(step);
+    return link < first ? ERROR_LINK_FETCHER : link;
+}
+
+/* Where the fetcher was at the last failure; without one, where it is: who asks may be answered
+ * that it takes too long while it goes on. */
+static const char *step_of(const struct doctor *d)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(d->state, "error");
+    const cJSON *request = cJSON_GetObjectItemCaseSensitive(d->state, "request");
+
+    return doctor_text(error ? error : request, "step");
+}
+
+/* What is known of a link that holds. */
+static const char *praise(const struct doctor *d, enum error_link link)
+{
+    switch (link) {
+    case ERROR_LINK_PROFILE:
+        return d->name;
+    case ERROR_LINK_DNS:
+    case ERROR_LINK_DISCOVERY:
+        return doctor_text(d->state, "issuer");
+    case ERROR_LINK_TLS:
+        return strncmp(doctor_text(d->state, "issuer"), "http:", 5) == 0 ? "plain http: none" : "";
+    case ERROR_LINK_GRANT:
+        return doctor_text(d->state, "user");
+    case ERROR_LINK_TOKEN:
+        return doctor_text(d->state, "expires");
+    default:
+        return "";
+    }
+}
+
+/* All links, with one (behind: none) that fails or (level) is worth a warning. */
+static void add_links(struct doctor *d, enum error_link bad, enum level level, enum error_code code,
+                      const char *detail)
+{
+    for (enum error_link l = first; l <= last; l++) {
+        if (l == bad)
+            report_add(&d->report, level, links[l], code, "%s", detail);
+        else if (level == LEVEL_ERROR && l > bad)
+            report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", links[bad]);
+        else
+            report_add(&d->report, LEVEL_OK, links[l], ERROR_NONE, "%s", praise(d, l));
+    }
+}
+
+/* The profile's own part of the status, asked anew: the request for a token changed it. */
+static void read_state(struct doctor *d)
+{
+    struct error why;
+
+    d->state = NULL;
+    if (!*d->name || doctor_ask(d, "status json", d->name, &why) != ERROR_NONE)
+        return;
+    cJSON_Delete(d->status);
+    d->status = cJSON_Parse(d->answer);
+    d->state = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(d->status, "profiles"), 0);
+}
+
+static bool has_error(const struct report *r, const char *link)
+{
+    for (unsigned i = 0; i < r->n; i++)
+        if (r->findings[i].level == LEVEL_ERROR && strcmp(r->findings[i].link, link) == 0)
+            return true;
+    return false;
+}
+
+static void skip_links(struct doctor *d, const char *cause)
+{
+    for (enum error_link l = first; l <= last; l++)
+        report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", cause);
+}
+
+void doctor_provider(struct doctor *d)
+{
+    struct error why;
+
+    if (!d->daemon_answers) {
+        skip_links(d, "daemon");
+        return;
+    }
+    enum error_code code = doctor_ask(d, "profile *", d->profile, &why);
+    if ((code == ERROR_CONFIG || code == ERROR_NO_CONFIG) &&
+        has_error(&d->report, "configuration")) { /* which has said it */
+        skip_links(d, "configuration");
+        return;
+    }
+    if (code != ERROR_NONE) {
+        add_links(d, ERROR_LINK_PROFILE, LEVEL_ERROR, code, why.detail);
+        return;
+    }
+    snprintf(d->name, sizeof d->name, "%.*s", (int)strcspn(d->answer, "\n"), d->answer);
+    /* A refused password is not sent again by this, unless told to: the daemon sees to it. */
+    code = d->refresh ? doctor_ask(d, "refresh *", d->name, &why) : ERROR_NONE;
+    if (code == ERROR_NONE)
+        code = doctor_ask(d, "get token", d->name, &why);
+    d->has_token = code == ERROR_NONE;
+    explicit_bzero(d->answer, strlen(d->answer));
+    read_state(d);
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(d->state, "error");
+    const char *name = doctor_text(error, "code");
+    if (d->has_token && error) { /* the token lives, its renewal fails */
+        code = error_from_name(name, strlen(name));
+        add_links(d, place_of(code, step_of(d)), LEVEL_WARNING, code, doctor_text(error, "detail"));
+    } else {
+        add_links(d, d->has_token ? behind : place_of(code, step_of(d)), LEVEL_ERROR, code,
+                  why.detail);
+    }
+}
+
+void doctor_clock(struct doctor *d)
+{
+    const cJSON *offset = cJSON_GetObjectItemCaseSensitive(d->state, "clockOffsetSeconds");
+    double seconds = cJSON_IsNumber(offset) ? offset->valuedouble : 0;
+    double size = seconds < 0 ? -seconds : seconds;
+
+    if (!cJSON_IsNumber(offset))
+        report_add(&d->report, LEVEL_SKIPPED, "clock", ERROR_NONE, "the provider's is not known");
+    else if (size < CLOCK_WARNING)
+        report_add(&d->report, LEVEL_OK, "clock", ERROR_NONE, "%+.0f s from the provider's",
+                   -seconds);
+    else
+        report_add(&d->report, size < CLOCK_ERROR ? LEVEL_WARNING : LEVEL_ERROR, "clock",
+                   ERROR_CLOCK, "the provider's is %.0f s %s", size,
+                   seconds < 0 ? "behind" : "ahead");
+}

@@ -1,0 +1,29 @@
+/*
+ * context - what the profiles of a daemon share.
+ */
+#ifndef KUBETOKEN_CONTEXT_H
+#define KUBETOKEN_CONTEXT_H
+
+#include <sys/queue.h>
+#include <systemd/sd-event.h>
+
+#include "common/paths.h"
+#include "daemon/account_table.h"
+#include "daemon/fetch_queue.h"
+#include "daemon/system_watch.h"
+
+struct attempt;
+TAILQ_HEAD(attempt_list, attempt);
+
+struct context {
+    sd_event *event;
+    int fetcher; /* the program, from fetcher_open() */
+    char fetcher_path[PATHS_MAX];
+    struct fetch_queue fetch_queue;
+    struct account_table *accounts;
+    struct system_watch *system_watch;
+    unsigned inspections;       /* under way */
+    struct attempt_list probes; /* those that wait for another's try of a password */
+};
+
+#endif

@@ -1,0 +1,89 @@
+#include "daemon/fetch/get_token.h"
+
+#include <string.h>
+
+#include "daemon/fetch/grant.h"
+#include "daemon/fetch/id_token.h"
+#include "daemon/fetch/provider.h"
+
+static int check(struct provider *p, bool with_keys, int64_t date, struct result *ret)
+{
+    return id_token_check(p->job, secret_peek(ret->id_token), secret_length(ret->id_token),
+                          with_keys ? &p->keys : NULL, date, ret);
+}
+
+/* The keys at hand are older than the token: the provider may have others by now. */
+static int check_again(struct provider *p, int64_t date, http_step_fn on_step, struct result *ret)
+{
+    struct error why;
+    int renewed = provider_renew_keys(p, &why);
+
+    on_step(NULL, "verify", "");
+    if (renewed == 0)
+        return check(p, true, date, ret);
+    if (id_token_key_known(secret_peek(ret->id_token), secret_length(ret->id_token), &p->keys) ||
+        check(p, false, date, ret) < 0)
+        return -1;
+    id_token_warn(ret, ERROR_NOT_VERIFIED, "its key is new, and new keys cannot be had: %s",
+                  why.detail);
+    return 0;
+}
+
+/* Failures of a token endpoint that the provider may have given up. */
+static bool may_have_moved(enum error_code code)
+{
+    enum error_class class = error_class(code);
+
+    return class == ERROR_CLASS_UNSENT || class == ERROR_CLASS_SOFT;
+}
+
+/* OpenID Connect Core §12.2: iat of a refreshed token is the time of its own issue. */
+static bool is_stale(const struct provider *p, int64_t date, struct result *ret)
+{
+    if (p->job->kind != JOB_REFRESH || !p->job->previous ||
+        id_token_is_newer(secret_peek(ret->id_token), p->job->previous, date))
+        return false;
+    ret->outcome = OUTCOME_STALE;
+    error_set(&ret->error, ERROR_TOKEN_STALE, "%s",
+              strcmp(secret_peek(ret->id_token), p->job->previous) == 0 ? "it is the one in hand"
+                                                                        : "its iat is not later");
+    return true;
+}
+
+static void get_token(struct provider *p, http_step_fn on_step, struct result *ret)
+{
+    struct error why;
+    int64_t date = 0;
+    bool keys = provider_find_keys(p, &why) == 0;
+
+    if (grant_run(p->http, p->job, &p->endpoints, ret, &date) < 0) {
+        if (may_have_moved(ret->error.code))
+            p->cache.discovered = 0;
+        return;
+    }
+    on_step(NULL, "verify", "");
+    int result = is_stale(p, date, ret) ? -1 : check(p, keys, date, ret);
+    if (result < 0 && ret->error.code == ERROR_TOKEN_SIGNATURE && p->keys_cached)
+        result = check_again(p, date, on_step, ret);
+    if (result < 0) {
+        ret->id_token = secret_free(ret->id_token);
+        return;
+    }
+    ret->outcome = OUTCOME_TOKEN;
+    if (p->job->previous)
+        id_token_changes(p->job->previous, secret_peek(ret->id_token), ret->changed,
+                         sizeof ret->changed);
+    if (!keys)
+        id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
+}
+
+void get_token_run(struct http *http, const struct job *job, http_step_fn on_step,
+                   struct result *ret)
+{
+    struct provider provider;
+
+    provider_open(&provider, http, job);
+    if (provider_find_endpoints(&provider, ret) == 0)
+        get_token(&provider, on_step, ret);
+    provider_close(&provider, ret);
+}

@@ -1,0 +1,41 @@
+/*
+ * json - reading foreign JSON strictly, on top of cJSON.
+ *
+ * cJSON by itself takes trailing text, raw control characters and numbers such as 01, cuts
+ * strings at \u0000, refuses halves of surrogate pairs, finds members whatever their case and the
+ * first of two with one name. Go, and so kube-apiserver, does none of that; what these functions
+ * find is what the API server would find. Broken UTF-8 is left as it is: Go reads U+FFFD there,
+ * which equals no more of what is compared.
+ */
+#ifndef KUBETOKEN_FETCH_JSON_H
+#define KUBETOKEN_FETCH_JSON_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Parses a JSON object and nothing but white space around it. text[length] has to be '\0'.
+ * Returns NULL for anything else; the caller frees it with cJSON_Delete. */
+cJSON *json_object(const char *text, size_t length);
+
+/* The last member of that name, or NULL. */
+const cJSON *json_get(const cJSON *object, const char *name);
+
+/* How many members have that name. */
+unsigned json_count(const cJSON *object, const char *name);
+
+/* The first name that two members have, or NULL. */
+const char *json_twice(const cJSON *object);
+
+/* The member as a string, or NULL when it is absent or something else. */
+const char *json_string(const cJSON *object, const char *name);
+
+/* A date in seconds as Go's oidc library takes it: a number (fractions are cut off) or a
+ * string that holds one. Returns 1, 0 when absent, -EINVAL for anything else. */
+int json_seconds(const cJSON *object, const char *name, int64_t *ret);
+
+/* Whether the member is the string, or an array that holds it. */
+bool json_holds(const cJSON *member, const char *string);
+
+#endif

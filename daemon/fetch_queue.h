@@ -1,0 +1,41 @@
+/*
+ * fetch_queue - how many fetchers run at once: 8 in all, 2 for each provider, those with waiting
+ * clients first. Holds no process itself: it says whose turn it is.
+ */
+#ifndef KUBETOKEN_FETCH_QUEUE_H
+#define KUBETOKEN_FETCH_QUEUE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+enum { FETCH_QUEUE_MAX = 8, FETCH_QUEUE_PER_PROVIDER = 2 };
+
+/* One request for a slot, part of its owner. */
+struct fetch_slot {
+    const char *provider; /* belongs to the owner; the same while the slot is asked for or held */
+    bool urgent;          /* a client waits for it */
+    bool held, queued;
+    TAILQ_ENTRY(fetch_slot) entry;
+};
+
+TAILQ_HEAD(fetch_slots, fetch_slot);
+
+struct fetch_queue {
+    struct fetch_slots held, queued;
+};
+
+/* Nobody holds or wants one. */
+void fetch_queue_init(struct fetch_queue *slots);
+
+/* Takes a slot, or puts it on the queue. Returns whether it is held now. slot->provider and urgent
+ * are the owner's to set before. */
+bool fetch_queue_take(struct fetch_queue *slots, struct fetch_slot *slot);
+
+/* Gives it back, or leaves the queue. Takes a slot that is neither held nor queued, too. After that
+ * fetch_queue_next() is to be asked. */
+void fetch_queue_give(struct fetch_queue *slots, struct fetch_slot *slot);
+
+/* Whose turn it is now: a slot that was queued and is held from now on. NULL: nobody's. */
+struct fetch_slot *fetch_queue_next(struct fetch_queue *slots);
+
+#endif

@@ -1,0 +1,224 @@
+#define _GNU_SOURCE
+#include "daemon/fetcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/time.h"
+
+struct fetcher {
+    pid_t pid;
+    int fd;
+    uint64_t started;
+    struct step step;
+    bool sent_grant;
+    struct secret *in;
+    size_t used; /* of `in` */
+};
+
+int fetcher_open(const char *path)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+bool fetcher_is_current(int program, const char *path)
+{
+    struct stat opened, there;
+
+    return fstat(program, &opened) == 0 && stat(path, &there) == 0 &&
+           opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
+}
+
+/* Between fork and exec: async-signal-safe calls only. */
+static _Noreturn void become_fetcher(int program, int job, pid_t parent)
+{
+    static char name[] = "kubetoken-fetch";
+    static char *const argv[] = { name, NULL };
+    static char *const no_environment[] = { NULL };
+    sigset_t none;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before we asked to be told */
+        _exit(127);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null < 0 || dup2(job, 0) < 0 || dup2(null, 1) < 0)
+        _exit(127);
+    syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
+    syscall(SYS_execveat, program, "", argv, no_environment, AT_EMPTY_PATH);
+    _exit(127);
+}
+
+/* The whole job goes into the socket's buffer at once, before anybody reads: no state to
+ * keep for a half-written one. */
+static int send_job(int fd, const struct secret *job)
+{
+    int room = 4 * JOB_MAX;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    ssize_t n = send(fd, secret_peek(job), secret_length(job), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0)
+        return -errno;
+    return (size_t)n == secret_length(job) ? 0 : -EMSGSIZE;
+}
+
+int fetcher_start(int program, const struct secret *job, struct fetcher **ret)
+{
+    int pair[2], r;
+    struct fetcher *f = calloc(1, sizeof *f);
+
+    if (!f)
+        return -ENOMEM;
+    f->in = secret_new(RESULT_MAX);
+    if (!f->in || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        secret_free(f->in);
+        free(f);
+        return -ENOMEM;
+    }
+    f->fd = pair[0];
+    f->started = time_boottime();
+    r = send_job(pair[0], job);
+    pid_t parent = getpid();
+    if (r == 0 && (f->pid = fork()) < 0)
+        r = -errno;
+    if (r == 0 && f->pid == 0)
+        become_fetcher(program, pair[1], parent);
+    close(pair[1]);
+    if (r < 0) {
+        f->pid = 0;
+        fetcher_free(f);
+        return r;
+    }
+    *ret = f;
+    return 0;
+}
+
+/* Ends the process and returns how it ended. */
+static int collect(struct fetcher *f)
+{
+    int status = 0;
+
+    if (f->pid > 0) {
+        kill(f->pid, SIGKILL); /* a no-op for one that has ended and waits to be collected */
+        while (waitpid(f->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    f->pid = 0;
+    return status;
+}
+
+struct fetcher *fetcher_free(struct fetcher *f)
+{
+    if (!f)
+        return NULL;
+    collect(f);
+    close(f->fd);
+    secret_free(f->in);
+    free(f);
+    return NULL;
+}
+
+int fetcher_fd(const struct fetcher *f)
+{
+    return f->fd;
+}
+
+bool fetcher_sent_grant(const struct fetcher *f)
+{
+    return f->sent_grant;
+}
+
+const struct step *fetcher_step(const struct fetcher *f)
+{
+    return &f->step;
+}
+
+void fetcher_where(const struct fetcher *f, char *out, size_t size)
+{
+    static const struct {
+        const char *name, *words;
+    } steps[] = {
+        { "dns", "resolving" },
+        { "connect", "connecting to" },
+        { "tls", "in TLS with" },
+        { "discovery", "waiting for the discovery document of" },
+        { "keys", "waiting for the keys of" },
+        { "grant", "waiting for a token from" },
+        { "verify", "verifying the token of" },
+    };
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (strcmp(f->step.name, steps[i].name) == 0) {
+            snprintf(out, size, "%s %s", steps[i].words, f->step.host);
+            return;
+        }
+    snprintf(out, size, "starting kubetoken-fetch");
+}
+
+static void describe_end(struct fetcher *f, struct error *why)
+{
+    char where[320];
+
+    fetcher_where(f, where, sizeof where);
+    int status = collect(f);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        error_set(why, ERROR_FETCHER, "it could not be started");
+    else if (WIFEXITED(status))
+        error_set(why, ERROR_FETCHER, "it ended with status %d without a result, %s",
+                  WEXITSTATUS(status), where);
+    else
+        error_set(why, ERROR_FETCHER, "it was killed by signal %d, %s", WTERMSIG(status), where);
+}
+
+/* Takes all whole records that have come. */
+static int take_records(struct fetcher *f, struct result *ret, struct error *why)
+{
+    for (;;) {
+        size_t used = 0;
+        int r = result_next(secret_peek(f->in) + f->used, secret_length(f->in) - f->used,
+                            f->started, time_boottime(), &f->step, ret, &used);
+        if (r == 2)
+            return 1;
+        if (r == 0)
+            return 0;
+        if (r < 0) {
+            collect(f);
+            error_set(why, ERROR_FETCHER, "what it sent cannot be believed");
+            return -1;
+        }
+        f->used += used;
+        f->sent_grant |= strcmp(f->step.name, "grant") == 0;
+    }
+}
+
+int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
+{
+    size_t have = secret_length(f->in), room = secret_capacity(f->in) - have;
+
+    if (room == 0) {
+        collect(f);
+        error_set(why, ERROR_FETCHER, "it sent more than %d bytes", RESULT_MAX);
+        return -1;
+    }
+    ssize_t n = recv(f->fd, secret_bytes(f->in) + have, room, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        describe_end(f, why);
+        return -1;
+    }
+    secret_set_length(f->in, have + (size_t)n);
+    return take_records(f, ret, why);
+}

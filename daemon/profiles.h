@@ -1,0 +1,39 @@
+/*
+ * profiles - the profiles that the configuration names, and the configuration's own state.
+ *
+ * A broken or missing configuration is a state, not an end: every request is answered with
+ * the error, and the files are looked at again.
+ */
+#ifndef KUBETOKEN_PROFILES_H
+#define KUBETOKEN_PROFILES_H
+
+#include "daemon/profile.h"
+
+struct profiles;
+
+/* The paths and shared have to outlive it. Nothing is read yet. NULL: no memory. */
+struct profiles *profiles_new(struct context *shared, const char *const *paths, size_t n_paths);
+struct profiles *profiles_free(struct profiles *registry);
+
+/* Reads the files again. With errors the old configuration stays in force. Returns whether
+ * the files are in order. */
+bool profiles_reload(struct profiles *registry);
+
+/* The profile of that name, or for "" the default one. NULL with *why set. Where the
+ * configuration is broken and none is in force, the files are read again first if they have
+ * changed. */
+struct profile *profiles_find(struct profiles *registry, const char *name, struct error *why);
+
+/* The network came up, or the clock was set. */
+void profiles_system_changed(struct profiles *registry);
+
+/* All profiles, sorted by name. */
+struct profile *const *profiles_list(const struct profiles *registry, size_t *ret_n);
+
+/* What is wrong with the files as they were read last (one line for each error), or NULL. */
+const struct config_report *profiles_report(const struct profiles *registry);
+
+/* What the profiles share. */
+struct context *profiles_context(const struct profiles *registry);
+
+#endif

@@ -1,0 +1,55 @@
+#include "daemon/rejection.h"
+
+#include <stddef.h>
+
+#define SECOND 1000000ULL
+
+/* Between two suspicions, doubled as long as nothing comes of them. */
+static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
+
+const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, uint64_t token,
+                                              uint64_t now)
+{
+    struct rejection_client *c, *oldest = s->clients;
+
+    for (c = s->clients; c < s->clients + REJECTION_CLIENTS && c->pid != pid; c++)
+        if (c->handed_out < oldest->handed_out)
+            oldest = c;
+    if (c == s->clients + REJECTION_CLIENTS) {
+        c = oldest;
+    } else if (c->token == token) {
+        c->times++;
+        return c;
+    }
+    *c = (struct rejection_client){ .pid = pid, .times = 1, .token = token, .handed_out = now };
+    return NULL;
+}
+
+bool rejection_knows(const struct rejection *s, pid_t pid, uint64_t token)
+{
+    for (const struct rejection_client *c = s->clients; c < s->clients + REJECTION_CLIENTS; c++)
+        if (c->pid == pid && c->token == token)
+            return true;
+    return false;
+}
+
+bool rejection_confirm(struct rejection *s, const struct rejection_client *client, unsigned calls,
+                       uint64_t now)
+{
+    if (client->times <= calls || client->token == s->suspected)
+        return false;
+    if (s->suspected > 0 && now - s->at < (s->floor > 0 ? s->floor : floor_least)) {
+        s->unheard = client->token;
+        return false;
+    }
+    s->floor = s->floor == 0 ? floor_least : s->floor > floor_most / 2 ? floor_most : 2 * s->floor;
+    s->suspected = client->token;
+    s->at = now;
+    return true;
+}
+
+void rejection_calm(struct rejection *s, uint64_t token)
+{
+    if (s->suspected != token && s->unheard != token)
+        s->floor = 0;
+}

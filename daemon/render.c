@@ -1,0 +1,399 @@
+#define _GNU_SOURCE
+#include "daemon/render.h"
+
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time.h"
+#include "daemon/fetcher.h"
+
+static void add_part(struct rendered *out, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    out->parts[out->n_parts++] = (struct iovec){ (void *)(uintptr_t)bytes, length };
+    out->total += length;
+}
+
+/* The header line, then n bytes for stdout, then those for stderr. */
+static void begin(struct rendered *out, enum error_code code, size_t out_length, size_t err_length)
+{
+    const struct answer answer = { code, out_length, err_length };
+
+    out->n_parts = 0;
+    out->total = 0;
+    add_part(out, out->header, answer_header(out->header, &answer));
+}
+
+/* When the client should ask again, on the local wall clock, never in the past: a plugin whose
+ * timestamp is past is run again for every request. */
+static int64_t advertised_seconds(const struct profile *profile, uint64_t now)
+{
+    int64_t wall = time_realtime();
+    int64_t left = (int64_t)(profile_advertised_expiry(profile, now) - now);
+    int64_t seconds = (wall + left) / (int64_t)USEC_PER_SEC;
+
+    return seconds > wall / (int64_t)USEC_PER_SEC ? seconds : wall / (int64_t)USEC_PER_SEC + 1;
+}
+
+/* Where nothing newer could be had, and the time that is left is short. Returns the length. */
+static size_t warn_of_expiry(struct rendered *out, const struct profile *profile, uint64_t now)
+{
+    char left[24], detail[128];
+    const struct error *error = profile_error(profile);
+    struct profile_look look = profile_look(profile, now);
+
+    if (!look.fading)
+        return 0;
+    time_format_duration(left, sizeof left, look.expires_at - now);
+    snprintf(detail, sizeof detail, "%s left, %s", left, error_sentence(error->code));
+    return error_line(out->message, sizeof out->message, profile_config(profile)->name,
+                      ERROR_ABOUT_TO_EXPIRE, detail);
+}
+
+static void frame(struct rendered *out, const struct profile *profile,
+                  const struct request *request, uint64_t now)
+{
+    char when[TIME_UTC_SIZE];
+
+    switch (request->format) {
+    case FORMAT_EXEC_V1:
+    case FORMAT_EXEC_V1BETA1:
+        time_format_utc(when, advertised_seconds(profile, now));
+        snprintf(out->prefix, sizeof out->prefix,
+                 "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/%s\","
+                 "\"status\":{\"token\":\"",
+                 request->format == FORMAT_EXEC_V1 ? "v1" : "v1beta1");
+        snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}}\n", when);
+        return;
+    case FORMAT_JSON: /* a profile's name needs no escapes */
+        time_format_utc(when, advertised_seconds(profile, now));
+        snprintf(out->prefix, sizeof out->prefix, "{\"profile\":\"%s\",\"token\":\"",
+                 profile_config(profile)->name);
+        snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}\n", when);
+        return;
+    case FORMAT_HEADER:
+        snprintf(out->prefix, sizeof out->prefix, "Authorization: Bearer ");
+        snprintf(out->suffix, sizeof out->suffix, "\n");
+        return;
+    case FORMAT_TOKEN:
+    case FORMAT_TEXT:
+        out->prefix[0] = '\0';
+        snprintf(out->suffix, sizeof out->suffix, "\n");
+        return;
+    }
+}
+
+void render_token(struct rendered *out, const struct profile *profile,
+                  const struct request *request, uint64_t now)
+{
+    const struct secret *token = profile_token(profile, now);
+    size_t warning = warn_of_expiry(out, profile, now);
+
+    out->heap = NULL;
+    frame(out, profile, request, now);
+    size_t prefix = strlen(out->prefix), suffix = strlen(out->suffix);
+    begin(out, ERROR_NONE, prefix + secret_length(token) + suffix, warning);
+    add_part(out, out->prefix, prefix);
+    add_part(out, secret_peek(token), secret_length(token));
+    add_part(out, out->suffix, suffix);
+    add_part(out, out->message, warning);
+}
+
+/* "FILE:3: this\nFILE:9: that\n" as one line: an error under kubectl is one line. */
+static char *join_lines(const char *text)
+{
+    size_t length = strlen(text), used = 0;
+    char *joined = malloc(2 * length + 1);
+
+    for (size_t i = 0; joined && i < length; i++) {
+        if (text[i] != '\n') {
+            joined[used++] = text[i];
+        } else if (i + 1 < length) {
+            joined[used++] = ';';
+            joined[used++] = ' ';
+        }
+    }
+    if (joined)
+        joined[used] = '\0';
+    return joined;
+}
+
+void render_error(struct rendered *out, const struct profiles *registry, const char *profile,
+                  const struct error *why)
+{
+    const struct config_report *report = profiles_report(registry);
+    char *line = out->message, *all = NULL;
+    size_t size = sizeof out->message;
+
+    out->heap = NULL;
+    if (why->code == ERROR_CONFIG && report && report->text && (all = join_lines(report->text))) {
+        size = strlen(all) + sizeof out->message;
+        out->heap = malloc(size);
+        line = out->heap ? out->heap : out->message;
+        size = out->heap ? size : sizeof out->message;
+    }
+    size_t length = error_line(line, size, profile, why->code, all ? all : why->detail);
+    free(all);
+    begin(out, why->code, 0, length);
+    add_part(out, line, length);
+}
+
+void render_report(struct rendered *out, const char *report, enum error_code code)
+{
+    out->heap = strdup(report);
+    size_t length = out->heap ? strlen(out->heap) : 0;
+    begin(out, code, length, 0);
+    add_part(out, out->heap, length);
+}
+
+void render_text(struct rendered *out, const char *text)
+{
+    render_report(out, text, ERROR_NONE);
+}
+
+/* ---- status --------------------------------------------------------------------------------- */
+
+static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
+{
+    char span[24];
+
+    time_format_duration(span, sizeof span, look->next > now ? look->next - now : 0);
+    switch (look->next_is) {
+    case PROFILE_NOTHING:
+        snprintf(out, size, "-");
+        return;
+    case PROFILE_ASKING:
+        snprintf(out, size, "now");
+        return;
+    case PROFILE_RETRY:
+        snprintf(out, size, "retry in %s", span);
+        return;
+    case PROFILE_RENEWAL:
+        snprintf(out, size, "renewal in %s", span);
+        return;
+    }
+}
+
+static void print_row(FILE *f, const struct profile *p, uint64_t now)
+{
+    char left[24] = "-", next[48];
+    struct profile_look look = profile_look(p, now);
+    const struct result *facts = profile_facts(p);
+    const struct profile_config *config = profile_config(p);
+
+    if (look.expires_at > 0)
+        time_format_duration(left, sizeof left, look.expires_at - now);
+    describe_next(&look, now, next, sizeof next);
+    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", config->name,
+            *facts->user ? facts->user : config->username, look.state, left, next);
+}
+
+/* Below the table: what a person should know or do. */
+static void print_notes(FILE *f, const struct profile *p, uint64_t now)
+{
+    const struct error *error = profile_error(p);
+    const struct result *facts = profile_facts(p);
+    const char *name = profile_config(p)->name;
+    struct profile_look look = profile_look(p, now);
+    char span[24];
+
+    if (!look.idle) {
+        time_format_duration(span, sizeof span, now - look.since);
+        fprintf(f, "%s: %s for %s\n", name, look.state, span);
+    }
+    if (error->code != ERROR_NONE)
+        fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
+                *error->detail ? ": " : "", error->detail, *error_remedy(error->code) ? "; " : "",
+                error_remedy(error->code));
+    uint64_t when;
+    const char *changed = profile_changed(p, &when);
+    if (*changed) {
+        time_format_duration(span, sizeof span, now - when);
+        fprintf(f, "%s: %s ago claims changed: %s\n", name, span, changed);
+    }
+    for (unsigned i = 0; look.expires_at > 0 && i < facts->n_warnings; i++)
+        fprintf(f, "%s: warning: %s%s%s; %s\n", name, error_sentence(facts->warnings[i].code),
+                *facts->warnings[i].detail ? ": " : "", facts->warnings[i].detail,
+                error_remedy(facts->warnings[i].code));
+    if (facts->has_clock_offset && llabs((long long)facts->clock_offset) > 30)
+        fprintf(f, "%s: warning: the provider's clock is %+" PRId64 " s from ours\n", name,
+                facts->clock_offset);
+}
+
+static void print_status(FILE *f, const struct profiles *registry, struct profile *const *profiles,
+                         size_t n, uint64_t now)
+{
+    const struct config_report *report = profiles_report(registry);
+    const struct context *shared = profiles_context(registry);
+
+    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", "PROFILE", "USER", "STATE", "LEFT", "NEXT");
+    for (size_t i = 0; i < n; i++)
+        print_row(f, profiles[i], now);
+    for (size_t i = 0; i < n; i++)
+        print_notes(f, profiles[i], now);
+    if (report)
+        fprintf(f, "the configuration on disk is not in force:\n%s",
+                report->text ? report->text : "it is missing\n");
+    if (!fetcher_is_current(shared->fetcher, shared->fetcher_path))
+        fprintf(f,
+                "warning: %s is not the one that this daemon runs; restart it with: "
+                "systemctl --user restart kubetoken.service\n",
+                shared->fetcher_path);
+    if (!secret_locked())
+        fprintf(f, "warning: not all secrets could be locked in memory (see LimitMEMLOCK=)\n");
+}
+
+static cJSON *error_json(const struct error *error)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "code", error_name(error->code));
+    cJSON_AddStringToObject(json, "sentence", error_sentence(error->code));
+    cJSON_AddStringToObject(json, "detail", error->detail);
+    cJSON_AddStringToObject(json, "remedy", error_remedy(error->code));
+    return json;
+}
+
+static void add_step(cJSON *json, const struct step *step)
+{
+    if (*step->name)
+        cJSON_AddStringToObject(json, "step", step->name);
+    if (*step->host)
+        cJSON_AddStringToObject(json, "host", step->host);
+}
+
+/* The last failure, and what is under way: where each is, or was. */
+static void add_requests(cJSON *json, const struct profile *p)
+{
+    const struct step *now = profile_step(p);
+    cJSON *member;
+
+    if (now && *now->name) {
+        member = cJSON_AddObjectToObject(json, "request");
+        add_step(member, now);
+    }
+    if (profile_error(p)->code != ERROR_NONE) {
+        member = error_json(profile_error(p));
+        add_step(member, profile_failed_step(p));
+        cJSON_AddItemToObject(json, "error", member);
+    }
+}
+
+static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
+{
+    char when[TIME_UTC_SIZE];
+
+    if (at == 0)
+        return;
+    time_format_utc(when, (time_realtime() + (int64_t)(at - now)) / (int64_t)USEC_PER_SEC);
+    cJSON_AddStringToObject(json, name, when);
+}
+
+static cJSON *profile_json(const struct profile *p, uint64_t now)
+{
+    cJSON *json = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
+    struct profile_look look = profile_look(p, now);
+    const struct result *facts = profile_facts(p);
+    const struct profile_config *config = profile_config(p);
+
+    cJSON_AddStringToObject(json, "profile", config->name);
+    cJSON_AddStringToObject(json, "issuer", config->issuer);
+    cJSON_AddStringToObject(json, "user", *facts->user ? facts->user : config->username);
+    if (config->username_claim)
+        cJSON_AddStringToObject(json, "usernameClaim", config->username_claim);
+    if (config->groups_claim)
+        cJSON_AddStringToObject(json, "groupsClaim", config->groups_claim);
+    cJSON_AddStringToObject(json, "state", look.state);
+    add_time(json, "since", look.since, now);
+    uint64_t left = look.expires_at > 0 ? look.expires_at - now : 0;
+    cJSON_AddNumberToObject(json, "secondsLeft", (double)(left / USEC_PER_SEC));
+    if (left > 0) {
+        add_time(json, "expires", look.expires_at, now);
+        cJSON_AddBoolToObject(json, "verified", facts->verified);
+    }
+    add_time(json, "next", look.next, now);
+    if (facts->has_clock_offset)
+        cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
+    add_requests(json, p);
+    for (unsigned i = 0; i < facts->n_warnings; i++)
+        cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
+    cJSON_AddItemToObject(json, "warnings", warnings);
+    uint64_t when;
+    const char *changed = profile_changed(p, &when);
+    if (*changed) {
+        cJSON_AddStringToObject(json, "changedClaims", changed);
+        add_time(json, "changed", when, now);
+    }
+    return json;
+}
+
+/* What is not a profile's. */
+static void add_health(cJSON *json, const struct profiles *registry)
+{
+    const struct config_report *report = profiles_report(registry);
+    const struct context *shared = profiles_context(registry);
+
+    cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
+    cJSON_AddBoolToObject(json, "configurationInForce", report == NULL);
+    if (report)
+        cJSON_AddStringToObject(json, "configurationErrors",
+                                report->text ? report->text : "it is missing\n");
+    cJSON_AddStringToObject(json, "fetcher", shared->fetcher_path);
+    cJSON_AddBoolToObject(json, "fetcherCurrent",
+                          fetcher_is_current(shared->fetcher, shared->fetcher_path));
+    cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
+}
+
+static char *status_json(const struct profiles *registry, struct profile *const *profiles, size_t n,
+                         uint64_t now)
+{
+    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "profiles");
+
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(list, profile_json(profiles[i], now));
+    add_health(json, registry);
+    char *text = cJSON_Print(json), *line = NULL;
+    cJSON_Delete(json);
+    if (!text || asprintf(&line, "%s\n", text) < 0)
+        line = NULL;
+    free(text);
+    return line;
+}
+
+static char *status_table(const struct profiles *registry, struct profile *const *profiles,
+                          size_t n, uint64_t now)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    print_status(f, registry, profiles, n, now);
+    fclose(f);
+    return text;
+}
+
+void render_status(struct rendered *out, const struct profiles *registry,
+                   const struct profile *only, enum protocol_format format, uint64_t now)
+{
+    struct profile *one = (struct profile *)(uintptr_t)only;
+    size_t n = 1;
+    struct profile *const *profiles = only ? &one : profiles_list(registry, &n);
+
+    out->heap = format == FORMAT_JSON ? status_json(registry, profiles, n, now)
+                                      : status_table(registry, profiles, n, now);
+    size_t length = out->heap ? strlen(out->heap) : 0;
+    begin(out, ERROR_NONE, length, 0);
+    add_part(out, out->heap, length);
+}
+
+void render_clear(struct rendered *out)
+{
+    free(out->heap);
+    out->heap = NULL;
+}

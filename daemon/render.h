@@ -1,0 +1,49 @@
+/*
+ * render - what the client prints, rendered here so that the client need know nothing.
+ */
+#ifndef KUBETOKEN_RENDER_H
+#define KUBETOKEN_RENDER_H
+
+#include <sys/uio.h>
+
+#include "common/protocol.h"
+#include "daemon/profiles.h"
+
+enum { RENDER_PARTS = 6 };
+
+/* One answer, ready for sendmsg(). The parts point into this struct, into `heap`, and to the
+ * profile's token: send or copy it before anything else happens. */
+struct rendered {
+    struct iovec parts[RENDER_PARTS];
+    size_t n_parts;
+    size_t total;
+    char header[PROTOCOL_HEADER_MAX];
+    char prefix[256];
+    char suffix[64];
+    char message[1024];
+    char *heap;
+};
+
+/* A token in the format of the request (get). */
+void render_token(struct rendered *out, const struct profile *profile,
+                  const struct request *request, uint64_t now);
+
+/* An error: one line for stderr. profile may be NULL; with ERROR_CONFIG all errors of the
+ * registry's report stand in it. */
+void render_error(struct rendered *out, const struct profiles *registry, const char *profile,
+                  const struct error *why);
+
+/* A report for stdout. code: what is wrong with the matter of it, ERROR_NONE = nothing. */
+void render_report(struct rendered *out, const char *report, enum error_code code);
+
+/* Text for stdout. */
+void render_text(struct rendered *out, const char *text);
+
+/* The table of `status`, or its JSON; one profile or (NULL) all. */
+void render_status(struct rendered *out, const struct profiles *registry,
+                   const struct profile *only, enum protocol_format format, uint64_t now);
+
+/* Frees what rendering took. */
+void render_clear(struct rendered *out);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * secret_command - runs the command that yields a credential and collects what it prints.
+ */
+#ifndef KUBETOKEN_SECRET_COMMAND_H
+#define KUBETOKEN_SECRET_COMMAND_H
+
+#include <systemd/sd-event.h>
+
+#include "common/error.h"
+#include "common/secret.h"
+#include "common/time.h"
+
+struct secret_command;
+
+/* Told once: the output (owned by the callee; one final newline cut), or NULL and *why. The
+ * command is over by then and may be freed from within. */
+typedef void (*secret_command_done_fn)(void *context, struct secret *output,
+                                       const struct error *why);
+
+/* Splits the line at blanks ('...' and "..." group; a shell only where it says sh -c), starts
+ * it with a small environment, stdin from /dev/null, stderr to ours, and at most that much time
+ * (usec; SECRET_COMMAND_TIME for a credential). Returns 0, or -1 with *why set. */
+int secret_command_start(sd_event *event, const char *line, uint64_t time,
+                         secret_command_done_fn done, void *context, struct secret_command **ret,
+                         struct error *why);
+
+#define SECRET_COMMAND_TIME (60 * USEC_PER_SEC)
+
+/* Kills the command's whole process group, if it still runs, and forgets it. Takes NULL. */
+struct secret_command *secret_command_free(struct secret_command *command);
+
+/* Splits a command line into argv, NULL at the end; the caller frees argv[0] and argv.
+ * Returns NULL when a quote is open or the line is empty. */
+char **secret_command_split(const char *line);
+
+#endif

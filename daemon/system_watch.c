@@ -1,0 +1,146 @@
+#define _GNU_SOURCE
+#include "daemon/system_watch.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "common/time.h"
+
+/* Between two calls for the network's sake: a router's thousand routes are one change. */
+static const uint64_t network_pause = 10 * USEC_PER_SEC;
+
+struct system_watch {
+    sd_event *event;
+    system_watch_fn changed;
+    void *context;
+    unsigned wanted;
+    uint64_t told; /* of a change of the network */
+    int clock, network;
+    sd_event_source *clock_source, *network_source;
+};
+
+/* ---- the clock ------------------------------------------------------------------------------- */
+
+/* A timer that never comes, but is cancelled when the clock is set (timerfd_create(2)). */
+static void arm_clock(const struct system_watch *w)
+{
+    const struct itimerspec never = { .it_value = { .tv_sec = INT32_MAX } };
+
+    timerfd_settime(w->clock, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+}
+
+static int on_clock(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct system_watch *w = context;
+    uint64_t times;
+
+    (void)source, (void)events;
+    if (read(fd, &times, sizeof times) < 0 && errno == ECANCELED)
+        w->changed(w->context);
+    arm_clock(w);
+    return 0;
+}
+
+static void open_clock(struct system_watch *w)
+{
+    w->clock = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (w->clock < 0)
+        return;
+    arm_clock(w);
+    sd_event_add_io(w->event, &w->clock_source, w->clock, EPOLLIN, on_clock, w);
+}
+
+/* ---- the network ----------------------------------------------------------------------------- */
+
+/* Whether the messages tell of something that came, not went. */
+static bool came(struct nlmsghdr *m, size_t length)
+{
+    for (size_t left = length; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
+        if (m->nlmsg_type == RTM_NEWADDR || m->nlmsg_type == RTM_NEWROUTE)
+            return true;
+    return false;
+}
+
+static int on_network(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct system_watch *w = context;
+    union {
+        struct nlmsghdr aligned;
+        char bytes[8192];
+    } in;
+    bool news = false;
+    ssize_t n;
+
+    (void)source, (void)events;
+    while ((n = recv(fd, in.bytes, sizeof in.bytes, MSG_DONTWAIT)) > 0)
+        news |= came(&in.aligned, (size_t)n);
+    news |= n < 0 && errno == ENOBUFS; /* so much that some was lost */
+    uint64_t now = time_boottime();
+    if (news && (w->told == 0 || now - w->told >= network_pause)) {
+        w->told = now;
+        w->changed(w->context);
+    }
+    return 0;
+}
+
+static void open_network(struct system_watch *w)
+{
+    const struct sockaddr_nl groups = { .nl_family = AF_NETLINK,
+                                        .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+                                                     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE };
+
+    w->network = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (w->network >= 0 && bind(w->network, (const struct sockaddr *)&groups, sizeof groups) == 0)
+        sd_event_add_io(w->event, &w->network_source, w->network, EPOLLIN, on_network, w);
+}
+
+static void close_network(struct system_watch *w)
+{
+    w->network_source = sd_event_source_disable_unref(w->network_source);
+    if (w->network >= 0)
+        close(w->network);
+    w->network = -1;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct system_watch *system_watch_new(sd_event *event, system_watch_fn changed, void *context)
+{
+    struct system_watch *w = calloc(1, sizeof *w);
+
+    if (!w)
+        return NULL;
+    *w = (struct system_watch){
+        .event = event, .changed = changed, .context = context, .clock = -1, .network = -1
+    };
+    open_clock(w);
+    return w;
+}
+
+struct system_watch *system_watch_free(struct system_watch *w)
+{
+    if (!w)
+        return NULL;
+    close_network(w);
+    sd_event_source_disable_unref(w->clock_source);
+    if (w->clock >= 0)
+        close(w->clock);
+    free(w);
+    return NULL;
+}
+
+void system_watch_want(struct system_watch *w, bool more)
+{
+    if (!w)
+        return;
+    if (more && w->wanted++ == 0)
+        open_network(w);
+    else if (!more && --w->wanted == 0)
+        close_network(w);
+}

@@ -1,0 +1,146 @@
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/time.h"
+#include "daemon/system_watch.h"
+
+enum { HUNG = 60 }; /* seconds */
+
+static sd_event *event;
+static struct system_watch *world;
+static int calls;
+
+static void on_change(void *context)
+{
+    (void)context;
+    calls++;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    calls = 0;
+    assert_true(sd_event_new(&event) >= 0);
+    world = system_watch_new(event, on_change, NULL);
+    assert_non_null(world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    system_watch_free(world);
+    sd_event_unref(event);
+    return 0;
+}
+
+/* The loopback interface of a network of its own goes up: it gets its addresses. */
+static int raise_loopback(void)
+{
+    struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int r = ioctl(fd, SIOCSIFFLAGS, &request);
+
+    close(fd);
+    return r;
+}
+
+/* In a child with a network of its own. Returns its exit status: how often it was called. */
+static int in_own_network(int wants)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+            _exit(77);
+        sd_event *own;
+        sd_event_new(&own);
+        struct system_watch *w = system_watch_new(own, on_change, NULL);
+        for (int i = 0; i < wants; i++)
+            system_watch_want(w, true);
+        if (raise_loopback() < 0)
+            _exit(78);
+        if (wants > 0)
+            sd_event_run(own, HUNG * USEC_PER_SEC);
+        while (sd_event_run(own, 0) > 0)
+            ;
+        _exit(calls);
+    }
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static void a_network_that_comes_up_is_told_once(void **state)
+{
+    (void)state;
+    int called = in_own_network(2);
+    if (called == 77) {
+        print_message("not run: no network namespace can be made here\n");
+        skip();
+    }
+    assert_int_equal(called, 1);
+}
+
+static void nobody_who_wants_to_know_is_not_woken(void **state)
+{
+    (void)state;
+    int called = in_own_network(0);
+    if (called == 77) {
+        print_message("not run: no network namespace can be made here\n");
+        skip();
+    }
+    assert_int_equal(called, 0);
+}
+
+static void a_clock_that_is_set_is_told_each_time(void **state)
+{
+    struct timespec now;
+
+    (void)state;
+    for (int i = 1; i <= 2; i++) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (clock_settime(CLOCK_REALTIME, &now) < 0) {
+            print_message("not run: the clock cannot be set here: %s\n", strerror(errno));
+            skip();
+        }
+        sd_event_run(event, HUNG * USEC_PER_SEC);
+        assert_int_equal(calls, i);
+    }
+}
+
+static void wanting_and_not_wanting_are_counted(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        system_watch_want(world, true);
+        system_watch_want(world, true);
+        system_watch_want(world, false);
+        system_watch_want(world, false);
+    }
+    system_watch_want(NULL, true);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_network_that_comes_up_is_told_once),
+        TEST(nobody_who_wants_to_know_is_not_woken),
+        TEST(a_clock_that_is_set_is_told_each_time),
+        TEST(wanting_and_not_wanting_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
