@@ -296,8 +296,8 @@ def claim_twice(s):
 
 
 def about_to_expire(s):
-    s.provider.lifetime = 12
-    s.start("refresh-before = 6s")
+    s.provider.lifetime = 8
+    s.start("refresh-before = 4s")
     assert s.get().returncode == 0
     s.provider.answers[TOKEN] = 503, {}, b""
     return wait_until(lambda: (r := s.get()).stderr and r, "a warning")
