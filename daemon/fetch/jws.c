@@ -129,6 +129,11 @@ static bool libcrypto_verifies(const struct algorithm *a, const char *token, EVP
     long n = dot && raw ? base64url_decode(dot + 1, strlen(dot + 1), raw) : -1;
     bool valid = false;
 
+    /* RFC 8017 §8.1.2, step 1, which libcrypto leaves out for PSS: a leading zero byte belongs to
+     * it */
+    bool rsa = a->family == FAMILY_RS || a->family == FAMILY_PS;
+    if (rsa && n != EVP_PKEY_get_size(key))
+        n = -1;
     if (n > 0 && a->family != FAMILY_ES) {
         valid = digest_verifies(a, token, (size_t)(dot - token), raw, (size_t)n, key);
     } else if (n > 0) {

@@ -427,6 +427,35 @@ static void r_and_s_of_zero_are_refused(void **state)
 
 /* ---- PS: the salt --------------------------------------------------------------------------- */
 
+/* RFC 8017 §8.1.2, step 1, as in Go's crypto/rsa. */
+static void a_leading_zero_of_an_rsa_signature_belongs_to_it(void **state)
+{
+    static const char *const algs[] = { "RS256", "PS256" };
+    unsigned char raw[512] = { 1 };
+    char claims[64];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(algs); i++) {
+        char *token = NULL;
+        long n = 0;
+        raw[0] = 1;
+        for (unsigned k = 0; raw[0] != 0; k++) { /* one in 256 has it */
+            free(token);
+            snprintf(claims, sizeof claims, "{\"jti\":%u}", k);
+            token = signed_token(rsa, algs[i], header_of(algs[i], ""), claims);
+            const char *signature = strrchr(token, '.') + 1;
+            n = base64url_decode(signature, strlen(signature), raw);
+            assert_int_equal(n, 256);
+        }
+        assert_true(jws_verify(token, algs[i], rsa));
+        char *shorter = base64url(raw + 1, (size_t)n - 1);
+        memcpy(strrchr(token, '.') + 1, shorter, strlen(shorter) + 1);
+        assert_false(jws_verify(token, algs[i], rsa));
+        free(shorter);
+        free(token);
+    }
+}
+
 static void a_salt_of_another_length_than_the_digest_is_refused(void **state)
 {
     (void)state;
@@ -455,6 +484,7 @@ int main(void)
         TEST(r_and_s_have_their_exact_length),
         TEST(a_signature_in_der_is_refused),
         TEST(r_and_s_of_zero_are_refused),
+        TEST(a_leading_zero_of_an_rsa_signature_belongs_to_it),
         TEST(a_salt_of_another_length_than_the_digest_is_refused),
     };
 
