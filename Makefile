@@ -335,7 +335,7 @@ install: all
 	$(call install_in,man/kubetoken.conf.5,$(MANDIR)/man5,0644)
 	$(call install_in,man/kubetoken-codes.7 man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
 	$(call install_in,man/kubetokend.8,$(MANDIR)/man8,0644)
-	$(call install_in,README.md $(wildcard examples/*),$(DOCDIR),0644)
+	$(call install_in,README.md docs/design.md $(wildcard examples/*),$(DOCDIR),0644)
 
 .PHONY: clean
 clean:

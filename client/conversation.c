@@ -55,7 +55,7 @@ void line_add_number(struct line *line, const char *name, uint64_t number)
     line_add(line, text_decimal(digits, number));
 }
 
-/* ---- one conversation ----------------------------------------------------------------------- */
+/* ---- one conversation ------------------------------------------------------------------------ */
 
 static int set_time(int fd, int option, uint64_t usec)
 {

@@ -1,6 +1,6 @@
 /*
- * tlv - named, counted fields: the one binary format, for the fetcher's job, for its
- * result and for what survives a restart.
+ * tlv - named, counted fields: the one binary format, for the fetcher's job and its
+ * result.
  *
  *   record  = magic "KTR1", u32 length of what follows, field*
  *   field   = u8 length of the name, name, u32 length of the value, value

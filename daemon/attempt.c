@@ -77,8 +77,7 @@ static bool by_password(const struct attempt *a)
     return a->order.refresh_token == NULL;
 }
 
-/* ---- the credentials: each stage returns whether it is over, and the next one has begun ---------
- */
+/* ---- the credentials: each stage returns whether it is over, and the next one has begun ------ */
 
 static uint64_t sources_stamp(const struct profile_config *config)
 {
@@ -175,8 +174,7 @@ static bool read_password(struct attempt *a)
     return true;
 }
 
-/* ---- the slot and the account ------------------------------------------------------------------
- */
+/* ---- the slot and the account ---------------------------------------------------------------- */
 
 static const char *provider_of(const struct profile_config *config)
 {
@@ -498,8 +496,7 @@ static void fail(struct attempt *a, enum lifecycle_failure kind, const struct er
     end(a, &how);
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------
- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /* The one way on, whatever has come: the timer, a command's end, the slot, another's end, output of
  * the fetcher. Goes as far as it can. */
@@ -605,8 +602,7 @@ void attempt_configure(struct attempt *a, const struct profile_config *config)
         a->slot.provider = provider_of(config); /* the old text is about to go */
 }
 
-/* ---- what others ask ----------------------------------------------------------------------------
- */
+/* ---- what others ask ------------------------------------------------------------------------- */
 
 struct result *attempt_token(const struct attempt_end *end)
 {

@@ -28,7 +28,7 @@ enum {
     ERRORS_MAX = 50, /* a binary file has thousands */
 };
 
-/* ---- what the files say, before it is understood ---------------------------------------- */
+/* ---- what the files say, before it is understood --------------------------------------------- */
 
 struct setting {
     const struct config_key *key;
@@ -100,7 +100,7 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
     report->length = (size_t)length;
 }
 
-/* ---- the reader ----------------------------------------------------------------------- */
+/* ---- the reader ------------------------------------------------------------------------------ */
 
 static const struct config_key *find_key(const char *name, const char **ret_nearest)
 {
@@ -380,7 +380,7 @@ out:
     return true;
 }
 
-/* ---- values ----------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static bool parse_bool(const char *v, bool *ret)
 {
@@ -634,7 +634,7 @@ static void clear_profile(struct profile_config *p)
     *p = (struct profile_config){ 0 };
 }
 
-/* ---- from sections to profiles ------------------------------------------------------------ */
+/* ---- from sections to profiles --------------------------------------------------------------- */
 
 /* Each setting is tried once by itself, so that an error in [defaults] is reported once, and
  * also when no profile uses it. */

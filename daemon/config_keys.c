@@ -118,7 +118,7 @@ static const void *value_of(const struct config_key *key, const struct profile_c
     return (const char *)config + key->place;
 }
 
-/* ---- the identity ------------------------------------------------------------------------- */
+/* ---- the identity ---------------------------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -160,7 +160,7 @@ bool config_keys_same_identity(const struct profile_config *a, const struct prof
     return true;
 }
 
-/* ---- the job ------------------------------------------------------------------------------ */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 /* The proxy variables, for the fetcher whose own environment is empty. */
 static size_t proxy_environment(const char **list, char *room, size_t size)

@@ -11,7 +11,7 @@
  * (systemd.exec(5), JOURNAL_STREAM), else to stderr. */
 void journal_open(void);
 
-/* Writes a line. profile may be NULL; event is a word such as "renewed". Secrets have a type
+/* Writes a line. profile may be NULL; event is a word such as "token". Secrets have a type
  * that no format takes; text of a provider comes as an argument, cleaned before. */
 void journal_write(int priority, const char *profile, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

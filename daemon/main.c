@@ -44,7 +44,7 @@ static const char usage[] =
     "\n"
     "See kubetokend(8), kubetoken.conf(5), kubetoken(1).\n";
 
-struct options {
+struct arguments {
     const char *config;
     bool check;
     int ready_fd;       /* -1: nobody wants to know */
@@ -64,8 +64,7 @@ struct daemon {
     uint64_t idle_exit;
 };
 
-/* ---- options ----------------------------------------------------------------------------------
- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 /* That exit status, or 1 if not all could be printed. */
 static int printed(int status)
@@ -74,7 +73,7 @@ static int printed(int status)
 }
 
 /* Returns -1 to go on, else the exit status. */
-static int parse_options(int argc, char **argv, struct options *options)
+static int parse_options(int argc, char **argv, struct arguments *options)
 {
     enum { CHECK = 256, VERSION, IDLE, READY };
     static const struct option names[] = {
@@ -127,7 +126,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-static int find_config(struct daemon *d, const struct options *options)
+static int find_config(struct daemon *d, const struct arguments *options)
 {
     if (options->config) {
         char *absolute = realpath(options->config, NULL);
@@ -143,8 +142,7 @@ static int find_config(struct daemon *d, const struct options *options)
     return 0;
 }
 
-/* ---- --check-config
- * ------------------------------------------------------------------------------ */
+/* ---- --check-config ------------------------------------------------------------------------- */
 
 static bool check_source(const char *profile, const struct source *source, const char *what)
 {
@@ -194,8 +192,7 @@ static int check_config(const struct daemon *d)
     return printed(good ? 0 : error_exit_code(ERROR_CONFIG));
 }
 
-/* ---- start and stop
- * ---------------------------------------------------------------------------------- */
+/* ---- start and stop -------------------------------------------------------------------------- */
 
 static void harden(void)
 {
@@ -396,7 +393,7 @@ static void stop(struct daemon *d)
 int main(int argc, char **argv)
 {
     static struct daemon d;
-    struct options options = { .ready_fd = -1, .idle_exit = USEC_INFINITY };
+    struct arguments options = { .ready_fd = -1, .idle_exit = USEC_INFINITY };
     struct error why;
 
     descriptor_fill();

@@ -43,7 +43,7 @@ struct profile {
 
 static void step(struct profile *p, struct lifecycle_event event);
 
-/* ---- waiting clients ---------------------------------------------------------------------- */
+/* ---- waiting clients ------------------------------------------------------------------------- */
 
 /* The cause in words: the last failure, or else where the first request is stuck. */
 static void cause(const struct profile *p, struct error *ret)
@@ -176,7 +176,7 @@ static uint64_t patience(const struct profile *p, uint64_t now)
     return most;
 }
 
-/* ---- the one timer -------------------------------------------------------------------------- */
+/* ---- the one timer --------------------------------------------------------------------------- */
 
 static void arm(struct profile *p)
 {

@@ -155,7 +155,7 @@ void render_text(struct rendered *out, const char *text)
     render_report(out, text, ERROR_NONE);
 }
 
-/* ---- status --------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
 {

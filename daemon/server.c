@@ -60,7 +60,7 @@ struct server {
 
 static void work(struct client *c);
 
-/* ---- clients -------------------------------------------------------------------------------- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 static void client_free(struct client *c)
 {
@@ -128,7 +128,7 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static ssize_t transmit(int fd, struct rendered *r)
 {
@@ -188,7 +188,7 @@ static int flush(struct client *c)
     return c->close_after ? -1 : 0;
 }
 
-/* ---- requests ------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void answer_find_error(struct server *s, struct rendered *r, const struct request *request,
                               const struct error *why)
@@ -520,7 +520,7 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
     return 0;
 }
 
-/* ---- the listener --------------------------------------------------------------------------- */
+/* ---- the listener ---------------------------------------------------------------------------- */
 
 /* Returns the peer's pid, or -1 for one of another user. */
 static pid_t admit(int fd)

@@ -66,8 +66,7 @@ void doctor_read_kubectl(struct doctor *d)
     child_free(&child);
 }
 
-/* ---- what the cluster says --------------------------------------------------------------------
- */
+/* ---- what the cluster says ------------------------------------------------------------------- */
 
 static bool says_any(const char *text, const char *const words[])
 {

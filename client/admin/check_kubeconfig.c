@@ -86,7 +86,7 @@ const char *doctor_kubeconfig_profile(const struct doctor *d)
     return profile && protocol_name_valid(profile, strlen(profile)) ? profile : NULL;
 }
 
-/* ---- context and user ----------------------------------------------------------------------- */
+/* ---- context and user ------------------------------------------------------------------------ */
 
 /* "a, b": the contexts whose user runs kubetoken, or all. */
 static void list_contexts(const cJSON *config, bool all, char *out, size_t size)
@@ -177,8 +177,7 @@ static const cJSON *check_user(struct doctor *d, const cJSON *user)
     return exec;
 }
 
-/* ---- the exec stanza --------------------------------------------------------------------------
- */
+/* ---- the exec stanza ------------------------------------------------------------------------- */
 
 static bool can_run(const char *path)
 {
@@ -320,8 +319,7 @@ static void check_profile(struct doctor *d, const cJSON *exec)
         report_add(&d->report, LEVEL_OK, "kubectl-profile", ERROR_NONE, "%.64s", d->answer);
 }
 
-/* ---- kuberc ------------------------------------------------------------------------------------
- */
+/* ---- kuberc ---------------------------------------------------------------------------------- */
 
 /* Of client-go: an entry allows the program that it is the path of, or that the PATH
  * has under its name. */

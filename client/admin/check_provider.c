@@ -59,7 +59,7 @@ enum error_code doctor_ask(struct doctor *d, const char *request, const char *pr
     return code;
 }
 
-/* ---- configuration -------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 static void add_lines(struct report *r, enum error_code code, const char *text)
 {
@@ -107,7 +107,7 @@ void doctor_configuration(struct doctor *d)
     child_free(&child);
 }
 
-/* ---- the daemon ----------------------------------------------------------------------------- */
+/* ---- the daemon ------------------------------------------------------------------------------ */
 
 static void check_version(struct doctor *d)
 {
@@ -179,8 +179,7 @@ void doctor_daemon(struct doctor *d)
     check_health(d);
 }
 
-/* ---- the way to the provider ------------------------------------------------------------------
- */
+/* ---- the way to the provider ----------------------------------------------------------------- */
 
 static const enum error_link first = ERROR_LINK_PROFILE, last = ERROR_LINK_TOKEN;
 static const enum error_link behind = ERROR_LINK_STEP; /* all of them */

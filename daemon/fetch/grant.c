@@ -11,7 +11,7 @@
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/redact.h"
 
-/* ---- the request --------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 static int append(struct secret *out, const char *text, size_t length)
 {
@@ -170,7 +170,7 @@ int grant_build(const struct job *job, const struct discovery *endpoints, struct
     return 0;
 }
 
-/* ---- the answer ------------------------------------------------------------------------ */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 /* Sets the error; what a provider says is masked whole, before any cut. And once more when it is
  * printable: "two\twords" is then "two words", which may be a secret. */

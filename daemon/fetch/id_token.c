@@ -173,7 +173,7 @@ bool id_token_is_newer(const char *token, const char *before, int64_t date)
 
 /* How long it lives from when it was asked for, in seconds; 0 or less: it is dead. A token dies at
  * sent + min(exp - iat, exp - Date). Where Date is missing, or would have it dead on arrival,
- * exp - iat alone is as good, for a token that was issued just now. */
+ * exp - iat alone is as good, for a token that was issued just now (docs/design.md §4). */
 static int64_t life_of(const struct id_token *t, int64_t exp, const int64_t *iat,
                        struct result *ret)
 {

@@ -60,7 +60,7 @@ static bool key_suits(const struct algorithm *a, EVP_PKEY *key)
            strcmp(group, a->group) == 0;
 }
 
-/* ---- by libjwt --------------------------------------------------------------------------- */
+/* ---- by libjwt ------------------------------------------------------------------------------- */
 
 static bool libjwt_verifies(const struct algorithm *a, const char *token, EVP_PKEY *key)
 {
@@ -81,7 +81,7 @@ static bool libjwt_verifies(const struct algorithm *a, const char *token, EVP_PK
     return valid;
 }
 
-/* ---- by libcrypto ------------------------------------------------------------------------ */
+/* ---- by libcrypto ---------------------------------------------------------------------------- */
 
 /* r and s side by side as the DER that libcrypto wants. Returns its length, or -1. */
 static int ecdsa_der(const struct algorithm *a, const unsigned char *raw, size_t length,

@@ -158,7 +158,7 @@ static bool is_up(void)
     return now < down_at || now >= back_at;
 }
 
-/* ---- the heap: who is due next ------------------------------------------------------------- */
+/* ---- the heap: who is due next --------------------------------------------------------------- */
 
 static void place(unsigned at, unsigned client)
 {
@@ -199,7 +199,7 @@ static void arm(struct client *c)
     settle((unsigned)(c - clients));
 }
 
-/* ---- a client: what profile.c and attempt.c do --------------------------------------------- */
+/* ---- a client: what profile.c and attempt.c do ----------------------------------------------- */
 
 static void step(struct client *c, struct lifecycle_event event);
 

@@ -26,8 +26,7 @@ _Noreturn void check_broken(const struct world *w, const struct model *p, const 
     exit(1);
 }
 
-/* ---- what follows from the design
- * ----------------------------------------------------------------- */
+/* ---- what follows from docs/design.md §1 and §4 --------------------------------------------- */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -115,8 +114,7 @@ static unsigned password_of(const struct world *w, const struct model *p)
     return p->typed && w->now < p->typed_until ? p->typed : p->source;
 }
 
-/* ---- P1 fresh
- * --------------------------------------------------------------------------------------- */
+/* ---- P1 fresh -------------------------------------------------------------------------------- */
 
 static void p1_fresh(const struct world *w, const struct model *p, const struct fact *f)
 {
@@ -136,8 +134,7 @@ static void p1_fresh(const struct world *w, const struct model *p, const struct 
                      "a token about to die is served though none newer was tried for");
 }
 
-/* ---- P2 ahead
- * --------------------------------------------------------------------------------------- */
+/* ---- P2 ahead -------------------------------------------------------------------------------- */
 
 static void p2_ahead(const struct world *w, const struct model *p, const struct fact *f)
 {
@@ -155,8 +152,7 @@ static void p2_ahead(const struct world *w, const struct model *p, const struct 
                      "a client has to wait: a token in use was not renewed in time");
 }
 
-/* ---- P3 one flight
- * ---------------------------------------------------------------------------------- */
+/* ---- P3 one flight --------------------------------------------------------------------------- */
 
 static void p3_one_flight(const struct world *w, const struct model *p, const struct fact *f)
 {
@@ -179,8 +175,7 @@ static void p3_one_flight(const struct world *w, const struct model *p, const st
         check_broken(w, p, "P3 one flight", "a client waits though nothing is going to be tried");
 }
 
-/* ---- P4 no lock-out
- * --------------------------------------------------------------------------------- */
+/* ---- P4 no lock-out -------------------------------------------------------------------------- */
 
 static bool was_refused(const struct provider *v, unsigned password)
 {
@@ -235,8 +230,7 @@ static void p4_no_lock_out(const struct world *w, const struct model *p, const s
                      "a wrong password is sent on while its refusals are lost");
 }
 
-/* ---- P5 polite
- * -------------------------------------------------------------------------------------- */
+/* ---- P5 polite ------------------------------------------------------------------------------- */
 
 /* A token may come so late that its renewal was due, and the profile in use, before. */
 static uint64_t when_due(const struct world *w, const struct model *p)
@@ -301,8 +295,7 @@ static void p5_polite(const struct world *w, const struct model *p, const struct
     }
 }
 
-/* ---- P6 outlives outages
- * ---------------------------------------------------------------------------- */
+/* ---- P6 outlives outages --------------------------------------------------------------------- */
 
 static void p6_outlives(const struct world *w, const struct model *p, const struct fact *f)
 {
@@ -323,8 +316,7 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
         check_broken(w, p, "P6 outlives outages", "a client has to wait for what has just failed");
 }
 
-/* ---- P7 any clock
- * ----------------------------------------------------------------------------------- */
+/* ---- P7 any clock ---------------------------------------------------------------------------- */
 
 static void p7_any_clock(const struct world *w, const struct model *p, const struct fact *f)
 {
@@ -343,8 +335,7 @@ void check_network(struct world *w)
         p7_any_clock(w, &w->profiles[i], &(struct fact){ .kind = FACT_REST });
 }
 
-/* ---- P8 healed
- * -------------------------------------------------------------------------------------- */
+/* ---- P8 healed ------------------------------------------------------------------------------- */
 
 static void p8_suspected(const struct world *w, const struct model *p, const struct call *call)
 {
@@ -395,8 +386,7 @@ static void p8_healed(const struct world *w, const struct model *p, const struct
         check_broken(w, p, "P8 healed", "a token just fetched is fetched again");
 }
 
-/* ---- the ledger
- * ------------------------------------------------------------------------------------- */
+/* ---- the ledger ------------------------------------------------------------------------------ */
 
 static void forget_refusal(struct provider *v, unsigned password)
 {
@@ -633,8 +623,7 @@ void check(struct world *w, struct model *p, const struct fact *fact)
     note(w, p, fact);
 }
 
-/* ---- statistics
- * ------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 enum class check_class(const struct world *w, const struct model *p) {
     const struct provider *v = &w->providers[p->provider];

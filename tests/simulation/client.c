@@ -83,8 +83,7 @@ static void ask(struct world *w, unsigned n)
         queue_set(&w->queue, EVENT_CLIENT + n, w->now + chance_below(w, 20 * SECOND));
 }
 
-/* ---- kubectl
- * ------------------------------------------------------------------------------------- */
+/* ---- kubectl --------------------------------------------------------------------------------- */
 
 /* How often it asks at most: warm, several resources, a cold cache, a manifest on stdin. */
 static void begin_command(struct world *w, struct client *c)
@@ -120,8 +119,7 @@ static void kubectl_told(struct world *w, unsigned n, const struct token *token,
         end_command(w, n);
 }
 
-/* ---- k9s and the like
- * ---------------------------------------------------------------------------- */
+/* ---- k9s and the like ------------------------------------------------------------------------ */
 
 static void k9s_goes_on(struct world *w, unsigned n)
 {
@@ -156,8 +154,7 @@ static bool k9s_is_content(struct world *w, unsigned n)
     return true;
 }
 
-/* ---- all
- * ------------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static void burst(struct world *w, unsigned n)
 {

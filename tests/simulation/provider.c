@@ -57,8 +57,7 @@ void provider_init(struct world *w, struct provider *v)
     queue_set(&w->queue, EVENT_PASSWORD + number, w->now + chance_span(w, HOUR, 60 * DAY));
 }
 
-/* ---- what happens to it ------------------------------------------------------------------------
- */
+/* ---- what happens to it ---------------------------------------------------------------------- */
 
 void provider_regime(struct world *w, struct provider *v)
 {
@@ -122,8 +121,7 @@ bool provider_accepts(const struct world *w, const struct provider *v, const str
     return token->key == v->key && w->now >= v->cluster_broken_until;
 }
 
-/* ---- a request ----------------------------------------------------------------------------------
- */
+/* ---- a request ------------------------------------------------------------------------------- */
 
 static struct reply failure(enum lifecycle_failure kind, uint64_t at, enum account_end end)
 {

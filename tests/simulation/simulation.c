@@ -21,8 +21,7 @@ enum { STANDSTILL = 100000 };
 
 static struct world world;
 
-/* ---- what happens around the daemon
- * ---------------------------------------------------------------- */
+/* ---- what happens around the daemon ---------------------------------------------------------- */
 
 static void sleeps(struct world *w)
 {
@@ -140,8 +139,7 @@ static void credential(struct world *w, struct model *p)
                                          : chance_span(w, DAY, 90 * DAY)));
 }
 
-/* ---- a world
- * ----------------------------------------------------------------------------------------- */
+/* ---- a world --------------------------------------------------------------------------------- */
 
 static void init_policy(struct world *w, struct model *p)
 {
@@ -279,8 +277,7 @@ static void run(struct world *w, uint64_t steps)
     w->statistics.time += w->now - start;
 }
 
-/* ---- the program
- * --------------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static double now_seconds(void)
 {

@@ -135,8 +135,7 @@ unsigned queue_take(struct queue *q, uint64_t *ret_time)
     return source;
 }
 
-/* ---- the trace --------------------------------------------------------------------------------
- */
+/* ---- the trace ------------------------------------------------------------------------------- */
 
 static void print_line(const struct trace_line *l)
 {

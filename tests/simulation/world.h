@@ -33,7 +33,7 @@ enum {
     NOBODY = 255,
 };
 
-/* ---- what stands in the queue of events: each source has at most one entry ------------------ */
+/* ---- what stands in the queue of events: each source has at most one entry ------------------- */
 
 enum {
     EVENT_REGIME = 0, /* of a provider: the next fault, or its end */
@@ -56,8 +56,7 @@ struct queue {
     unsigned length;
 };
 
-/* ---- providers --------------------------------------------------------------------------------
- */
+/* ---- providers ------------------------------------------------------------------------------- */
 
 enum refresh_kind {
     REFRESH_NONE,
@@ -133,8 +132,7 @@ struct provider {
     unsigned words;                     /* of persons: each allows for one more */
 };
 
-/* ---- profiles ---------------------------------------------------------------------------------
- */
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 struct call {
     uint8_t client; /* NOBODY: a burst, or a person */
@@ -243,8 +241,7 @@ struct model {
     unsigned hand_outs; /* to client-go */
 };
 
-/* ---- clients ----------------------------------------------------------------------------------
- */
+/* ---- clients --------------------------------------------------------------------------------- */
 
 enum client_kind {
     CLIENT_KUBECTL,
@@ -272,8 +269,7 @@ struct client {
     uint64_t expires;
 };
 
-/* ---- the world --------------------------------------------------------------------------------
- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 enum { TRACE_LINES = 64 };
 
@@ -335,8 +331,7 @@ struct world {
     struct statistics statistics;
 };
 
-/* ---- chance -----------------------------------------------------------------------------------
- */
+/* ---- chance ---------------------------------------------------------------------------------- */
 
 /* Begins the sequence of a seed. */
 void chance_seed(struct world *w, uint64_t seed);
@@ -348,16 +343,14 @@ bool chance_permille(struct world *w, unsigned n);
 /* From least to most, each doubling alike. */
 uint64_t chance_span(struct world *w, uint64_t least, uint64_t most);
 
-/* ---- the queue --------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 /* Puts the source there, or moves it. NEVER takes it off. */
 void queue_set(struct queue *q, unsigned source, uint64_t time);
 /* The next source, taken off; its time. EVENTS when there is none. */
 unsigned queue_take(struct queue *q, uint64_t *ret_time);
 
-/* ---- the trace --------------------------------------------------------------------------------
- */
+/* ---- the trace ------------------------------------------------------------------------------- */
 
 /* One line; NEVER for a time that is not to be shown. */
 void trace(struct world *w, const struct model *p, const char *what, const char *detail,
@@ -365,8 +358,7 @@ void trace(struct world *w, const struct model *p, const char *what, const char 
 /* The last lines, on stdout. */
 void trace_print(const struct world *w);
 
-/* ---- provider.c -------------------------------------------------------------------------------
- */
+/* ---- provider.c ------------------------------------------------------------------------------ */
 
 /* A new one, of random nature. */
 void provider_init(struct world *w, struct provider *v);
@@ -381,24 +373,21 @@ bool provider_accepts(const struct world *w, const struct provider *v, const str
 /* A password that nobody has used yet; 0 when there have been too many. */
 unsigned provider_new_password(struct provider *v);
 
-/* ---- loop.c: the sd_event of the daemon, on the world's queue ---------------------------------
- */
+/* ---- loop.c: the sd_event of the daemon, on the world's queue -------------------------------- */
 
 /* Dispatches a source of EVENT_LOOP. */
 void loop_dispatch(struct world *w, unsigned number);
 /* Something can be read from that descriptor. */
 void loop_ready(int fd);
 
-/* ---- stand_ins.c -------------------------------------------------------------------------------
- */
+/* ---- stand_ins.c ----------------------------------------------------------------------------- */
 
 /* The world that they belong to. */
 extern struct world *the_world;
 /* The password at the source of that profile has changed, or can be read again. */
 void stand_ins_source_changed(struct world *w, struct model *p);
 
-/* ---- driver.c: starts the real daemon, asks it, and sees what it does -------------------------
- */
+/* ---- driver.c: starts the real daemon, asks it, and sees what it does ------------------------ */
 
 /* Starts it with what systemd kept of an earlier life; ends it, with all who wait. */
 void daemon_start(struct world *w);
@@ -423,8 +412,7 @@ void daemon_sent(struct world *w, struct model *p);
 /* The number behind a letter or two: that of a password, "pw7", or of a token. */
 unsigned daemon_number(const char *text);
 
-/* ---- client.c ---------------------------------------------------------------------------------
- */
+/* ---- client.c -------------------------------------------------------------------------------- */
 
 /* A new one, of random kind. */
 void client_init(struct world *w, unsigned number);
@@ -433,8 +421,7 @@ void client_act(struct world *w, unsigned number);
 /* How a call ended: with the token in hand, or an error. */
 void client_told(struct world *w, const struct call *call, const struct token *token);
 
-/* ---- check.c ----------------------------------------------------------------------------------
- */
+/* ---- check.c --------------------------------------------------------------------------------- */
 
 enum fact_kind {
     FACT_WANTED,    /* a client asked, the verdict is known */

@@ -131,7 +131,7 @@ static const struct expectation *expectation_of(const char *key, const char *who
     return NULL;
 }
 
-/* ---- the table is whole -------------------------------------------------------------------- */
+/* ---- the table is whole ---------------------------------------------------------------------- */
 
 static void nothing_is_without_an_expectation_and_a_row(void **state)
 {
@@ -162,7 +162,7 @@ static void every_key_of_the_manual_is_known_and_no_other(void **state)
             fail_msg(MANUAL " does not have the key %s", expectations[i].key);
 }
 
-/* ---- the profile --------------------------------------------------------------------------- */
+/* ---- the profile ----------------------------------------------------------------------------- */
 
 static const char *shown(const void *value, enum config_form form)
 {
@@ -221,7 +221,7 @@ static void the_default_profile_is_no_part_of_a_profile(void **state)
     assert_int_equal(config_keys_form(row->type), FORM_NONE);
 }
 
-/* ---- the job ------------------------------------------------------------------------------- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static struct secret *encoded_job(const char *profile)
 {
@@ -312,7 +312,7 @@ static void the_proxy_variables_are_in_the_job_where_they_count(void **state)
     secret_free(fixed);
 }
 
-/* ---- the identity -------------------------------------------------------------------------- */
+/* ---- the identity ---------------------------------------------------------------------------- */
 
 static void a_key_changes_the_identity_where_its_row_says_so(void **state)
 {

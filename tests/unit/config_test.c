@@ -79,7 +79,7 @@ static unsigned lines_in(const char *text)
     return n;
 }
 
-/* ---- what is accepted ------------------------------------------------------------------- */
+/* ---- what is accepted ------------------------------------------------------------------------ */
 
 static void a_complete_profile_is_read(void **state)
 {
@@ -290,7 +290,7 @@ static void http_to_loopback_is_accepted_when_it_is_allowed(void **state)
     assert_non_null(config);
 }
 
-/* ---- defaults, profiles, files ------------------------------------------------------------- */
+/* ---- defaults, profiles, files --------------------------------------------------------------- */
 
 static void defaults_hold_for_every_profile(void **state)
 {
@@ -425,7 +425,7 @@ static void an_error_names_the_file_that_it_is_in(void **state)
     assert_holds_not(report.text, "user.conf");
 }
 
-/* ---- what is refused, where and why -------------------------------------------------------- */
+/* ---- what is refused, where and why ---------------------------------------------------------- */
 
 struct refusal {
     const char *line, *said;
@@ -825,7 +825,7 @@ static void control_characters_of_the_file_do_not_reach_the_report(void **state)
     assert_int_equal(lines_in(report.text), 1);
 }
 
-/* ---- the file itself ------------------------------------------------------------------------ */
+/* ---- the file itself ------------------------------------------------------------------------- */
 
 static void load_mode(const char *further, unsigned mode)
 {

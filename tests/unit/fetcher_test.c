@@ -23,7 +23,7 @@
 
 #define TOKEN "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl"
 
-/* ---- the stand-in ------------------------------------------------------------------------- */
+/* ---- the stand-in ---------------------------------------------------------------------------- */
 
 static void say(const void *bytes, size_t length)
 {

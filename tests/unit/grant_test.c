@@ -182,7 +182,7 @@ static void secrets_that_a_provider_echoes_are_masked(void **state)
     assert_string_equal(result.error.detail, "HTTP 400, x: *** and *** end");
 }
 
-/* ---- more of the request ------------------------------------------------------------------ */
+/* ---- more of the request --------------------------------------------------------------------- */
 
 static void assert_in_form(const char *part)
 {
@@ -274,7 +274,7 @@ static void a_configured_method_wins_over_what_is_listed(void **state)
     assert_non_null(authorization);
 }
 
-/* ---- more of the answer ------------------------------------------------------------------- */
+/* ---- more of the answer ---------------------------------------------------------------------- */
 
 static struct result result;
 
@@ -426,7 +426,7 @@ static void a_rate_limit_says_when(void **state)
     assert_int_equal(result.retry_after, 7000000);
 }
 
-/* ---- what is told ------------------------------------------------------------------------- */
+/* ---- what is told ---------------------------------------------------------------------------- */
 
 static void an_empty_body_and_one_that_is_no_json_are_told(void **state)
 {

@@ -117,7 +117,7 @@ static void assert_refused(int r, enum error_code code, const char *detail)
     assert_false(result.verified);
 }
 
-/* ---- signatures ----------------------------------------------------------------------- */
+/* ---- signatures ------------------------------------------------------------------------------ */
 
 #define GOOD "{" ISSUER "," AUDIENCE "," GOOD_TIMES ",\"sub\":\"1\",\"email\":\"anna@example.com\"}"
 
@@ -341,7 +341,7 @@ static void without_keys_the_claims_are_checked_all_the_same(void **state)
     assert_refused(r, ERROR_TOKEN_AUDIENCE, "other");
 }
 
-/* ---- shape and header --------------------------------------------------------------------- */
+/* ---- shape and header ------------------------------------------------------------------------ */
 
 static void what_is_no_jwt_is_refused(void **state)
 {
@@ -442,7 +442,7 @@ static void crit_is_refused(void **state)
                    ERROR_TOKEN_INVALID, "crit");
 }
 
-/* ---- issuer and audience -------------------------------------------------------------------- */
+/* ---- issuer and audience --------------------------------------------------------------------- */
 
 static void another_issuer_is_refused(void **state)
 {
@@ -554,8 +554,7 @@ static void the_last_of_two_audiences_counts(void **state)
                    ERROR_TOKEN_AUDIENCE, "x");
 }
 
-/* ---- times: sent + min(exp - iat, exp - Date) - 1 s, since iat and Date are cut --------------
- */
+/* ---- times: sent + min(exp - iat, exp - Date) - 1 s, since iat and Date are cut -------------- */
 
 static int check_times(const char *times)
 {
@@ -799,8 +798,7 @@ static void a_newer_token_is_one_that_was_issued_later(void **state)
     assert_true(id_token_is_newer("junk", "a.b.c", 0));
 }
 
-/* ---- whom it speaks of
- * --------------------------------------------------------------------------- */
+/* ---- whom it speaks of ----------------------------------------------------------------------- */
 
 static void assert_user(const char *claims, const char *user)
 {

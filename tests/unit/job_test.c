@@ -44,7 +44,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- the job --------------------------------------------------------------------------- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static void a_job_comes_back(void **state)
 {
@@ -276,7 +276,7 @@ static void half_a_job_is_refused(void **state)
     assert_int_equal(job_decode(memory, length - 1, &job), -EBADMSG);
 }
 
-/* ---- steps --------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static int take(size_t length)
 {
@@ -501,8 +501,7 @@ static void a_token_sent_at_the_limits_is_believed(void **state)
     assert_int_equal(through(), 2);
 }
 
-/* ---- results that are not believed ------------------------------------------------------------
- */
+/* ---- results that are not believed ----------------------------------------------------------- */
 
 static void assert_not_believed(void)
 {
@@ -716,8 +715,7 @@ static void an_empty_record_is_not_believed(void **state)
     assert_end_refused();
 }
 
-/* ---- the shape of a token
- * ------------------------------------------------------------------------ */
+/* ---- the shape of a token -------------------------------------------------------------------- */
 
 static bool shaped(const char *text)
 {

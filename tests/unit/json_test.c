@@ -30,7 +30,7 @@ static void assert_refused(const char *text)
         fail_msg("\"%s\" was accepted", text);
 }
 
-/* ---- objects ------------------------------------------------------------------------------ */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 static void an_object_is_read(void **state)
 {
@@ -210,7 +210,7 @@ static void very_deep_nesting_is_refused(void **state)
     assert_refused(text);
 }
 
-/* ---- members ------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------- */
 
 static void the_last_member_of_a_name_wins(void **state)
 {
@@ -377,8 +377,7 @@ static void a_string_that_only_c_takes_for_a_number_is_no_date(void **state)
     (void)state;
 }
 
-/* ---- string or array
- * ----------------------------------------------------------------------------- */
+/* ---- string or array ------------------------------------------------------------------------- */
 
 static bool holds(const char *value)
 {

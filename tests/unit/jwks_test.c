@@ -271,8 +271,7 @@ static void what_is_no_set_is_refused(void **state)
     (void)state;
 }
 
-/* ---- which key for which token -----------------------------------------------------------------
- */
+/* ---- which key for which token --------------------------------------------------------------- */
 
 static void the_same_kid_fits(void **state)
 {
@@ -338,8 +337,7 @@ static void an_edwards_curve_fits_eddsa_alone(void **state)
     assert_false(jwks_fits(&one, "PS256", NULL));
 }
 
-/* ---- base64url
- * ------------------------------------------------------------------------------------ */
+/* ---- base64url ------------------------------------------------------------------------------- */
 
 static long decode(const char *text, unsigned char out[64])
 {

@@ -103,7 +103,7 @@ static char *changed(char *token, int part)
     return token;
 }
 
-/* ---- the examples of the RFCs ------------------------------------------------------------ */
+/* ---- the examples of the RFCs ---------------------------------------------------------------- */
 
 /* What RFC 7515 A.2 and A.3 sign, and what RFC 7520 §4 signs. */
 #define JOE                                                                                        \
@@ -214,7 +214,7 @@ static void the_unsecured_and_symmetric_examples_of_rfc_7519_are_not(void **stat
     assert_false(verifies(strdup(symmetric), "RS256", rsa));
 }
 
-/* ---- every algorithm ---------------------------------------------------------------------- */
+/* ---- every algorithm ------------------------------------------------------------------------- */
 
 struct row {
     const char *alg;
@@ -301,7 +301,7 @@ static void a_name_in_another_case_is_another_name(void **state)
     assert_false(verifies(token_of(rsa, "RS256"), "rs256", rsa));
 }
 
-/* ---- what libjwt refuses by shape ---------------------------------------------------------- */
+/* ---- what libjwt refuses by shape ------------------------------------------------------------ */
 
 /* With that header and those claims; the same signature spoilt is refused. */
 static void assert_verified(EVP_PKEY *key, const char *alg, const char *further, const char *claims)
@@ -335,7 +335,7 @@ static void claims_that_jansson_does_not_read_will_do(void **state)
     (void)state;
 }
 
-/* ---- ES: curves and lengths ----------------------------------------------------------------- */
+/* ---- ES: curves and lengths ------------------------------------------------------------------ */
 
 static void another_curve_than_the_algorithms_is_refused(void **state)
 {
@@ -425,7 +425,7 @@ static void r_and_s_of_zero_are_refused(void **state)
     assert_false(verifies(with_signature(token_of(ed25519, "EdDSA"), zero, 64), "EdDSA", ed25519));
 }
 
-/* ---- PS: the salt --------------------------------------------------------------------------- */
+/* ---- PS: the salt ---------------------------------------------------------------------------- */
 
 /* RFC 8017 §8.1.2, step 1, as in Go's crypto/rsa. */
 static void a_leading_zero_of_an_rsa_signature_belongs_to_it(void **state)

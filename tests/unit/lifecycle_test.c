@@ -24,7 +24,7 @@ static int setup(void **state)
     return 0;
 }
 
-/* ---- events, as sentences ---------------------------------------------------------------- */
+/* ---- events, as sentences -------------------------------------------------------------------- */
 
 static struct lifecycle_actions step(struct lifecycle_event event)
 {
@@ -107,7 +107,7 @@ static uint64_t next(void)
     return lifecycle_next(&lc, &policy);
 }
 
-/* ---- places to start from ------------------------------------------------------------------ */
+/* ---- places to start from -------------------------------------------------------------------- */
 
 static void asking(void)
 {
@@ -153,8 +153,7 @@ static void stopped_with_token(void)
     assert_int_equal(lc.state, LIFECYCLE_STOPPED);
 }
 
-/* ---- wanted, a token is there -----------------------------------------------------------------
- */
+/* ---- wanted, a token is there ---------------------------------------------------------------- */
 
 static void a_good_token_is_served_without_a_request(void **state)
 {
@@ -270,8 +269,7 @@ static void a_token_is_alive_until_the_moment_of_its_death(void **state)
     assert_false(lifecycle_alive(&lc, lc.expires_at));
 }
 
-/* ---- wanted, none is there ----------------------------------------------------------------------
- */
+/* ---- wanted, none is there ------------------------------------------------------------------- */
 
 static void the_first_client_starts_a_request_and_waits(void **state)
 {
@@ -635,8 +633,7 @@ static void a_client_that_waits_is_retried_for_whatever_keep_fresh_says(void **s
     assert_int_equal(next(), lc.retry_at);
 }
 
-/* ---- failures that may pass --------------------------------------------------------------------
- */
+/* ---- failures that may pass ------------------------------------------------------------------ */
 
 static void a_passing_failure_waits_and_keeps_those_with_time(void **state)
 {
@@ -731,8 +728,7 @@ static void an_unreadable_file_answers_everybody(void **state)
     assert_int_equal(lc.state, LIFECYCLE_WAITING);
 }
 
-/* ---- failures that probably do not pass --------------------------------------------------------
- */
+/* ---- failures that probably do not pass ------------------------------------------------------ */
 
 static void doubts_wait_five_then_fifteen_minutes_then_an_hour(void **state)
 {
@@ -776,8 +772,7 @@ static void a_token_ends_the_doubts(void **state)
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
-/* ---- refusals -----------------------------------------------------------------------------------
- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void a_refused_password_stops_and_answers_everybody(void **state)
 {
@@ -813,8 +808,7 @@ static void a_refusal_never_leads_to_a_request_by_itself(void **state)
     }
 }
 
-/* ---- refresh tokens
- * ------------------------------------------------------------------------------- */
+/* ---- refresh tokens -------------------------------------------------------------------------- */
 
 static void a_refresh_token_is_used_for_the_next_renewal(void **state)
 {
@@ -993,8 +987,7 @@ static void a_refused_client_is_no_fault_of_the_refresh_token(void **state)
     assert_int_equal(lc.state, LIFECYCLE_STOPPED);
 }
 
-/* ---- changed, forgotten ------------------------------------------------------------------------
- */
+/* ---- changed, forgotten ---------------------------------------------------------------------- */
 
 static void a_change_asks_at_once_from_every_state_that_rests(void **state)
 {

@@ -35,7 +35,7 @@ static void assert_refused(const char *line)
     assert_refused_bytes(line, strlen(line));
 }
 
-/* ---- requests -------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void a_whole_request_is_understood(void **state)
 {
@@ -282,7 +282,7 @@ static void a_refused_request_writes_nothing(void **state)
     assert_string_equal(request.profile, "a");
 }
 
-/* ---- names ------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void names_have_letters_digits_and_four_signs(void **state)
 {
@@ -309,7 +309,7 @@ static void a_name_is_not_empty(void **state)
     assert_false(protocol_name_valid("", 0));
 }
 
-/* ---- answers ----------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void answer_comes_back(struct answer sent)
 {

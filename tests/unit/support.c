@@ -107,7 +107,7 @@ struct job through_the_wire(const struct job *job)
     return decoded;
 }
 
-/* ---- tokens --------------------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 char *base64url(const void *bytes, size_t length)
 {
