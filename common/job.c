@@ -41,7 +41,7 @@ static const struct {
 enum { N_TEXTS = sizeof texts / sizeof *texts };
 
 static const char *const outcomes[] = {
-    [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused", [OUTCOME_SOFT] = "soft",
+    [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused", [OUTCOME_SOFT] = "doubtful",
     [OUTCOME_TEMPORARY] = "temporary", [OUTCOME_STALE] = "stale",     [OUTCOME_INVALID] = "invalid",
     [OUTCOME_REPORT] = "report",       [OUTCOME_CONFIG] = "config",
 };

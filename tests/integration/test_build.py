@@ -29,7 +29,7 @@ class Tree:
         self.bin = folder / "bin"
         self.bin.mkdir()
         shutil.copy(rig.TOP / "Makefile", folder)
-        for name in ("client", "common", "daemon"):
+        for name in ("client", "common", "daemon", "man"):
             shutil.copytree(rig.TOP / name, folder / name)
 
     def program(self, name, text):
