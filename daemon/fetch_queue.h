@@ -25,17 +25,17 @@ struct fetch_queue {
 };
 
 /* Nobody holds or wants one. */
-void fetch_queue_init(struct fetch_queue *slots);
+void fetch_queue_init(struct fetch_queue *queue);
 
 /* Takes a slot, or puts it on the queue. Returns whether it is held now. slot->provider and urgent
  * are the owner's to set before. */
-bool fetch_queue_take(struct fetch_queue *slots, struct fetch_slot *slot);
+bool fetch_queue_take(struct fetch_queue *queue, struct fetch_slot *slot);
 
 /* Gives it back, or leaves the queue. Takes a slot that is neither held nor queued, too. After that
  * fetch_queue_next() is to be asked. */
-void fetch_queue_give(struct fetch_queue *slots, struct fetch_slot *slot);
+void fetch_queue_give(struct fetch_queue *queue, struct fetch_slot *slot);
 
 /* Whose turn it is now: a slot that was queued and is held from now on. NULL: nobody's. */
-struct fetch_slot *fetch_queue_next(struct fetch_queue *slots);
+struct fetch_slot *fetch_queue_next(struct fetch_queue *queue);
 
 #endif

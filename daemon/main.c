@@ -57,7 +57,7 @@ struct daemon {
     size_t n_paths;
     struct context shared;
     struct fdstore *store;
-    struct profiles *registry;
+    struct profiles *profiles;
     struct server *server;
     struct listener *listener;
     sd_event_source *idle;
@@ -235,7 +235,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source, (void)info;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)time_boottime());
-    profiles_reload(d->registry);
+    profiles_reload(d->profiles);
     sd_notify(0, "READY=1");
     return 0;
 }
@@ -275,7 +275,7 @@ static void on_system_change(void *context)
 {
     const struct daemon *d = context;
 
-    profiles_system_changed(d->registry);
+    profiles_system_changed(d->profiles);
 }
 
 static int add_idle(struct daemon *d)
@@ -367,13 +367,13 @@ static int start(struct daemon *d, struct error *why)
     d->listener = listener_open(socket, why);
     if (!d->listener)
         return -1;
-    d->registry = profiles_new(&d->shared, d->paths, d->n_paths);
-    if (!d->registry || listener_watch(d->listener, d->shared.event) < 0)
+    d->profiles = profiles_new(&d->shared, d->paths, d->n_paths);
+    if (!d->profiles || listener_watch(d->listener, d->shared.event) < 0)
         return fail(why, "the server");
-    d->server = server_new(d->shared.event, listener_take(d->listener), d->registry);
+    d->server = server_new(d->shared.event, listener_take(d->listener), d->profiles);
     if (!d->server || add_idle(d) < 0)
         return fail(why, "the server");
-    profiles_reload(d->registry); /* with errors we serve them */
+    profiles_reload(d->profiles); /* with errors we serve them */
     return 0;
 }
 
@@ -383,7 +383,7 @@ static void stop(struct daemon *d)
     d->listener = listener_close(d->listener); /* first: who comes now starts another one */
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
-    profiles_free(d->registry);
+    profiles_free(d->profiles);
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);
     fdstore_free(d->store);

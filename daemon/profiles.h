@@ -13,27 +13,27 @@ struct profiles;
 
 /* The paths and shared have to outlive it. Nothing is read yet. NULL: no memory. */
 struct profiles *profiles_new(struct context *shared, const char *const *paths, size_t n_paths);
-struct profiles *profiles_free(struct profiles *registry);
+struct profiles *profiles_free(struct profiles *profiles);
 
 /* Reads the files again. With errors the old configuration stays in force. Returns whether
  * the files are in order. */
-bool profiles_reload(struct profiles *registry);
+bool profiles_reload(struct profiles *profiles);
 
 /* The profile of that name, or for "" the default one. NULL with *why set. Where the
  * configuration is broken and none is in force, the files are read again first if they have
  * changed. */
-struct profile *profiles_find(struct profiles *registry, const char *name, struct error *why);
+struct profile *profiles_find(struct profiles *profiles, const char *name, struct error *why);
 
 /* The network came up, or the clock was set. */
-void profiles_system_changed(struct profiles *registry);
+void profiles_system_changed(struct profiles *profiles);
 
 /* All profiles, sorted by name. */
-struct profile *const *profiles_list(const struct profiles *registry, size_t *ret_n);
+struct profile *const *profiles_list(const struct profiles *profiles, size_t *ret_n);
 
 /* What is wrong with the files as they were read last (one line for each error), or NULL. */
-const struct config_report *profiles_report(const struct profiles *registry);
+const struct config_report *profiles_report(const struct profiles *profiles);
 
 /* What the profiles share. */
-struct context *profiles_context(const struct profiles *registry);
+struct context *profiles_context(const struct profiles *profiles);
 
 #endif

@@ -122,22 +122,23 @@ static char *join_lines(const char *text)
     return joined;
 }
 
-void render_error(struct rendered *out, const struct profiles *registry, const char *profile,
+void render_error(struct rendered *out, const struct profiles *all, const char *profile,
                   const struct error *why)
 {
-    const struct config_report *report = profiles_report(registry);
-    char *line = out->message, *all = NULL;
+    const struct config_report *report = profiles_report(all);
+    char *line = out->message, *joined = NULL;
     size_t size = sizeof out->message;
 
     out->heap = NULL;
-    if (why->code == ERROR_CONFIG && report && report->text && (all = join_lines(report->text))) {
-        size = strlen(all) + sizeof out->message;
+    if (why->code == ERROR_CONFIG && report && report->text &&
+        (joined = join_lines(report->text))) {
+        size = strlen(joined) + sizeof out->message;
         out->heap = malloc(size);
         line = out->heap ? out->heap : out->message;
         size = out->heap ? size : sizeof out->message;
     }
-    size_t length = error_line(line, size, profile, why->code, all ? all : why->detail);
-    free(all);
+    size_t length = error_line(line, size, profile, why->code, joined ? joined : why->detail);
+    free(joined);
     begin(out, why->code, 0, length);
     add_part(out, line, length);
 }
@@ -224,11 +225,11 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
                 facts->clock_offset);
 }
 
-static void print_status(FILE *f, const struct profiles *registry, struct profile *const *profiles,
+static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
                          size_t n, uint64_t now)
 {
-    const struct config_report *report = profiles_report(registry);
-    const struct context *shared = profiles_context(registry);
+    const struct config_report *report = profiles_report(all);
+    const struct context *shared = profiles_context(all);
 
     fprintf(f, "%-20s %-28s %-13s %-11s %s\n", "PROFILE", "USER", "STATE", "LEFT", "NEXT");
     for (size_t i = 0; i < n; i++)
@@ -332,10 +333,10 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
 }
 
 /* What is not a profile's. */
-static void add_health(cJSON *json, const struct profiles *registry)
+static void add_health(cJSON *json, const struct profiles *all)
 {
-    const struct config_report *report = profiles_report(registry);
-    const struct context *shared = profiles_context(registry);
+    const struct config_report *report = profiles_report(all);
+    const struct context *shared = profiles_context(all);
 
     cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
     cJSON_AddBoolToObject(json, "configurationInForce", report == NULL);
@@ -348,14 +349,14 @@ static void add_health(cJSON *json, const struct profiles *registry)
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
 }
 
-static char *status_json(const struct profiles *registry, struct profile *const *profiles, size_t n,
+static char *status_json(const struct profiles *all, struct profile *const *profiles, size_t n,
                          uint64_t now)
 {
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "profiles");
 
     for (size_t i = 0; i < n; i++)
         cJSON_AddItemToArray(list, profile_json(profiles[i], now));
-    add_health(json, registry);
+    add_health(json, all);
     char *text = cJSON_Print(json), *line = NULL;
     cJSON_Delete(json);
     if (!text || asprintf(&line, "%s\n", text) < 0)
@@ -364,8 +365,8 @@ static char *status_json(const struct profiles *registry, struct profile *const 
     return line;
 }
 
-static char *status_table(const struct profiles *registry, struct profile *const *profiles,
-                          size_t n, uint64_t now)
+static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
+                          uint64_t now)
 {
     char *text = NULL;
     size_t size;
@@ -373,20 +374,20 @@ static char *status_table(const struct profiles *registry, struct profile *const
 
     if (!f)
         return NULL;
-    print_status(f, registry, profiles, n, now);
+    print_status(f, all, profiles, n, now);
     fclose(f);
     return text;
 }
 
-void render_status(struct rendered *out, const struct profiles *registry,
-                   const struct profile *only, enum protocol_format format, uint64_t now)
+void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
+                   enum protocol_format format, uint64_t now)
 {
     struct profile *one = (struct profile *)(uintptr_t)only;
     size_t n = 1;
-    struct profile *const *profiles = only ? &one : profiles_list(registry, &n);
+    struct profile *const *profiles = only ? &one : profiles_list(all, &n);
 
-    out->heap = format == FORMAT_JSON ? status_json(registry, profiles, n, now)
-                                      : status_table(registry, profiles, n, now);
+    out->heap = format == FORMAT_JSON ? status_json(all, profiles, n, now)
+                                      : status_table(all, profiles, n, now);
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, ERROR_NONE, length, 0);
     add_part(out, out->heap, length);

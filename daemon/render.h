@@ -29,8 +29,8 @@ void render_token(struct rendered *out, const struct profile *profile,
                   const struct request *request, uint64_t now);
 
 /* An error: one line for stderr. profile may be NULL; with ERROR_CONFIG all errors of the
- * registry's report stand in it. */
-void render_error(struct rendered *out, const struct profiles *registry, const char *profile,
+ * all's report stand in it. */
+void render_error(struct rendered *out, const struct profiles *all, const char *profile,
                   const struct error *why);
 
 /* A report for stdout. code: what is wrong with the matter of it, ERROR_NONE = nothing. */
@@ -40,8 +40,8 @@ void render_report(struct rendered *out, const char *report, enum error_code cod
 void render_text(struct rendered *out, const char *text);
 
 /* The table of `status`, or its JSON; one profile or (NULL) all. */
-void render_status(struct rendered *out, const struct profiles *registry,
-                   const struct profile *only, enum protocol_format format, uint64_t now);
+void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
+                   enum protocol_format format, uint64_t now);
 
 /* Frees what rendering took. */
 void render_clear(struct rendered *out);

@@ -51,7 +51,7 @@ struct server {
     sd_event *event;
     int listener;
     sd_event_source *source, *timer;
-    struct profiles *registry;
+    struct profiles *profiles;
     struct clients clients;
     size_t n_clients;
     uint64_t asked;       /* when a peer last came or asked */
@@ -193,7 +193,7 @@ static int flush(struct client *c)
 static void answer_find_error(struct server *s, struct rendered *r, const struct request *request,
                               const struct error *why)
 {
-    render_error(r, s->registry,
+    render_error(r, s->profiles,
                  why->code == ERROR_NO_PROFILE || !*request->profile ? NULL : request->profile,
                  why);
 }
@@ -204,12 +204,12 @@ static void answer_reload(struct server *s, struct rendered *r)
     char text[64];
     size_t n;
 
-    if (!profiles_reload(s->registry)) {
-        why.code = profiles_report(s->registry)->code;
-        render_error(r, s->registry, NULL, &why);
+    if (!profiles_reload(s->profiles)) {
+        why.code = profiles_report(s->profiles)->code;
+        render_error(r, s->profiles, NULL, &why);
         return;
     }
-    profiles_list(s->registry, &n);
+    profiles_list(s->profiles, &n);
     snprintf(text, sizeof text, "%zu profile%s\n", n, n == 1 ? "" : "s");
     render_text(r, text);
 }
@@ -239,10 +239,10 @@ static bool handle_general(struct server *s, const struct request *request, stru
         if (*request->profile)
             return false;
         /* also the way to look at a broken configuration's files again */
-        if (!profiles_find(s->registry, "", &why) && why.code != ERROR_NO_DEFAULT)
+        if (!profiles_find(s->profiles, "", &why) && why.code != ERROR_NO_DEFAULT)
             answer_find_error(s, r, request, &why);
         else
-            render_status(r, s->registry, NULL, request->format, now);
+            render_status(r, s->profiles, NULL, request->format, now);
         return true;
     default:
         return false;
@@ -258,7 +258,7 @@ static void render_outcome(struct server *s, const struct profile *profile,
     char text[PROTOCOL_NAME_MAX + 32];
 
     if (why) {
-        render_error(r, s->registry, name, why);
+        render_error(r, s->profiles, name, why);
     } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
         snprintf(text, sizeof text, "%s: %s\n", name,
                  request->verb == VERB_LOGIN ? "logged in" : "a new token");
@@ -284,7 +284,7 @@ static void on_report(void *context, const char *report, const struct error *why
     if (report)
         render_report(&r, report, why->code);
     else
-        render_error(&r, c->server->registry, NULL, why);
+        render_error(&r, c->server->profiles, NULL, why);
     c->inspection = inspection_free(c->inspection);
     if (respond(c, &r))
         work(c);
@@ -295,9 +295,9 @@ static void on_report(void *context, const char *report, const struct error *why
 static bool inspect(struct client *c, struct rendered *r, uint64_t now)
 {
     const struct request *request = &c->waiter.request;
-    struct profiles *registry = c->server->registry;
+    struct profiles *profiles = c->server->profiles;
     struct error why;
-    const struct profile *profile = profiles_find(registry, request->profile, &why);
+    const struct profile *profile = profiles_find(profiles, request->profile, &why);
     const struct secret *token = c->waiter.secret;
 
     if (!profile && (!token || *request->profile)) {
@@ -308,13 +308,13 @@ static bool inspect(struct client *c, struct rendered *r, uint64_t now)
         why = *profile_error(profile);
         if (why.code == ERROR_NONE)
             error_set(&why, ERROR_NO_TOKEN, "%s", "");
-    } else if (inspection_start(profiles_context(registry),
+    } else if (inspection_start(profiles_context(profiles),
                                 profile ? profile_config(profile) : NULL, token,
                                 request->format == FORMAT_JSON, now + wait_of(request), on_report,
                                 c, &c->inspection, &why) == 0) {
         return false;
     }
-    render_error(r, registry, profile ? profile_config(profile)->name : NULL, &why);
+    render_error(r, profiles, profile ? profile_config(profile)->name : NULL, &why);
     return true;
 }
 
@@ -333,13 +333,13 @@ static bool handle(struct client *c, struct rendered *r)
         return inspect(c, r, now);
     if (handle_general(s, request, r, now))
         return true;
-    struct profile *profile = profiles_find(s->registry, request->profile, &why);
+    struct profile *profile = profiles_find(s->profiles, request->profile, &why);
     if (!profile) {
         answer_find_error(s, r, request, &why);
         return true;
     }
     if (request->verb == VERB_STATUS) {
-        render_status(r, s->registry, profile, request->format, now);
+        render_status(r, s->profiles, profile, request->format, now);
         return true;
     }
     if (request->verb == VERB_PROFILE) {
@@ -460,7 +460,7 @@ static void work(struct client *c)
     while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &why, &bad)) {
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
-            render_error(&r, c->server->registry, NULL, &why);
+            render_error(&r, c->server->profiles, NULL, &why);
         else if (!handle(c, &r))
             break;
         c->waiter.secret = secret_free(c->waiter.secret);
@@ -571,7 +571,7 @@ static int try_at_once(struct server *s, int fd, size_t *length)
         request_parse(line, (size_t)n - 1, &request, &why) < 0 || !request.once ||
         request.verb != VERB_GET)
         return 0;
-    struct profile *profile = profiles_find(s->registry, request.profile, &why);
+    struct profile *profile = profiles_find(s->profiles, request.profile, &why);
     uint64_t now = time_boottime();
     if (!profile || !profile_serve(profile, &request, now))
         return 0;
@@ -619,14 +619,14 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
     return 0;
 }
 
-struct server *server_new(sd_event *event, int listener, struct profiles *registry)
+struct server *server_new(sd_event *event, int listener, struct profiles *profiles)
 {
     struct server *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
     *s = (struct server){
-        .event = event, .listener = listener, .registry = registry, .asked = time_boottime()
+        .event = event, .listener = listener, .profiles = profiles, .asked = time_boottime()
     };
     TAILQ_INIT(&s->clients);
     s->first = secret_new(PROTOCOL_REQUEST_MAX);

@@ -12,7 +12,7 @@
 struct server;
 
 /* Serves on a listening socket, which it takes over. NULL: no memory. */
-struct server *server_new(sd_event *event, int listener, struct profiles *registry);
+struct server *server_new(sd_event *event, int listener, struct profiles *profiles);
 struct server *server_free(struct server *server);
 
 /* When a peer last came or asked, usec of CLOCK_BOOTTIME; at first when it was made. */

@@ -150,12 +150,12 @@ void daemon_get(struct world *w, struct call call)
 {
     struct model *p = &w->profiles[call.profile];
     struct error why;
-    struct profile *real = profiles_find(w->registry, p->name, &why);
+    struct profile *real = profiles_find(w->configured, p->name, &why);
 
     call.after_failure = p->ledger.failing;
     struct caller *c = real ? receive(w, &call, VERB_GET) : NULL;
     if (!real != p->absent && !w->config_broken)
-        check_broken(w, p, "the registry",
+        check_broken(w, p, "the profiles",
                      "a profile is there that is not, or the other way round");
     if (c)
         ask(w, p, real, c);
@@ -214,7 +214,7 @@ void daemon_network(struct world *w)
     if (w->wanting == 0)
         return; /* then the network is not listened to */
     trace(w, NULL, "the network comes up", NULL, NEVER, NEVER);
-    profiles_system_changed(w->registry);
+    profiles_system_changed(w->configured);
 }
 
 /* ---- what it does ---------------------------------------------------------------------------- */
@@ -395,7 +395,7 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
                         : 0,
           NEVER);
     if (event->type == LIFECYCLE_WANTED && w->asking->profile != p->number)
-        check_broken(w, p, "the registry", "another profile is asked");
+        check_broken(w, p, "the profiles", "another profile is asked");
     if (event->type == LIFECYCLE_WANTED)
         check(w, p,
               &(struct fact){ .kind = FACT_WANTED, .call = w->asking, .verdict = actions.verdict });
@@ -427,11 +427,11 @@ void daemon_start(struct world *w)
     TAILQ_INIT(&w->shared.probes);
     w->store = fdstore_new(w->kept >= 0 ? dup(w->kept) : -1);
     w->shared.accounts = w->store ? account_table_new(w->store) : NULL;
-    w->registry = profiles_new(&w->shared, paths, 1);
-    if (!w->shared.accounts || !w->registry)
+    w->configured = profiles_new(&w->shared, paths, 1);
+    if (!w->shared.accounts || !w->configured)
         abort();
     digest_set_key(fdstore_key(w->store));
-    profiles_reload(w->registry);
+    profiles_reload(w->configured);
 }
 
 /* Whoever waits is cut off. */
@@ -451,7 +451,7 @@ void daemon_stop(struct world *w)
 {
     for (unsigned i = 0; i < w->n_profiles; i++)
         hang_up(w, &w->profiles[i]);
-    profiles_free(w->registry);
+    profiles_free(w->configured);
     account_table_free(w->shared.accounts);
     fdstore_free(w->store);
     for (unsigned i = 0; i < w->n_profiles; i++)
@@ -481,7 +481,7 @@ void daemon_reload(struct world *w)
         keeps[i] = same && p->real && profile_token(p->real, w->now);
     }
     w->acting = NULL;
-    profiles_reload(w->registry);
+    profiles_reload(w->configured);
     for (unsigned i = 0; i < w->n_profiles; i++) {
         struct model *p = &w->profiles[i];
         if (!w->config_broken && p->absent && p->real)

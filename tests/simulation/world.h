@@ -2,9 +2,9 @@
  * world - the one that the daemon's own code is driven through: virtual time, a queue of events,
  * seeded chance, and the models of all that stands around it.
  *
- * profile.c, attempt.c, lifecycle.c, account.c, registry.c, credential.c and what they need are the
- * real ones, unchanged. The loop, the clock, the fetcher, files, commands and chance are replaced
- * where the program is linked (stand_ins.c, loop.c, fetcher.c).
+ * profile.c, attempt.c, lifecycle.c, account.c, profiles.c, secret_source.c and what they need are
+ * the real ones, unchanged. The loop, the clock, the fetcher, files, commands and chance are
+ * replaced where the program is linked (stand_ins.c, loop.c, fetcher.c).
  */
 #ifndef KUBETOKEN_SIMULATION_WORLD_H
 #define KUBETOKEN_SIMULATION_WORLD_H
@@ -314,7 +314,7 @@ struct world {
     pid_t last_pid;
     struct context shared; /* of the real daemon */
     struct fdstore *store;
-    struct profiles *registry;
+    struct profiles *configured;
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
     uint64_t private_file_stamp;
