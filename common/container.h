@@ -7,6 +7,6 @@
 #include <stddef.h>
 
 #define container_of(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+    ((type *)(void *)&((char *)(pointer))[-(ptrdiff_t)offsetof(type, member)])
 
 #endif

@@ -23,7 +23,7 @@ bool text_join(char *out, size_t size, const char *a, const char *b, const char 
 
 const char *text_decimal(char out[TEXT_DECIMAL_SIZE], uint64_t number)
 {
-    char *p = out + TEXT_DECIMAL_SIZE - 1;
+    char *p = &out[TEXT_DECIMAL_SIZE - 1];
 
     *p = '\0';
     do

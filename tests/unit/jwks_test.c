@@ -276,7 +276,7 @@ static void what_is_no_set_is_refused(void **state)
 static void the_same_kid_fits(void **state)
 {
     (void)state;
-    struct jwk key = { .kid = (char *)(uintptr_t) "a" };
+    struct jwk key = { .kid = (char[]){ "a" } };
     assert_true(jwks_fits(&key, "RS256", "a"));
     assert_false(jwks_fits(&key, "RS256", "b"));
 }
@@ -284,7 +284,7 @@ static void the_same_kid_fits(void **state)
 static void a_token_without_a_kid_is_fit_by_any_key(void **state)
 {
     (void)state;
-    struct jwk key = { .kid = (char *)(uintptr_t) "a" };
+    struct jwk key = { .kid = (char[]){ "a" } };
     assert_true(jwks_fits(&key, "RS256", NULL));
     assert_true(jwks_fits(&key, "RS256", ""));
 }
@@ -299,7 +299,7 @@ static void a_key_without_a_kid_fits_any_token(void **state)
 static void a_key_with_an_alg_fits_that_alone(void **state)
 {
     (void)state;
-    struct jwk key = { .alg = (char *)(uintptr_t) "RS512" };
+    struct jwk key = { .alg = (char[]){ "RS512" } };
     assert_true(jwks_fits(&key, "RS512", NULL));
     assert_false(jwks_fits(&key, "RS256", NULL));
 }
