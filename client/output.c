@@ -25,7 +25,8 @@ int output_fail(enum error_code code, const char *detail)
     char line[1024], clean[256];
 
     error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
-    output_write(STDERR_FILENO, line, error_line(line, sizeof line, NULL, code, clean));
+    size_t length = error_line(line, sizeof line, NULL, code, clean);
+    output_write(STDERR_FILENO, line, length);
     return error_exit_code(code);
 }
 

@@ -294,7 +294,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
 {
     enum error_code code = end->error.code;
 
-    if (end->kind == LIFECYCLE_STALE)
+    if (end->kind == LIFECYCLE_STALE && end->result)
         take_refresh_token(p, end->result);
     p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)

@@ -61,7 +61,8 @@ static void on_step(void *context, const char *name, const char *host)
     snprintf(step.host, sizeof step.host, "%s", host);
     if (context)
         redact_secrets(context, step.host); /* a discovery document may name any */
-    send_all(bytes, step_encode(&step, bytes, sizeof bytes));
+    size_t length = step_encode(&step, bytes, sizeof bytes);
+    send_all(bytes, length);
 }
 
 static void run(const struct job *job, struct result *ret)
