@@ -208,6 +208,16 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
     return ENDING_DONE;
 }
 
+/* Returns 0, or -1 with errno; EAGAIN where its time ended before all was sent. */
+static int send_whole(int fd, const char *bytes, size_t length)
+{
+    ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
+
+    if (n >= 0 && (size_t)n < length)
+        errno = EAGAIN;
+    return n == (ssize_t)length ? 0 : -1;
+}
+
 static enum ending converse(const struct line *request, uint64_t timeout, struct sink *sink,
                             enum error_code *ret_code, struct error *why)
 {
@@ -217,10 +227,8 @@ static enum ending converse(const struct line *request, uint64_t timeout, struct
 
     if (fd < 0)
         return absent ? ENDING_ABSENT : ENDING_FAILED;
-    ssize_t n = send(fd, request->text, request->length, MSG_NOSIGNAL);
-    if (n == (ssize_t)request->length && request->block_length > 0)
-        n += send(fd, request->block, request->block_length, MSG_NOSIGNAL);
-    if (n == (ssize_t)(request->length + request->block_length))
+    if (send_whole(fd, request->text, request->length) == 0 &&
+        (request->block_length == 0 || send_whole(fd, request->block, request->block_length) == 0))
         ending = read_answer(fd, timeout, sink, ret_code, why);
     else
         error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s",

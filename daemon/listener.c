@@ -87,7 +87,7 @@ static int bind_locked(struct listener *l, struct error *why)
     unlink(l->address.sun_path);
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0177);
-    bool bound = bind(l->fd, address, sizeof l->address) == 0;
+    bool bound = l->fd >= 0 && bind(l->fd, address, sizeof l->address) == 0;
     umask(mask);
     if (!bound || listen(l->fd, SOMAXCONN) < 0 || lstat(l->address.sun_path, &st) < 0) {
         error_set(why, ERROR_INTERNAL, "%s: %s", l->address.sun_path, strerror(errno));
