@@ -101,7 +101,7 @@ kubetokend: $(daemon_o) $(DAEMON_LIBS)
 kubetoken-fetch: $(fetch_o) $(FETCH_LIBS)
 kubetoken: $(client_o)
 kubetoken-admin: $(admin_o) $(ADMIN_LIBS)
-tests: $(unit_o) $(simulation_o) $(fuzz_o)
+tests: $(unit_o) $(simulation_o) $(WRAPPED) $(fuzz_o)
 by: $(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS)
 client: $(client_linking) $(client_libs)
 endef
