@@ -64,8 +64,8 @@ static void advance(struct attempt *a);
 static void fail(struct attempt *a, enum lifecycle_failure kind, const struct error *why,
                  uint64_t retry_after);
 
-/* The timer brings advance() at that time; 0: once this turn of the loop is over, so that a failure
- * here does not run into another attempt's. */
+/* The timer brings advance() at that time. One that is past: once this turn of the loop is over, so
+ * that a failure here does not run into another attempt's; the longer past first. */
 static void advance_at(struct attempt *a, uint64_t when)
 {
     sd_event_source_set_time(a->timer, when);
@@ -389,16 +389,18 @@ static bool fetch(struct attempt *a)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Tells the account what came of the login, and those who waited for that. */
+/* Tells the account what came of the login, and those who waited for that: they go on in the order
+ * in which they came, or some would never be the one that may try. */
 static void settle(struct attempt *a, enum account_end end)
 {
     struct attempt *other;
+    uint64_t turn = 0;
 
     account_ended(a->account, digest_secret(a->password), a, end, time_boottime());
     account_table_save(a->shared->accounts, a->account);
     TAILQ_FOREACH (other, &a->shared->probes, probe)
         if (other->account == a->account)
-            advance_at(other, 0);
+            advance_at(other, turn++);
 }
 
 /* What the account is to think of a failure of which it was told nothing yet. Whether the grant was

@@ -152,6 +152,12 @@ static void p2_ahead(const struct world *w, const struct model *p, const struct 
                      "a client has to wait: a token in use was not renewed in time");
 }
 
+/* That time, or the end of the last sleep, if that came later. */
+static uint64_t awake_since(const struct world *w, uint64_t when)
+{
+    return when > w->slept_at ? when : w->slept_at;
+}
+
 /* ---- P3 one flight --------------------------------------------------------------------------- */
 
 static void p3_one_flight(const struct world *w, const struct model *p, const struct fact *f)
@@ -163,9 +169,9 @@ static void p3_one_flight(const struct world *w, const struct model *p, const st
     if (f->kind != FACT_REST)
         return;
     /* others may be before it: 20 profiles, two at once, a black hole */
-    if (p->flight == FLIGHT_BEGUN && p->begun + 60 * MINUTE < w->now && w->now > w->slept_at)
+    if (p->flight == FLIGHT_BEGUN && awake_since(w, p->begun) + 15 * MINUTE < w->now)
         check_broken(w, p, "P3 one flight", "a request that was begun gets nowhere");
-    if (p->flight == FLIGHT_SENT && p->sent + 16 * SECOND < w->now && w->now > w->slept_at)
+    if (p->flight == FLIGHT_SENT && awake_since(w, p->sent) + 16 * SECOND < w->now)
         check_broken(w, p, "P3 one flight", "a request that gets no answer has no end");
     if (p->waiters == 0)
         return;
@@ -440,6 +446,8 @@ static void note_answer(struct world *w, const struct model *p)
     struct statistics *s = &w->statistics;
 
     if (p->reply.end == ACCOUNT_TOOK) {
+        /* asked before the refusal and answered after it: which of them is true now is not known */
+        v->wrong_allowed += was_refused(v, p->password);
         v->accepted = p->password;
         v->lost_wrong[p->password] = 0;
         forget_refusal(v, p->password);
