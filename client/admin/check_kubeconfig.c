@@ -45,7 +45,7 @@ static const cJSON *user_of(const cJSON *config, const char *context)
 }
 
 /* What the stanza's args say. */
-struct arguments {
+struct plugin_arguments {
     const char *verb, *format, *profile;
 };
 
@@ -55,9 +55,9 @@ static bool takes_value(const char *arg)
            strcmp(arg, "--timeout") == 0 || strcmp(arg, "--min-validity") == 0;
 }
 
-static struct arguments read_arguments(const cJSON *exec)
+static struct plugin_arguments read_arguments(const cJSON *exec)
 {
-    struct arguments a = { "", NULL, NULL };
+    struct plugin_arguments a = { "", NULL, NULL };
     const cJSON *arg;
 
     cJSON_ArrayForEach (arg, cJSON_GetObjectItemCaseSensitive(exec, "args")) {
@@ -281,7 +281,7 @@ static void check_interactive(struct doctor *d, const cJSON *exec)
 
 static void check_arguments(struct doctor *d, const cJSON *exec)
 {
-    const struct arguments a = read_arguments(exec);
+    const struct plugin_arguments a = read_arguments(exec);
     struct report *r = &d->report;
 
     if (strcmp(a.verb, "get") != 0)
