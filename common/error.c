@@ -66,6 +66,10 @@ static const struct row table[ERROR_MAX] = {
                         "the provider refused the user name or password",
                         "correct the password at its source, or say kubetoken login; it is not "
                         "sent again until it changes" },
+    [ERROR_DOUBTED] = { "doubted", 6, ERROR_CLASS_THROTTLED, ERROR_LINK_GRANT,
+                        "the provider refused a password that it took before",
+                        "it is sent once more in some seconds, since many refuse one of two logins "
+                        "at the same time; kubetoken login takes another" },
     [ERROR_REFUSED_SILENTLY] = { "refused-silently", 6, ERROR_CLASS_REFUSED_EITHER,
                                  ERROR_LINK_GRANT, "the provider refused and gave no reason",
                                  "check the password first, then the client's secret and whether "
@@ -107,6 +111,22 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_THROTTLED] = { "throttled", 7, ERROR_CLASS_THROTTLED, ERROR_LINK_GRANT,
                           "too many logins of one account in a short time",
                           "it goes on by itself" },
+    [ERROR_SILENCE] = { "silence", 7, ERROR_CLASS_THROTTLED, ERROR_LINK_GRANT,
+                        "the provider has not answered this password",
+                        "it is sent again by itself, more and more seldom: answers that were lost "
+                        "may be refusals that count; kubetoken refresh sends it now" },
+    [ERROR_PROXY_LOGIN] = { "proxy-login", 7, ERROR_CLASS_SOFT, ERROR_LINK_CONNECT,
+                            "the proxy wants a log-in",
+                            "put user and password into the proxy's URL (proxy in kubetoken.conf, "
+                            "or https_proxy of the daemon)" },
+    [ERROR_PROXY_REFUSED] = { "proxy-refused", 6, ERROR_CLASS_PROXY, ERROR_LINK_CONNECT,
+                              "the proxy refused its user name or password",
+                              "correct them in the proxy's URL (proxy in kubetoken.conf, or "
+                              "https_proxy of the daemon); they are not sent again until then" },
+    [ERROR_GATEWAY] = { "gateway", 7, ERROR_CLASS_SOFT, ERROR_LINK_STEP,
+                        "something between here and the provider answered",
+                        "see to VPN, proxy and tls-client-cert; it is tried again by itself, "
+                        "kubetoken refresh does it now" },
     [ERROR_PROVIDER_ERROR] = { "provider-error", 8, ERROR_CLASS_SOFT, ERROR_LINK_GRANT,
                                "the provider rejected the request",
                                "check the provider's keys of this profile" },

@@ -34,6 +34,7 @@ enum error_code {
     ERROR_NO_TOKEN,
     /* what the provider said of the credentials */
     ERROR_REFUSED,
+    ERROR_DOUBTED,
     ERROR_REFUSED_SILENTLY,
     ERROR_ACCOUNT,
     ERROR_CLIENT_REFUSED,
@@ -49,7 +50,11 @@ enum error_code {
     ERROR_PROVIDER_FAULT,
     ERROR_RATE_LIMITED,
     ERROR_THROTTLED,
+    ERROR_SILENCE,
+    ERROR_PROXY_LOGIN,
+    ERROR_PROXY_REFUSED,
     /* what came back */
+    ERROR_GATEWAY,
     ERROR_PROVIDER_ERROR,
     ERROR_ANSWER_INVALID,
     ERROR_DISCOVERY_INVALID,
@@ -113,7 +118,7 @@ enum error_class {
                                    it said nothing of the password */
     ERROR_CLASS_LOST,           /* sent, and no whole answer in time: the account may have counted
                                    a refusal that did not arrive */
-    ERROR_CLASS_THROTTLED,      /* our own bucket of logins is empty: nothing was sent */
+    ERROR_CLASS_THROTTLED,      /* the account has it wait (daemon/account.h): nothing was sent */
     ERROR_CLASS_SOFT,           /* rejected, but not in OAuth's words: said nothing of the password,
                                    and may pass */
     ERROR_CLASS_REFUSED_USER,   /* refused, for what the user is or sent: the account counted it */
@@ -121,8 +126,7 @@ enum error_class {
                                    was not looked at */
     ERROR_CLASS_REFUSED_EITHER, /* refused, without a word for which: taken as the user's, until
                                    user or client changes */
-    ERROR_CLASS_PROXY,          /* the proxy refused: the provider saw nothing. No code is of this
-                                   class yet */
+    ERROR_CLASS_PROXY,          /* the proxy refused its user: the provider saw nothing */
     ERROR_CLASS_ACCEPTED,       /* the provider took what was sent, but its answer is of no use */
 };
 

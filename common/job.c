@@ -233,6 +233,7 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
         tlv_put_text(&w, "detail", result->error.detail);
     }
     tlv_put_number(&w, "retry-after", (int64_t)result->retry_after);
+    tlv_put_number(&w, "http-status", result->http_status);
     tlv_put_number(&w, "refresh-without-token", result->refresh_without_token);
     put_secret(&w, "id-token", result->id_token);
     put_secret(&w, "refresh-token", result->refresh_token);
@@ -349,6 +350,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
         return -EBADMSG;
     if (tlv_is(f, "retry-after"))
         result->retry_after = (uint64_t)n;
+    else if (tlv_is(f, "http-status"))
+        result->http_status = n < 1000 ? (unsigned)n : 0;
     else if (tlv_is(f, "lifetime"))
         result->lifetime = (uint64_t)n;
     else if (tlv_is(f, "sent"))
@@ -362,8 +365,10 @@ static int take_number(struct result *result, const struct tlv_field *f)
 
 static int take_field(struct result *result, const struct tlv_field *f)
 {
-    static const char *const numbers[] = { "clock-offset", "retry-after", "lifetime",
-                                           "sent",         "verified",    "refresh-without-token" };
+    static const char *const numbers[] = {
+        "clock-offset", "retry-after", "http-status",          "lifetime",
+        "sent",         "verified",    "refresh-without-token"
+    };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);
     if (tlv_is(f, "code"))

@@ -94,6 +94,7 @@ struct result {
     enum outcome outcome;
     struct error error;           /* for all but OUTCOME_TOKEN */
     uint64_t retry_after;         /* usec, 0 = none */
+    unsigned http_status;         /* of the token endpoint's answer, 0 = none came */
     bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
     struct secret *refresh_token; /* OUTCOME_TOKEN, OUTCOME_STALE; NULL: none came */
     /* OUTCOME_TOKEN */
