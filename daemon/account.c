@@ -4,70 +4,286 @@
 #include <string.h>
 
 #define SECOND 1000000ULL
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
 
 static const uint64_t bucket_step = 10 * SECOND;
 /* What a person's word has brought answers the next ones. */
 static const uint64_t forced_memory = 5 * SECOND;
+/* After a refusal of what was taken before. Keycloak refuses one of two logins of a user at a time:
+ * the other one is over by then, and far from its next. */
+static const uint64_t probe_least = 5 * SECOND, probe_span = 15 * SECOND;
+/* A login that was given up may go on there for so long, and have the next one refused. */
+static const uint64_t own_login_most = MINUTE;
+/* After an answer that is not the provider's: 26 logins a day. */
+static const uint64_t gateway_pauses[] = { 5 * MINUTE, 15 * MINUTE, HOUR };
+static const uint64_t route_floor = MINUTE; /* between two logins for a new route's sake */
+/* After an answer that did not come, of a password that was taken before: at once, then after a
+ * minute and twice as long each time, 30 logins a day. */
+static const uint64_t silence_pauses[] = { SECOND,     MINUTE,      2 * MINUTE,  4 * MINUTE,
+                                           8 * MINUTE, 16 * MINUTE, 32 * MINUTE, HOUR };
+/* The same of one that never was: six in the first day. */
+static const uint64_t untried_pauses[ACCOUNT_LOST - 1] = { SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE,
+                                                           2 * HOUR };
+static const uint64_t untried_later = 6 * HOUR;
 
-static uint64_t silences_of(const struct account *a, account_digest password)
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
+/* A part of span, by a random number. */
+static uint64_t share(uint64_t span, uint32_t random)
 {
-    for (size_t i = 0; i < ACCOUNT_SILENCES; i++)
-        if (a->silences[i].password == password)
-            return a->silences[i].times;
-    return 0;
+    return (span >> 32) * random + ((span & 0xffffffff) * random >> 32);
 }
 
-bool account_refuses(const struct account *a, account_digest password)
+static uint64_t nth(const uint64_t *pauses, size_t length, uint64_t n)
+{
+    return pauses[n <= length ? n - 1 : length - 1];
+}
+
+/* ---- what was taken -------------------------------------------------------------------------- */
+
+bool account_accepts(const struct account *a, account_digest password)
+{
+    for (size_t i = 0; i < ACCOUNT_ACCEPTED; i++)
+        if (a->accepted[i] == password)
+            return true;
+    return false;
+}
+
+/* Puts it first, or takes it out. */
+static void set_accepted(struct account *a, account_digest password, bool accepted)
+{
+    account_digest all[ACCOUNT_ACCEPTED] = { 0 };
+    size_t n = 0;
+
+    if (accepted)
+        all[n++] = password;
+    for (size_t i = 0; i < ACCOUNT_ACCEPTED && n < ACCOUNT_ACCEPTED; i++)
+        if (a->accepted[i] != 0 && a->accepted[i] != password)
+            all[n++] = a->accepted[i];
+    memcpy(a->accepted, all, sizeof all);
+}
+
+/* ---- what was refused ------------------------------------------------------------------------ */
+
+/* Whether it speaks of that password and whoever sends it, or of that very client. */
+static bool is_of(const struct account_refusal *r, const struct account_credential *what)
+{
+    return r->what.password == what->password &&
+           (r->what.client == 0 || r->what.client == what->client);
+}
+
+/* The same; and one that may be the client's stands against other clients too, until the password
+ * is known to be good. Who was refused and comes with another client has mended it. */
+static bool concerns(const struct account_refusal *r, const struct account_credential *what)
+{
+    bool mended = r->what.profile == what->profile || r->what.client_id == what->client_id;
+
+    return is_of(r, what) || (r->what.password == what->password && !r->by_client && !mended);
+}
+
+bool account_refuses(const struct account *a, const struct account_credential *what)
 {
     for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
-        if (a->refused[i] == password)
+        if (a->refusals[i].probe_at == 0 && concerns(&a->refusals[i], what))
             return true;
-    return silences_of(a, password) >= ACCOUNT_LOST;
+    return false;
 }
 
-bool account_is_soft(const struct account *a, account_digest password)
+/* A doubt that concerns it, or NULL. */
+static struct account_refusal *doubt_of(const struct account *a,
+                                        const struct account_credential *what)
 {
-    return a->accepted != password && silences_of(a, password) + 1 >= ACCOUNT_SOFT;
+    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
+        if (a->refusals[i].probe_at > 0 && concerns(&a->refusals[i], what))
+            return (struct account_refusal *)(uintptr_t)&a->refusals[i];
+    return NULL;
+}
+
+/* Forgets what stands against it. What another client met is that client's own then. */
+static void forget_refusals(struct account *a, const struct account_credential *what)
+{
+    struct account_refusal kept[ACCOUNT_REFUSALS] = { { .probe_at = 0 } };
+    size_t n = 0;
+
+    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++) {
+        struct account_refusal r = a->refusals[i];
+        r.by_client |= r.what.password == what->password;
+        if (r.what.password != 0 && !is_of(&r, what))
+            kept[n++] = r;
+    }
+    memcpy(a->refusals, kept, sizeof kept);
+}
+
+static void remember_refusal(struct account *a, const struct account_credential *what,
+                             uint64_t probe_at, bool by_client)
+{
+    struct account_refusal kept[ACCOUNT_REFUSALS] = { { *what, probe_at, by_client } };
+    size_t n = 1;
+
+    for (size_t i = 0; i < ACCOUNT_REFUSALS && n < ACCOUNT_REFUSALS; i++) {
+        const struct account_refusal *r = &a->refusals[i];
+        bool same = r->what.password == what->password && r->what.client == what->client;
+        if (r->what.password != 0 && !same)
+            kept[n++] = *r;
+    }
+    memcpy(a->refusals, kept, sizeof kept);
+}
+
+static void note_refusal(struct account *a, account_digest password, uint64_t now)
+{
+    a->refused_last = password;
+    a->refused_at = now;
+    a->was_forced = a->is_forced;
+}
+
+/* One probe an acceptance: what was doubted is refused now, and what was taken is doubted. Not what
+ * a login of our own may stand in the way of, that nobody answered. */
+static void reject(struct account *a, const struct account_credential *sent, bool either,
+                   uint32_t random, uint64_t now)
+{
+    const struct account_credential any = { .password = sent->password };
+    struct account_refusal *doubt = doubt_of(a, sent);
+    bool accepted = account_accepts(a, sent->password);
+    bool by_client = doubt && accepted; /* taken from another since it was doubted */
+    bool ours = a->silent_at > 0 && now - a->silent_at < own_login_most;
+    uint64_t over = ours ? a->silent_at + own_login_most : now, probe_at = 0;
+
+    if (doubt && !ours)
+        doubt->probe_at = 0;
+    else if (doubt || accepted)
+        probe_at = over + probe_least + share(probe_span, random);
+    if (!by_client)
+        set_accepted(a, sent->password, false);
+    remember_refusal(a, either ? sent : &any, probe_at, by_client);
+    note_refusal(a, sent->password, now);
 }
 
 bool account_is_forced(const struct account *a, account_digest password, uint64_t forced_at)
 {
-    if (a->refused[0] != password || a->refused_at == 0)
+    if (a->refused_last != password || a->refused_at == 0)
         return true;
     return forced_at > a->refused_at + (a->was_forced ? forced_memory : 0);
 }
 
-/* Puts the password's entry first, with so many times; 0 takes it out. */
-static void set_silences(struct account *a, account_digest password, uint64_t times)
+/* ---- answers that did not come, or were not the provider's ----------------------------------- */
+
+static struct account_trouble trouble_of(const struct account *a, account_digest password)
 {
-    struct account_silence all[ACCOUNT_SILENCES] = { { 0 } };
+    for (size_t i = 0; i < ACCOUNT_TROUBLES; i++)
+        if (a->troubles[i].password == password)
+            return a->troubles[i];
+    return (struct account_trouble){ .password = password };
+}
+
+static bool is_empty(const struct account_trouble *t)
+{
+    return t->silences == 0 && t->softs == 0 && t->denied_at[0] == 0 && t->route_at == 0;
+}
+
+/* Puts it first; one that says nothing is taken out. */
+static void set_trouble(struct account *a, const struct account_trouble *trouble)
+{
+    struct account_trouble all[ACCOUNT_TROUBLES] = { { 0 } };
     size_t n = 0;
 
-    if (times > 0)
-        all[n++] = (struct account_silence){ password, times };
-    for (size_t i = 0; i < ACCOUNT_SILENCES && n < ACCOUNT_SILENCES; i++)
-        if (a->silences[i].password != 0 && a->silences[i].password != password)
-            all[n++] = a->silences[i];
-    memcpy(a->silences, all, sizeof all);
+    if (!is_empty(trouble))
+        all[n++] = *trouble;
+    for (size_t i = 0; i < ACCOUNT_TROUBLES && n < ACCOUNT_TROUBLES; i++)
+        if (a->troubles[i].password != 0 && a->troubles[i].password != trouble->password)
+            all[n++] = a->troubles[i];
+    memcpy(a->troubles, all, sizeof all);
 }
 
-static void forget_refusal(struct account *a, account_digest password)
+/* A quarter more at most: never sooner, so that a day has no more of them. */
+static void pause_for(struct account_trouble *t, uint64_t pause, uint32_t random, uint64_t now)
 {
-    size_t kept = 0;
-
-    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
-        if (a->refused[i] != password)
-            a->refused[kept++] = a->refused[i];
-    while (kept < ACCOUNT_REFUSALS)
-        a->refused[kept++] = 0;
+    t->pause_until = now + pause + share(pause / 4, random);
 }
 
-static void remember_refusal(struct account *a, account_digest password)
+static void add_silence(const struct account *a, struct account_trouble *t, uint32_t random,
+                        uint64_t now)
 {
-    forget_refusal(a, password);
-    memmove(a->refused + 1, a->refused, sizeof a->refused - sizeof *a->refused);
-    a->refused[0] = password;
+    uint64_t pause, day_ends;
+
+    if (t->silences++ == 0)
+        t->silent_since = now;
+    day_ends = t->silent_since + DAY;
+    if (account_accepts(a, t->password))
+        pause = nth(silence_pauses, LENGTH(silence_pauses), t->silences);
+    else if (t->silences < ACCOUNT_LOST)
+        pause = nth(untried_pauses, LENGTH(untried_pauses), t->silences);
+    else
+        pause = now < day_ends ? day_ends - now : untried_later;
+    t->by_gateway = 0;
+    pause_for(t, pause, random, now);
 }
+
+static void take_silence(struct account *a, account_digest password, uint32_t random, uint64_t now)
+{
+    struct account_trouble t = trouble_of(a, password);
+
+    add_silence(a, &t, random, now);
+    set_trouble(a, &t);
+}
+
+static void add_soft(struct account_trouble *t, uint32_t random, uint64_t now)
+{
+    t->softs++;
+    t->by_gateway = 1;
+    pause_for(t, nth(gateway_pauses, LENGTH(gateway_pauses), t->softs), random, now);
+}
+
+/* Whether that was the third within a day. */
+static bool add_denial(struct account_trouble *t, uint64_t now)
+{
+    uint64_t first = t->denied_at[ACCOUNT_DENIALS - 2];
+
+    memmove(t->denied_at + 1, t->denied_at, sizeof t->denied_at - sizeof *t->denied_at);
+    t->denied_at[0] = now;
+    return first > 0 && now - first < DAY;
+}
+
+/* An answer that is none of the provider's words. One that was taken before goes on; an untried one
+ * may be what is wrong. */
+static void take_soft(struct account *a, const struct account_credential *what, bool denied,
+                      uint32_t random, uint64_t now)
+{
+    const struct account_credential any = { .password = what->password };
+    struct account_trouble t = trouble_of(a, what->password);
+    bool third = denied && add_denial(&t, now);
+
+    if (third && !account_accepts(a, what->password) && !doubt_of(a, what)) {
+        set_trouble(a, &(struct account_trouble){ .password = what->password });
+        remember_refusal(a, &any, 0, false);
+        note_refusal(a, what->password, now);
+        return;
+    }
+    add_soft(&t, random, now);
+    set_trouble(a, &t);
+}
+
+/* Whether it has to wait, and until when. */
+static enum account_verdict look_at_trouble(struct account *a, account_digest password,
+                                            enum account_leave leave, uint64_t now,
+                                            uint64_t *ret_when)
+{
+    struct account_trouble t = trouble_of(a, password);
+
+    if (now >= t.pause_until || leave == ACCOUNT_BY_PERSON)
+        return ACCOUNT_GO;
+    *ret_when = t.pause_until;
+    if (!t.by_gateway)
+        return ACCOUNT_SILENT;
+    if (leave != ACCOUNT_BY_ROUTE || (t.route_at > 0 && now - t.route_at < route_floor))
+        return ACCOUNT_GATEWAY;
+    t.route_at = now;
+    set_trouble(a, &t);
+    return ACCOUNT_GO;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 /* Each login moves the time at which the bucket is full by one step; it is empty when that lies
  * a whole burst ahead. */
@@ -85,50 +301,128 @@ static bool take_login(struct account *a, const void *who, uint64_t now, uint64_
     return true;
 }
 
-enum account_verdict account_ask(struct account *a, account_digest password, bool person,
-                                 const void *who, uint64_t now, uint64_t *ret_when)
+static enum account_verdict look_at_refusals(const struct account *a,
+                                             const struct account_credential *what,
+                                             enum account_leave leave, uint64_t now,
+                                             uint64_t *ret_when)
 {
-    if (!person && account_refuses(a, password))
+    const struct account_refusal *doubt = doubt_of(a, what);
+
+    if (leave == ACCOUNT_BY_PERSON)
+        return ACCOUNT_GO;
+    if (account_refuses(a, what))
         return ACCOUNT_REFUSED;
-    if (a->probing && a->probing != who && a->accepted != password)
-        return ACCOUNT_PROBE;
+    if (!doubt || now >= doubt->probe_at)
+        return ACCOUNT_GO;
+    *ret_when = doubt->probe_at;
+    return ACCOUNT_DOUBTED;
+}
+
+enum account_verdict account_ask(struct account *a, const struct account_credential *what,
+                                 enum account_leave leave, const void *who, uint32_t random,
+                                 uint64_t now, uint64_t *ret_when)
+{
+    enum account_verdict verdict = look_at_refusals(a, what, leave, now, ret_when);
+
+    if (verdict == ACCOUNT_GO && a->holder && a->holder != who)
+        verdict = ACCOUNT_BUSY;
+    if (verdict == ACCOUNT_GO)
+        verdict = look_at_trouble(a, what->password, leave, now, ret_when);
+    if (verdict != ACCOUNT_GO)
+        return verdict;
     if (!take_login(a, who, now, ret_when))
         return ACCOUNT_EMPTY;
-    if (a->accepted != password)
-        a->probing = who;
-    a->was_forced = person;
+    a->holder = who;
+    a->is_forced = leave == ACCOUNT_BY_PERSON;
+    a->before = trouble_of(a, what->password);
+    take_silence(a, what->password, random, now);
     return ACCOUNT_GO;
 }
 
-void account_ended(struct account *a, account_digest password, const void *who,
-                   enum account_end end, uint64_t now)
+enum account_verdict account_admit(struct account *a, const struct account_credential *what,
+                                   enum account_leave leave, bool alone, const void *who,
+                                   uint64_t now, uint64_t *ret_when)
 {
-    if (a->probing == who)
-        a->probing = NULL;
-    if (end == ACCOUNT_TOOK || end == ACCOUNT_REJECTED)
-        set_silences(a, password, 0);
+    enum account_verdict verdict = look_at_refusals(a, what, leave, now, ret_when);
+
+    if (verdict != ACCOUNT_GO)
+        return verdict;
+    if (alone && !account_accepts(a, what->password)) {
+        if (a->holder && a->holder != who)
+            return ACCOUNT_BUSY;
+        a->holder = who;
+    }
+    a->is_forced = leave == ACCOUNT_BY_PERSON;
+    return ACCOUNT_GO;
+}
+
+uint64_t account_next(const struct account *a, const struct account_credential *what)
+{
+    const struct account_refusal *doubt = doubt_of(a, what);
+    uint64_t pause = trouble_of(a, what->password).pause_until;
+
+    if (account_refuses(a, what))
+        return 0;
+    return doubt && doubt->probe_at > pause ? doubt->probe_at : pause;
+}
+
+/* ---- what came of it ------------------------------------------------------------------------- */
+
+static void take_answer(struct account *a, const struct account_credential *what,
+                        enum account_end end, uint32_t random, uint64_t now)
+{
     switch (end) {
     case ACCOUNT_TOOK:
-        a->accepted = password;
-        forget_refusal(a, password);
-        break;
+        set_trouble(a, &(struct account_trouble){ .password = what->password });
+        forget_refusals(a, what);
+        set_accepted(a, what->password, true);
+        return;
     case ACCOUNT_REJECTED:
-        if (a->accepted == password)
-            a->accepted = 0;
-        remember_refusal(a, password);
-        a->refused_at = now;
-        break;
-    case ACCOUNT_NOT_SENT: /* as if it had not been; once others came after, time has paid it */
-        if (a->latest == who)
-            a->bucket_full = a->full_before;
-        break;
+    case ACCOUNT_EITHER:
+        set_trouble(a, &(struct account_trouble){ .password = what->password });
+        reject(a, what, end == ACCOUNT_EITHER, random, now);
+        return;
+    case ACCOUNT_DENIED:
+    case ACCOUNT_ODD:
+        take_soft(a, what, end == ACCOUNT_DENIED, random, now);
+        return;
     case ACCOUNT_SILENCE:
-        if (a->accepted != password)
-            set_silences(a, password, silences_of(a, password) + 1);
-        break;
+        a->silent_at = now;
+        take_silence(a, what->password, random, now);
+        return;
     case ACCOUNT_UNKNOWN:
-        break;
+    case ACCOUNT_NOT_SENT:
+        return;
     }
+}
+
+void account_ended(struct account *a, const struct account_credential *what, const void *who,
+                   enum account_end end, const struct error *why, uint32_t random, uint64_t now)
+{
+    if (a->holder == who && a->before.password == what->password)
+        set_trouble(a, &a->before);
+    if (a->holder == who) {
+        a->holder = NULL;
+        a->before = (struct account_trouble){ 0 };
+    }
+    if (end == ACCOUNT_NOT_SENT && a->latest == who)
+        a->bucket_full = a->full_before; /* once others came after, time has paid it */
     if (a->latest == who)
         a->latest = NULL;
+    if (why && end != ACCOUNT_UNKNOWN && end != ACCOUNT_SILENCE && end != ACCOUNT_NOT_SENT) {
+        a->why_of = what->password;
+        a->why = *why;
+    }
+    take_answer(a, what, end, random, now);
+}
+
+void account_lift(struct account *a, const struct account_credential *what)
+{
+    forget_refusals(a, what);
+}
+
+void account_release(struct account *a, const void *who)
+{
+    if (a->holder == who)
+        a->holder = NULL;
 }

@@ -7,7 +7,7 @@
 
 struct entry {
     struct account account;
-    char *issuer, *username;
+    struct account_name name;
     uint64_t id; /* in the store */
     SLIST_ENTRY(entry) next;
 };
@@ -28,28 +28,34 @@ struct account_table *account_table_new(struct fdstore *store)
     return accounts;
 }
 
-/* What names it in the store, where it stands as a digest. */
-static uint64_t id_of(const struct fdstore *store, const char *issuer, const char *username)
+static uint64_t print_of(const struct fdstore *store, const char *text)
 {
-    size_t head = strlen(issuer) + 1, tail = strlen(username);
-    char *name = malloc(head + tail + 1);
-    uint64_t id;
+    return digest_bytes(fdstore_key(store), text, strlen(text));
+}
 
-    if (!name)
-        abort(); /* two names */
-    memcpy(name, issuer, head);
-    for (size_t i = 0; i <= tail; i++)
-        name[head + i] = username[i] >= 'A' && username[i] <= 'Z' ? (char)(username[i] + 32)
-                                                                  : username[i];
-    id = digest_bytes(fdstore_key(store), name, head + tail);
-    free(name);
-    return id;
+/* What names it in the store, where it stands as a digest. */
+static uint64_t id_of(const struct fdstore *store, const struct account_name *name)
+{
+    char *folded = strdup(name->name);
+    uint64_t parts[4];
+
+    if (!folded)
+        abort(); /* a name */
+    for (char *p = folded; *p && name->kind == ACCOUNT_USER; p++)
+        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+    parts[0] = name->kind;
+    parts[1] = print_of(store, name->at);
+    parts[2] = name->realm ? print_of(store, name->realm) : 0;
+    parts[3] = print_of(store, folded);
+    free(folded);
+    return digest_bytes(fdstore_key(store), parts, sizeof parts);
 }
 
 static void free_entry(struct entry *e)
 {
-    free(e->issuer);
-    free(e->username);
+    free((char *)(uintptr_t)e->name.at);
+    free((char *)(uintptr_t)e->name.realm);
+    free((char *)(uintptr_t)e->name.name);
     free(e);
 }
 
@@ -65,25 +71,45 @@ struct account_table *account_table_free(struct account_table *accounts)
     return NULL;
 }
 
-struct account *account_table_get(struct account_table *accounts, const char *issuer,
-                                  const char *username)
+static bool same_realm(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_named(const struct entry *e, const struct account_name *name)
+{
+    return e->name.kind == name->kind && strcmp(e->name.at, name->at) == 0 &&
+           same_realm(e->name.realm, name->realm) &&
+           (name->kind == ACCOUNT_USER ? strcasecmp : strcmp)(e->name.name, name->name) == 0;
+}
+
+/* NULL: no memory. */
+static struct entry *new_entry(const struct account_name *name)
+{
+    struct entry *e = calloc(1, sizeof *e);
+
+    if (!e)
+        return NULL;
+    e->name = (struct account_name){ name->kind, strdup(name->at),
+                                     name->realm ? strdup(name->realm) : NULL, strdup(name->name) };
+    if (e->name.at && e->name.name && !name->realm == !e->name.realm)
+        return e;
+    free_entry(e);
+    return NULL;
+}
+
+struct account *account_table_get(struct account_table *accounts, const struct account_name *name)
 {
     struct entry *e;
 
     SLIST_FOREACH(e, &accounts->entries, next)
-    if (strcmp(e->issuer, issuer) == 0 && strcasecmp(e->username, username) == 0)
+    if (is_named(e, name))
         return &e->account;
-    e = calloc(1, sizeof *e);
+    e = new_entry(name);
     if (!e)
         return NULL;
-    e->issuer = strdup(issuer);
-    e->username = strdup(username);
-    if (!e->issuer || !e->username) {
-        free_entry(e);
-        return NULL;
-    }
     if (accounts->store) {
-        e->id = id_of(accounts->store, issuer, username);
+        e->id = id_of(accounts->store, name);
         fdstore_get_account(accounts->store, e->id, &e->account);
     }
     SLIST_INSERT_HEAD(&accounts->entries, e, next);

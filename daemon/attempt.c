@@ -10,6 +10,7 @@
 #include "daemon/config_keys.h"
 #include "daemon/digest.h"
 #include "daemon/fetcher.h"
+#include "daemon/permit.h"
 #include "daemon/secret_command.h"
 #include "daemon/secret_source.h"
 
@@ -19,37 +20,39 @@ enum attempt_stage {
     STAGE_DELAYED,       /* nobody waits for it: it begins when the timer comes */
     STAGE_CLIENT_SECRET, /* read, or its command is running */
     STAGE_PASSWORD,      /* the same */
-    STAGE_QUEUED,        /* for a slot; with it, the account is asked */
-    STAGE_PROBE,         /* waits, without a slot, for what comes of another's try */
+    STAGE_QUEUED,        /* for a slot; with it, the accounts are asked */
+    STAGE_TURN,          /* waits, without a slot, for the end of another's login */
     STAGE_FETCHING,      /* until its output has ended, or the timer comes */
 };
 
-/* What was sent and refused: it is not sent a second time. Digests; 0 = nothing was refused. */
-struct refused {
-    uint64_t password, client_secret;
+/* What stands against sending the same again, since the last attempt. */
+struct obstacle {
+    struct permit permit;             /* the accounts that refuse it, or have it wait */
+    uint64_t password, client_secret; /* digests, */
+    bool local;                       /* of what no account knows: refused for this request */
+    bool typed;                       /* not what a source gave */
     struct error why;
     uint64_t stamp; /* of the sources, when they were read */
-    uint64_t at;
-    bool typed;      /* not what a source gave */
-    bool by_account; /* account.c knows of it, and decides */
-    bool soft;       /* no refusal, but given up */
+    uint64_t until; /* when the user's account lets it go */
+    uint64_t at;    /* 0 = nothing stands against it */
 };
 
 struct attempt {
     struct context *shared;
     attempt_done_fn done;
     void *context;
-    struct refused refused; /* by the last one that was */
+    struct obstacle obstacle;
 
     enum attempt_stage stage;
     struct attempt_order order;
-    struct account *account;
-    sd_event_source *timer; /* when advance() is wanted next, if nothing comes before */
-    uint64_t stamp;         /* of the sources, before they are read: a change meanwhile is seen */
+    struct permit permit;
+    const struct account *turn_of; /* STAGE_TURN: the account whose login is under way */
+    sd_event_source *timer;        /* when advance() is wanted next, if nothing comes before */
+    uint64_t stamp; /* of the sources, before they are read: a change meanwhile is seen */
     struct secret *client_secret, *password;
     struct secret_command *command;
     struct fetch_slot slot;
-    TAILQ_ENTRY(attempt) probe; /* while STAGE_PROBE */
+    TAILQ_ENTRY(attempt) turn; /* while STAGE_TURN */
     struct fetcher *fetcher;
     sd_event_source *input;
     uint64_t deadline; /* of the fetcher */
@@ -170,6 +173,9 @@ static bool read_password(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return false;
     }
+    if (!permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret,
+                     a->password))
+        abort(); /* some names */
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -200,75 +206,99 @@ static void give_slot(struct attempt *a)
         advance_at(container_of(next, struct attempt, slot), 0);
 }
 
-/* What was refused for reasons that lie in this profile, or might: its client, its grant. */
+/* Refused for reasons that lie in this profile's request, so that no account knows of it. */
 static bool was_refused(const struct attempt *a)
 {
-    return a->refused.at > 0 && !a->refused.by_account && !a->refused.soft &&
-           a->order.forced_at == 0 && a->refused.password == digest_secret(a->password) &&
-           a->refused.client_secret == digest_secret(a->client_secret);
+    const struct obstacle *o = &a->obstacle;
+
+    return o->at > 0 && o->local && a->order.forced_at == 0 &&
+           o->password == digest_secret(a->password) &&
+           o->client_secret == digest_secret(a->client_secret);
 }
 
-/* A refusal without a reason may have been one of the client's secret, which is another now. */
-static bool may_have_been_the_client(const struct attempt *a)
+/* What was said when it was refused, as far as that is known: not after a restart. */
+static void refused_before(struct attempt *a, enum permit_part part)
 {
-    return a->refused.at > 0 && error_class(a->refused.why.code) == ERROR_CLASS_REFUSED_EITHER &&
-           a->refused.password == digest_secret(a->password) &&
-           a->refused.client_secret != digest_secret(a->client_secret);
-}
-
-static void refused_by_account(struct attempt *a)
-{
-    uint64_t digest = digest_secret(a->password);
+    static const enum error_code codes[PERMIT_PARTS] = {
+        [PERMIT_PROXY] = ERROR_PROXY_REFUSED,
+        [PERMIT_CLIENT] = ERROR_CLIENT_REFUSED,
+        [PERMIT_USER] = ERROR_REFUSED,
+    };
+    static const char *const what[PERMIT_PARTS] = { "user of the proxy", "client secret",
+                                                    "password" };
+    const struct account *account = a->permit.parts[part].account;
     struct error why;
 
-    if (a->account->refused[0] == digest && a->account->why.code != ERROR_NONE)
-        why = a->account->why; /* not known any more after a restart */
-    else if (a->refused.at > 0 && a->refused.password == digest)
-        why = a->refused.why;
+    if (account->why_of == a->permit.parts[part].what.password)
+        why = account->why;
     else
-        error_set(&why, ERROR_REFUSED, "this password of %s was refused before, and is not sent",
-                  a->order.config->username);
+        error_set(&why, codes[part], "this %s of %s was refused before, and is not sent",
+                  what[part],
+                  part == PERMIT_USER ? a->order.config->username : a->order.config->client_id);
     fail(a, LIFECYCLE_REFUSED, &why, 0);
 }
 
-static void throttled(struct attempt *a, uint64_t wait)
+/* Not now, for the account's sake; it goes on at that time. */
+static void put_off(struct attempt *a, enum account_verdict verdict, enum permit_part part,
+                    uint64_t wait)
 {
+    const struct account *account = a->permit.parts[part].account;
+    bool known = account->why_of == a->permit.parts[part].what.password;
+    const char *user = a->order.config->username, *said = known ? account->why.detail : "";
     char span[24];
     struct error why;
 
     time_format_duration(span, sizeof span, wait + USEC_PER_SEC - 1);
-    error_set(&why, ERROR_THROTTLED, "the next one of %s is made in %s", a->order.config->username,
-              span);
-    fail(a, LIFECYCLE_THROTTLED, &why, wait);
+    if (verdict == ACCOUNT_EMPTY)
+        error_set(&why, ERROR_THROTTLED, "the next one of %s is made in %s", user, span);
+    else if (verdict == ACCOUNT_SILENT)
+        error_set(&why, ERROR_SILENCE, "the next login of %s is made in %s", user, span);
+    else if (verdict == ACCOUNT_GATEWAY)
+        error_set(&why, known ? account->why.code : ERROR_GATEWAY,
+                  "%s%sthe next login is made in %s", said, *said ? "; " : "", span);
+    else
+        error_set(&why, part == PERMIT_PROXY ? ERROR_PROXY_REFUSED : ERROR_DOUBTED,
+                  "%s%sonce more in %s", said, *said ? "; " : "", span);
+    bool soft = verdict == ACCOUNT_SILENT || verdict == ACCOUNT_GATEWAY;
+    fail(a, soft ? LIFECYCLE_SOFT : LIFECYCLE_DEFERRED, &why, wait);
 }
 
-/* A password is sent with its account's leave alone, asked for last: what the account learnt while
- * this one waited for its slot counts. */
-static bool may_log_in(struct attempt *a)
+static void wait_for_turn(struct attempt *a, const struct account *account)
 {
-    uint64_t digest = digest_secret(a->password), now = time_boottime(), when = 0;
-    bool forced = a->order.forced_at > 0 &&
-                  account_is_forced(a->account, digest, a->order.forced_at);
-    bool anyway = forced || may_have_been_the_client(a);
+    give_slot(a); /* the end of the other one needs it */
+    a->turn_of = account;
+    TAILQ_INSERT_TAIL(&a->shared->turns, a, turn);
+    a->stage = STAGE_TURN;
+}
+
+/* Credentials are sent with the leave of their accounts alone, asked for last: what those learnt
+ * while this one waited for its slot counts. */
+static bool has_leave(struct attempt *a)
+{
+    uint64_t when = 0;
+    enum permit_part part = PERMIT_USER;
 
     if (was_refused(a)) {
-        refused_by_account(a);
+        const struct error why = a->obstacle.why;
+        fail(a, LIFECYCLE_REFUSED, &why, 0);
         return false;
     }
-    switch (account_ask(a->account, digest, anyway, a, now, &when)) {
+    enum account_verdict verdict = permit_ask(&a->permit, a, a->order.by_route, a->order.forced_at,
+                                              &part, &when);
+    switch (verdict) {
     case ACCOUNT_GO:
-        account_table_save(a->shared->accounts, a->account);
         return true;
     case ACCOUNT_REFUSED:
-        refused_by_account(a);
+        refused_before(a, part);
         return false;
-    case ACCOUNT_PROBE: /* whose end needs a slot */
-        give_slot(a);
-        TAILQ_INSERT_TAIL(&a->shared->probes, a, probe);
-        a->stage = STAGE_PROBE;
+    case ACCOUNT_BUSY:
+        wait_for_turn(a, a->permit.parts[part].account);
         return false;
+    case ACCOUNT_DOUBTED:
+    case ACCOUNT_GATEWAY:
+    case ACCOUNT_SILENT:
     case ACCOUNT_EMPTY:
-        throttled(a, when - now);
+        put_off(a, verdict, part, when - time_boottime());
         return false;
     }
     return false;
@@ -278,16 +308,16 @@ static void start_fetcher(struct attempt *a);
 
 static bool leave_queue(struct attempt *a)
 {
-    if (!has_slot(a) || (by_password(a) && !may_log_in(a)))
+    if (!has_slot(a) || !has_leave(a))
         return false;
     a->stage = STAGE_FETCHING;
     start_fetcher(a);
     return false;
 }
 
-static bool leave_probe(struct attempt *a)
+static bool leave_turn(struct attempt *a)
 {
-    TAILQ_REMOVE(&a->shared->probes, a, probe);
+    TAILQ_REMOVE(&a->shared->turns, a, turn);
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -389,76 +419,116 @@ static bool fetch(struct attempt *a)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Tells the account what came of the login, and those who waited for that: they go on in the order
- * in which they came, or some would never be the one that may try. */
-static void settle(struct attempt *a, enum account_end end)
+static bool waits_for(const struct attempt *a, const struct permit *permit)
+{
+    for (unsigned i = 0; i < PERMIT_PARTS; i++)
+        if (permit->parts[i].account == a->turn_of)
+            return true;
+    return false;
+}
+
+/* Those who waited for the end of this one go on, first those for whom a client waits, else in the
+ * order in which they came: or some would never have their turn. */
+static void wake_others(struct attempt *a)
 {
     struct attempt *other;
     uint64_t turn = 0;
 
-    account_ended(a->account, digest_secret(a->password), a, end, time_boottime());
-    account_table_save(a->shared->accounts, a->account);
-    TAILQ_FOREACH (other, &a->shared->probes, probe)
-        if (other->account == a->account)
-            advance_at(other, turn++);
+    for (int urgent = 1; urgent >= 0; urgent--)
+        TAILQ_FOREACH (other, &a->shared->turns, turn)
+            if (other->order.urgent == urgent && waits_for(other, &a->permit))
+                advance_at(other, turn++);
 }
 
-/* What the account is to think of a failure of which it was told nothing yet. Whether the grant was
- * sent is the step's to say, the rest the code's. */
-static enum account_end end_of(const struct attempt *a, const struct error *why)
+/* Whether anything was asked of the provider itself, and not of the proxy alone. */
+static bool passed_proxy(const struct attempt *a)
 {
-    if (!a->fetcher || !fetcher_sent_grant(a->fetcher))
-        return ACCOUNT_NOT_SENT;
-    switch (error_class(why->code)) {
-    case ERROR_CLASS_REFUSED_USER:
-    case ERROR_CLASS_REFUSED_EITHER:
-        return ACCOUNT_REJECTED;
-    case ERROR_CLASS_ACCEPTED:
-        return ACCOUNT_TOOK;
-    case ERROR_CLASS_TRANSIENT:
-    case ERROR_CLASS_SOFT:
-    case ERROR_CLASS_REFUSED_CLIENT:
-        return ACCOUNT_UNKNOWN;
-    /* Whatever else ends a grant under way (a fetcher that is killed, a second connection that
-     * fails) leaves open what came of it. */
-    case ERROR_CLASS_LOST:
-    case ERROR_CLASS_LOCAL:
-    case ERROR_CLASS_UNSENT:
-    case ERROR_CLASS_PROXY:
-    case ERROR_CLASS_THROTTLED:
-    case ERROR_CLASS_NONE:
-        break;
+    static const char *const before[] = { "", "dns", "connect", "tls" };
+
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+        if (strcmp(fetcher_step(a->fetcher)->name, before[i]) == 0)
+            return fetcher_sent_grant(a->fetcher);
+    return true;
+}
+
+/* Tells the accounts what came of it. */
+static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status)
+{
+    const struct permit_outcome outcome = { .why = why,
+                                            .by_password = by_password(a),
+                                            .sent_grant = a->fetcher &&
+                                                          fetcher_sent_grant(a->fetcher),
+                                            .passed_proxy = a->fetcher && passed_proxy(a),
+                                            .http_status = http_status };
+    bool held = a->permit.held;
+    enum account_end end = permit_end(&a->permit, a, &outcome);
+
+    if (held)
+        wake_others(a);
+    return end;
+}
+
+/* What the account makes of a failure: it may doubt where the provider refused, give up where
+ * nobody did, and it says when to go on. */
+static void weigh(const struct attempt *a, enum account_end account, struct attempt_end *how)
+{
+    bool refused = permit_refuses(&a->permit);
+    uint64_t next = permit_next(&a->permit), now = time_boottime();
+    uint64_t wait = next > now ? next - now : 0;
+
+    if (how->kind == LIFECYCLE_REFUSED && !refused &&
+        (account == ACCOUNT_REJECTED || account == ACCOUNT_EITHER)) {
+        how->kind = LIFECYCLE_DEFERRED;
+        how->error.code = ERROR_DOUBTED;
+        how->retry_after = wait;
+    } else if (how->kind == LIFECYCLE_SOFT && refused) {
+        how->kind = LIFECYCLE_REFUSED;
+    } else if ((how->kind == LIFECYCLE_SOFT || how->kind == LIFECYCLE_TEMPORARY) &&
+               (account == ACCOUNT_DENIED || account == ACCOUNT_ODD ||
+                account == ACCOUNT_SILENCE)) {
+        how->kind = LIFECYCLE_SOFT;
+        how->retry_after = how->retry_after > wait ? how->retry_after : wait;
     }
-    return ACCOUNT_SILENCE;
 }
 
-static bool is_login(const struct attempt *a)
+/* A proxy's user has a doubt of its own. */
+static void weigh_proxy(const struct attempt *a, struct attempt_end *how)
 {
-    return a->stage == STAGE_FETCHING && by_password(a);
+    const struct account *proxy = a->permit.parts[PERMIT_PROXY].account;
+    uint64_t next, now = time_boottime();
+
+    if (!proxy || error_class(how->error.code) != ERROR_CLASS_PROXY || permit_refuses(&a->permit))
+        return;
+    next = account_next(proxy, &a->permit.parts[PERMIT_PROXY].what);
+    how->kind = LIFECYCLE_DEFERRED;
+    how->retry_after = next > now ? next - now : 0;
 }
 
 static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
-    bool soft = how->kind == LIFECYCLE_SOFT;
+    bool refused = how->kind == LIFECYCLE_REFUSED;
 
-    if (attempt_token(how) || !by_password(a) || (how->kind != LIFECYCLE_REFUSED && !soft))
+    if (a->permit.accounts == NULL)
+        return; /* it came to nothing that could be refused */
+    a->obstacle.at = 0;
+    if (attempt_token(how) || (!refused && how->kind != LIFECYCLE_SOFT))
         return;
-    a->refused = (struct refused){ .password = digest_secret(a->password),
-                                   .client_secret = digest_secret(a->client_secret),
-                                   .why = how->error,
-                                   .soft = soft,
-                                   .stamp = a->stamp,
-                                   .at = time_boottime(),
-                                   .typed = a->order.typed != NULL,
-                                   .by_account = account_refuses(a->account,
-                                                                 digest_secret(a->password)) };
+    a->obstacle = (struct obstacle){ .permit = a->permit,
+                                     .password = digest_secret(a->password),
+                                     .client_secret = digest_secret(a->client_secret),
+                                     .local = refused && !permit_refuses(&a->permit),
+                                     .typed = a->order.typed != NULL && by_password(a),
+                                     .why = how->error,
+                                     .stamp = a->stamp,
+                                     .until = permit_next(&a->permit),
+                                     .at = time_boottime() };
 }
 
 /* Whatever it held is given back. */
 static void clear(struct attempt *a)
 {
-    if (a->stage == STAGE_PROBE)
-        TAILQ_REMOVE(&a->shared->probes, a, probe);
+    if (a->stage == STAGE_TURN)
+        TAILQ_REMOVE(&a->shared->turns, a, turn);
     a->stage = STAGE_NONE;
     sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
     give_slot(a);
@@ -467,22 +537,21 @@ static void clear(struct attempt *a)
     a->command = secret_command_free(a->command);
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
+    a->permit = (struct permit){ .accounts = NULL };
 }
 
 static void end(struct attempt *a, struct attempt_end *how)
 {
-    enum account_end account = attempt_token(how) ? ACCOUNT_TOOK : end_of(a, &how->error);
+    bool token = attempt_token(how) != NULL, held = a->permit.held;
+    const struct result *result = how->result;
+    enum account_end account = settle(a, token ? NULL : &how->error,
+                                      result ? result->http_status : 0);
 
-    if (is_login(a)) {
-        uint64_t digest = digest_secret(a->password);
-        if (account == ACCOUNT_REJECTED)
-            a->account->why = how->error;
-        if (account == ACCOUNT_SILENCE && how->kind == LIFECYCLE_TEMPORARY &&
-            account_is_soft(a->account, digest))
-            how->kind = LIFECYCLE_SOFT;
-        settle(a, account);
+    if (held && !token) {
+        weigh(a, account, how);
+        weigh_proxy(a, how);
     }
-    how->reached = account != ACCOUNT_NOT_SENT;
+    how->reached = a->fetcher && fetcher_sent_grant(a->fetcher);
     if (a->fetcher)
         how->step = *fetcher_step(a->fetcher);
     remember_end(a, how);
@@ -523,8 +592,8 @@ static void advance(struct attempt *a)
         case STAGE_QUEUED:
             further = leave_queue(a);
             break;
-        case STAGE_PROBE:
-            further = leave_probe(a);
+        case STAGE_TURN:
+            further = leave_turn(a);
             break;
         case STAGE_FETCHING:
             further = fetch(a);
@@ -543,10 +612,6 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
 {
     attempt_cancel(a);
     a->order = *order;
-    a->account = account_table_get(a->shared->accounts, order->config->issuer,
-                                   order->config->username);
-    if (!a->account)
-        abort(); /* two names */
     /* copied: another may be typed, or its time may end, before it is its turn to be sent */
     if (order->typed && by_password(a))
         a->password = secret_copy(secret_peek(order->typed), secret_length(order->typed));
@@ -565,8 +630,7 @@ void attempt_cancel(struct attempt *a)
 {
     const struct error given_up = { ERROR_INTERRUPTED, "" };
 
-    if (is_login(a))
-        settle(a, end_of(a, &given_up));
+    settle(a, &given_up, 0);
     clear(a);
 }
 
@@ -611,20 +675,41 @@ struct result *attempt_token(const struct attempt_end *end)
     return end->result && end->result->outcome == OUTCOME_TOKEN ? end->result : NULL;
 }
 
+/* Who is before it: in the account, or in the queue for a slot. NULL: nobody. */
+static const struct attempt *who_is_before(const struct attempt *a)
+{
+    struct fetch_slot *slot;
+
+    if (a->stage == STAGE_TURN)
+        return a->turn_of->holder;
+    if (a->stage != STAGE_QUEUED || !a->slot.queued)
+        return NULL;
+    slot = fetch_queue_before(&a->shared->fetch_queue, &a->slot);
+    return slot ? container_of(slot, struct attempt, slot) : NULL;
+}
+
+bool attempt_is_held_up(const struct attempt *a)
+{
+    return who_is_before(a) != NULL;
+}
+
 void attempt_where(const struct attempt *a, struct error *ret)
 {
-    char where[320];
+    const struct attempt *before = who_is_before(a), *at = before ? before : a;
+    char where[320] = "busy";
 
-    if (a->fetcher) {
-        fetcher_where(a->fetcher, where, sizeof where);
+    if (at->fetcher)
+        fetcher_where(at->fetcher, where, sizeof where);
+    if (before)
+        error_set(ret, ERROR_TIMEOUT, "still waiting for %s of profile %s, which is %s",
+                  a->stage == STAGE_TURN ? "the login" : "the request", before->order.config->name,
+                  where);
+    else if (a->fetcher)
         error_set(ret, ERROR_TIMEOUT, "still %s", where);
-    } else if (a->command) {
+    else if (a->command)
         error_set(ret, ERROR_CREDENTIAL, "the command has not ended yet");
-    } else {
-        error_set(ret, ERROR_TIMEOUT, "still waiting for %s",
-                  a->stage == STAGE_PROBE ? "another profile that tries the same account"
-                                          : "its turn");
-    }
+    else
+        error_set(ret, ERROR_TIMEOUT, "still waiting for its turn");
 }
 
 const struct step *attempt_step(const struct attempt *a)
@@ -634,15 +719,30 @@ const struct step *attempt_step(const struct attempt *a)
 
 bool attempt_worthwhile(const struct attempt *a, const struct profile_config *config, uint64_t now)
 {
+    const struct obstacle *o = &a->obstacle;
     bool hidden = config->password.kind == SOURCE_COMMAND ||
                   config->client_secret.kind == SOURCE_COMMAND;
 
-    if (a->refused.typed)
+    if (o->at == 0)
+        return false;
+    if (o->typed)
         return config->password.kind != SOURCE_NONE;
-    if (a->refused.stamp != sources_stamp(config) || (hidden && now - a->refused.at >= look_again))
+    if (o->stamp != sources_stamp(config) || (hidden && now - o->at >= look_again))
         return true;
-    /* another profile had the account's refusal lifted, by somebody's login */
-    return a->refused.by_account && !account_refuses(a->account, a->refused.password);
+    return !o->local && !permit_refuses(&o->permit); /* another profile had it lifted */
+}
+
+bool attempt_is_lifted(const struct attempt *a, uint64_t now)
+{
+    const struct obstacle *o = &a->obstacle;
+
+    return o->at > 0 && o->until > now && !permit_refuses(&o->permit) &&
+           permit_next(&o->permit) <= now;
+}
+
+void attempt_forget(struct attempt *a)
+{
+    a->obstacle.at = 0;
 }
 
 bool attempt_is_outdated(const struct attempt *a, const struct profile_config *config)

@@ -1,11 +1,11 @@
 /*
- * attempt - one attempt to get a token: the credentials from their sources, a slot, the account's
- * leave, the fetcher. Refused passwords are remembered here and by account.c.
+ * attempt - one attempt to get a token: the credentials from their sources, a slot, the leave of
+ * their accounts (permit.h), the fetcher.
  *
  *   start -> DELAYED -> CLIENT_SECRET -> PASSWORD -> QUEUED ------> FETCHING -> done
- *            nobody      command?       command?     ^    | account:
- *            waits                                   |    v somebody else tries
- *                                                    +- PROBE
+ *            nobody      command?       command?     ^    | account: another
+ *            waits                                   |    v login is under way
+ *                                                    +- TURN
  *
  * Each of these is a stage, and the only way on is advance(). Any of them may fail, which is the
  * end of the attempt. One struct attempt is used again and again by its profile, one attempt at a
@@ -30,6 +30,7 @@ struct attempt_order {
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
     uint64_t forced_at; /* when somebody asked, so that what was refused is sent too; 0 = nobody */
+    bool by_route;      /* the way out of this machine has changed */
     bool urgent;        /* a client waits */
     uint64_t delay;     /* usec before it begins, unless a client comes meanwhile */
 };
@@ -70,9 +71,20 @@ void attempt_where(const struct attempt *attempt, struct error *ret);
 /* Where its fetcher is, or NULL. */
 const struct step *attempt_step(const struct attempt *attempt);
 
-/* After a refusal: whether another try may send something else than what was refused. */
+/* Whether it waits for another attempt, which attempt_where() names. */
+bool attempt_is_held_up(const struct attempt *attempt);
+
+/* After a refusal: whether another try may go better by now, since something else would be sent, or
+ * somebody had the refusal lifted. */
 bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,
                         uint64_t now);
+
+/* Whether it need not wait any more for the time that its account set, since another profile was
+ * let in. */
+bool attempt_is_lifted(const struct attempt *attempt, uint64_t now);
+
+/* It is another identity now: what stood against sending the last one's request is over. */
+void attempt_forget(struct attempt *attempt);
 
 /* Whether the sources of credentials have changed since the last attempt read them. */
 bool attempt_is_outdated(const struct attempt *attempt, const struct profile_config *config);

@@ -162,20 +162,35 @@ bool config_keys_same_identity(const struct profile_config *a, const struct prof
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
+/* The first names the proxy of https:// alone, the last ones name none. */
+enum { PROXY_VARIABLES = 6, NAMING_PROXY = 4 };
+static const char *const proxy_variables[PROXY_VARIABLES] = { "https_proxy", "HTTPS_PROXY",
+                                                              "all_proxy",   "ALL_PROXY",
+                                                              "no_proxy",    "NO_PROXY" };
+
+const char *config_keys_proxy(const struct profile_config *config)
+{
+    const char *value = NULL;
+
+    if (strcmp(config->proxy, "auto") != 0)
+        return strcmp(config->proxy, "none") == 0 ? NULL : config->proxy;
+    for (size_t i = 0; i < NAMING_PROXY && !(value && *value); i++)
+        value = getenv(proxy_variables[i]);
+    return value && *value ? value : NULL;
+}
+
 /* The proxy variables, for the fetcher whose own environment is empty. */
 static size_t proxy_environment(const char **list, char *room, size_t size)
 {
-    static const char *const names[] = { "https_proxy", "HTTPS_PROXY", "all_proxy",
-                                         "ALL_PROXY",   "no_proxy",    "NO_PROXY" };
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = getenv(names[i]);
-        size_t length = strlen(names[i]) + 1 + (value ? strlen(value) : 0) + 1;
+    for (size_t i = 0; i < PROXY_VARIABLES; i++) {
+        const char *name = proxy_variables[i], *value = getenv(name);
+        size_t length = strlen(name) + 1 + (value ? strlen(value) : 0) + 1;
         if (!value || length > size)
             continue;
         list[n++] = room;
-        room = stpcpy(stpcpy(stpcpy(room, names[i]), "="), value) + 1;
+        room = stpcpy(stpcpy(stpcpy(room, name), "="), value) + 1;
         size -= length;
     }
     return n;

@@ -76,4 +76,8 @@ enum { CONFIG_KEYS_ROOM = 8192 };
 void config_keys_fill(struct job *job, const struct profile_config *config,
                       char room[CONFIG_KEYS_ROOM]);
 
+/* The URL of the proxy that requests go by (with libcurl's own order of the variables), which may
+ * hold a password, or NULL: none, but for no_proxy. */
+const char *config_keys_proxy(const struct profile_config *config);
+
 #endif

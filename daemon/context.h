@@ -22,8 +22,8 @@ struct context {
     struct fetch_queue fetch_queue;
     struct account_table *accounts;
     struct system_watch *system_watch;
-    unsigned inspections;       /* under way */
-    struct attempt_list probes; /* those that wait for another's try of a password */
+    unsigned inspections;      /* under way */
+    struct attempt_list turns; /* those that wait for another's login */
 };
 
 #endif

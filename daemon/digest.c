@@ -5,12 +5,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-static uint64_t rotate(uint64_t x, int bits)
+static inline uint64_t rotate(uint64_t x, int bits)
 {
     return x << bits | x >> (64 - bits);
 }
 
-static void round_of(uint64_t v[4])
+static inline void round_of(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotate(v[1], 13) ^ v[0];
@@ -79,11 +79,26 @@ static void make_key(void)
     }
 }
 
+static uint64_t own_digest(const void *bytes, size_t length)
+{
+    make_key();
+    uint64_t digest = digest_bytes(own_key, bytes, length);
+    return digest > 1 ? digest : digest + 2;
+}
+
 uint64_t digest_secret(const struct secret *secret)
 {
-    if (!secret)
-        return 1;
-    make_key();
-    uint64_t digest = digest_bytes(own_key, secret_peek(secret), secret_length(secret));
-    return digest > 1 ? digest : digest + 2;
+    return secret ? own_digest(secret_peek(secret), secret_length(secret)) : 1;
+}
+
+uint64_t digest_text(const char *text)
+{
+    return own_digest(text, strlen(text));
+}
+
+uint64_t digest_pair(uint64_t one, uint64_t other)
+{
+    const uint64_t both[] = { one, other };
+
+    return own_digest(both, sizeof both);
 }

@@ -17,6 +17,10 @@ void digest_set_key(const unsigned char key[DIGEST_KEY_SIZE]);
 /* Of a secret; NULL is told from an empty one. Never 0. */
 uint64_t digest_secret(const struct secret *secret);
 
+/* Of a text, and of what two digests are of together. Never 0. */
+uint64_t digest_text(const char *text);
+uint64_t digest_pair(uint64_t one, uint64_t other);
+
 /* SipHash-2-4 of the bytes (Aumasson, Bernstein: SipHash, 2012). */
 uint64_t digest_bytes(const unsigned char key[DIGEST_KEY_SIZE], const void *bytes, size_t length);
 

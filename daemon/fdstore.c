@@ -14,15 +14,16 @@
 #include "daemon/journal.h"
 
 /* The layout. Another one gets another magic. */
-static const char magic[8] = "KTSTOR1";
+static const char magic[8] = "KTSTOR2";
 
 struct slot_bytes {
     uint64_t generation; /* 0 = never written */
     uint64_t id;
     uint64_t bucket_full;
-    account_digest refused[ACCOUNT_REFUSALS];
-    account_digest accepted;
-    struct account_silence silences[ACCOUNT_SILENCES];
+    uint64_t silent_at;
+    account_digest accepted[ACCOUNT_ACCEPTED];
+    struct account_refusal refusals[ACCOUNT_REFUSALS];
+    struct account_trouble troubles[ACCOUNT_TROUBLES];
     uint64_t check; /* of all before it */
 };
 
@@ -37,8 +38,16 @@ struct layout {
     struct record_bytes accounts[FDSTORE_ACCOUNTS];
 };
 
+/* Looked at once, when it is taken over: a checksum for each login would be dear. */
+struct place {
+    uint64_t id;
+    bool used;
+    unsigned newest; /* its slot */
+};
+
 struct fdstore {
     struct layout *memory;
+    struct place places[FDSTORE_ACCOUNTS];
 };
 
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
@@ -123,6 +132,21 @@ static struct layout *make(void)
     return m;
 }
 
+/* Its newer good slot, if any is good. */
+static struct place look_at(const struct layout *m, const struct record_bytes *r)
+{
+    struct place place = { .used = false };
+
+    for (unsigned i = 0; i < 2; i++) {
+        const struct slot_bytes *slot = &r->slots[i];
+        bool good = slot->generation > 0 &&
+                    slot->check == check_of(m, slot, offsetof(struct slot_bytes, check));
+        if (good && (!place.used || slot->generation > r->slots[place.newest].generation))
+            place = (struct place){ slot->id, true, i };
+    }
+    return place;
+}
+
 struct fdstore *fdstore_new(int descriptor)
 {
     struct fdstore *s = calloc(1, sizeof *s);
@@ -143,7 +167,11 @@ struct fdstore *fdstore_new(int descriptor)
     }
     if (!s->memory)
         s->memory = make();
-    return s->memory ? s : fdstore_free(s);
+    if (!s->memory)
+        return fdstore_free(s);
+    for (size_t n = 0; n < FDSTORE_ACCOUNTS; n++)
+        s->places[n] = look_at(s->memory, &s->memory->accounts[n]);
+    return s;
 }
 
 struct fdstore *fdstore_free(struct fdstore *s)
@@ -163,64 +191,58 @@ const unsigned char *fdstore_key(const struct fdstore *s)
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-/* The newer good slot of a record, NULL: none is good. */
-static struct slot_bytes *newest(const struct fdstore *s, struct record_bytes *r)
+/* The place of that account, else (free) one that is not used, NULL: all are. */
+static struct place *find(struct fdstore *s, uint64_t id, bool free)
 {
-    struct slot_bytes *best = NULL;
-
-    for (size_t i = 0; i < 2; i++) {
-        struct slot_bytes *slot = &r->slots[i];
-        if (slot->generation > 0 &&
-            slot->check == check_of(s->memory, slot, offsetof(struct slot_bytes, check)) &&
-            (!best || slot->generation > best->generation))
-            best = slot;
-    }
-    return best;
-}
-
-/* The record of that account, else (free) one that is not used, NULL: all are. */
-static struct record_bytes *find(const struct fdstore *s, uint64_t id, bool free)
-{
-    struct record_bytes *unused = NULL;
+    struct place *unused = NULL;
 
     for (size_t i = 0; i < FDSTORE_ACCOUNTS; i++) {
-        struct record_bytes *r = &s->memory->accounts[i];
-        const struct slot_bytes *slot = newest(s, r);
-        if (slot && slot->id == id)
-            return r;
-        if (!slot && !unused)
-            unused = r;
+        struct place *p = &s->places[i];
+        if (p->used && p->id == id)
+            return p;
+        if (!p->used && !unused)
+            unused = p;
     }
     return free ? unused : NULL;
 }
 
-bool fdstore_get_account(const struct fdstore *s, uint64_t id, struct account *account)
+bool fdstore_get_account(struct fdstore *s, uint64_t id, struct account *account)
 {
-    struct record_bytes *r = find(s, id, false);
+    const struct place *p = find(s, id, false);
 
-    if (!r)
+    if (!p)
         return false;
-    const struct slot_bytes *slot = newest(s, r);
+    const struct slot_bytes *slot = &s->memory->accounts[p - s->places].slots[p->newest];
     account->bucket_full = slot->bucket_full;
-    account->accepted = slot->accepted;
-    memcpy(account->silences, slot->silences, sizeof account->silences);
-    memcpy(account->refused, slot->refused, sizeof account->refused);
+    account->silent_at = slot->silent_at;
+    memcpy(account->accepted, slot->accepted, sizeof account->accepted);
+    memcpy(account->refusals, slot->refusals, sizeof account->refusals);
+    memcpy(account->troubles, slot->troubles, sizeof account->troubles);
     return true;
+}
+
+/* Most clients are never refused. */
+static bool knows_nothing(const struct account *a)
+{
+    return a->bucket_full == 0 && a->accepted[0] == 0 && a->refusals[0].what.password == 0 &&
+           a->troubles[0].password == 0;
 }
 
 void fdstore_put_account(struct fdstore *s, uint64_t id, const struct account *account)
 {
-    struct record_bytes *r = find(s, id, true);
+    struct place *p = find(s, id, !knows_nothing(account));
 
-    if (!r)
+    if (!p)
         return;
-    const struct slot_bytes *last = newest(s, r);
-    struct slot_bytes next = { .generation = last ? last->generation + 1 : 1,
+    struct slot_bytes *slots = s->memory->accounts[p - s->places].slots;
+    struct slot_bytes next = { .generation = p->used ? slots[p->newest].generation + 1 : 1,
                                .id = id,
                                .bucket_full = account->bucket_full,
-                               .accepted = account->accepted };
-    memcpy(next.refused, account->refused, sizeof next.refused);
-    memcpy(next.silences, account->silences, sizeof next.silences);
+                               .silent_at = account->silent_at };
+    memcpy(next.accepted, account->accepted, sizeof next.accepted);
+    memcpy(next.refusals, account->refusals, sizeof next.refusals);
+    memcpy(next.troubles, account->troubles, sizeof next.troubles);
     next.check = check_of(s->memory, &next, offsetof(struct slot_bytes, check));
-    r->slots[last == &r->slots[0]] = next;
+    *p = (struct place){ id, true, p->used ? !p->newest : 0 };
+    slots[p->newest] = next;
 }

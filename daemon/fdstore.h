@@ -26,9 +26,10 @@ const unsigned char *fdstore_key(const struct fdstore *store);
 
 /* Fills what is kept of that account (its digests and its bucket) and returns true, or leaves it
  * alone. id is a digest of its name. */
-bool fdstore_get_account(const struct fdstore *store, uint64_t id, struct account *account);
+bool fdstore_get_account(struct fdstore *store, uint64_t id, struct account *account);
 
-/* Keeps it. Beyond FDSTORE_ACCOUNTS further accounts are not kept. */
+/* Keeps it, unless nothing is known of it and never was. Beyond FDSTORE_ACCOUNTS further accounts
+ * are not kept. */
 void fdstore_put_account(struct fdstore *store, uint64_t id, const struct account *account);
 
 enum { FDSTORE_ACCOUNTS = 256 };

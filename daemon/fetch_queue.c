@@ -75,3 +75,15 @@ struct fetch_slot *fetch_queue_next(struct fetch_queue *queue)
     hold(queue, s);
     return s;
 }
+
+struct fetch_slot *fetch_queue_before(const struct fetch_queue *queue,
+                                      const struct fetch_slot *slot)
+{
+    struct fetch_slot *s;
+
+    TAILQ_FOREACH (s, &queue->held, entry)
+        // cppcheck-suppress uninitvar
+        if (strcmp(s->provider, slot->provider) == 0)
+            return s;
+    return TAILQ_FIRST(&queue->held);
+}

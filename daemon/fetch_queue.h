@@ -38,4 +38,9 @@ void fetch_queue_give(struct fetch_queue *queue, struct fetch_slot *slot);
 /* Whose turn it is now: a slot that was queued and is held from now on. NULL: nobody's. */
 struct fetch_slot *fetch_queue_next(struct fetch_queue *queue);
 
+/* A slot that is held and stands in the way of one that is queued, the one for its own provider
+ * first. NULL: none. */
+struct fetch_slot *fetch_queue_before(const struct fetch_queue *queue,
+                                      const struct fetch_slot *slot);
+
 #endif

@@ -16,8 +16,16 @@ static const uint64_t system_changed_most = 3 * SECOND;
 static const uint64_t start_most = 2 * SECOND;
 /* A token that lives no longer is no reason to ask for the next one at once. */
 static const uint64_t next_to_nothing = 2 * SECOND;
+/* What is nobody's refusal may stay for long. The account has its own pauses for a password. */
 static const uint64_t soft_delays[] = { 5 * MINUTE, 15 * MINUTE, 1 * HOUR };
-enum { SOFT_MAX = sizeof soft_delays / sizeof *soft_delays };
+enum { SOFT_DELAYS = sizeof soft_delays / sizeof *soft_delays };
+/* A new default route may lead past whatever answered; a fleet whose VPN comes up parts here. */
+static const uint64_t route_most = 30 * SECOND, route_floor = MINUTE;
+/* A refresh token that brings only faults: so many, and so long between two logins for them. */
+enum { FAULTS_MAX = 3 };
+static const uint64_t fault_login_floor = 15 * MINUTE;
+/* With less left no token is handed out without a word. */
+static const uint64_t few_seconds = 5 * SECOND;
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -64,6 +72,8 @@ bool lifecycle_serves(const struct lifecycle *lc, uint64_t min_validity, uint64_
 
 bool lifecycle_fading(const struct lifecycle *lc, uint64_t now)
 {
+    if (lifecycle_alive(lc, now) && lc->expires_at - now < few_seconds)
+        return true;
     return now >= lc->advertised_expiry && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
 }
 
@@ -77,9 +87,15 @@ static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *po
 static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t now,
                 struct lifecycle_actions *actions)
 {
+    bool its_turn = lc->password_turn && !lifecycle_alive(lc, now);
+    bool password_better = policy->password_at_hand &&
+                           (lc->password_next || lc->refresh_is_short || its_turn);
+
     lc->by_refresh_token = lc->has_refresh_token && policy->use_refresh_token &&
-                           !lc->refresh_is_useless && !lc->refresh_is_stale && !lc->password_next;
+                           !lc->refresh_is_useless && !lc->refresh_is_stale && !password_better;
     lc->password_next = false;
+    if (lc->by_route)
+        lc->route_at = now;
     enter(lc, LIFECYCLE_ASKING, now);
     actions->request = true;
 }
@@ -116,6 +132,14 @@ static bool in_vain(const struct lifecycle *lc, uint64_t deadline, uint64_t now)
            deadline <= now + lc->patience + SECOND;
 }
 
+/* Of a token that might be had. */
+static uint64_t longest_life(const struct lifecycle *lc, const struct lifecycle_policy *policy)
+{
+    uint64_t in_hand = lc->expires_at - lc->sent;
+
+    return policy->password_at_hand ? most(in_hand, lc->password_life) : in_hand;
+}
+
 static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -128,12 +152,13 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
     bool fading = now >= lc->advertised_expiry && lc->failures == 0 && lc->soft_failures == 0;
 
     lc->last_use = now;
-    if (alive && min_validity > lc->expires_at - lc->sent) {
+    if (alive && min_validity > longest_life(lc, policy)) {
         actions->verdict = LIFECYCLE_TOO_SHORT;
         return;
     }
     switch (lc->state) {
     case LIFECYCLE_IDLE:
+        lc->password_next |= alive && min_validity > lc->expires_at - lc->sent;
         if (!enough || refetch || now >= lc->renew_at)
             ask(lc, policy, now, actions);
         actions->verdict = !enough || refetch || fading ? LIFECYCLE_QUEUE : serve(lc, now);
@@ -177,9 +202,13 @@ static void timer(struct lifecycle *lc, const struct lifecycle_policy *policy, u
 static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
                      struct lifecycle_actions *actions)
 {
+    uint64_t retry_at = saturated(now, delay);
+
+    if (lc->password_turn && lifecycle_alive(lc, now))
+        retry_at = least(retry_at, most(lc->expires_at, saturated(now, backoff_least)));
     actions->newly_waiting = lc->failed_at == 0;
     lc->failed_at = now;
-    lc->retry_at = most(saturated(now, delay), lc->not_before);
+    lc->retry_at = most(retry_at, lc->not_before);
     enter(lc, LIFECYCLE_WAITING, now);
     actions->waiters = LIFECYCLE_ANSWER_SOON;
 }
@@ -192,11 +221,29 @@ static uint64_t backoff(const struct lifecycle *lc, uint32_t random)
     return most(backoff_least, share(least(ceiling, backoff_most), random));
 }
 
+/* What a token says of refresh token and password: sessions end, and what is refreshed lives
+ * shorter and shorter then. Returns whether a client waits for one that only the password gives. */
+static bool compare_lives(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                          uint64_t lifetime, uint64_t now)
+{
+    bool too_short = lc->by_refresh_token && policy->password_at_hand && now < lc->waited_until &&
+                     lifetime < lc->wanted_life && lc->wanted_life <= lc->password_life;
+
+    if (!lc->by_refresh_token)
+        lc->password_life = lifetime;
+    lc->refresh_is_short = lc->by_refresh_token && lifetime < lc->password_life / 2;
+    lc->refresh_faults = 0;
+    lc->fault_login = lc->in_turn = lc->password_turn = lc->by_route = false;
+    lc->wanted_life = 0;
+    return too_short;
+}
+
 static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   const struct lifecycle_event *event, uint64_t now,
                   struct lifecycle_actions *actions)
 {
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
+    bool password_next = compare_lives(lc, policy, lifetime, now);
     uint64_t wait = lifetime - renewal_lead(policy, lifetime);
     unsigned failures = lc->failures;
 
@@ -210,13 +257,14 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->failed_at = lc->gave_up_at = 0;
     lc->local = false;
     enter(lc, LIFECYCLE_IDLE, now);
-    if (lifetime < next_to_nothing && !lc->again) {
+    if (lifetime < next_to_nothing && !lc->again && !password_next) {
         lc->failures = failures + 1;
         wait_for(lc, backoff(lc, event->random), now, actions);
         actions->newly_waiting = false;
     }
     actions->waiters = LIFECYCLE_ANSWER_ALL;
-    if (lc->again) { /* the credential changed: what it gives is to be used at once */
+    lc->password_next |= password_next;
+    if (lc->again || password_next) { /* what the credential gives now is to be used at once */
         lc->again = lc->again_for_person = false;
         ask(lc, policy, now, actions);
     }
@@ -237,17 +285,48 @@ static bool fall_back_to_password(struct lifecycle *lc, const struct lifecycle_p
                                   const struct lifecycle_event *event, uint64_t now,
                                   struct lifecycle_actions *actions)
 {
-    if (!lc->by_refresh_token || event->failed.kind == LIFECYCLE_TEMPORARY ||
-        event->failed.kind == LIFECYCLE_LOCAL || event->failed.client_refused)
+    bool stale = event->failed.kind == LIFECYCLE_STALE;
+
+    if (!lc->by_refresh_token || event->failed.not_the_token ||
+        (!stale && event->failed.kind != LIFECYCLE_REFUSED))
         return false;
-    if (event->failed.kind == LIFECYCLE_STALE) {
-        if (!event->failed.password_at_hand && lifecycle_alive(lc, now))
-            return false;
-        lc->refresh_is_stale = true;
-    }
+    if (stale && !policy->password_at_hand && lifecycle_alive(lc, now))
+        return false;
+    lc->refresh_is_stale |= stale;
     lc->refresh_is_useless |= event->failed.refresh_without_token;
     lc->has_refresh_token = false;
     actions->drop_refresh_token = true;
+    ask(lc, policy, now, actions);
+    return true;
+}
+
+/* Whether faults of the refresh token are reason enough for a login, now. */
+static bool may_log_in_for_faults(const struct lifecycle *lc, const struct lifecycle_policy *policy,
+                                  uint64_t now)
+{
+    bool soon = lc->fault_login_at > 0 && now - lc->fault_login_at < fault_login_floor;
+
+    if (!policy->password_at_hand)
+        return false;
+    return !lifecycle_alive(lc, now) ||
+           (lc->refresh_faults >= FAULTS_MAX && !lc->fault_login && !soon);
+}
+
+/* A refresh token that brings only faults may be what they are about (Dex answers 500 for one that
+ * is gone upstream): the password, once in a token's life; and in turn once there is no token, so
+ * that neither stands in the way of the other. */
+static bool log_in_for_faults(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                              const struct lifecycle_event *event, uint64_t now,
+                              struct lifecycle_actions *actions)
+{
+    if (!lc->password_turn || !may_log_in_for_faults(lc, policy, now))
+        return false;
+    if (lc->in_turn || event->failed.retry_after > 0)
+        return false; /* when the next request is due */
+    lc->password_next = true;
+    lc->in_turn = !lifecycle_alive(lc, now);
+    lc->fault_login = true;
+    lc->fault_login_at = now;
     ask(lc, policy, now, actions);
     return true;
 }
@@ -263,6 +342,17 @@ static uint64_t until_next_renewal(const struct lifecycle *lc,
     return most(wait - share(wait / 20, random), backoff_least);
 }
 
+/* As the account says, or the answer; else longer and longer, and up to a quarter more. */
+static uint64_t soft_delay(struct lifecycle *lc, const struct lifecycle_event *event)
+{
+    unsigned n = lc->soft_failures++;
+    uint64_t delay = soft_delays[n < SOFT_DELAYS ? n : SOFT_DELAYS - 1];
+
+    if (event->failed.retry_after > 0)
+        return most(event->failed.retry_after, backoff_least);
+    return delay + share(delay / 4, event->random);
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -271,7 +361,10 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     bool told_to_wait = kind == LIFECYCLE_TEMPORARY && event->failed.retry_after > 0;
     bool again = lc->again && (lc->again_for_person || !told_to_wait);
 
-    lc->again = lc->again_for_person = false;
+    lc->password_turn = lc->by_refresh_token && event->failed.fault;
+    lc->refresh_faults += lc->password_turn;
+    lc->password_next |= lc->again_for_person && lc->refresh_faults > 0;
+    lc->again = lc->again_for_person = lc->by_route = false;
     lc->not_before = 0;
     if (fall_back_to_password(lc, policy, event, now, actions))
         return;
@@ -279,6 +372,8 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         ask(lc, policy, now, actions);
         return;
     }
+    if (log_in_for_faults(lc, policy, event, now, actions))
+        return;
     lc->local = kind == LIFECYCLE_LOCAL;
     switch (kind) {
     case LIFECYCLE_TEMPORARY:
@@ -286,7 +381,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
         wait_for(lc, backoff(lc, event->random), now, actions);
         return;
-    case LIFECYCLE_THROTTLED:
+    case LIFECYCLE_DEFERRED:
         lc->not_before = saturated(now, event->failed.retry_after);
         wait_for(lc, 0, now, actions);
         return;
@@ -296,9 +391,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         actions->waiters = LIFECYCLE_ANSWER_ALL; /* waiting does not mend a file */
         return;
     case LIFECYCLE_SOFT:
-        if (lc->soft_failures >= SOFT_MAX)
-            break;
-        wait_for(lc, soft_delays[lc->soft_failures++], now, actions);
+        wait_for(lc, soft_delay(lc, event), now, actions);
         return;
     case LIFECYCLE_STALE:
         lc->failures++; /* nobody waits for what has just failed */
@@ -317,7 +410,8 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                     const struct lifecycle_event *event, uint64_t now,
                     struct lifecycle_actions *actions)
 {
-    lc->password_next |= event->changed.password;
+    lc->password_next |= event->changed.password ||
+                         (event->changed.person && lc->refresh_faults > 0);
     lc->refresh_is_stale &= !event->changed.password;
     if (event->changed.person)
         lc->last_use = now;
@@ -334,14 +428,36 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     }
 }
 
-/* Doubts are about what was sent, not about the world. A link that flaps brings many events: what
- * has just failed still gets its second. */
+/* What answered instead of the provider, or nobody, is not mended by a link that comes up, but
+ * perhaps by another way out: tried once, the first time. */
+static void route_changed(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
+{
+    bool waited_for = lc->waited_until > now;
+    uint64_t span = waited_for ? system_changed_most : route_most;
+    uint64_t soon = most(saturated(now, share(span, event->random)),
+                         most(saturated(lc->failed_at, backoff_least), lc->not_before));
+
+    if (lc->by_route || (lc->route_at > 0 && now - lc->route_at < route_floor) ||
+        soon >= lc->retry_at)
+        return;
+    lc->by_route = true;
+    lc->retry_at = soon;
+}
+
+/* A link that flaps brings many events: what has just failed still gets its second. */
 static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
     uint64_t soon = saturated(now, share(system_changed_most, event->random));
 
+    if (lc->state != LIFECYCLE_WAITING)
+        return;
+    if (lc->soft_failures > 0) {
+        if (event->system_changed.route)
+            route_changed(lc, event, now);
+        return;
+    }
     soon = most(most(soon, saturated(lc->failed_at, backoff_least)), lc->not_before);
-    if (lc->state == LIFECYCLE_WAITING && lc->soft_failures == 0 && soon < lc->retry_at)
+    if (soon < lc->retry_at)
         lc->retry_at = soon;
 }
 
@@ -366,8 +482,10 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
     switch (event->type) {
     case LIFECYCLE_WANTED:
         wanted(lc, policy, event, now, &actions);
-        if (actions.verdict == LIFECYCLE_QUEUE)
+        if (actions.verdict == LIFECYCLE_QUEUE) {
             lc->waited_until = most(lc->waited_until, event->wanted.deadline);
+            lc->wanted_life = most(lc->wanted_life, event->wanted.min_validity);
+        }
         break;
     case LIFECYCLE_TIMER:
         timer(lc, policy, now, &actions);

@@ -9,17 +9,15 @@
  *        +-------+ ------------> +--------+ ------> Idle
  *        | Idle  |               | Asking |
  *        +-------+ <------------ +--------+ <----------------- timer: retry is due
- *            ^        token       |  |  |  temporary, soft      +---------+
+ *            ^        token       |  |  |  temporary, soft,     +---------+
  *            |                    |  |  +---------------------> | Waiting |
- *   forget   |           refused  |  | no password is known     +---------+
- *   (any) ---+                    v  v                               | 4th soft one
- *                      +---------+    +-----------+                  |
- *                      | Stopped |    | NeedLogin |                  |
- *                      +---------+    +-----------+                  |
- *                        ^  | credential changed, login, refresh:    |
- *                        |  | Asking                                 |
- *                        +--|----------------------------------------+
- *                           v
+ *   forget   |           refused  |  | no      doubted          +---------+
+ *   (any) ---+                    v  v password is known
+ *                      +---------+    +-----------+
+ *                      | Stopped |    | NeedLogin |
+ *                      +---------+    +-----------+
+ *                           | credential changed, login, refresh:
+ *                           v Asking
  *
  * The token is data, not a state: while it lives it is served in every state.
  * Times are usec of CLOCK_BOOTTIME.
@@ -44,6 +42,7 @@ struct lifecycle_policy {
     unsigned refresh_before_percent; /* of the lifetime, or 0; both 0: the default rule */
     uint64_t keep_fresh;             /* renewed ahead so long after the last use */
     bool use_refresh_token;
+    bool password_at_hand; /* typed, or from a source; kept up to date by profile.c */
 };
 
 /* Read by everybody, written by lifecycle_step() alone. */
@@ -55,21 +54,31 @@ struct lifecycle {
     uint64_t renew_at;          /* when its renewal is due */
     uint64_t advertised_expiry; /* what clients are told: between renewal and death */
     uint64_t retry_at;
-    uint64_t not_before;    /* the provider, or the bucket of logins, allows no earlier retry */
-    uint64_t last_use;      /* 0 = never */
-    uint64_t waited_until;  /* the latest deadline of a client that was queued */
-    uint64_t failed_at;     /* the last failure; 0 = none since the last token */
-    uint64_t gave_up_at;    /* a client's time was up without a token */
-    uint64_t patience;      /* that client's */
-    unsigned failures;      /* in a row that may pass */
-    unsigned soft_failures; /* in a row that probably do not pass */
+    uint64_t not_before;     /* the provider, or the bucket of logins, allows no earlier retry */
+    uint64_t last_use;       /* 0 = never */
+    uint64_t waited_until;   /* the latest deadline of a client that was queued */
+    uint64_t failed_at;      /* the last failure; 0 = none since the last token */
+    uint64_t gave_up_at;     /* a client's time was up without a token */
+    uint64_t patience;       /* that client's */
+    uint64_t password_life;  /* of the last token that came by password; 0 = none has */
+    uint64_t wanted_life;    /* the longest that a queued client wants a token to live */
+    uint64_t route_at;       /* the last request for a new route's sake; 0 = none */
+    uint64_t fault_login_at; /* the last login since refreshing met faults; 0 = none */
+    unsigned failures;       /* in a row that may pass */
+    unsigned soft_failures;  /* in a row that probably do not pass soon */
+    unsigned refresh_faults; /* in a row: what the refresh token brought was nobody's refusal */
     bool has_refresh_token;
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool refresh_is_stale;   /* or with no newer one; until somebody logs in */
+    bool refresh_is_short;   /* or with one that lives less than half as long; until a login */
+    bool fault_login;        /* one for its faults was made in this token's life */
+    bool in_turn;            /* refresh token and password take turns, */
+    bool password_turn;      /* and it is the password's, once the token is dead */
     bool by_refresh_token;   /* the request under way */
+    bool by_route;           /* it, or the next one, is for a new route's sake */
     bool again;              /* something changed meanwhile: ask once more when it ends */
     bool again_for_person;   /* and somebody said so */
-    bool password_next;      /* a password was typed: the next request takes it */
+    bool password_next;      /* the next request is by password, if one is at hand */
     bool local;              /* the last failure was on this machine, nothing was sent */
 };
 
@@ -86,12 +95,12 @@ enum lifecycle_event_type {
 
 enum lifecycle_failure {
     LIFECYCLE_TEMPORARY, /* may pass: network, 5xx, 429 */
-    LIFECYCLE_SOFT,      /* a rejection that may be one of the moment */
+    LIFECYCLE_SOFT,      /* an answer that says nothing of the credentials, or none, and may stay */
     LIFECYCLE_REFUSED,   /* the provider refused what was sent */
     LIFECYCLE_STALE,     /* the refresh token brought no newer token */
     LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */
     LIFECYCLE_NO_LOGIN,  /* there is no password */
-    LIFECYCLE_THROTTLED, /* not sent: the account has had its share of logins */
+    LIFECYCLE_DEFERRED,  /* the account allows the next login later */
 };
 
 struct lifecycle_event {
@@ -114,10 +123,10 @@ struct lifecycle_event {
         } token;
         struct {
             enum lifecycle_failure kind;
-            uint64_t retry_after;       /* usec; 0 = none; until the next login if THROTTLED */
-            bool client_refused;        /* not the user or the token, but the client */
+            uint64_t retry_after;       /* usec; 0 = none; until the next login if DEFERRED */
+            bool not_the_token;         /* the client was refused, or by the proxy */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
-            bool password_at_hand;      /* typed, or from a source */
+            bool fault;                 /* an answer came that nobody could use */
         } failed;
         struct {
             bool person;       /* somebody said so, and is going to use the token */
@@ -127,6 +136,9 @@ struct lifecycle_event {
         struct {
             bool need_login; /* no password is known */
         } forget;
+        struct {
+            bool route; /* the default route changed */
+        } system_changed;
     };
 };
 

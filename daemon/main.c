@@ -271,11 +271,11 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *context)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static void on_system_change(void *context)
+static void on_system_change(void *context, bool route)
 {
     const struct daemon *d = context;
 
-    profiles_system_changed(d->profiles);
+    profiles_system_changed(d->profiles, route);
 }
 
 static int add_idle(struct daemon *d)
@@ -352,7 +352,7 @@ static int start(struct daemon *d, struct error *why)
     int socket, store;
 
     fetch_queue_init(&d->shared.fetch_queue);
-    TAILQ_INIT(&d->shared.probes);
+    TAILQ_INIT(&d->shared.turns);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return fail(why, "the event loop");
     take_descriptors(&socket, &store);

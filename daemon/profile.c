@@ -49,7 +49,7 @@ static void step(struct profile *p, struct lifecycle_event event);
 static void cause(const struct profile *p, struct error *ret)
 {
     *ret = p->error;
-    if (ret->code == ERROR_NONE)
+    if (ret->code == ERROR_NONE || attempt_is_held_up(p->attempt))
         attempt_where(p->attempt, ret);
 }
 
@@ -125,8 +125,9 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
     bool alive = lifecycle_alive(lc, now), refresh = wants_new(w);
     struct error why;
 
-    if (refresh && lc->state == LIFECYCLE_ASKING && now < w->deadline)
-        return; /* what ended was begun before it was asked for */
+    if (lc->state == LIFECYCLE_ASKING && now < w->deadline &&
+        (refresh || (p->error.code == ERROR_NONE && !served(p, w, now))))
+        return; /* what ended was begun before it was asked for, or brought too little */
     if (refresh ? p->error.code == ERROR_NONE && lc->state != LIFECYCLE_ASKING
                 : served(p, w, now)) {
         tell(w, NULL);
@@ -283,11 +284,43 @@ static bool doubts_password(enum error_code code)
            code != ERROR_ACCOUNT;
 }
 
-/* Whether a refresh token was refused for the client's sake, and stays good. With a grant that the
- * client may not use it is not: by password it may still go. */
-static bool concerns_client(enum error_code code)
+/* Whether what was refused was the client, or the proxy's user, and a refresh token stays good.
+ * With a grant that the client may not use it is not: by password it may still go. */
+static bool spares_the_token(enum error_code code)
 {
-    return error_class(code) == ERROR_CLASS_REFUSED_CLIENT && code != ERROR_GRANT_REFUSED;
+    enum error_class class = error_class(code);
+
+    return class == ERROR_CLASS_PROXY ||
+           (class == ERROR_CLASS_REFUSED_CLIENT && code != ERROR_GRANT_REFUSED);
+}
+
+/* Whether the provider answered, or began to, with nothing that could be used: a fault of its own,
+ * half an answer, a token that is not valid. Not that it asks to slow down, and not a page of
+ * something in between. */
+static bool is_fault(const struct attempt_end *end)
+{
+    enum error_code code = end->error.code;
+    bool said_well = end->result && end->result->http_status == 200;
+
+    switch (error_class(code)) {
+    case ERROR_CLASS_TRANSIENT:
+        return code != ERROR_RATE_LIMITED;
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_LOCAL: /* a fetcher that an answer has killed */
+    case ERROR_CLASS_ACCEPTED:
+        return end->reached;
+    case ERROR_CLASS_SOFT:
+        return said_well;
+    case ERROR_CLASS_NONE:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_THROTTLED:
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_CLIENT:
+    case ERROR_CLASS_REFUSED_EITHER:
+    case ERROR_CLASS_PROXY:
+        break;
+    }
+    return false;
 }
 
 static void take_failure(struct profile *p, const struct attempt_end *end)
@@ -307,10 +340,10 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
          (struct lifecycle_event){
              .type = LIFECYCLE_FAILED,
              .failed = { .kind = end->kind,
-                         .client_refused = concerns_client(code),
+                         .not_the_token = spares_the_token(code),
                          .retry_after = end->retry_after,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
-                         .password_at_hand = p->typed || !password_is_typed(p) },
+                         .fault = is_fault(end) },
          });
 }
 
@@ -356,6 +389,7 @@ static void start_attempt(struct profile *p)
                       .cache = p->cache,
                       .cache_length = p->cache_length,
                       .forced_at = p->forced_at,
+                      .by_route = p->lifecycle.by_route,
                       .urgent = !TAILQ_EMPTY(&p->waiters),
                       .delay = start_delay(p),
                   });
@@ -404,9 +438,10 @@ static void attend(struct profile *p)
     p->in_system_watch = waiting;
 }
 
-void profile_system_changed(struct profile *p)
+void profile_system_changed(struct profile *p, bool route)
 {
-    step(p, (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED });
+    step(p,
+         (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .system_changed = { route } });
 }
 
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
@@ -431,10 +466,16 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         on_sources(p);
 }
 
+static void update_policy(struct profile *p)
+{
+    p->policy.password_at_hand = p->typed || !password_is_typed(p);
+}
+
 static void step(struct profile *p, struct lifecycle_event event)
 {
     uint64_t now = time_boottime();
 
+    update_policy(p);
     if (getrandom(&event.random, sizeof event.random, GRND_NONBLOCK) < 0)
         event.random = (uint32_t)now;
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
@@ -512,9 +553,12 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
                     .rejected = w->request.rejected,
                     .suspected = looks_rejected(p, w, now) },
     };
-    if (p->lifecycle.state == LIFECYCLE_STOPPED && attempt_worthwhile(p->attempt, p->config, now))
+    if ((p->lifecycle.state == LIFECYCLE_STOPPED &&
+         attempt_worthwhile(p->attempt, p->config, now)) ||
+        (p->lifecycle.state == LIFECYCLE_WAITING && attempt_is_lifted(p->attempt, now)))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
+    update_policy(p);
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
     if (actions.verdict == LIFECYCLE_QUEUE)
         enqueue(p, w);
@@ -655,6 +699,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
     p->watch = file_watch_free(p->watch); /* the paths may be others */
     take_policy(p);
     if (identity) {
+        attempt_forget(p->attempt);
         forget_all(p, "the configuration names another identity now");
         start_with_daemon(p);
         return;

@@ -49,7 +49,8 @@ static size_t warn_of_expiry(struct rendered *out, const struct profile *profile
     if (!look.fading)
         return 0;
     time_format_duration(left, sizeof left, look.expires_at - now);
-    snprintf(detail, sizeof detail, "%s left, %s", left, error_sentence(error->code));
+    snprintf(detail, sizeof detail, "%s left%s%s", left, error->code == ERROR_NONE ? "" : ", ",
+             error->code == ERROR_NONE ? "" : error_sentence(error->code));
     return error_line(out->message, sizeof out->message, profile_config(profile)->name,
                       ERROR_ABOUT_TO_EXPIRE, detail);
 }

@@ -20,7 +20,7 @@ struct system_watch {
     system_watch_fn changed;
     void *context;
     unsigned wanted;
-    uint64_t told; /* of a change of the network */
+    uint64_t told, told_route; /* of a change of the network, and of the way out */
     int clock, network;
     sd_event_source *clock_source, *network_source;
 };
@@ -42,7 +42,7 @@ static int on_clock(sd_event_source *source, int fd, uint32_t events, void *cont
 
     (void)source, (void)events;
     if (read(fd, &times, sizeof times) < 0 && errno == ECANCELED)
-        w->changed(w->context);
+        w->changed(w->context, false);
     arm_clock(w);
     return 0;
 }
@@ -58,13 +58,37 @@ static void open_clock(struct system_watch *w)
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
-/* Whether the messages tell of something that came, not went. */
-static bool came(struct nlmsghdr *m, size_t length)
+struct news {
+    bool came;  /* an address or a route */
+    bool route; /* a default one came, or went */
+};
+
+/* OpenVPN covers a default route by its two halves; WireGuard has one in a table of its own. */
+static bool is_default_route(const struct nlmsghdr *m)
 {
-    for (size_t left = length; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left))
-        if (m->nlmsg_type == RTM_NEWADDR || m->nlmsg_type == RTM_NEWROUTE)
-            return true;
-    return false;
+    const struct rtmsg *route = NLMSG_DATA(m);
+
+    return m->nlmsg_len >= NLMSG_LENGTH(sizeof *route) && route->rtm_dst_len <= 1 &&
+           route->rtm_type == RTN_UNICAST;
+}
+
+static void read_news(struct nlmsghdr *m, size_t length, struct news *news)
+{
+    for (size_t left = length; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
+        bool new_route = m->nlmsg_type == RTM_NEWROUTE;
+        news->came |= new_route || m->nlmsg_type == RTM_NEWADDR;
+        if (new_route || m->nlmsg_type == RTM_DELROUTE)
+            news->route |= is_default_route(m);
+    }
+}
+
+/* Whether it was not told lately; then it is now. */
+static bool is_time(uint64_t *told, uint64_t now)
+{
+    if (*told > 0 && now - *told < network_pause)
+        return false;
+    *told = now;
+    return true;
 }
 
 static int on_network(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -74,18 +98,18 @@ static int on_network(sd_event_source *source, int fd, uint32_t events, void *co
         struct nlmsghdr aligned;
         char bytes[8192];
     } in;
-    bool news = false;
+    struct news news = { false, false };
+    uint64_t now = time_boottime();
     ssize_t n;
 
     (void)source, (void)events;
     while ((n = recv(fd, in.bytes, sizeof in.bytes, MSG_DONTWAIT)) > 0)
-        news |= came(&in.aligned, (size_t)n);
-    news |= n < 0 && errno == ENOBUFS; /* so much that some was lost */
-    uint64_t now = time_boottime();
-    if (news && (w->told == 0 || now - w->told >= network_pause)) {
-        w->told = now;
-        w->changed(w->context);
-    }
+        read_news(&in.aligned, (size_t)n, &news);
+    if (n < 0 && errno == ENOBUFS) /* so much that some was lost */
+        news = (struct news){ true, true };
+    bool route = news.route && is_time(&w->told_route, now);
+    if (route || (news.came && is_time(&w->told, now)))
+        w->changed(w->context, route);
     return 0;
 }
 

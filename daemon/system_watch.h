@@ -1,6 +1,6 @@
 /*
- * system_watch - tells when a failed request may go well now: the network came up, the clock was
- * set.
+ * system_watch - tells when a failed request may go well now: the network came up, the way out of
+ * this machine changed, the clock was set.
  */
 #ifndef KUBETOKEN_SYSTEM_WATCH_H
 #define KUBETOKEN_SYSTEM_WATCH_H
@@ -10,7 +10,8 @@
 
 struct system_watch;
 
-typedef void (*system_watch_fn)(void *context);
+/* route: a default route came or went. */
+typedef void (*system_watch_fn)(void *context, bool route);
 
 /* NULL: no memory. What this kernel does not tell is done without. */
 struct system_watch *system_watch_new(sd_event *event, system_watch_fn changed, void *context);

@@ -129,7 +129,8 @@ static uint64_t served_at; /* when the first in the queue is done with */
 static uint64_t now, begin, down_at, back_at, end_at, rotated_at;
 /* What a login may take: the fetcher's time, and the daemon's grace. */
 static const uint64_t patience = 15 * SECOND + SECOND / 2;
-static const struct lifecycle_policy policy = { .keep_fresh = 12 * HOUR };
+static const struct lifecycle_policy policy = { .keep_fresh = 12 * HOUR, .password_at_hand = true };
+static const struct account_credential password = { .password = 1 };
 static uint64_t seed = 88172645463325252ULL;
 static unsigned *asked, *done; /* by second from the beginning */
 static unsigned *empty;        /* clients in use without a token, by second */
@@ -220,9 +221,12 @@ static void ended(struct client *c, enum account_end how, enum lifecycle_failure
                   uint64_t retry_after)
 {
     c->phase = QUIET;
-    if (how == ACCOUNT_SILENCE && account_is_soft(&c->account, 1))
-        kind = LIFECYCLE_SOFT;
-    account_ended(&c->account, 1, c, how, now);
+    account_ended(&c->account, &password, c, how, NULL, chance(), now);
+    uint64_t next = account_next(&c->account, &password);
+    if (how == ACCOUNT_SILENCE || how == ACCOUNT_ODD || how == ACCOUNT_DENIED) {
+        kind = account_refuses(&c->account, &password) ? LIFECYCLE_REFUSED : LIFECYCLE_SOFT;
+        retry_after = next > now ? next - now : 0;
+    }
     if (how == ACCOUNT_TOOK)
         step(c,
              (struct lifecycle_event){ .type = LIFECYCLE_TOKEN,
@@ -245,14 +249,15 @@ static void grow(void)
 static void send(struct client *c)
 {
     uint64_t when;
-    enum account_verdict verdict = account_ask(&c->account, 1, false, c, now, &when);
+    enum account_verdict verdict = account_ask(&c->account, &password, ACCOUNT_BY_RULE, c, chance(),
+                                               now, &when);
 
     c->phase = QUIET;
     if (verdict != ACCOUNT_GO) {
         bool refused = verdict == ACCOUNT_REFUSED;
         step(c, (struct lifecycle_event){
                     .type = LIFECYCLE_FAILED,
-                    .failed = { .kind = refused ? LIFECYCLE_REFUSED : LIFECYCLE_THROTTLED,
+                    .failed = { .kind = refused ? LIFECYCLE_REFUSED : LIFECYCLE_DEFERRED,
                                 .retry_after = refused ? 0 : when - now } });
         return;
     }
@@ -345,16 +350,16 @@ static void due(struct client *c)
         if (answered && s.date > 0 && !is_up())
             after = (back_at - now + SECOND - 1) / SECOND * SECOND;
         bool arrived = is_up() || s.kind >= SAYS_503;
-        enum lifecycle_failure failure = LIFECYCLE_TEMPORARY;
+        enum account_end answer = ACCOUNT_UNKNOWN;
         if (!is_up() && s.kind >= SAYS_404)
-            failure = s.kind == SAYS_404 ? LIFECYCLE_SOFT : LIFECYCLE_REFUSED;
+            answer = s.kind == SAYS_404 ? ACCOUNT_ODD : ACCOUNT_DENIED;
         shed += answered && is_up();
         lost += !answered && is_up();
         ended(c,
               !arrived   ? ACCOUNT_NOT_SENT
-              : answered ? ACCOUNT_UNKNOWN
+              : answered ? answer
                          : ACCOUNT_SILENCE,
-              failure, after);
+              LIFECYCLE_TEMPORARY, after);
     } else if (lifecycle_next(&c->lc, &policy) <= now) {
         step(c, (struct lifecycle_event){ .type = LIFECYCLE_TIMER });
     } else if (now >= c->use_at) {
@@ -405,7 +410,7 @@ static void start(struct client *c, unsigned i)
     struct lifecycle_event token = { .type = LIFECYCLE_TOKEN,
                                      .random = chance(),
                                      .token = { .sent = begin, .lifetime = seconds(s.life) } };
-    c->account.accepted = 1;
+    c->account.accepted[0] = 1;
     c->lc.sent = 1, c->lc.expires_at = NEVER; /* it had one before */
     lifecycle_step(&c->lc, &policy, &want, begin - 1);
     struct lifecycle ahead = c->lc;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/rejection.h"
 
@@ -183,25 +184,34 @@ static void p3_one_flight(const struct world *w, const struct model *p, const st
 
 /* ---- P4 no lock-out -------------------------------------------------------------------------- */
 
-static bool was_refused(const struct provider *v, unsigned password)
+/* When it was refused though accepted; 0 = it was not. Where no reason is given it may have been
+ * for the client's sake, which is another's: then it concerns others until it is taken again. */
+static uint64_t doubt_of(const struct world *w, const struct model *p, const struct password *pw)
 {
-    for (unsigned i = 0; i < ACCOUNT_REFUSALS; i++)
-        if (v->refused[i] == password)
-            return true;
-    return false;
+    const struct provider *v = &w->providers[p->provider];
+    uint64_t last = 0;
+
+    if (v->silent && pw->accepted)
+        return pw->doubted_at[p->number];
+    for (unsigned i = 0; i < PROFILES_MAX; i++)
+        last = pw->doubted_at[i] > last ? pw->doubted_at[i] : last;
+    return last;
 }
 
-/* Others of the account whose password is under way: the same, or one that had not been accepted
- * when it was sent. */
-static unsigned others_sending(const struct world *w, const struct model *p, bool same)
+static struct password *sent_password(struct world *w, const struct model *p)
+{
+    return &w->providers[p->provider].passwords[p->password];
+}
+
+/* Others of the account whose login is under way. */
+static unsigned others_sending(const struct world *w, const struct model *p)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < w->n_profiles; i++) {
         const struct model *o = &w->profiles[i];
-        if (o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
-            !o->by_refresh_token && (same ? o->password == p->password : o->ledger.probe))
-            n++;
+        n += o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
+             !o->by_refresh_token;
     }
     return n;
 }
@@ -213,27 +223,77 @@ static bool is_lifted(const struct provider *v, const struct model *p)
     const struct ledger *l = &p->ledger;
     uint64_t until = v->refused_at + (v->was_forced ? 5 * SECOND : 0);
 
-    return l->credit && (v->refused[0] != p->password || v->refused_at == 0 || l->said_at > until);
+    return l->credit &&
+           (v->last_refused != p->password || v->refused_at == 0 || l->said_at > until);
 }
 
-static void p4_no_lock_out(const struct world *w, const struct model *p, const struct fact *f)
+/* Whether the oldest of a ring of so many lies within that span. */
+static bool is_full(const struct world *w, const uint64_t *ring, unsigned filled, unsigned size,
+                    uint64_t span)
 {
-    const struct provider *v = &w->providers[p->provider];
+    return filled >= size && w->now - ring[filled % size] < span;
+}
 
-    if (f->kind == FACT_SENT && !p->by_refresh_token) {
-        if (was_refused(v, p->password) && !is_lifted(v, p))
-            check_broken(w, p, "P4 no lock-out", "a refused password is sent again");
-        if (p->password != v->accepted && others_sending(w, p, false) > 0)
-            check_broken(w, p, "P4 no lock-out", "two profiles try passwords at the same time");
-    }
+/* A login by the daemon's own doing, after answers that say nothing of the password, or none. */
+static void p4_seldom(const struct world *w, const struct model *p, const struct password *pw)
+{
+    bool known = pw->accepted || doubt_of(w, p, pw) > 0;
+
+    if (!p->sent_by_route && is_full(w, pw->odd_at, pw->odd, ODD_A_DAY, DAY))
+        check_broken(w, p, "P4 no lock-out", "a gateway is asked more than 26 times a day");
+    if (!known && is_full(w, pw->denied_at, pw->denied, ACCOUNT_DENIALS, DAY))
+        check_broken(w, p, "P4 no lock-out", "a password never taken is sent after three denials");
+    if (is_full(w, pw->lost_at, pw->lost, LOST_A_DAY, DAY))
+        check_broken(w, p, "P4 no lock-out", "silence is asked more than 30 times a day");
+    if (pw->accepted || pw->silences < ACCOUNT_LOST)
+        return;
+    if (w->now < pw->silent_since + DAY ||
+        w->now < pw->lost_at[(pw->lost - 1) % LOST_A_DAY] + 6 * HOUR)
+        check_broken(w, p, "P4 no lock-out", "a password never taken is sent on in silence");
+}
+
+static void p4_sent(struct world *w, const struct model *p)
+{
+    const struct password *pw = sent_password(w, p);
+    bool lifted = is_lifted(&w->providers[p->provider], p);
+    uint64_t doubt = doubt_of(w, p, pw);
+
+    if (others_sending(w, p) > 0)
+        check_broken(w, p, "P4 no lock-out", "two logins of an account at the same time");
+    if (pw->tried && pw->chances == 0 && !lifted)
+        check_broken(w, p, "P4 no lock-out", "a refused password is sent again");
+    if (doubt > 0 && w->now < doubt + 5 * SECOND && !lifted)
+        check_broken(w, p, "P4 no lock-out", "a doubted password is sent again at once");
+    if (!p->sent_forced)
+        p4_seldom(w, p, pw);
+}
+
+/* What a right password meets. */
+static void p4_ended(struct world *w, const struct model *p, const struct fact *f)
+{
+    const struct password *pw = sent_password(w, p);
+
+    if (!f->failed || f->failure != LIFECYCLE_REFUSED || p->flight != FLIGHT_SENT ||
+        p->by_refresh_token)
+        return;
+    if (pw->accepted && doubt_of(w, p, pw) == 0 && p->reply.end != ACCOUNT_TOOK)
+        check_broken(w, p, "P4 no lock-out",
+                     "a password that was taken is stopped without a probe");
+    if (p->reply.overlap && w->providers[p->provider].lifetime >= MINUTE &&
+        w->providers[p->provider].well_since + 2 * MINUTE < w->now && pw->overlaps > 0 &&
+        p->password == w->providers[p->provider].right)
+        check_broken(w, p, "P4 no lock-out", "a right password is stopped by overlapping logins");
+}
+
+static void p4_no_lock_out(struct world *w, const struct model *p, const struct fact *f)
+{
+    if (f->kind == FACT_SENT && !p->by_refresh_token)
+        p4_sent(w, p);
+    if (f->kind == FACT_ENDED)
+        p4_ended(w, p, f);
     if (f->kind == FACT_WANTED && f->verdict == LIFECYCLE_FAIL && p->origin == ORIGIN_FILE &&
         p->lc->state == LIFECYCLE_STOPPED && p->stamp != p->ledger.failed_stamp)
         check_broken(w, p, "P4 no lock-out", "a password that changed at its source is not tried");
-    if (v->wrong_answered > v->wrong_allowed)
-        check_broken(w, p, "P4 no lock-out", "more wrong passwords than passwords and persons");
-    if (v->lost_wrong[p->password] > ACCOUNT_LOST + v->words)
-        check_broken(w, p, "P4 no lock-out",
-                     "a wrong password is sent on while its refusals are lost");
 }
 
 /* ---- P5 polite ------------------------------------------------------------------------------- */
@@ -255,8 +315,7 @@ static void p5_request(const struct world *w, const struct model *p)
 
     if (w->now < l->not_before && !c->person && !c->fallback)
         check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
-    if (l->failing && !told_to && !c->fallback && l->failure != LIFECYCLE_THROTTLED &&
-        w->now - l->failed_at < SECOND)
+    if (l->failing && !told_to && !c->fallback && !l->put_off && w->now - l->failed_at < SECOND)
         check_broken(w, p, "P5 polite", "less than a second after a failure");
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
@@ -278,12 +337,29 @@ static void p5_bucket(const struct world *w, const struct model *p)
         check_broken(w, p, "P5 polite", "more logins than 6, and one each 10 s");
 }
 
+static bool is_fault_login(const struct model *p)
+{
+    return p->cause.fallback && !p->cause.again && p->ledger.faulty && !p->lc->by_refresh_token;
+}
+
+/* A refresh token that brings only faults costs one login in a token's life, and one in 15 min. */
+static void p5_faults(const struct world *w, const struct model *p)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (!is_fault_login(p) || left_of(w, &l->token) == 0)
+        return;
+    if (l->fault_login || (l->fault_login_at > 0 && w->now < l->fault_login_at + 15 * MINUTE))
+        check_broken(w, p, "P5 polite", "too many logins for a refresh token's faults");
+}
+
 static void p5_polite(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
     if (f->kind == FACT_REQUEST) {
         p5_request(w, p);
+        p5_faults(w, p);
     } else if (f->kind == FACT_SENT) {
         p5_bucket(w, p);
         if (p->by_refresh_token && l->stale)
@@ -303,9 +379,37 @@ static void p5_polite(const struct world *w, const struct model *p, const struct
 
 /* ---- P6 outlives outages --------------------------------------------------------------------- */
 
+/* A refresh token that is no longer of use does not stand in the way of the password. */
+static void p6_refresh(const struct world *w, const struct model *p)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (!p->lc->by_refresh_token || password_of(w, p) == 0)
+        return;
+    if (l->faulty && left_of(w, &l->token) == 0)
+        check_broken(w, p, "P6 outlives outages", "refresh tokens that bring faults have no end");
+    if (l->short_life)
+        check_broken(w, p, "P6 outlives outages", "the end of a session is not told");
+}
+
+/* A client that only a token by password can serve. */
+static bool password_serves(const struct world *w, const struct model *p, const struct call *call)
+{
+    const struct ledger *l = &p->ledger;
+
+    return password_of(w, p) > 0 && l->password_life > 0 &&
+           call->min_validity + SECOND + (w->now - call->asked) <= l->password_life;
+}
+
 static void p6_outlives(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
+
+    if (f->kind == FACT_REQUEST)
+        p6_refresh(w, p);
+    if (f->kind == FACT_WANTED && f->verdict == LIFECYCLE_TOO_SHORT &&
+        password_serves(w, p, f->call))
+        check_broken(w, p, "P6 outlives outages", "no token lives that long, but by password");
 
     if (f->kind == FACT_TOLD && !f->token && !f->call->wants_new && enough(w, p, f->call))
         check_broken(w, p, "P6 outlives outages", "an error though a token lives");
@@ -318,7 +422,7 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
     if (left_of(w, &l->token) > longest_lead_of(p, &l->token) / 2 + SLACK)
         check_broken(w, p, "P6 outlives outages",
                      "a client has to wait though a good token is there");
-    if (l->failing && !l->forgiven && l->failure != LIFECYCLE_THROTTLED)
+    if (l->failing && !l->forgiven && !l->put_off)
         check_broken(w, p, "P6 outlives outages", "a client has to wait for what has just failed");
 }
 
@@ -394,15 +498,30 @@ static void p8_healed(const struct world *w, const struct model *p, const struct
 
 /* ---- the ledger ------------------------------------------------------------------------------ */
 
-static void forget_refusal(struct provider *v, unsigned password)
+/* Puts it first in a list of the latest, and returns what falls off its end; 0 = nothing. */
+static unsigned put_first(unsigned *list, unsigned length, unsigned password)
+{
+    unsigned i = 0, last = password;
+
+    for (; i < length && last != 0; i++) {
+        unsigned next = list[i];
+        list[i] = last;
+        last = next;
+        if (next == password)
+            return 0;
+    }
+    return last;
+}
+
+static void take_out(unsigned *list, unsigned length, unsigned password)
 {
     unsigned kept = 0;
 
-    for (unsigned i = 0; i < ACCOUNT_REFUSALS; i++)
-        if (v->refused[i] != password)
-            v->refused[kept++] = v->refused[i];
-    while (kept < ACCOUNT_REFUSALS)
-        v->refused[kept++] = 0;
+    for (unsigned i = 0; i < length; i++)
+        if (list[i] != password)
+            list[kept++] = list[i];
+    while (kept < length)
+        list[kept++] = 0;
 }
 
 static void note_sent(struct world *w, struct model *p)
@@ -422,48 +541,156 @@ static void note_sent(struct world *w, struct model *p)
     }
     if (p->by_refresh_token)
         return;
-    l->probe = p->password != v->accepted;
-    v->was_forced = p->sent_forced;
+    struct password *pw = sent_password(w, p);
+    if (!pw->tried)
+        pw->chances = 1;
+    pw->tried = true;
     if (p->reply.reached) {
         l->credit = false;
         uint64_t paid = w->now - v->login_at;
         v->login_debt = (v->login_debt > paid ? v->login_debt - paid : 0) + 10 * SECOND;
         v->login_at = w->now;
     }
-    if (!p->reply.counted)
-        return;
-    if (!v->seen_wrong[p->password]) {
-        v->seen_wrong[p->password] = 1;
-        v->wrong_allowed++;
-    } else if (p->password == v->accepted && others_sending(w, p, true) > 0) {
-        v->wrong_allowed++; /* it was good till now: all may send it */
+}
+
+static void clear_trouble(struct password *pw)
+{
+    pw->odd = pw->lost = pw->denied = pw->silences = 0;
+}
+
+/* What stands in the list of refusals: without a reason it is that of password and client. */
+static unsigned refusal_of(const struct provider *v, const struct model *p)
+{
+    return p->password | (v->silent ? (p->number + 1U) << 16 : 0);
+}
+
+/* Too long ago, and nothing else is known of that password. */
+static void forget_refusal(struct provider *v, unsigned forgotten)
+{
+    for (unsigned i = 0; i < ACCOUNT_REFUSALS; i++)
+        if ((v->refused[i] & 0xffff) == (forgotten & 0xffff))
+            return;
+    v->passwords[forgotten & 0xffff].tried = false;
+}
+
+static void note_taken(struct provider *v, struct password *pw, const struct model *p)
+{
+    unsigned forgotten = put_first(v->accepted, ACCOUNT_ACCEPTED, p->password);
+
+    if (forgotten)
+        v->passwords[forgotten].accepted = false;
+    take_out(v->refused, ACCOUNT_REFUSALS, refusal_of(v, p));
+    clear_trouble(pw);
+    pw->accepted = true;
+    pw->chances = 2;
+    pw->overlaps = 0;
+    for (unsigned i = 0; i < PROFILES_MAX; i++)
+        if (!v->silent || i == p->number)
+            pw->doubted_at[i] = 0;
+}
+
+static void note_rejected(struct world *w, struct provider *v, struct password *pw,
+                          const struct model *p)
+{
+    unsigned forgotten = put_first(v->refused, ACCOUNT_REFUSALS, refusal_of(v, p));
+    bool doubted = doubt_of(w, p, pw) > 0, others = pw->accepted && doubted;
+    /* a login of ours that was given up may have stood in its way */
+    bool ours = v->silent_at > 0 && w->now < v->silent_at + MINUTE && (pw->accepted || doubted);
+
+    if (forgotten)
+        forget_refusal(v, forgotten);
+    clear_trouble(pw);
+    pw->chances -= pw->chances > 0 && !(ours && doubted);
+    pw->overlaps += p->reply.overlap && (pw->accepted || doubted);
+    if ((pw->accepted && !doubted) || ours) {
+        pw->doubted_at[p->number] = w->now;
+        w->statistics.doubts++;
+    } else if (others) {
+        pw->doubted_at[p->number] = 0;
+    } else {
+        memset(pw->doubted_at, 0, sizeof pw->doubted_at);
     }
+    if (!others) {
+        pw->accepted = false;
+        take_out(v->accepted, ACCOUNT_ACCEPTED, p->password);
+    }
+    v->was_forced = p->sent_forced;
+    v->refused_at = w->now;
+    v->last_refused = p->password;
+}
+
+static void most_in_a_day(const struct world *w, const uint64_t *ring, uint64_t filled,
+                          unsigned *most)
+{
+    unsigned n = 0;
+
+    for (uint64_t i = 0; i < filled; i++)
+        n += w->now - ring[i] < DAY;
+    if (n > *most)
+        *most = n;
+}
+
+static void note_odd(struct world *w, struct password *pw, const struct model *p)
+{
+    if (p->reply.end == ACCOUNT_DENIED)
+        pw->denied_at[pw->denied++ % ACCOUNT_DENIALS] = w->now;
+    if (!p->sent_forced && !p->sent_by_route)
+        pw->odd_at[pw->odd++ % ODD_A_DAY] = p->sent;
+    most_in_a_day(w, pw->odd_at, least(pw->odd, ODD_A_DAY), &w->statistics.most_odd);
+}
+
+/* Nobody knows what became of it. */
+static void note_lost(struct world *w, struct password *pw, const struct model *p)
+{
+    if (pw->silences++ == 0)
+        pw->silent_since = p->sent;
+    w->providers[p->provider].silent_at = w->now;
+    if (!p->sent_forced)
+        pw->lost_at[pw->lost++ % LOST_A_DAY] = p->sent;
+    most_in_a_day(w, pw->lost_at, least(pw->lost, LOST_A_DAY), &w->statistics.most_lost);
 }
 
 static void note_answer(struct world *w, const struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
-    struct statistics *s = &w->statistics;
+    struct password *pw = sent_password(w, p);
 
-    if (p->reply.end == ACCOUNT_TOOK) {
-        /* asked before the refusal and answered after it: which of them is true now is not known */
-        v->wrong_allowed += was_refused(v, p->password);
-        v->accepted = p->password;
-        v->lost_wrong[p->password] = 0;
-        forget_refusal(v, p->password);
-    } else if (p->reply.end == ACCOUNT_REJECTED) {
-        if (v->accepted == p->password)
-            v->accepted = 0;
-        forget_refusal(v, p->password);
-        for (unsigned i = ACCOUNT_REFUSALS - 1; i > 0; i--)
-            v->refused[i] = v->refused[i - 1];
-        v->refused[0] = p->password;
-        v->refused_at = w->now;
-        v->wrong_answered += p->reply.counted;
-    } else if (p->reply.counted && p->password != v->accepted &&
-               ++v->lost_wrong[p->password] > s->most_wrong_lost + v->words) {
-        s->most_wrong_lost = v->lost_wrong[p->password] - v->words;
+    switch (p->reply.end) {
+    case ACCOUNT_TOOK:
+        note_taken(v, pw, p);
+        return;
+    case ACCOUNT_REJECTED:
+    case ACCOUNT_EITHER:
+        note_rejected(w, v, pw, p);
+        return;
+    case ACCOUNT_DENIED:
+    case ACCOUNT_ODD:
+        note_odd(w, pw, p);
+        return;
+    case ACCOUNT_SILENCE:
+        note_lost(w, pw, p);
+        return;
+    case ACCOUNT_UNKNOWN:
+    case ACCOUNT_NOT_SENT:
+        return;
     }
+}
+
+/* What a token, or the want of one, says of the refresh token. */
+static void note_refresh(struct model *p, const struct fact *f)
+{
+    struct ledger *l = &p->ledger;
+    unsigned status = p->reply.http_status;
+    bool fault = status == 200 || status == 500 || status == 503 || p->reply.end == ACCOUNT_SILENCE;
+
+    l->faulty = f->failed && p->flight == FLIGHT_SENT && p->by_refresh_token && p->reply.reached &&
+                fault && (f->failure == LIFECYCLE_TEMPORARY || f->failure == LIFECYCLE_SOFT);
+    if (f->failed)
+        return;
+    if (!p->by_refresh_token)
+        l->password_life = p->reply.lifetime;
+    l->short_life = p->by_refresh_token && p->reply.lifetime < l->password_life / 2;
+    l->fault_login = false;
 }
 
 static void note_ended(struct world *w, struct model *p, const struct fact *f)
@@ -473,6 +700,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
 
     if (sent && !p->by_refresh_token)
         note_answer(w, p);
+    note_refresh(p, f);
     l->not_before = 0;
     if (!f->failed) {
         l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
@@ -484,12 +712,14 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     }
     bool password = password_of(w, p) > 0, alive = left_of(w, &l->token) > 0;
     l->stale |= f->failure == LIFECYCLE_STALE && password;
-    if (sent && p->by_refresh_token && f->failure != LIFECYCLE_TEMPORARY &&
-        (f->failure != LIFECYCLE_STALE || password || !alive))
+    if (sent && p->by_refresh_token &&
+        (f->failure == LIFECYCLE_REFUSED ||
+         (f->failure == LIFECYCLE_STALE && (password || !alive))))
         return; /* the password is next */
     l->failing = true;
     l->forgiven = l->change_pending;
     l->failure = f->failure;
+    l->put_off = f->failure == LIFECYCLE_DEFERRED || (f->failure == LIFECYCLE_SOFT && !sent);
     l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
     l->doubted |= f->failure == LIFECYCLE_SOFT;
@@ -557,9 +787,12 @@ static void note_network(const struct world *w, struct model *p)
     l->retry_by = least(l->retry_by, by);
 }
 
-static void note_forgotten(const struct world *w, struct model *p)
+static void note_forgotten(struct world *w, struct model *p)
 {
     struct ledger *l = &p->ledger;
+
+    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && p->reply.reached)
+        note_lost(w, sent_password(w, p), p);
 
     *l = (struct ledger){ .last_use = l->last_use,
                           .disturbed_at = w->now,
@@ -588,6 +821,10 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_REQUEST:
         l->change_pending = l->person_pending = false;
+        if (is_fault_login(p)) {
+            l->fault_login = true;
+            l->fault_login_at = w->now;
+        }
         l->retry_by = NEVER;
         break;
     case FACT_SENT:
@@ -598,8 +835,6 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_CHANGED:
         note_changed(w, p, f);
-        if (f->person)
-            w->providers[p->provider].wrong_allowed++, w->providers[p->provider].words++;
         break;
     case FACT_NETWORK:
         note_network(w, p);

@@ -214,7 +214,7 @@ void daemon_network(struct world *w)
     if (w->wanting == 0)
         return; /* then the network is not listened to */
     trace(w, NULL, "the network comes up", NULL, NEVER, NEVER);
-    profiles_system_changed(w->configured);
+    profiles_system_changed(w->configured, chance_permille(w, 500));
 }
 
 /* ---- what it does ---------------------------------------------------------------------------- */
@@ -246,25 +246,29 @@ static struct model *model_of(struct world *w, const struct lifecycle *lc)
     check_broken(w, NULL, "the simulation", "a lifecycle that nobody has begun");
 }
 
-enum account_verdict __real_account_ask(struct account *account, account_digest password,
-                                        bool person, const void *who, uint64_t now,
-                                        uint64_t *ret_when);
-enum account_verdict __wrap_account_ask(struct account *account, account_digest password,
-                                        bool person, const void *who, uint64_t now,
-                                        uint64_t *ret_when);
-enum account_verdict __wrap_account_ask(struct account *account, account_digest password,
-                                        bool person, const void *who, uint64_t now,
-                                        uint64_t *ret_when)
+enum account_verdict __real_account_ask(struct account *account,
+                                        const struct account_credential *what,
+                                        enum account_leave leave, const void *who, uint32_t random,
+                                        uint64_t now, uint64_t *ret_when);
+enum account_verdict __wrap_account_ask(struct account *account,
+                                        const struct account_credential *what,
+                                        enum account_leave leave, const void *who, uint32_t random,
+                                        uint64_t now, uint64_t *ret_when);
+enum account_verdict __wrap_account_ask(struct account *account,
+                                        const struct account_credential *what,
+                                        enum account_leave leave, const void *who, uint32_t random,
+                                        uint64_t now, uint64_t *ret_when)
 {
-    the_world->anyway = person;
-    return __real_account_ask(account, password, person, who, now, ret_when);
+    the_world->leave = leave;
+    return __real_account_ask(account, what, leave, who, random, now, ret_when);
 }
 
 void daemon_sent(struct world *w, struct model *p)
 {
     p->flight = FLIGHT_SENT;
     p->sent = w->now;
-    p->sent_forced = !p->by_refresh_token && w->anyway;
+    p->sent_forced = !p->by_refresh_token && w->leave == ACCOUNT_BY_PERSON;
+    p->sent_by_route = !p->by_refresh_token && w->leave == ACCOUNT_BY_ROUTE;
     trace(w, p, "request by", p->by_refresh_token ? "refresh token" : "password",
           p->by_refresh_token ? NEVER : p->password * SECOND, NEVER);
     check(w, p, &(struct fact){ .kind = FACT_SENT });
@@ -296,7 +300,8 @@ static struct cause cause_of(const struct model *p, const struct lifecycle_event
 
     if (event->type == LIFECYCLE_FAILED || event->type == LIFECYCLE_TOKEN) {
         cause.fallback = event->type == LIFECYCLE_FAILED && p->by_refresh_token &&
-                         event->failed.kind != LIFECYCLE_TEMPORARY;
+                         p->reply.retry_after == 0;
+        cause.min_validity = event->type == LIFECYCLE_TOKEN && p->by_refresh_token;
         cause.again = p->ledger.change_pending;
         cause.person = p->ledger.person_pending;
     } else if (event->type == LIFECYCLE_CHANGED) {
@@ -309,6 +314,13 @@ static struct cause cause_of(const struct model *p, const struct lifecycle_event
     return cause;
 }
 
+static bool is_of_the_user(enum error_code code)
+{
+    enum error_class class = error_class(code);
+
+    return class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER;
+}
+
 static void request_ended(struct world *w, struct model *p, const struct lifecycle_event *event)
 {
     bool failed = event->type == LIFECYCLE_FAILED;
@@ -317,7 +329,8 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
           &(struct fact){ .kind = FACT_ENDED,
                           .failed = failed,
                           .failure = failed ? event->failed.kind : LIFECYCLE_TEMPORARY });
-    if (failed && event->failed.kind == LIFECYCLE_REFUSED && !p->lc->by_refresh_token)
+    if (failed && event->failed.kind == LIFECYCLE_REFUSED && !p->lc->by_refresh_token &&
+        is_of_the_user(profile_error(p->real)->code))
         p->typed = 0;
     p->flight = FLIGHT_NONE;
     if (failed)
@@ -328,10 +341,10 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
 
 static void forgotten(struct world *w, struct model *p)
 {
+    check(w, p, &(struct fact){ .kind = FACT_FORGOTTEN });
     p->flight = FLIGHT_NONE;
     p->typed = 0;
     p->token.id = 0;
-    check(w, p, &(struct fact){ .kind = FACT_FORGOTTEN });
 }
 
 /* Before lifecycle.c hears of it. */
@@ -424,7 +437,7 @@ void daemon_start(struct world *w)
 
     w->shared = (struct context){ .event = none, .fetcher = -1 };
     fetch_queue_init(&w->shared.fetch_queue);
-    TAILQ_INIT(&w->shared.probes);
+    TAILQ_INIT(&w->shared.turns);
     w->store = fdstore_new(w->kept >= 0 ? dup(w->kept) : -1);
     w->shared.accounts = w->store ? account_table_new(w->store) : NULL;
     w->configured = profiles_new(&w->shared, paths, 1);
@@ -502,8 +515,6 @@ void daemon_restart(struct world *w)
     trace(w, NULL, "the daemon is started again", crash ? "after a crash" : NULL, NEVER, NEVER);
     if (!before_it || pread(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
-    for (unsigned i = 0; crash && i < w->n_profiles; i++)
-        w->providers[w->profiles[i].provider].words += w->profiles[i].flight == FLIGHT_SENT;
     daemon_stop(w);
     if (crash && pwrite(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();

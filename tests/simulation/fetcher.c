@@ -89,6 +89,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
         r->token = r->refresh_without_token = false;
         r->retry_after = 0;
         r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;
+        r->http_status = 0;
     }
     sd_event_source_disable_unref(f->answer);
     free(f);
@@ -131,6 +132,7 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
     const struct provider *v = &w->providers[f->p->provider];
 
     ret->retry_after = r->retry_after;
+    ret->http_status = r->http_status;
     ret->refresh_without_token = r->refresh_without_token;
     switch (r->kind) {
     case LIFECYCLE_REFUSED:
@@ -147,11 +149,15 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
         return;
     case LIFECYCLE_SOFT:
         ret->outcome = OUTCOME_SOFT;
-        error_set(&ret->error, ERROR_PROVIDER_ERROR, "odd");
+        error_set(&ret->error, ERROR_GATEWAY, "odd");
         return;
     default:
         ret->outcome = OUTCOME_TEMPORARY;
-        error_set(&ret->error, r->reached ? ERROR_PROVIDER_FAULT : ERROR_CONNECT, "down");
+        error_set(&ret->error,
+                  !r->reached             ? ERROR_CONNECT
+                  : r->http_status == 429 ? ERROR_RATE_LIMITED
+                                          : ERROR_PROVIDER_FAULT,
+                  "down");
         return;
     }
 }

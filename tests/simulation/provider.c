@@ -10,7 +10,7 @@ static const char *const regime_names[REGIMES] = {
     [REGIME_BLACKHOLE] = "black hole",
     [REGIME_5XX] = "5xx",
     [REGIME_429] = "429",
-    [REGIME_DOUBTFUL] = "odd 4xx",
+    [REGIME_GATEWAY] = "behind a gateway",
     [REGIME_SLOW] = "slow",
     [REGIME_LOST] = "loses answers",
     [REGIME_FLAKY] = "now this, now that",
@@ -44,6 +44,7 @@ void provider_init(struct world *w, struct provider *v)
     v->latency = chance_span(w, 20 * MSEC, 600 * MSEC);
     v->silent = chance_permille(w, 200);
     v->limits_logins = chance_permille(w, 500);
+    v->rejects_overlap = chance_permille(w, 300);
     v->flawless = chance_permille(w, 250);
     v->keys_every = chance_span(w, 6 * HOUR, 60 * DAY);
     v->right = v->newest = 1;
@@ -51,6 +52,8 @@ void provider_init(struct world *w, struct provider *v)
     v->well_since = 0;
     v->login_at = w->now;
     queue_set(&w->queue, EVENT_KEYS + number, w->now + chance_span(w, HOUR, v->keys_every));
+    if (chance_permille(w, 400))
+        queue_set(&w->queue, EVENT_FOREIGN + number, w->now + chance_span(w, SECOND, DAY));
     if (v->flawless)
         return;
     queue_set(&w->queue, EVENT_REGIME + number, w->now + chance_span(w, MINUTE, 5 * DAY));
@@ -121,6 +124,23 @@ bool provider_accepts(const struct world *w, const struct provider *v, const str
     return token->key == v->key && w->now >= v->cluster_broken_until;
 }
 
+/* Another machine of the same user, which behaves as we do: it renews ahead, and when it is refused
+ * for an overlap it tries once more. Now and then it rests. */
+void provider_foreign(struct world *w, struct provider *v)
+{
+    unsigned source = EVENT_FOREIGN + (unsigned)(v - w->providers);
+    uint64_t period = v->lifetime / 2 + chance_below(w, v->lifetime / 4 + 1);
+
+    if (v->rejects_overlap && (w->now < v->login_until || w->now < v->foreign_until)) {
+        queue_set(&w->queue, source, w->now + 5 * SECOND + chance_below(w, 15 * SECOND));
+        return;
+    }
+    v->foreign_until = w->now + v->latency;
+    if (chance_permille(w, 50))
+        period = chance_span(w, period, 20 * DAY);
+    queue_set(&w->queue, source, w->now + (period > SECOND ? period : SECOND));
+}
+
 /* ---- a request ------------------------------------------------------------------------------- */
 
 static struct reply failure(enum lifecycle_failure kind, uint64_t at, enum account_end end)
@@ -136,6 +156,10 @@ static void issue(struct world *w, struct model *p, struct provider *v, struct r
     r->lifetime = v->lifetime;
     if (chance_permille(w, 100))
         r->lifetime -= chance_below(w, v->lifetime / 10 + 1);
+    if (v->refresh == REFRESH_SESSION && !p->by_refresh_token)
+        p->session_until = w->now + v->lifetime + chance_below(w, 4 * v->lifetime);
+    if (v->refresh == REFRESH_SESSION && p->session_until - w->now < r->lifetime)
+        r->lifetime = p->session_until - w->now;
     if (v->refresh != REFRESH_NONE && (!p->by_refresh_token || v->refresh == REFRESH_ROTATES))
         p->valid_refresh_token = r->refresh_token = ++w->last_refresh_token;
 }
@@ -144,10 +168,15 @@ static struct reply by_refresh_token(struct world *w, struct model *p, struct pr
                                      uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_UNKNOWN);
+    bool ended = v->refresh == REFRESH_SESSION && w->now + SECOND / 2 >= p->session_until;
 
-    if (p->refresh_token != p->valid_refresh_token || chance_permille(w, 10)) {
+    if (v->refresh == REFRESH_FAULTY) {
+        r.http_status = chance_permille(w, 700) ? 500 : 200;
+        r.kind = r.http_status == 500 ? LIFECYCLE_TEMPORARY : LIFECYCLE_SOFT;
+        return r;
+    }
+    if (p->refresh_token != p->valid_refresh_token || ended || chance_permille(w, 10)) {
         p->valid_refresh_token = 0; /* used twice, or too old: the whole family dies */
-        r.kind = chance_permille(w, 300) ? LIFECYCLE_SOFT : LIFECYCLE_REFUSED;
         return r;
     }
     if (v->refresh == REFRESH_WITHOUT_ID_TOKEN)
@@ -162,18 +191,26 @@ static struct reply by_refresh_token(struct world *w, struct model *p, struct pr
 static struct reply by_password(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_REJECTED);
+    bool busy = w->now < v->login_until || w->now < v->foreign_until;
 
     if (v->limits_logins) {
         uint64_t full = (v->limit_full > w->now ? v->limit_full : w->now) + login_step;
         if (full > w->now + LOGINS_AT_ONCE * login_step) {
             r = failure(LIFECYCLE_TEMPORARY, at, ACCOUNT_UNKNOWN);
             r.retry_after = chance_permille(w, 500) ? login_step : 0;
+            r.http_status = 429;
             return r;
         }
         v->limit_full = full;
     }
     if (w->now < v->locked_until)
         return r;
+    if (v->rejects_overlap && busy) {
+        r.overlap = true;
+        w->statistics.overlaps++;
+        return r;
+    }
+    v->login_until = at == NEVER ? w->now + v->latency : at;
     if (p->password != v->right) {
         r.counted = true;
         if (++v->wrong_in_row >= WRONG_TO_LOCK) {
@@ -192,6 +229,18 @@ static struct reply by_password(struct world *w, struct model *p, struct provide
 static struct reply grant(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     return p->by_refresh_token ? by_refresh_token(w, p, v, at) : by_password(w, p, v, at);
+}
+
+/* A page or another odd answer, with one of the statuses that such come with. */
+static struct reply by_gateway(struct world *w, uint64_t at)
+{
+    static const unsigned statuses[] = { 403, 403, 400, 401, 404, 405, 200, 302 };
+    struct reply r = failure(LIFECYCLE_SOFT, at, ACCOUNT_ODD);
+
+    r.http_status = statuses[chance_below(w, sizeof statuses / sizeof *statuses)];
+    if (r.http_status == 400 || r.http_status == 401 || r.http_status == 403)
+        r.end = ACCOUNT_DENIED;
+    return r;
 }
 
 struct reply provider_receive(struct world *w, struct model *p)
@@ -213,9 +262,10 @@ struct reply provider_receive(struct world *w, struct model *p)
     case REGIME_429:
         r = failure(LIFECYCLE_TEMPORARY, at, ACCOUNT_UNKNOWN);
         r.retry_after = v->retry_after;
+        r.http_status = regime == REGIME_429 ? 429 : 503;
         return r;
-    case REGIME_DOUBTFUL:
-        return failure(LIFECYCLE_SOFT, at, ACCOUNT_UNKNOWN);
+    case REGIME_GATEWAY:
+        return by_gateway(w, at);
     case REGIME_SLOW:
         return grant(w, p, v, w->now + chance_span(w, SECOND, 40 * SECOND));
     case REGIME_LOST:

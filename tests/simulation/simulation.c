@@ -222,8 +222,10 @@ static void happens_to_all(struct world *w, unsigned source)
         provider_regime(w, &w->providers[source - EVENT_REGIME]);
     else if (source < EVENT_KEYS)
         provider_password(w, &w->providers[source - EVENT_PASSWORD]);
-    else if (source < EVENT_SLEEP)
+    else if (source < EVENT_FOREIGN)
         provider_keys(w, &w->providers[source - EVENT_KEYS]);
+    else if (source < EVENT_SLEEP)
+        provider_foreign(w, &w->providers[source - EVENT_FOREIGN]);
     else if (source == EVENT_SLEEP)
         sleeps(w);
     else if (source == EVENT_NETWORK)
@@ -312,7 +314,11 @@ static void report(const struct statistics *s, double seconds)
                                 : 0.0);
     printf("\nlongest wait of a client while the provider was up: %.3f s (seed %" PRIu64 ")\n",
            (double)s->longest_wait / (double)SECOND, s->longest_wait_seed);
-    printf("wrong passwords in a row whose refusal was lost: %u at most\n", s->most_wrong_lost);
+    printf(
+        "one password in a day, by the daemon's own doing: %u odd answers, %u lost ones at most\n",
+        s->most_odd, s->most_lost);
+    printf("%" PRIu64 " logins refused for an overlap, %" PRIu64 " refusals doubted\n", s->overlaps,
+           s->doubts);
 }
 
 static bool read_number(const char *text, const char **ret_end, uint64_t *ret)

@@ -27,8 +27,10 @@ enum {
     PROVIDERS_MAX = 3,
     PROFILES_MAX = 24,
     CLIENTS_MAX = 32,
-    WAITERS_MAX = 4096,   /* as many clients as the daemon takes */
-    PASSWORDS_MAX = 1024, /* of one account, in one scenario */
+    WAITERS_MAX = 4096,  /* as many clients as the daemon takes */
+    PASSWORDS_MAX = 256, /* of one account, in one scenario */
+    ODD_A_DAY = 26,      /* how often one password is sent, by docs/design.md §1, P4 */
+    LOST_A_DAY = 30,
     LOOP_MAX = 256,
     NOBODY = 255,
 };
@@ -39,7 +41,8 @@ enum {
     EVENT_REGIME = 0, /* of a provider: the next fault, or its end */
     EVENT_PASSWORD = EVENT_REGIME + PROVIDERS_MAX,
     EVENT_KEYS = EVENT_PASSWORD + PROVIDERS_MAX,
-    EVENT_SLEEP = EVENT_KEYS + PROVIDERS_MAX,
+    EVENT_FOREIGN = EVENT_KEYS + PROVIDERS_MAX, /* another machine of the user logs in there */
+    EVENT_SLEEP = EVENT_FOREIGN + PROVIDERS_MAX,
     EVENT_NETWORK,
     EVENT_NETWORK_CHECK,
     EVENT_PERSON,
@@ -63,7 +66,9 @@ enum refresh_kind {
     REFRESH_STABLE,
     REFRESH_ROTATES, /* one that was used before kills the newest, too */
     REFRESH_WITHOUT_ID_TOKEN,
-    REFRESH_STALE, /* it brings the token of the login */
+    REFRESH_STALE,   /* it brings the token of the login */
+    REFRESH_FAULTY,  /* it answers 500, or what nobody can read */
+    REFRESH_SESSION, /* its tokens live no longer than the session of the login */
     REFRESH_KINDS,
 };
 
@@ -73,10 +78,10 @@ enum regime {
     REGIME_BLACKHOLE, /* no connection, after the deadline */
     REGIME_5XX,
     REGIME_429,
-    REGIME_DOUBTFUL, /* an odd 4xx */
-    REGIME_SLOW,     /* answers from a second to beyond the deadline */
-    REGIME_LOST,     /* the request counts, the answer is lost */
-    REGIME_FLAKY,    /* any of these, request by request */
+    REGIME_GATEWAY, /* a page of something in between, or another odd answer */
+    REGIME_SLOW,    /* answers from a second to beyond the deadline */
+    REGIME_LOST,    /* the request counts, the answer is lost */
+    REGIME_FLAKY,   /* any of these, request by request */
     REGIMES,
 };
 
@@ -93,8 +98,10 @@ struct reply {
     enum lifecycle_failure kind;
     enum account_end end;
     uint64_t retry_after, lifetime;
+    unsigned http_status;
     bool reached;
     bool counted; /* as a wrong password */
+    bool overlap; /* another login of the user was under way */
     bool refresh_without_token;
     uint32_t refresh_token, key;
 };
@@ -104,7 +111,9 @@ struct provider {
     enum refresh_kind refresh;
     uint64_t lifetime, latency;
     bool limits_logins; /* 20 at once, one more each 6 s */
-    bool flawless;      /* has no faults, so that long peace is simulated as well */
+    bool
+        rejects_overlap; /* as Keycloak with brute force detection: one login of a user at a time */
+    bool flawless;       /* has no faults, so that long peace is simulated as well */
     uint64_t keys_every;
 
     enum regime regime;
@@ -113,6 +122,8 @@ struct provider {
     unsigned wrong_in_row;
     uint64_t locked_until;
     uint64_t limit_full;
+    uint64_t login_until;   /* a login of ours is under way there, whoever waits for it */
+    uint64_t foreign_until; /* and one from another machine */
     uint32_t key;
     uint64_t cluster_broken_until; /* rejects every token */
 
@@ -120,16 +131,27 @@ struct provider {
     bool silent; /* gives no reason for a refusal */
 
     /* what check.c knows */
-    uint64_t well_since; /* NEVER while it is not */
-    unsigned accepted;   /* the last password that an answer said was taken */
-    unsigned refused[ACCOUNT_REFUSALS];
-    uint64_t refused_at; /* the latest of these; 0 = not known any more */
-    bool was_forced;     /* the latest password was sent for a person */
-    uint8_t seen_wrong[PASSWORDS_MAX];
-    unsigned wrong_answered, wrong_allowed;
-    uint64_t login_debt, login_at;      /* the bucket, kept independently */
-    unsigned lost_wrong[PASSWORDS_MAX]; /* how often the refusal of a wrong one was lost */
-    unsigned words;                     /* of persons: each allows for one more */
+    uint64_t well_since;                                            /* NEVER while it is not */
+    unsigned refused[ACCOUNT_REFUSALS], accepted[ACCOUNT_ACCEPTED]; /* the latest first */
+    uint64_t refused_at;   /* the latest of these; 0 = not known any more */
+    unsigned last_refused; /* which that was */
+    bool was_forced;       /* and it was sent for a person */
+    struct password {
+        bool accepted; /* and not refused since */
+        /* how often it may still be refused without a person's word: once, twice if accepted */
+        unsigned chances;
+        bool tried;
+        uint64_t doubted_at[PROFILES_MAX];   /* refused, though accepted, by whom; 0 = not */
+        unsigned overlaps;                   /* refusals for an overlap, in a row */
+        uint64_t odd_at[ODD_A_DAY];          /* sent, and answered by a gateway; a ring */
+        uint64_t lost_at[LOST_A_DAY];        /* sent, and not answered; a ring */
+        uint64_t denied_at[ACCOUNT_DENIALS]; /* of the odd ones: 400, 401, 403; a ring */
+        unsigned odd, lost, denied;
+        uint64_t silent_since; /* the first answer that was lost in a row */
+        unsigned silences;
+    } passwords[PASSWORDS_MAX];
+    uint64_t silent_at;            /* the last answer that was lost */
+    uint64_t login_debt, login_at; /* the bucket, kept independently */
 };
 
 /* ---- profiles -------------------------------------------------------------------------------- */
@@ -177,6 +199,7 @@ struct ledger {
     bool doubted;
     bool stale; /* a refresh brought nothing newer, and there was a password */
     enum lifecycle_failure failure;
+    bool put_off;          /* nothing was sent then: the account had it wait */
     unsigned failed_stamp; /* of the source, then */
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
@@ -188,6 +211,11 @@ struct ledger {
     uint32_t suspected_token;
     uint64_t outage_since;
     unsigned outage_requests;
+    uint64_t password_life; /* of the last token by password */
+    bool short_life;        /* the token in hand came by refresh token, and lives half as long */
+    bool faulty;            /* the last request was by refresh token, and brought a fault */
+    bool fault_login;       /* one was made for that in this token's life */
+    uint64_t fault_login_at;
 };
 
 /* Where its password comes from. */
@@ -226,7 +254,7 @@ struct model {
     /* the request under way */
     enum flight flight;
     struct cause cause;
-    bool by_refresh_token, sent_forced;
+    bool by_refresh_token, sent_forced, sent_by_route;
     unsigned password;
     uint32_t refresh_token;
     uint64_t begun, sent;
@@ -235,6 +263,7 @@ struct model {
 
     /* at the provider */
     uint32_t valid_refresh_token;
+    uint64_t session_until;
 
     struct ledger ledger;
     uint64_t class_since;
@@ -296,7 +325,8 @@ struct statistics {
     uint64_t steps, time;
     uint64_t requests[CLASSES], class_time[CLASSES]; /* time of one profile */
     uint64_t longest_wait, longest_wait_seed;
-    unsigned most_wrong_lost;
+    unsigned most_odd, most_lost; /* of one password, in a day */
+    uint64_t overlaps, doubts;
     uint64_t served, queued, failed, suspicions, heals, tokens;
 };
 
@@ -318,12 +348,12 @@ struct world {
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
     uint64_t private_file_stamp;
-    int wanting;          /* how many profiles the network interests */
-    struct call *asking;  /* the call that the daemon deals with, NULL: none */
-    bool speaking;        /* a person says login or refresh */
-    bool anyway;          /* account_ask() was last asked for a person's word */
-    struct model *acting; /* whose source of the loop is served */
-    uint64_t slept_at;    /* when it woke up last */
+    int wanting;              /* how many profiles the network interests */
+    struct call *asking;      /* the call that the daemon deals with, NULL: none */
+    bool speaking;            /* a person says login or refresh */
+    enum account_leave leave; /* account_ask() was last asked with */
+    struct model *acting;     /* whose source of the loop is served */
+    uint64_t slept_at;        /* when it woke up last */
     unsigned network_events;
     bool tracing;
     struct trace_line trace[TRACE_LINES];
@@ -364,8 +394,9 @@ void trace_print(const struct world *w);
 void provider_init(struct world *w, struct provider *v);
 /* The request that profile p sends now. */
 struct reply provider_receive(struct world *w, struct model *p);
-/* Events of EVENT_REGIME, EVENT_PASSWORD, EVENT_KEYS. */
+/* Events of EVENT_REGIME, EVENT_PASSWORD, EVENT_KEYS, EVENT_FOREIGN. */
 void provider_regime(struct world *w, struct provider *v);
+void provider_foreign(struct world *w, struct provider *v);
 void provider_password(struct world *w, struct provider *v);
 void provider_keys(struct world *w, struct provider *v);
 /* Whether the cluster takes the token. */

@@ -34,7 +34,7 @@ static int setup(void **state)
     shared = (struct context){ .fetcher = -1, .accounts = account_table_new(NULL) };
     ends = 0;
     fetch_queue_init(&shared.fetch_queue);
-    TAILQ_INIT(&shared.probes);
+    TAILQ_INIT(&shared.turns);
     if (!shared.accounts || sd_event_new(&shared.event) < 0)
         return -1;
     attempt = attempt_new(&shared, on_done, NULL);

@@ -67,6 +67,7 @@ static struct lifecycle_actions changed(void)
 
 static struct lifecycle_actions typed(void)
 {
+    policy.password_at_hand = true;
     return step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
                                           .changed = { true, true, now + 30 * SECOND } });
 }
@@ -730,45 +731,54 @@ static void an_unreadable_file_answers_everybody(void **state)
 
 /* ---- failures that probably do not pass ------------------------------------------------------ */
 
-static void doubts_wait_five_then_fifteen_minutes_then_an_hour(void **state)
+static struct lifecycle_actions soft(uint32_t random)
 {
-    static const uint64_t delays[] = { 5 * MINUTE, 15 * MINUTE, HOUR };
+    return failed_with(LIFECYCLE_SOFT, 0, random);
+}
+
+static void odd_answers_wait_five_then_fifteen_minutes_then_an_hour_each(void **state)
+{
+    static const uint64_t delays[] = { 5 * MINUTE, 15 * MINUTE, HOUR, HOUR, HOUR, HOUR };
 
     (void)state;
     asking();
     for (size_t i = 0; i < COUNT(delays); i++) {
-        failed(LIFECYCLE_SOFT);
+        assert_int_equal(soft(0).waiters, LIFECYCLE_ANSWER_SOON);
         assert_int_equal(lc.state, LIFECYCLE_WAITING);
         assert_int_equal(lc.retry_at, now + delays[i]);
         now = lc.retry_at;
+        wanted();
         timer();
     }
 }
 
-static void the_fourth_doubt_stops(void **state)
+static void they_are_spread_over_a_quarter_more(void **state)
 {
     (void)state;
     asking();
-    for (int i = 0; i < 3; i++) {
-        failed(LIFECYCLE_SOFT);
-        now = lc.retry_at;
-        timer();
-    }
-    assert_int_equal(failed(LIFECYCLE_SOFT).waiters, LIFECYCLE_ANSWER_ALL);
-    assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+    soft(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 6 * MINUTE, now + 6 * MINUTE + 15 * SECOND);
+}
+
+static void the_account_says_when_it_goes_on(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_SOFT, 7 * MINUTE, UINT32_MAX);
+    assert_int_equal(lc.retry_at, now + 7 * MINUTE);
 }
 
 static void a_token_ends_the_doubts(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_SOFT);
+    soft(0);
     now = lc.retry_at;
     timer();
     token(HOUR);
     now = lc.renew_at;
     timer();
-    failed(LIFECYCLE_SOFT);
+    soft(0);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
@@ -856,14 +866,16 @@ static void a_refused_refresh_token_is_dropped_and_the_password_used_at_once(voi
     assert_int_equal(a.waiters, LIFECYCLE_KEEP);
 }
 
-static void a_doubt_about_a_refresh_token_drops_it_too(void **state)
+static void an_odd_answer_keeps_the_refresh_token(void **state)
 {
     (void)state;
     refreshing();
-    struct lifecycle_actions a = failed(LIFECYCLE_SOFT);
-    assert_true(a.drop_refresh_token);
-    assert_true(a.request);
-    assert_false(lc.by_refresh_token);
+    struct lifecycle_actions a = soft(0);
+    assert_false(a.drop_refresh_token);
+    assert_false(a.request);
+    now = lc.retry_at;
+    timer();
+    assert_true(lc.by_refresh_token);
 }
 
 static void the_password_is_tried_once_only_after_a_refused_refresh_token(void **state)
@@ -914,9 +926,8 @@ static void a_refresh_without_a_token_is_never_tried_again(void **state)
 
 static struct lifecycle_actions stale(bool password_at_hand)
 {
-    return step((struct lifecycle_event){
-        .type = LIFECYCLE_FAILED,
-        .failed = { .kind = LIFECYCLE_STALE, .password_at_hand = password_at_hand } });
+    policy.password_at_hand = password_at_hand;
+    return failed(LIFECYCLE_STALE);
 }
 
 static void a_refresh_that_brings_nothing_newer_means_the_password_until_a_login(void **state)
@@ -979,8 +990,7 @@ static void a_refused_client_is_no_fault_of_the_refresh_token(void **state)
     (void)state;
     refreshing();
     struct lifecycle_actions a = step((struct lifecycle_event){
-        .type = LIFECYCLE_FAILED,
-        .failed = { .kind = LIFECYCLE_REFUSED, .client_refused = true } });
+        .type = LIFECYCLE_FAILED, .failed = { .kind = LIFECYCLE_REFUSED, .not_the_token = true } });
     assert_false(a.request);
     assert_false(a.drop_refresh_token);
     assert_true(lc.has_refresh_token);
@@ -1049,9 +1059,9 @@ static void a_change_begins_the_doubts_anew(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_SOFT);
+    soft(0);
     changed();
-    failed(LIFECYCLE_SOFT);
+    soft(0);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
 }
 
@@ -1187,11 +1197,11 @@ static struct lifecycle_actions suspected(void)
         .type = LIFECYCLE_WANTED, .wanted = { .deadline = now + 30 * SECOND, .suspected = true } });
 }
 
-static void a_throttled_login_waits_for_its_turn_and_is_no_failure(void **state)
+static void a_deferred_login_waits_for_its_turn_and_is_no_failure(void **state)
 {
     (void)state;
     asking();
-    struct lifecycle_actions a = failed_with(LIFECYCLE_THROTTLED, 7 * SECOND, UINT32_MAX);
+    struct lifecycle_actions a = failed_with(LIFECYCLE_DEFERRED, 7 * SECOND, UINT32_MAX);
     assert_int_equal(lc.state, LIFECYCLE_WAITING);
     assert_int_equal(lc.retry_at, now + 7 * SECOND);
     assert_int_equal(lc.failures, 0);
@@ -1257,13 +1267,298 @@ static void the_network_is_no_reason_to_repeat_what_was_doubtful(void **state)
 {
     (void)state;
     asking();
-    failed(LIFECYCLE_SOFT);
+    soft(0);
     world_changed(0);
     assert_int_equal(lc.retry_at, now + 5 * MINUTE);
     lifecycle_init(&lc, now);
     stopped();
     assert_false(world_changed(0).request);
     assert_int_equal(next(), UINT64_MAX);
+}
+
+static struct lifecycle_actions route_changed(uint32_t random)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_SYSTEM_CHANGED, .random = random, .system_changed = { true } });
+}
+
+static void another_way_out_is_tried_within_thirty_seconds(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    soft(0);
+    now += MINUTE;
+    route_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 29 * SECOND, now + 30 * SECOND);
+    assert_true(lc.by_route);
+    route_changed(0); /* the first one counts */
+    assert_in_range(lc.retry_at, now + 29 * SECOND, now + 30 * SECOND);
+    now = lc.retry_at;
+    timer();
+    assert_true(lc.by_route);
+    soft(0);
+    assert_false(lc.by_route);
+    assert_int_equal(lc.retry_at, now + 15 * MINUTE);
+}
+
+static void for_who_waits_it_is_tried_within_three_seconds(void **state)
+{
+    (void)state;
+    asking();
+    soft(0);
+    now += 10 * SECOND;
+    route_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
+}
+
+static void not_within_a_minute_of_the_last_try_for_that(void **state)
+{
+    (void)state;
+    asking();
+    soft(0);
+    now += 31 * SECOND;
+    route_changed(0);
+    assert_int_equal(lc.retry_at, now);
+    timer();
+    soft(0);
+    uint64_t retry_at = lc.retry_at, tried = now;
+    now = tried + MINUTE - 1;
+    route_changed(0);
+    assert_int_equal(lc.retry_at, retry_at);
+    now = tried + MINUTE;
+    route_changed(0);
+    assert_int_equal(lc.retry_at, now);
+}
+
+static void another_way_out_is_a_network_that_came_up_for_other_failures(void **state)
+{
+    (void)state;
+    waiting();
+    lc.retry_at = now + 300 * SECOND;
+    route_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
+}
+
+/* ---- refresh tokens that bring only faults --------------------------------------------------- */
+
+static struct lifecycle_actions fault_with(uint64_t retry_after)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .failed = { .kind = LIFECYCLE_TEMPORARY, .retry_after = retry_after, .fault = true } });
+}
+
+static struct lifecycle_actions fault(void)
+{
+    return fault_with(0);
+}
+
+/* The refresh token brings faults until a login is made for that. Returns how many. */
+static unsigned faults_until_login(void)
+{
+    unsigned n = 0;
+
+    while (lc.by_refresh_token) {
+        assert_in_range(++n, 1, 100);
+        if (!fault().request) {
+            now = next();
+            timer();
+        }
+    }
+    assert_int_equal(lc.state, LIFECYCLE_ASKING);
+    return n;
+}
+
+static void after_three_faults_in_a_row_the_password_is_tried(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    assert_int_equal(faults_until_login(), 3);
+    assert_true(lc.has_refresh_token);
+    failed(LIFECYCLE_TEMPORARY);
+    now = lc.retry_at;
+    timer();
+    assert_true(lc.by_refresh_token); /* once in the token's life */
+    for (int i = 0; i < 5; i++) {
+        assert_false(fault().request);
+        now = lc.retry_at;
+        timer();
+        assert_true(lc.by_refresh_token);
+    }
+}
+
+static void and_at_once_when_the_token_dies_then_in_turn(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    now = lc.expires_at;
+    assert_true(fault().request);
+    for (int i = 0; i < 3; i++) {
+        assert_false(lc.by_refresh_token);
+        failed(LIFECYCLE_TEMPORARY);
+        wanted();
+        now = lc.retry_at;
+        timer();
+        assert_true(lc.by_refresh_token);
+        assert_false(fault().request);
+        now = lc.retry_at;
+        timer();
+    }
+}
+
+static void at_most_one_login_each_fifteen_minutes_is_for_faults_while_a_token_lives(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    faults_until_login();
+    token_that(20 * MINUTE, true, 0);
+    wanted();
+    uint64_t login = lc.fault_login_at;
+    now = lc.sent + MINUTE;
+    rejected();
+    assert_true(lc.by_refresh_token);
+    while (now < login + 15 * MINUTE) {
+        assert_true(lc.by_refresh_token);
+        assert_false(fault().request);
+        now = lc.retry_at;
+        timer();
+    }
+    assert_true(fault().request);
+    assert_false(lc.by_refresh_token);
+}
+
+static void without_a_password_the_refresh_token_goes_on(void **state)
+{
+    (void)state;
+    refreshing();
+    for (int i = 0; i < 20; i++) {
+        struct lifecycle_actions a = fault();
+        assert_false(a.request || a.drop_refresh_token);
+        wanted();
+        now = lc.retry_at;
+        timer();
+        assert_true(lc.by_refresh_token);
+    }
+}
+
+static void a_login_for_faults_obeys_a_retry_after(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    now = lc.expires_at;
+    assert_false(fault_with(50 * SECOND).request);
+    wanted();
+    assert_int_equal(next(), now + 50 * SECOND);
+    now = next();
+    timer();
+    assert_false(lc.by_refresh_token);
+}
+
+static void after_the_first_fault_a_person_gets_the_password_tried(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    fault();
+    step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                   .changed = { true, false, now + 30 * SECOND } });
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+/* ---- sessions that end ----------------------------------------------------------------------- */
+
+/* A token by password that lived an hour, and then one by refresh token. */
+static void refreshed(uint64_t lifetime)
+{
+    policy.password_at_hand = true;
+    refreshing();
+    token_that(lifetime, false, 0);
+    lc.has_refresh_token = true;
+}
+
+static void a_life_under_half_of_the_passwords_means_the_password_next(void **state)
+{
+    (void)state;
+    refreshed(HOUR / 2 - 1);
+    now = lc.renew_at;
+    timer();
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+    setup(state);
+    refreshed(HOUR / 2);
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void without_a_password_the_session_goes_on_to_its_end(void **state)
+{
+    (void)state;
+    refreshed(MINUTE);
+    policy.password_at_hand = false;
+    now = lc.renew_at;
+    timer();
+    assert_true(lc.by_refresh_token);
+}
+
+static void what_only_the_password_gives_is_got_by_password(void **state)
+{
+    (void)state;
+    refreshed(40 * MINUTE);
+    assert_int_equal(wanted_for(50 * MINUTE).verdict, LIFECYCLE_QUEUE);
+    assert_false(lc.by_refresh_token);
+    token_that(HOUR, true, 0);
+    assert_int_equal(wanted_for(61 * MINUTE).verdict, LIFECYCLE_TOO_SHORT);
+}
+
+static void also_when_only_the_answer_shows_that(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    assert_int_equal(wanted_for(50 * MINUTE).verdict, LIFECYCLE_QUEUE);
+    assert_true(lc.by_refresh_token);
+    struct lifecycle_actions a = token_that(40 * MINUTE, true, 0);
+    assert_true(a.request);
+    assert_false(lc.by_refresh_token);
+    assert_false(token_that(HOUR, true, 0).request);
+}
+
+static void nobody_waits_for_a_login_any_more(void **state)
+{
+    (void)state;
+    policy.password_at_hand = true;
+    refreshing();
+    wanted_for(50 * MINUTE);
+    now += 31 * SECOND;
+    assert_false(token_that(40 * MINUTE, true, 0).request);
+}
+
+static void a_token_with_seconds_left_is_said_to_be_about_to_expire(void **state)
+{
+    (void)state;
+    asking();
+    token(20 * SECOND);
+    assert_false(lifecycle_fading(&lc, now));
+    now += 15 * SECOND;
+    assert_false(lifecycle_fading(&lc, now));
+    now += 1;
+    assert_true(lifecycle_fading(&lc, now));
+    now += 5 * SECOND;
+    assert_false(lifecycle_fading(&lc, now)); /* there is none */
 }
 
 static void a_changed_file_does_not_outdo_a_retry_after_but_a_person_does(void **state)
@@ -1369,7 +1664,7 @@ int main(void)
         TEST(a_password_typed_while_asking_is_used_next),
         TEST(who_logs_in_is_going_to_use_the_token),
         TEST(a_logout_without_a_source_needs_a_login),
-        TEST(a_throttled_login_waits_for_its_turn_and_is_no_failure),
+        TEST(a_deferred_login_waits_for_its_turn_and_is_no_failure),
         TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
         TEST(a_link_that_flaps_does_not_retry_within_a_second),
         TEST(a_person_who_waits_is_retried_for_whatever_keep_fresh_says),
@@ -1416,8 +1711,25 @@ int main(void)
         TEST(retry_after_counts_for_an_hour_at_most),
         TEST(retry_after_never_shortens_the_delay),
         TEST(an_unreadable_file_answers_everybody),
-        TEST(doubts_wait_five_then_fifteen_minutes_then_an_hour),
-        TEST(the_fourth_doubt_stops),
+        TEST(odd_answers_wait_five_then_fifteen_minutes_then_an_hour_each),
+        TEST(they_are_spread_over_a_quarter_more),
+        TEST(the_account_says_when_it_goes_on),
+        TEST(another_way_out_is_tried_within_thirty_seconds),
+        TEST(for_who_waits_it_is_tried_within_three_seconds),
+        TEST(not_within_a_minute_of_the_last_try_for_that),
+        TEST(another_way_out_is_a_network_that_came_up_for_other_failures),
+        TEST(after_three_faults_in_a_row_the_password_is_tried),
+        TEST(and_at_once_when_the_token_dies_then_in_turn),
+        TEST(at_most_one_login_each_fifteen_minutes_is_for_faults_while_a_token_lives),
+        TEST(without_a_password_the_refresh_token_goes_on),
+        TEST(a_login_for_faults_obeys_a_retry_after),
+        TEST(after_the_first_fault_a_person_gets_the_password_tried),
+        TEST(a_life_under_half_of_the_passwords_means_the_password_next),
+        TEST(without_a_password_the_session_goes_on_to_its_end),
+        TEST(what_only_the_password_gives_is_got_by_password),
+        TEST(also_when_only_the_answer_shows_that),
+        TEST(nobody_waits_for_a_login_any_more),
+        TEST(a_token_with_seconds_left_is_said_to_be_about_to_expire),
         TEST(a_token_ends_the_doubts),
         TEST(a_refused_password_stops_and_answers_everybody),
         TEST(no_password_needs_a_login),
@@ -1426,7 +1738,7 @@ int main(void)
         TEST(the_first_request_goes_by_password),
         TEST(a_refresh_token_is_not_used_when_the_policy_says_no),
         TEST(a_refused_refresh_token_is_dropped_and_the_password_used_at_once),
-        TEST(a_doubt_about_a_refresh_token_drops_it_too),
+        TEST(an_odd_answer_keeps_the_refresh_token),
         TEST(the_password_is_tried_once_only_after_a_refused_refresh_token),
         TEST(without_a_password_a_refused_refresh_token_needs_a_login),
         TEST(an_outage_keeps_the_refresh_token),

@@ -19,12 +19,13 @@ enum { HUNG = 60 }; /* seconds */
 
 static sd_event *event;
 static struct system_watch *world;
-static int calls;
+static int calls, routes;
 
-static void on_change(void *context)
+static void on_change(void *context, bool route)
 {
     (void)context;
     calls++;
+    routes += route;
 }
 
 static int setup(void **state)

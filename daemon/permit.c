@@ -1,0 +1,259 @@
+#define _GNU_SOURCE
+#include "daemon/permit.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/time.h"
+#include "daemon/config_keys.h"
+#include "daemon/digest.h"
+
+/* ---- whose credentials they are -------------------------------------------------------------- */
+
+/* Host and port of the proxy; false: there is no proxy, or it is told no user. *ret_user is a
+ * digest of user and password. */
+static bool proxy_user(const char *url, char **ret_at, account_digest *ret_user)
+{
+    const char *start = url ? strstr(url, "://") : NULL;
+
+    start = start ? start + 3 : url;
+    size_t length = start ? strcspn(start, "/?#") : 0;
+    const char *at = start ? memrchr(start, '@', length) : NULL;
+    if (!at)
+        return false;
+    char *user = strndup(start, (size_t)(at - start));
+    *ret_at = strndup(at + 1, (size_t)(start + length - at - 1));
+    if (!user || !*ret_at)
+        abort(); /* a name */
+    *ret_user = digest_text(user);
+    explicit_bzero(user, strlen(user));
+    free(user);
+    return true;
+}
+
+static bool open_proxy(struct permit *p, const struct profile_config *config)
+{
+    char *at = NULL;
+
+    if (!proxy_user(config_keys_proxy(config), &at, &p->parts[PERMIT_PROXY].what.password))
+        return true;
+    p->parts[PERMIT_PROXY].account = account_table_get(
+        p->accounts, &(struct account_name){ .kind = ACCOUNT_PROXY, .at = at, .name = "" });
+    free(at);
+    return p->parts[PERMIT_PROXY].account != NULL;
+}
+
+/* With its secret, and how that is sent. */
+static account_digest client_digest(const struct profile_config *config,
+                                    const struct secret *client_secret)
+{
+    return digest_pair(digest_pair(digest_text(config->client_id), digest_secret(client_secret)),
+                       digest_text(config->client_auth));
+}
+
+/* What the client may do with one grant says nothing of another. */
+static account_digest grant_digest(const struct profile_config *config, bool by_password)
+{
+    return digest_text(!by_password ? "refresh_token" : config->realm ? "realm" : "password");
+}
+
+bool permit_open(struct permit *ret, struct account_table *accounts,
+                 const struct profile_config *config, const struct secret *client_secret,
+                 const struct secret *password)
+{
+    account_digest client = client_digest(config, client_secret);
+    const struct account_name client_name = { ACCOUNT_CLIENT, config->issuer, NULL,
+                                              config->client_id };
+    const struct account_name user_name = { ACCOUNT_USER, config->issuer, config->realm,
+                                            config->username };
+
+    *ret = (struct permit){ .accounts = accounts };
+    ret->parts[PERMIT_CLIENT].account = account_table_get(accounts, &client_name);
+    ret->parts[PERMIT_CLIENT].what = (struct account_credential){
+        .password = client, .client = grant_digest(config, password != NULL)
+    };
+    if (!ret->parts[PERMIT_CLIENT].account || !open_proxy(ret, config))
+        return false;
+    if (!password)
+        return true;
+    ret->parts[PERMIT_USER].account = account_table_get(accounts, &user_name);
+    ret->parts[PERMIT_USER].what = (struct account_credential){
+        .password = digest_secret(password),
+        .client = client,
+        .client_id = digest_text(config->client_id),
+        .profile = digest_text(config->name)
+    };
+    return ret->parts[PERMIT_USER].account != NULL;
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+static uint32_t some_random(void)
+{
+    uint32_t random = 0;
+
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = (uint32_t)time_boottime();
+    return random;
+}
+
+static enum account_verdict ask_part(struct permit *p, enum permit_part part, const void *who,
+                                     bool by_route, uint64_t forced_at, uint64_t *ret_when)
+{
+    struct account *a = p->parts[part].account;
+    const struct account_credential *what = &p->parts[part].what;
+    bool forced = forced_at > 0 && account_is_forced(a, what->password, forced_at);
+    enum account_leave leave = forced     ? ACCOUNT_BY_PERSON
+                               : by_route ? ACCOUNT_BY_ROUTE
+                                          : ACCOUNT_BY_RULE;
+
+    if (part == PERMIT_USER)
+        return account_ask(a, what, leave, who, some_random(), time_boottime(), ret_when);
+    return account_admit(a, what, leave, part == PERMIT_PROXY, who, time_boottime(), ret_when);
+}
+
+static void release(struct permit *p, const void *who)
+{
+    for (unsigned i = 0; i < PERMIT_PARTS; i++)
+        if (p->parts[i].account && i != PERMIT_USER)
+            account_release(p->parts[i].account, who);
+}
+
+enum account_verdict permit_ask(struct permit *p, const void *who, bool by_route,
+                                uint64_t forced_at, enum permit_part *ret_part, uint64_t *ret_when)
+{
+    for (unsigned i = 0; i < PERMIT_PARTS; i++) {
+        enum account_verdict verdict = ACCOUNT_GO;
+        if (p->parts[i].account)
+            verdict = ask_part(p, i, who, by_route, forced_at, ret_when);
+        if (verdict != ACCOUNT_GO) {
+            release(p, who);
+            *ret_part = i;
+            return verdict;
+        }
+    }
+    if (p->parts[PERMIT_USER].account)
+        account_table_save(p->accounts, p->parts[PERMIT_USER].account);
+    p->held = true;
+    return ACCOUNT_GO;
+}
+
+bool permit_refuses(const struct permit *p)
+{
+    for (unsigned i = 0; i < PERMIT_PARTS; i++)
+        if (p->parts[i].account && account_refuses(p->parts[i].account, &p->parts[i].what))
+            return true;
+    return false;
+}
+
+uint64_t permit_next(const struct permit *p)
+{
+    const struct account *a = p->parts[PERMIT_USER].account;
+
+    return a ? account_next(a, &p->parts[PERMIT_USER].what) : 0;
+}
+
+/* ---- what came of it ------------------------------------------------------------------------- */
+
+static bool is_denial(unsigned http_status)
+{
+    return http_status == 400 || http_status == 401 || http_status == 403;
+}
+
+/* What the user's account is to think of it. Whether the grant was sent is the step's to say, the
+ * rest the code's. */
+static enum account_end user_end(const struct permit_outcome *o)
+{
+    if (!o->why)
+        return ACCOUNT_TOOK;
+    if (!o->sent_grant)
+        return ACCOUNT_NOT_SENT;
+    switch (error_class(o->why->code)) {
+    case ERROR_CLASS_REFUSED_USER:
+        return ACCOUNT_REJECTED;
+    case ERROR_CLASS_REFUSED_EITHER:
+        return ACCOUNT_EITHER;
+    case ERROR_CLASS_ACCEPTED:
+        return ACCOUNT_TOOK;
+    case ERROR_CLASS_SOFT:
+        return is_denial(o->http_status) ? ACCOUNT_DENIED : ACCOUNT_ODD;
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_REFUSED_CLIENT:
+        return ACCOUNT_UNKNOWN;
+    /* Whatever else ends a grant under way (a fetcher that is killed, a second connection that
+     * fails) leaves open what came of it. */
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_LOCAL:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_PROXY:
+    case ERROR_CLASS_THROTTLED:
+    case ERROR_CLASS_NONE:
+        break;
+    }
+    return ACCOUNT_SILENCE;
+}
+
+static enum account_end proxy_end(const struct permit_outcome *o)
+{
+    if (o->why && error_class(o->why->code) == ERROR_CLASS_PROXY)
+        return ACCOUNT_REJECTED;
+    return o->passed_proxy ? ACCOUNT_TOOK : ACCOUNT_NOT_SENT;
+}
+
+/* A grant that it may not use is no refusal of the client; by a refresh token it means that token.
+ */
+static enum account_end client_end(const struct permit_outcome *o)
+{
+    enum error_class class = o->why ? error_class(o->why->code) : ERROR_CLASS_ACCEPTED;
+
+    if (class == ERROR_CLASS_ACCEPTED)
+        return ACCOUNT_TOOK;
+    if (class != ERROR_CLASS_REFUSED_CLIENT)
+        return ACCOUNT_NOT_SENT;
+    if (o->why->code != ERROR_GRANT_REFUSED)
+        return ACCOUNT_REJECTED;
+    return o->by_password ? ACCOUNT_EITHER : ACCOUNT_NOT_SENT;
+}
+
+static void tell(struct permit *p, enum permit_part part, const void *who, enum account_end end,
+                 const struct error *why)
+{
+    struct account *a = p->parts[part].account;
+
+    if (!a)
+        return;
+    account_ended(a, &p->parts[part].what, who, end, why, some_random(), time_boottime());
+    if (part == PERMIT_USER || end != ACCOUNT_NOT_SENT)
+        account_table_save(p->accounts, a);
+}
+
+/* A client's secret that was taken gets no probe when it is refused: nobody refuses it for the
+ * moment. So it is not said to have been taken. */
+static void tell_client(struct permit *p, const void *who, const struct permit_outcome *o)
+{
+    enum account_end end = client_end(o);
+
+    if (end != ACCOUNT_TOOK) {
+        tell(p, PERMIT_CLIENT, who, end, o->why);
+        return;
+    }
+    struct account *a = p->parts[PERMIT_CLIENT].account;
+    if (a->refusals[0].what.password == 0)
+        return;
+    account_lift(a, &p->parts[PERMIT_CLIENT].what);
+    account_table_save(p->accounts, a);
+}
+
+enum account_end permit_end(struct permit *p, const void *who, const struct permit_outcome *o)
+{
+    enum account_end end = user_end(o);
+
+    if (!p->held)
+        return ACCOUNT_NOT_SENT;
+    p->held = false;
+    tell(p, PERMIT_PROXY, who, proxy_end(o), o->why);
+    tell_client(p, who, o);
+    tell(p, PERMIT_USER, who, end, o->why);
+    return p->parts[PERMIT_USER].account ? end : ACCOUNT_NOT_SENT;
+}
