@@ -106,7 +106,7 @@ static int check_header(const struct id_token *t, struct result *ret)
 static int check_signature(const struct id_token *t, struct result *ret)
 {
     const char *alg = json_string(t->header, "alg"), *kid = json_string(t->header, "kid");
-    const struct jwks *keys = t->keys;
+    struct jwks *keys = t->keys;
     unsigned tried = 0;
 
     if (!keys || !alg)
@@ -115,8 +115,10 @@ static int check_signature(const struct id_token *t, struct result *ret)
         if (!jwks_fits(&keys->keys[i], alg, kid))
             continue;
         tried++;
-        if (jws_verify(t->text, alg, keys->keys[i].key))
+        if (jws_verify(t->text, alg, keys->keys[i].key)) {
+            jwks_mark_used(keys, i);
             return 0;
+        }
     }
     if (tried == 0)
         return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider publishes no %s key named \"%s\"",
@@ -379,7 +381,7 @@ void id_token_close(struct id_token *t)
     *t = (struct id_token){ .text = NULL };
 }
 
-int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
+int id_token_check(const struct job *job, const char *token, size_t length, struct jwks *keys,
                    int64_t date, struct result *ret)
 {
     struct id_token t;

@@ -82,7 +82,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int check_at(const char *token, const struct jwks *with, int64_t date)
+static int check_at(const char *token, struct jwks *with, int64_t date)
 {
     return id_token_check(&job, token, strlen(token), with, date, &result);
 }
@@ -312,6 +312,16 @@ static void hs256_is_refused_also_when_somebody_allows_it(void **state)
     (void)state;
     job.signing_algs = "HS256 RS256";
     assert_refused(check(token_by_pem()), ERROR_TOKEN_ALGORITHM, "HS256, which is not supported");
+}
+
+static void the_key_that_verified_is_marked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < keys.n; i++)
+        keys.keys[i].used = false;
+    assert_int_equal(check(signed_token(p256, "ES256", "{\"alg\":\"ES256\"}", GOOD)), 0);
+    for (size_t i = 0; i < keys.n; i++)
+        assert_int_equal(keys.keys[i].used, strcmp(keys.keys[i].curve, "P-256") == 0);
 }
 
 static void an_algorithm_that_is_not_allowed_is_refused(void **state)
@@ -879,6 +889,7 @@ int main(void)
         TEST(a_public_key_is_no_secret_for_hs256),
         TEST(hs256_is_refused_also_when_somebody_allows_it),
         TEST(an_algorithm_that_is_not_allowed_is_refused),
+        TEST(the_key_that_verified_is_marked),
         TEST(without_keys_a_token_is_taken_but_not_called_verified),
         TEST(without_keys_the_claims_are_checked_all_the_same),
         TEST(what_is_no_jwt_is_refused),
