@@ -456,6 +456,7 @@ static void values_that_are_not_accepted_are_named_with_what_is(void **state)
         { "refresh-before = 2d", "refresh-before: " },
         { "keep-fresh = never", "keep-fresh: " },
         { "signing-algs = HS256", "accepted: one or more of RS256" },
+        { "signing-algs = RS256 HS256", "(no API server can check HS256 or none)" },
         { "signing-algs = RS256 none", "signing-algs: " },
         { "signing-algs = eddsa", "ES512 PS256 PS384 PS512 EdDSA" },
         { "password-credential = ../x", "password-credential: " },
