@@ -153,7 +153,7 @@ static const struct row table[ERROR_MAX] = {
                                "have the provider leave out groups or claims that the cluster "
                                "does not need" },
     [ERROR_TOKEN_ENCRYPTED] = { "token-encrypted", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
-                                "the provider encrypts the id_token, which no API server can read",
+                                "the provider encrypts the id_token: no API server can read it",
                                 "turn it off for this client (id_token_encrypted_response_alg; "
                                 "Keycloak: "
                                 "ID token encryption key management algorithm)" },
