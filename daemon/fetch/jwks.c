@@ -299,21 +299,29 @@ static char *enclose(char *list)
     return set;
 }
 
+/* The latest come first. */
+static bool is_wanted(const struct jwk *key, bool any_used, int pass)
+{
+    if (!any_used)
+        return pass == 0;
+    return pass == 0 ? key->used : key->used_before && !key->used;
+}
+
 char *jwks_distill(const struct jwks *jwks, size_t most)
 {
-    bool any = jwks_any_used(jwks);
+    bool any_used = jwks_any_used(jwks), whole = true;
     size_t size = most > 16 ? most - 12 : 0; /* what encloses them */
     char *list = size ? calloc(1, size) : NULL;
 
     for (int pass = 0; list && pass < 2; pass++)
-        for (size_t i = 0; i < jwks->n; i++) {
-            const struct jwk *key = &jwks->keys[i];
-            bool wanted = !any ? pass == 0 : pass == 0 ? key->used : key->used_before && !key->used;
-            if (wanted && !append_key(list, size, key) && !any)
-                *list = '\0', i = jwks->n; /* all or nothing */
-        }
+        for (size_t i = 0; i < jwks->n; i++)
+            if (is_wanted(&jwks->keys[i], any_used, pass))
+                whole &= append_key(list, size, &jwks->keys[i]);
+    if (list && !any_used && !whole) /* then which of them will be wanted? */
+        *list = '\0';
     return list ? enclose(list) : NULL;
 }
+
 bool jwks_fits(const struct jwk *key, const char *alg, const char *kid)
 {
     static const struct {
