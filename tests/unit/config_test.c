@@ -682,6 +682,14 @@ static void an_issuer_with_a_query_is_refused(void **state)
     assert_holds(report.text, "issuer: has a query");
 }
 
+static void an_issuer_that_is_a_template_is_refused(void **state)
+{
+    (void)state;
+    load("[profile a]\nissuer = https://login.example.com/{tenantid}/v2.0\nclient-id = k\nusername "
+         "= u\n");
+    assert_holds(report.text, "issuer: is a template");
+}
+
 static void client_auth_none_with_a_secret_is_refused(void **state)
 {
     (void)state;
@@ -1101,6 +1109,7 @@ int main(void)
         TEST(http_to_another_host_is_refused),
         TEST(http_to_loopback_needs_its_permission),
         TEST(an_issuer_with_a_query_is_refused),
+        TEST(an_issuer_that_is_a_template_is_refused),
         TEST(client_auth_none_with_a_secret_is_refused),
         TEST(client_auth_without_a_secret_is_refused),
         TEST(a_tls_key_without_a_certificate_is_refused),
