@@ -35,15 +35,16 @@ static ssize_t read_token(char *out, size_t size, const char **ret_start)
     if (end - start > (long)sizeof bearer && memcmp(start, bearer, sizeof bearer - 1) == 0)
         start += sizeof bearer - 1;
     *ret_start = start;
-    if (end > start && end - start <= PROTOCOL_SECRET_MAX)
+    if (end > start && end - start <= PROTOCOL_TOKEN_MAX)
         return end - start;
-    output_fail(ERROR_USAGE, end > start ? "stdin holds more than 16 KiB" : "stdin holds no token");
+    output_fail(ERROR_USAGE,
+                end > start ? "stdin holds more than 128 KiB" : "stdin holds no token");
     return -1;
 }
 
 int command_inspect(int argc, char **argv)
 {
-    enum { ROOM = PROTOCOL_SECRET_MAX + 256 };
+    enum { ROOM = PROTOCOL_TOKEN_MAX + 256 };
     char *token = NULL;
     struct options o = { .timeout = PROTOCOL_TIMEOUT, .may_json = true, .may_stdin = true };
     struct line line = { .may_start = true };

@@ -17,7 +17,7 @@
 #include "common/time.h"
 
 /* One byte more than a password may take, and its newline. */
-enum { ROOM = PROTOCOL_SECRET_MAX + 2 };
+enum { ROOM = PROTOCOL_PASSWORD_MAX + 2 };
 
 static char *password;
 
@@ -100,9 +100,9 @@ static ssize_t read_password(const char *profile)
         output_fail(ERROR_USAGE, "the password cannot be read");
     else if (n == 0)
         output_fail(ERROR_USAGE, "the password is empty");
-    else if (n > PROTOCOL_SECRET_MAX)
+    else if (n > PROTOCOL_PASSWORD_MAX)
         output_fail(ERROR_USAGE, "the password is longer than 16 KiB");
-    return n > 0 && n <= PROTOCOL_SECRET_MAX ? n : -1;
+    return n > 0 && n <= PROTOCOL_PASSWORD_MAX ? n : -1;
 }
 
 int command_login(int argc, char **argv)

@@ -140,10 +140,27 @@ static const struct row table[ERROR_MAX] = {
                                 "the issuer is not the one configured",
                                 "set issuer to the provider's own, byte for byte (a final slash "
                                 "counts)" },
+    [ERROR_ISSUER_TEMPLATE] = { "issuer-template", 8, ERROR_CLASS_UNSENT, ERROR_LINK_DISCOVERY,
+                                "issuer is an address for many tenants, and names none of them",
+                                "name your tenant by its ID: issuer = "
+                                "https://login.microsoftonline.com/TENANT-ID/v2.0" },
     [ERROR_KEYS_INVALID] = { "keys-invalid", 8, ERROR_CLASS_UNSENT, ERROR_LINK_KEYS,
                              "the provider's keys are not valid", "check jwks-uri" },
     [ERROR_TOKEN_INVALID] = { "token-invalid", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
                               "the id_token is not valid", "the API server would reject it too" },
+    [ERROR_TOKEN_TOO_LONG] = { "token-too-long", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
+                               "the id_token is longer than kubetoken takes",
+                               "have the provider leave out groups or claims that the cluster "
+                               "does not need" },
+    [ERROR_TOKEN_ENCRYPTED] = { "token-encrypted", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
+                                "the provider encrypts the id_token: no API server can read it",
+                                "turn it off for this client (id_token_encrypted_response_alg; "
+                                "Keycloak: "
+                                "ID token encryption key management algorithm)" },
+    [ERROR_TOKEN_UNVERIFIABLE] = { "token-unverifiable", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
+                                   "the id_token is signed in a way that no API server can check",
+                                   "have the provider sign with RS256 (Auth0: the application's "
+                                   "Advanced Settings, OAuth, JsonWebToken Signature Algorithm)" },
     [ERROR_TOKEN_ALGORITHM] = { "token-algorithm", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
                                 "the id_token is signed by an algorithm that is not allowed",
                                 "allow it in signing-algs, if the API server takes it too "
@@ -198,8 +215,8 @@ static const struct row table[ERROR_MAX] = {
                       "set the clock that is wrong, usually ours: timedatectl set-ntp true" },
     [ERROR_TOKEN_LONG] = { "token-long", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "the token is longer than many proxies let pass",
-                           "have the provider leave out groups or claims that the cluster does "
-                           "not need" },
+                           "have the provider leave out groups or claims, or raise what proxies "
+                           "take (nginx: large_client_header_buffers, HAProxy: tune.bufsize)" },
     [ERROR_OUTDATED] = { "outdated", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                          "the daemon is not the one that is installed",
                          "restart it with: systemctl --user restart kubetoken.service" },

@@ -63,14 +63,39 @@ static void put_list(struct tlv_writer *w, const char *name, const char *const *
         tlv_put_text(w, name, list[i]);
 }
 
+/* What a field takes besides its value, and the few that are numbers or words. */
+enum { FIELD_ROOM = 32, PLAIN_FIELDS_ROOM = 256 };
+
+static size_t list_room(const char *const *list)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < JOB_LIST_MAX && list[i]; i++)
+        room += strlen(list[i]) + FIELD_ROOM;
+    return room;
+}
+
+/* At least what the encoded job takes. */
+static size_t job_room(const struct job *job)
+{
+    size_t room = PLAIN_FIELDS_ROOM + job->cache_length + FIELD_ROOM;
+
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        const char *text = *text_slot((struct job *)(uintptr_t)job, i);
+        room += text ? strlen(text) + FIELD_ROOM : 0;
+    }
+    return room + list_room(job->parameters) + list_room(job->environment);
+}
+
 struct secret *job_encode(const struct job *job)
 {
-    struct secret *out = secret_new(JOB_MAX);
+    size_t room = job_room(job);
+    struct secret *out = secret_new(room < JOB_MAX ? room : JOB_MAX);
     struct tlv_writer w;
 
     if (!out)
         return NULL;
-    tlv_begin(&w, secret_bytes(out), JOB_MAX);
+    tlv_begin(&w, secret_bytes(out), secret_capacity(out));
     tlv_put_text(&w, "record", "job");
     tlv_put_number(&w, "version", JOB_VERSION);
     tlv_put_text(&w, "kind", kinds[job->kind]);
@@ -181,7 +206,7 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
 
     if (length > JOB_MAX || tlv_open(&r, bytes, length) != (long)length)
         return -EBADMSG;
-    job.held = secret_new(2 * length);
+    job.held = secret_new(length); /* a field is longer than its value and a NUL */
     if (!job.held)
         return -ENOMEM;
     while ((more = tlv_next(&r, &f)) > 0) {
@@ -284,9 +309,9 @@ static void take_detail(struct error *e, const struct tlv_field *f)
     error_clean(e->detail, RESULT_DETAIL_MAX + 1, f->value, f->length);
 }
 
-static int take_secret(struct secret **slot, const struct tlv_field *f)
+static int take_secret(struct secret **slot, const struct tlv_field *f, size_t most)
 {
-    if (*slot || f->length > RESULT_TOKEN_MAX || memchr(f->value, '\0', f->length))
+    if (*slot || f->length > most || memchr(f->value, '\0', f->length))
         return -EBADMSG;
     *slot = secret_copy(f->value, f->length);
     return *slot ? 0 : -ENOMEM;
@@ -376,9 +401,9 @@ static int take_field(struct result *result, const struct tlv_field *f)
     else if (tlv_is(f, "detail"))
         take_detail(&result->error, f);
     else if (tlv_is(f, "id-token"))
-        return take_secret(&result->id_token, f);
+        return take_secret(&result->id_token, f, RESULT_TOKEN_MAX);
     else if (tlv_is(f, "refresh-token"))
-        return take_secret(&result->refresh_token, f);
+        return take_secret(&result->refresh_token, f, RESULT_REFRESH_TOKEN_MAX);
     else if (tlv_is(f, "report"))
         return take_report(result, f);
     else if (tlv_is(f, "cache"))

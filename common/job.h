@@ -15,12 +15,15 @@
 #include "common/secret.h"
 
 enum {
-    JOB_MAX = 128 * 1024,    /* bytes of an encoded job */
-    JOB_LIST_MAX = 64,       /* entries of a list */
-    RESULT_MAX = 128 * 1024, /* bytes of steps and result together */
-    RESULT_TOKEN_MAX = 16 * 1024,
+    JOB_MAX = 256 * 1024,          /* bytes of an encoded job */
+    JOB_LIST_MAX = 64,             /* entries of a list */
+    RESULT_MAX = 256 * 1024,       /* bytes of steps and result together */
+    RESULT_STEPS_MAX = 16 * 1024,  /* of these, what steps may take */
+    RESULT_TOKEN_MAX = 128 * 1024, /* kube-apiserver takes headers of 1 MiB, in all */
+    RESULT_TOKEN_LONG = 8 * 1024,  /* from here on some proxies take none */
+    RESULT_REFRESH_TOKEN_MAX = 16 * 1024,
     RESULT_CACHE_MAX = 32 * 1024,
-    RESULT_REPORT_MAX = 64 * 1024,
+    RESULT_REPORT_MAX = 192 * 1024, /* the claims of a token are three quarters of it */
     RESULT_WARNINGS_MAX = 8,
     RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
@@ -72,7 +75,8 @@ struct job {
     struct secret *held;
 };
 
-/* Encodes the job. Returns it in locked memory, or NULL when it is too large. */
+/* Encodes the job. Returns it in locked memory, of which it takes no more than it needs, or NULL
+ * when it is too large. */
 struct secret *job_encode(const struct job *job);
 
 /* Decodes a whole record. Returns 0, or -EBADMSG. job_clear() wipes what it holds. */

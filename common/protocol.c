@@ -96,9 +96,9 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         bad = parse_number(value, INT32_MAX, &number);
         r->client_go = (int32_t)number;
     } else if (word_is(name, "secret")) { /* what follows another line would be read as requests */
-        bad = r->verb == VERB_LOGIN || r->verb == VERB_INSPECT
-                  ? parse_number(value, PROTOCOL_SECRET_MAX, &number)
-                  : -EINVAL;
+        bad = r->verb == VERB_LOGIN     ? parse_number(value, PROTOCOL_PASSWORD_MAX, &number)
+              : r->verb == VERB_INSPECT ? parse_number(value, PROTOCOL_TOKEN_MAX, &number)
+                                        : -EINVAL;
         r->secret = (size_t)number;
     }
     if (bad < 0) {

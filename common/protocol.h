@@ -23,7 +23,8 @@ enum {
     PROTOCOL_HEADER_MAX = 64,
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
-    PROTOCOL_SECRET_MAX = 16 * 1024,
+    PROTOCOL_PASSWORD_MAX = 16 * 1024, /* that follows `login` */
+    PROTOCOL_TOKEN_MAX = 128 * 1024,   /* that follows `inspect`; the longest that is served */
 };
 
 #define PROTOCOL_VERSION "1"

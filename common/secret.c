@@ -11,10 +11,11 @@
  * a daemon holds a few thousand secrets and changes one in minutes, so a scan is cheap
  * and a lock budget of 8 MiB (the usual RLIMIT_MEMLOCK) goes far.
  *
- * What does not fit a common region (a job, a result) has one of its own, which goes with it: a
- * token that found room there would keep all of it locked for as long as it lives.
+ * What is large (a job, a result, a long token) has a region of its own, of as many pages as it
+ * takes, which goes with it. In a common one it would leave a rest that no other large one fits,
+ * and a token that found room beside a job would keep all of that locked for as long as it lives.
  */
-enum { REGION_SIZE = 64 * 1024, ALIGNMENT = 16 };
+enum { REGION_SIZE = 64 * 1024, LARGE = 16 * 1024, ALIGNMENT = 16 };
 
 struct secret {
     uint32_t size; /* of the chunk with this header, a multiple of ALIGNMENT */
@@ -26,6 +27,7 @@ struct secret {
 struct region {
     struct region *next;
     size_t size;
+    bool own; /* of one large secret */
 };
 
 enum { REGION_HEADER = (sizeof(struct region) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
@@ -46,7 +48,7 @@ static struct secret *next_chunk(struct region *region, struct secret *chunk)
 
 static bool is_large(size_t need)
 {
-    return need + REGION_HEADER > REGION_SIZE;
+    return need > LARGE;
 }
 
 static struct region *map_region(size_t need)
@@ -61,7 +63,7 @@ static struct region *map_region(size_t need)
     madvise(p, size, MADV_WIPEONFORK);
 
     struct region *region = p;
-    *region = (struct region){ regions, size };
+    *region = (struct region){ regions, size, is_large(need) };
     *first_chunk(region) = (struct secret){ .size = (uint32_t)(size - REGION_HEADER) };
     regions = region;
     return region;
@@ -105,7 +107,7 @@ struct secret *secret_new(size_t capacity)
     struct secret *s = NULL;
 
     for (struct region *r = regions; r && !s && !is_large(need); r = r->next)
-        if (r->size == REGION_SIZE)
+        if (!r->own)
             s = take(r, need);
     if (!s) {
         struct region *r = map_region(need);
@@ -138,7 +140,7 @@ struct secret *secret_free(struct secret *s)
 
     for (struct region *r = regions; r; r = r->next)
         if ((char *)s > (char *)r && (char *)s < (char *)r + r->size) {
-            if (r->size > REGION_SIZE)
+            if (r->own)
                 unmap_region(r);
             break;
         }

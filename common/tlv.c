@@ -66,21 +66,32 @@ size_t tlv_end(struct tlv_writer *w)
     return w->length;
 }
 
+static bool is_record(const uint8_t *p, size_t length)
+{
+    return memcmp(p, magic, length < sizeof magic ? length : sizeof magic) == 0;
+}
+
+size_t tlv_length(const void *bytes, size_t length)
+{
+    const uint8_t *p = bytes;
+
+    return length >= RECORD_HEADER && is_record(p, length) ? RECORD_HEADER + (size_t)get_u32(p + 4)
+                                                           : 0;
+}
+
 long tlv_open(struct tlv_reader *r, const void *bytes, size_t length)
 {
     const uint8_t *p = bytes;
 
-    if (memcmp(p, magic, length < sizeof magic ? length : sizeof magic) != 0)
+    if (!is_record(p, length))
         return -EBADMSG;
-    if (length < RECORD_HEADER)
-        return 0;
-    size_t body = get_u32(p + 4);
-    if (body > RECORD_MAX - RECORD_HEADER)
+    size_t whole = tlv_length(bytes, length);
+    if (whole > RECORD_MAX)
         return -EBADMSG;
-    if (length - RECORD_HEADER < body)
+    if (whole == 0 || length < whole)
         return 0;
-    *r = (struct tlv_reader){ p + RECORD_HEADER, body };
-    return (long)(RECORD_HEADER + body);
+    *r = (struct tlv_reader){ p + RECORD_HEADER, whole - RECORD_HEADER };
+    return (long)whole;
 }
 
 int tlv_next(struct tlv_reader *r, struct tlv_field *f)

@@ -49,6 +49,10 @@ struct tlv_field {
     size_t length;
 };
 
+/* How long the record at the head of the bytes is, header included; 0 where too few have come to
+ * tell, or they are none. */
+size_t tlv_length(const void *bytes, size_t length);
+
 /* Looks for a whole record at the head of the bytes. Returns its length (header included)
  * and sets up *r; 0 when more bytes are needed; -EBADMSG when these can never be one. */
 long tlv_open(struct tlv_reader *r, const void *bytes, size_t length);

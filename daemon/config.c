@@ -704,6 +704,10 @@ static void check_profile(struct loader *l, const struct section *s, const struc
     if (p->issuer && strpbrk(p->issuer, "?"))
         complain(l->report, s->file, s->line,
                  "profile %s: issuer: has a query; OpenID Connect allows none", p->name);
+    if (p->issuer && strchr(p->issuer, '{'))
+        complain(l->report, s->file, s->line,
+                 "profile %s: issuer: is a template; accepted: one with the tenant's ID in it",
+                 p->name);
     if (strcmp(p->client_auth, "none") == 0 && secret)
         complain(l->report, s->file, s->line,
                  "profile %s: client-auth = none does not go with a client secret", p->name);

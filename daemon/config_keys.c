@@ -75,7 +75,7 @@ const struct config_key config_keys[] = {
     { "groups-claim", AT(groups_claim), JOB(groups_claim), TYPE_TEXT, IDENTITY, CLAIM "groups" },
     { "start", AT(start_with_daemon), NONE, TYPE_START, SAME, "on-demand or with-daemon" },
     { "signing-algs", AT(signing_algs), JOB(signing_algs), TYPE_ALGS, IDENTITY,
-      "one or more of " CONFIG_KEYS_ALGORITHMS },
+      "one or more of " CONFIG_KEYS_ALGORITHMS " (no API server can check HS256 or none)" },
     /* of the configuration as a whole, and here for its reader alone */
     { "default-profile", NONE, NONE, TYPE_PROFILE_NAME, SAME, "the name of a profile" },
 };

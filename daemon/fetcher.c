@@ -15,6 +15,10 @@
 #include <unistd.h>
 
 #include "common/time.h"
+#include "common/tlv.h"
+
+/* What steps and most results fit into; a longer record has memory of its own length. */
+enum { USUAL = 16 * 1024 };
 
 struct fetcher {
     pid_t pid;
@@ -23,7 +27,8 @@ struct fetcher {
     struct step step;
     bool sent_grant;
     struct secret *in;
-    size_t used; /* of `in` */
+    size_t used;  /* of `in` */
+    size_t total; /* bytes that it has sent */
 };
 
 int fetcher_open(const char *path)
@@ -81,7 +86,7 @@ int fetcher_start(int program, const struct secret *job, struct fetcher **ret)
 
     if (!f)
         return -ENOMEM;
-    f->in = secret_new(RESULT_MAX);
+    f->in = secret_new(USUAL);
     if (!f->in || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
         secret_free(f->in);
         free(f);
@@ -203,15 +208,37 @@ static int take_records(struct fetcher *f, struct result *ret, struct error *why
     }
 }
 
+/* Sees to it that the record which has begun finds room. What was taken goes. */
+static int make_room(struct fetcher *f)
+{
+    const char *rest = secret_peek(f->in) + f->used;
+    size_t left = secret_length(f->in) - f->used, whole = tlv_length(rest, left);
+    size_t need = whole < RECORD_HEADER ? RECORD_HEADER : whole < RESULT_MAX ? whole : RESULT_MAX;
+
+    if (need <= secret_capacity(f->in) - f->used)
+        return 0;
+    struct secret *in = secret_new(need < USUAL ? USUAL : need);
+    if (!in)
+        return -1;
+    memcpy(secret_bytes(in), rest, left);
+    secret_set_length(in, left);
+    secret_free(f->in);
+    f->in = in;
+    f->used = 0;
+    return 0;
+}
+
 int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
 {
-    size_t have = secret_length(f->in), room = secret_capacity(f->in) - have;
-
-    if (room == 0) {
+    if (f->total > RESULT_MAX || make_room(f) < 0) {
         collect(f);
-        error_set(why, ERROR_FETCHER, "it sent more than %d bytes", RESULT_MAX);
+        if (f->total > RESULT_MAX)
+            error_set(why, ERROR_FETCHER, "it sent more than %d bytes", RESULT_MAX);
+        else
+            error_set(why, ERROR_INTERNAL, "no memory for what it sends");
         return -1;
     }
+    size_t have = secret_length(f->in), room = secret_capacity(f->in) - have;
     ssize_t n = recv(f->fd, secret_bytes(f->in) + have, room, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
@@ -220,5 +247,6 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
         return -1;
     }
     secret_set_length(f->in, have + (size_t)n);
+    f->total += (size_t)n;
     return take_records(f, ret, why);
 }

@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/protocol.h"
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/fetcher.h"
 
 enum { AT_ONCE = 4 };
+
+_Static_assert((int)PROTOCOL_TOKEN_MAX == (int)RESULT_TOKEN_MAX, "what is served can be inspected");
 
 struct inspection {
     struct context *shared;

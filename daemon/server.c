@@ -18,6 +18,7 @@
 enum {
     CLIENTS_MAX = 4096,
     ACCEPTS_A_TURN = 64,
+    TOKEN_AT_ONCE_MAX = 64 * 1024, /* a new socket's buffer takes that with its frame */
 };
 
 /* For the rest of a request whose first byte has come, and for an answer to be read. */
@@ -397,7 +398,7 @@ static size_t take_request(struct client *c, const char *bytes, size_t length, s
     secret_free(c->waiter.secret);
     c->waiter.secret = secret_new(c->waiter.request.secret);
     if (!c->waiter.secret)
-        abort(); /* 16 KiB at most */
+        abort(); /* 128 KiB at most */
     return used + fill_block(c, bytes + used, length - used);
 }
 
@@ -573,10 +574,11 @@ static int try_at_once(struct server *s, int fd, size_t *length)
         return 0;
     struct profile *profile = profiles_find(s->profiles, request.profile, &why);
     uint64_t now = time_boottime();
-    if (!profile || !profile_serve(profile, &request, now))
+    if (!profile || secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
+        !profile_serve(profile, &request, now))
         return 0;
     render_token(&r, profile, &request, now);
-    transmit(fd, &r); /* a new socket's buffer takes it whole, or the peer is gone */
+    transmit(fd, &r); /* whole, or the peer is gone */
     return 1;
 }
 

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "client/admin/doctor.h"
+#include "common/job.h"
 #include "common/time.h"
-
-enum { TOKEN_LONG = 8 * 1024 }; /* many proxies take no longer header */
 
 static const char *const checks[] = {
     "header", "signature", "issuer", "audience", "times", "claims"
@@ -158,10 +157,13 @@ static void check_algorithm(struct doctor *d, const cJSON *header)
     }
     report_add(&d->report, LEVEL_WARNING, "algorithm", ERROR_TOKEN_ALGORITHM,
                "%s, and kube-apiserver takes RS256 alone unless it is told", alg);
-    report_remedy(&d->report,
-                  "have the provider sign with RS256, or add %s to "
-                  "--oidc-signing-algs of the API server",
-                  alg);
+    if (strcmp(alg, "EdDSA") == 0)
+        report_remedy(&d->report, "have the provider sign with RS256: no API server takes EdDSA");
+    else
+        report_remedy(&d->report,
+                      "have the provider sign with RS256, or add %s to "
+                      "--oidc-signing-algs of the API server",
+                      alg);
 }
 
 /* Asked for once more, for its length alone: nothing else of it leaves this function. */
@@ -173,7 +175,7 @@ static void check_length(struct doctor *d)
         return;
     size_t length = strcspn(d->answer, "\n");
     explicit_bzero(d->answer, strlen(d->answer));
-    if (length > TOKEN_LONG)
+    if (length >= RESULT_TOKEN_LONG)
         report_add(&d->report, LEVEL_WARNING, "length", ERROR_TOKEN_LONG, "%zu bytes", length);
     else
         report_add(&d->report, LEVEL_OK, "length", ERROR_NONE, "%zu bytes", length);

@@ -82,6 +82,8 @@ static void take_field(struct cache *c, const struct tlv_field *f)
         c->has_document = true, c->discovered = (uint64_t)number;
     else if (tlv_is(f, "keyed"))
         c->keyed = (uint64_t)number;
+    else if (tlv_is(f, "keys-used"))
+        c->keys_used = number != 0;
     else if (tlv_is(f, "auth-listed"))
         c->document.auth_listed = number != 0;
     else if (tlv_is(f, "auth-post"))
@@ -152,6 +154,7 @@ static size_t encode(const struct job *job, const struct cache *c, bool keys, vo
     if (keys && c->keys) {
         tlv_put_text(&w, "keys", c->keys);
         tlv_put_number(&w, "keyed", (int64_t)c->keyed);
+        tlv_put_number(&w, "keys-used", c->keys_used);
     }
     return tlv_end(&w);
 }

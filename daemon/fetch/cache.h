@@ -16,6 +16,7 @@ struct cache {
     uint64_t discovered; /* usec of CLOCK_BOOTTIME; 0: it is time to look again */
     char *keys;          /* a JWK Set, NULL: none known */
     uint64_t keyed;
+    bool keys_used; /* they are those that were used, and not all that there were */
 };
 
 /* Takes what the job brings; *ret is empty when there is nothing, or nothing that fits. */

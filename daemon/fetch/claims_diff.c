@@ -132,8 +132,10 @@ static bool same(const cJSON *a, const cJSON *b)
 {
     const cJSON *entry;
 
+    if (equal(a, b)) /* the usual case, and quick where there are thousands */
+        return true;
     if (!cJSON_IsArray(a) || !cJSON_IsArray(b))
-        return equal(a, b);
+        return false;
     cJSON_ArrayForEach (entry, a)
         if (!holds(b, entry))
             return false;

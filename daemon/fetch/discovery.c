@@ -44,6 +44,12 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
         error_set(why, ERROR_DISCOVERY_INVALID, "it names no issuer");
         return -1;
     }
+    if (strcmp(issuer, job->issuer) != 0 && strchr(issuer, '{')) {
+        error_set(why, ERROR_ISSUER_TEMPLATE,
+                  "configured \"%s\", and its tokens say \"%s\" with the tenant's ID in it",
+                  job->issuer, issuer);
+        return -1;
+    }
     if (strcmp(issuer, job->issuer) != 0) {
         error_set(why, ERROR_ISSUER_MISMATCH, "configured \"%s\", the provider says \"%s\"",
                   job->issuer, issuer);

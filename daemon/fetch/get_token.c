@@ -12,7 +12,8 @@ static int check(struct provider *p, bool with_keys, int64_t date, struct result
                           with_keys ? &p->keys : NULL, date, ret);
 }
 
-/* The keys at hand are older than the token: the provider may have others by now. */
+/* The keys at hand are older than the token: the provider may have others by now, also one of the
+ * same name. */
 static int check_again(struct provider *p, int64_t date, http_step_fn on_step, struct result *ret)
 {
     struct error why;
@@ -75,6 +76,9 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
                          sizeof ret->changed);
     if (!keys)
         id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
+    size_t length = secret_length(ret->id_token);
+    if (length >= RESULT_TOKEN_LONG)
+        id_token_warn(ret, ERROR_TOKEN_LONG, "%zu bytes", length);
 }
 
 void get_token_run(struct http *http, const struct job *job, http_step_fn on_step,

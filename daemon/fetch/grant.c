@@ -325,12 +325,13 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
         return -1;
     }
     if (strlen(id_token) > RESULT_TOKEN_MAX) {
-        ret->outcome = outcome_of(ERROR_TOKEN_INVALID);
-        error_set(&ret->error, ERROR_TOKEN_INVALID, "it is longer than %d bytes", RESULT_TOKEN_MAX);
+        ret->outcome = outcome_of(ERROR_TOKEN_TOO_LONG);
+        error_set(&ret->error, ERROR_TOKEN_TOO_LONG, "%zu bytes, and %d at most", strlen(id_token),
+                  RESULT_TOKEN_MAX);
         return -1;
     }
     ret->id_token = secret_copy(id_token, strlen(id_token));
-    if (refresh && *refresh && strlen(refresh) <= RESULT_TOKEN_MAX)
+    if (refresh && *refresh && strlen(refresh) <= RESULT_REFRESH_TOKEN_MAX)
         ret->refresh_token = secret_copy(refresh, strlen(refresh));
     if (ret->id_token)
         return 0;

@@ -94,19 +94,21 @@ static int check_header(const struct id_token *t, struct result *ret)
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
     if (b64 && !cJSON_IsTrue(b64) && !cJSON_IsNull(b64)) /* RFC 7797 §7: not in a JWT */
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has b64");
+    if (!jws_supported(alg)) /* signing-algs takes none of these */
+        return refuse(ret, ERROR_TOKEN_UNVERIFIABLE, "it is signed with %s%s", alg,
+                      strncmp(alg, "HS", 2) == 0 ? ", by a secret that it shares with the client"
+                      : strcmp(alg, "none") == 0 ? ", which is no signature"
+                                                 : "");
     if (!listed(t->job->signing_algs, alg))
         return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s; signing-algs allows %s",
                       alg, t->job->signing_algs);
-    if (!jws_supported(alg))
-        return refuse(ret, ERROR_TOKEN_ALGORITHM, "it is signed with %s, which is not supported",
-                      alg);
     return 0;
 }
 
 static int check_signature(const struct id_token *t, struct result *ret)
 {
     const char *alg = json_string(t->header, "alg"), *kid = json_string(t->header, "kid");
-    const struct jwks *keys = t->keys;
+    struct jwks *keys = t->keys;
     unsigned tried = 0;
 
     if (!keys || !alg)
@@ -115,8 +117,10 @@ static int check_signature(const struct id_token *t, struct result *ret)
         if (!jwks_fits(&keys->keys[i], alg, kid))
             continue;
         tried++;
-        if (jws_verify(t->text, alg, keys->keys[i].key))
+        if (jws_verify(t->text, alg, keys->keys[i].key)) {
+            jwks_mark_used(keys, i);
             return 0;
+        }
     }
     if (tried == 0)
         return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider publishes no %s key named \"%s\"",
@@ -356,13 +360,35 @@ bool id_token_key_known(const char *token, size_t length, const struct jwks *key
     return known;
 }
 
+/* RFC 7516 §9: five parts, and enc in the header. */
+static bool is_encrypted(const char *text)
+{
+    size_t dots = 0;
+
+    for (const char *p = text; (p = strchr(p, '.')); p++)
+        dots++;
+    cJSON *header = dots == 4 ? part_json(text, strcspn(text, ".")) : NULL;
+    bool encrypted = header && json_get(header, "enc");
+    cJSON_Delete(header);
+    return encrypted;
+}
+
+static int refuse_shape(const char *text, size_t length, struct result *ret)
+{
+    if (length > RESULT_TOKEN_MAX)
+        return refuse(ret, ERROR_TOKEN_TOO_LONG, "%zu bytes, and %d at most", length,
+                      RESULT_TOKEN_MAX);
+    if (is_encrypted(text))
+        return refuse(ret, ERROR_TOKEN_ENCRYPTED, "it has the five parts of a JWE, not three");
+    return refuse(ret, ERROR_TOKEN_INVALID, "it is not three base64url parts");
+}
+
 int id_token_open(struct id_token *ret, const struct job *job, const char *text, size_t length,
                   struct result *result)
 {
     *ret = (struct id_token){ .job = job, .text = text };
     if (!job_token_shaped(text, length))
-        return refuse(result, ERROR_TOKEN_INVALID,
-                      "it is not three base64url parts within %d bytes", RESULT_TOKEN_MAX);
+        return refuse_shape(text, length, result);
     const char *payload = strchr(text, '.') + 1, *signature = strchr(payload, '.') + 1;
     ret->header = part_json(text, (size_t)(payload - text - 1));
     ret->claims = part_json(payload, (size_t)(signature - payload - 1));
@@ -379,7 +405,7 @@ void id_token_close(struct id_token *t)
     *t = (struct id_token){ .text = NULL };
 }
 
-int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
+int id_token_check(const struct job *job, const char *token, size_t length, struct jwks *keys,
                    int64_t date, struct result *ret)
 {
     struct id_token t;

@@ -14,8 +14,8 @@ struct id_token {
     const struct job *job;
     const char *text;
     cJSON *header, *claims;
-    const struct jwks *keys; /* NULL: they cannot be had */
-    int64_t date;            /* the provider's clock in seconds, 0: it told none */
+    struct jwks *keys; /* NULL: they cannot be had; the one that fits is marked as used */
+    int64_t date;      /* the provider's clock in seconds, 0: it told none */
 };
 
 enum { ID_TOKEN_CHECKS = 6 };
@@ -37,7 +37,7 @@ void id_token_close(struct id_token *token);
  * the token is marked unverified), iss, aud, exp, nbf. date is the provider's clock in seconds,
  * 0 where it told none. Fills ret's lifetime, verified, user, warnings; or outcome and error.
  * Returns 0, or -1 when it is not valid. */
-int id_token_check(const struct job *job, const char *token, size_t length, const struct jwks *keys,
+int id_token_check(const struct job *job, const char *token, size_t length, struct jwks *keys,
                    int64_t date, struct result *ret);
 
 /* Whether one of the keys is meant for the token, by its header. */

@@ -208,6 +208,10 @@ static void print_json(FILE *f, const struct token_report *in)
     for (size_t i = 0; i < in->n; i++)
         cJSON_AddItemToArray(list, finding_json(&in->findings[i]));
     char *text = cJSON_Print(json);
+    if (text && strlen(text) >= RESULT_REPORT_MAX) { /* indented, some grow to many times as much */
+        cJSON_free(text);
+        text = cJSON_PrintUnformatted(json);
+    }
     fprintf(f, "%s\n", text ? text : "");
     cJSON_free(text);
     cJSON_Delete(json);
@@ -230,6 +234,13 @@ static void write_report(const struct token_report *in, struct result *ret)
         print_text(f, in);
     if (fclose(f) != 0)
         return;
+    if (size > RESULT_REPORT_MAX) {
+        error_set(&ret->error, ERROR_INTERNAL, "a report of %zu bytes, and %d at most", size,
+                  RESULT_REPORT_MAX);
+        free(ret->report);
+        ret->report = NULL;
+        return;
+    }
     ret->outcome = OUTCOME_REPORT;
     ret->error = (struct error){ ERROR_NONE, "" };
     for (size_t i = 0; i < in->n && ret->error.code == ERROR_NONE; i++)

@@ -5,6 +5,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/param_build.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,15 +156,11 @@ static bool signs(const cJSON *jwk)
            (!operations || cJSON_IsNull(operations) || json_holds(operations, "verify"));
 }
 
-static char *copy_or_null(const char *text)
-{
-    return text ? strdup(text) : NULL;
-}
-
-static bool take_key(const cJSON *jwk, struct jwk *ret)
+/* Takes the JWK over where it is a key. */
+static bool take_key(cJSON *jwk, struct jwk *ret)
 {
     const char *kty = json_string(jwk, "kty");
-    struct jwk k = { 0 };
+    struct jwk k = { .json = jwk };
 
     if (!kty || !signs(jwk))
         return false;
@@ -175,16 +172,15 @@ static bool take_key(const cJSON *jwk, struct jwk *ret)
         k.key = okp_key(jwk, k.curve);
     if (!k.key)
         return false;
-    k.kid = copy_or_null(json_string(jwk, "kid"));
-    k.alg = copy_or_null(json_string(jwk, "alg"));
+    k.kid = json_string(jwk, "kid");
+    k.alg = json_string(jwk, "alg");
     *ret = k;
     return true;
 }
 
 int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *why)
 {
-    cJSON *doc = json_object(text, length);
-    const cJSON *jwk, *list = doc ? json_get(doc, "keys") : NULL;
+    cJSON *doc = json_object(text, length), *list = (cJSON *)(uintptr_t)json_get(doc, "keys");
     struct jwks keys = { .n = 0 };
 
     if (!cJSON_IsArray(list)) {
@@ -192,50 +188,138 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
         cJSON_Delete(doc);
         return -1;
     }
-    cJSON_ArrayForEach (jwk, list)
-        if (keys.n < JWKS_MAX && take_key(jwk, &keys.keys[keys.n]))
+    keys.keys = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *keys.keys);
+    for (cJSON *jwk = list->child, *next; keys.keys && jwk; jwk = next) {
+        next = jwk->next;
+        if (take_key(jwk, &keys.keys[keys.n])) {
+            cJSON_DetachItemViaPointer(list, jwk);
             keys.n++;
+        }
+    }
     cJSON_Delete(doc);
     if (keys.n == 0) {
         error_set(why, ERROR_KEYS_INVALID, "it holds no RSA, EC or OKP key for signatures");
+        free(keys.keys);
         return -1;
     }
     *ret = keys;
     return 0;
 }
 
-char *jwks_distill(const char *text, size_t length)
-{
-    static const char *const members[] = { "kty", "use", "kid", "alg", "n", "e", "crv", "x", "y" };
-    cJSON *doc = json_object(text, length), *out = cJSON_CreateObject();
-    const cJSON *jwk, *keys = doc ? json_get(doc, "keys") : NULL;
-    cJSON *list = cJSON_AddArrayToObject(out, "keys");
-
-    cJSON_ArrayForEach (jwk, keys) {
-        if (!signs(jwk)) /* key_ops is no string, and so not kept below */
-            continue;
-        cJSON *bare = cJSON_CreateObject();
-        for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-            const char *value = json_string(jwk, members[i]);
-            if (value)
-                cJSON_AddStringToObject(bare, members[i], value);
-        }
-        cJSON_AddItemToArray(list, bare);
-    }
-    char *distilled = cJSON_IsArray(keys) ? cJSON_PrintUnformatted(out) : NULL;
-    cJSON_Delete(doc);
-    cJSON_Delete(out);
-    return distilled;
-}
-
 void jwks_clear(struct jwks *jwks)
 {
     for (size_t i = 0; i < jwks->n; i++) {
-        free(jwks->keys[i].kid);
-        free(jwks->keys[i].alg);
         EVP_PKEY_free(jwks->keys[i].key);
+        cJSON_Delete(jwks->keys[i].json);
     }
+    free(jwks->keys);
     *jwks = (struct jwks){ .n = 0 };
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+static bool same_name(const struct jwk *a, const struct jwk *b)
+{
+    return a->kid && b->kid && strcmp(a->kid, b->kid) == 0;
+}
+
+void jwks_mark_used(struct jwks *jwks, size_t index)
+{
+    const struct jwk *key = &jwks->keys[index];
+
+    for (size_t i = 0; i < jwks->n; i++)
+        if (i == index || same_name(&jwks->keys[i], key))
+            jwks->keys[i].used = true;
+}
+
+/* A key without a name is known by itself alone. */
+static bool was_used(const struct jwk *key, const struct jwks *before)
+{
+    for (size_t i = 0; i < before->n; i++) {
+        const struct jwk *b = &before->keys[i];
+        if ((b->used || b->used_before) &&
+            (same_name(key, b) || (!key->kid && !b->kid && EVP_PKEY_eq(key->key, b->key) == 1)))
+            return true;
+    }
+    return false;
+}
+
+void jwks_inherit_use(struct jwks *jwks, const struct jwks *before)
+{
+    for (size_t i = 0; i < jwks->n; i++)
+        jwks->keys[i].used_before = was_used(&jwks->keys[i], before);
+    ERR_clear_error();
+}
+
+bool jwks_any_used(const struct jwks *jwks)
+{
+    for (size_t i = 0; i < jwks->n; i++)
+        if (jwks->keys[i].used || jwks->keys[i].used_before)
+            return true;
+    return false;
+}
+
+/* As JSON, with no member but those that matter; key_ops was looked at. NULL: no memory. */
+static char *bare(const struct jwk *key)
+{
+    static const char *const members[] = { "kty", "use", "kid", "alg", "n", "e", "crv", "x", "y" };
+    cJSON *out = cJSON_CreateObject();
+
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const char *value = json_string(key->json, members[i]);
+        if (value)
+            cJSON_AddStringToObject(out, members[i], value);
+    }
+    char *text = cJSON_PrintUnformatted(out);
+    cJSON_Delete(out);
+    return text;
+}
+
+/* Puts it at the end of the list, which is size bytes long and has as many as it holds. False: it
+ * does not fit. */
+static bool append_key(char *list, size_t size, const struct jwk *key)
+{
+    char *text = bare(key);
+    size_t used = strlen(list), length = text ? strlen(text) : 0;
+    bool fits = length > 0 && used + length + 1 < size;
+
+    if (fits)
+        snprintf(list + used, size - used, "%s%s", used ? "," : "", text);
+    cJSON_free(text);
+    return fits;
+}
+
+static char *enclose(char *list)
+{
+    char *set = NULL;
+
+    if (*list && asprintf(&set, "{\"keys\":[%s]}", list) < 0)
+        set = NULL;
+    free(list);
+    return set;
+}
+
+/* The latest come first. */
+static bool is_wanted(const struct jwk *key, bool any_used, int pass)
+{
+    if (!any_used)
+        return pass == 0;
+    return pass == 0 ? key->used : key->used_before && !key->used;
+}
+
+char *jwks_distill(const struct jwks *jwks, size_t most)
+{
+    bool any_used = jwks_any_used(jwks), whole = true;
+    size_t size = most > 16 ? most - 12 : 0; /* what encloses them */
+    char *list = size ? calloc(1, size) : NULL;
+
+    for (int pass = 0; list && pass < 2; pass++)
+        for (size_t i = 0; i < jwks->n; i++)
+            if (is_wanted(&jwks->keys[i], any_used, pass))
+                whole &= append_key(list, size, &jwks->keys[i]);
+    if (list && !any_used && !whole) /* then which of them will be wanted? */
+        *list = '\0';
+    return list ? enclose(list) : NULL;
 }
 
 bool jwks_fits(const struct jwk *key, const char *alg, const char *kid)

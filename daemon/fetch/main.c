@@ -100,7 +100,7 @@ int main(int argc, char **argv)
         return 1;
     run(&job, &result);
 
-    _secret_ struct secret *out = secret_new(RESULT_MAX / 2);
+    _secret_ struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX);
     if (out)
         send_all(secret_peek(out), result_encode(&result, secret_bytes(out), secret_capacity(out)));
     _exit(out ? 0 : 1); /* no destructors: the kernel wipes better */

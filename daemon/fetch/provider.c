@@ -9,8 +9,8 @@
 #define MINUTE (60 * USEC_PER_SEC)
 /* How long what is known is used without a look; after that, as long as there is no newer. */
 static const uint64_t document_life = 24 * 60 * MINUTE, keys_life = 60 * MINUTE;
-/* Keys are asked for again, for a token that they do not fit, at most that often. */
-static const uint64_t keys_floor = 1 * MINUTE;
+/* Bytes of keys that are kept: the endpoints have to fit beside them. */
+enum { KEPT_KEYS_MAX = RESULT_CACHE_MAX - 8 * 1024 };
 /* For requests that the token does not hang on. */
 static const uint64_t patience = 5 * USEC_PER_SEC;
 
@@ -56,7 +56,7 @@ int provider_find_endpoints(struct provider *p, struct result *ret)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static int fetch_keys(struct provider *p, struct error *why)
+int provider_renew_keys(struct provider *p, struct error *why)
 {
     const char *uri = p->endpoints.jwks_uri;
     struct http_reply reply;
@@ -75,33 +75,42 @@ static int fetch_keys(struct provider *p, struct error *why)
     }
     if (jwks_parse(reply.body, reply.length, &keys, why) < 0)
         return -1;
+    jwks_inherit_use(&keys, &p->keys);
     jwks_clear(&p->keys);
     p->keys = keys;
     p->keys_cached = false;
-    free(p->cache.keys);
-    p->cache.keys = jwks_distill(reply.body, reply.length);
     p->cache.keyed = time_boottime();
     return 0;
 }
 
-int provider_find_keys(struct provider *p, struct error *why)
+static void take_cached_keys(struct provider *p)
 {
     const char *known = p->cache.keys;
     struct error broken;
 
-    if (known && jwks_parse(known, strlen(known), &p->keys, &broken) == 0)
-        p->keys_cached = true;
-    if (p->keys_cached && cache_fresh(p->cache.keyed, keys_life))
-        return 0;
-    return fetch_keys(p, why) < 0 && !p->keys_cached ? -1 : 0;
+    if (!known || jwks_parse(known, strlen(known), &p->keys, &broken) < 0)
+        return;
+    for (size_t i = 0; i < p->keys.n; i++)
+        p->keys.keys[i].used_before = p->cache.keys_used;
+    p->keys_cached = true;
 }
 
-int provider_renew_keys(struct provider *p, struct error *why)
+int provider_find_keys(struct provider *p, struct error *why)
 {
-    if (!cache_fresh(p->cache.keyed, keys_floor))
-        return fetch_keys(p, why);
-    error_set(why, ERROR_KEYS_INVALID, "they were asked for less than a minute ago");
-    return -1;
+    take_cached_keys(p);
+    if (p->keys_cached && cache_fresh(p->cache.keyed, keys_life))
+        return 0;
+    return provider_renew_keys(p, why) < 0 && !p->keys_cached ? -1 : 0;
+}
+
+/* Only what was used: a provider may have a thousand keys. */
+static void keep_keys(struct provider *p)
+{
+    if (p->keys.n == 0)
+        return;
+    free(p->cache.keys);
+    p->cache.keys = jwks_distill(&p->keys, KEPT_KEYS_MAX);
+    p->cache.keys_used = jwks_any_used(&p->keys);
 }
 
 void provider_open(struct provider *p, struct http *http, const struct job *job)
@@ -112,6 +121,7 @@ void provider_open(struct provider *p, struct http *http, const struct job *job)
 
 void provider_close(struct provider *p, struct result *ret)
 {
+    keep_keys(p);
     cache_write(p->job, &p->cache, ret);
     jwks_clear(&p->keys);
     cache_clear(&p->cache);

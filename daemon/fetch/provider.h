@@ -30,7 +30,8 @@ int provider_find_endpoints(struct provider *provider, struct result *ret);
  * signature to be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
 int provider_find_keys(struct provider *provider, struct error *why);
 
-/* Newer keys, for a token that those at hand do not fit; once a minute at most. As above. */
+/* Newer keys, for a token that came just now, where those at hand are of an earlier job and do not
+ * fit it: one look-up a job, as kube-apiserver does, however new they are. As above. */
 int provider_renew_keys(struct provider *provider, struct error *why);
 
 #endif

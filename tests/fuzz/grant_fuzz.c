@@ -44,7 +44,7 @@ static void check_success(const struct http_reply *reply, const struct result *r
     PROMISE(secret_length(r->id_token) > 0 && secret_length(r->id_token) <= RESULT_TOKEN_MAX);
     PROMISE(strlen(secret_peek(r->id_token)) == secret_length(r->id_token));
     PROMISE(!r->refresh_token || secret_length(r->refresh_token) > 0);
-    PROMISE(secret_length(r->refresh_token) <= RESULT_TOKEN_MAX);
+    PROMISE(secret_length(r->refresh_token) <= RESULT_REFRESH_TOKEN_MAX);
 }
 
 /* What is said of a failure, the daemon believes. */

@@ -20,14 +20,16 @@
 #include "daemon/fetch/id_token.h"
 #include "daemon/fetch/json.h"
 
-static struct jwks keys;
+static struct jwk three[3];
+static struct jwks keys = { .keys = three };
 static EVP_PKEY *foreign;
 
 static void add_key(EVP_PKEY *key, const char *kid, const char *curve)
 {
     struct jwk *k = &keys.keys[keys.n++];
 
-    PROMISE(key && (k->kid = strdup(kid)));
+    PROMISE(key);
+    k->kid = kid;
     k->key = key;
     snprintf(k->curve, sizeof k->curve, "%s", curve);
 }
@@ -149,18 +151,21 @@ static void check_claims(const struct job *job, const char *token)
     free(text);
 }
 
-static void check(const struct job *job, const char *token, const struct jwks *with, int64_t date,
+static void check(const struct job *job, const char *token, struct jwks *with, int64_t date,
                   bool genuine)
 {
     struct result result = { 0 };
     char *exact = fuzz_text((const uint8_t *)token, strlen(token));
 
+    for (size_t i = 0; with && i < with->n; i++)
+        with->keys[i].used = false;
     if (id_token_check(job, exact, strlen(token), with, date, &result) == 0) {
         PROMISE(job_token_shaped(token, strlen(token)));
         PROMISE(result.lifetime > 0 && result.lifetime <= RESULT_LIFETIME_MAX * USEC_PER_SEC);
         PROMISE(result.verified == (with != NULL));
         PROMISE(!with || genuine);
         PROMISE(!with || id_token_key_known(token, strlen(token), with));
+        PROMISE(!with || jwks_any_used(with));
         check_claims(job, token);
     } else {
         PROMISE(result.outcome == OUTCOME_SOFT);

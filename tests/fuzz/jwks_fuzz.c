@@ -37,21 +37,37 @@ static void check_same(const struct jwks *a, const struct jwks *b)
 }
 
 /* What is kept of the set gives the same keys, and keeps itself. */
-static void check_distilled(const char *text, size_t size, const struct jwks *keys)
+static void check_distilled(const struct jwks *keys)
 {
-    char *bare = jwks_distill(text, size);
+    size_t most = 8 * 1024 * 1024; /* escapes may make it longer than the set */
+    char *bare = jwks_distill(keys, most);
     struct jwks again = { .n = 0 };
     struct error why;
 
-    PROMISE(bare || keys->n == 0);
-    if (!bare)
-        return;
-    PROMISE((jwks_parse(bare, strlen(bare), &again, &why) == 0) == (keys->n > 0));
+    PROMISE(bare && jwks_parse(bare, strlen(bare), &again, &why) == 0);
     check_same(keys, &again);
-    char *twice = jwks_distill(bare, strlen(bare));
+    char *twice = jwks_distill(&again, most);
     PROMISE(twice && strcmp(bare, twice) == 0);
     free(twice);
     free(bare);
+    jwks_clear(&again);
+}
+
+/* Of those that were used what fits is kept, and it is nothing else. */
+static void check_kept(struct jwks *keys, size_t size)
+{
+    struct jwks again = { .n = 0 };
+    struct error why;
+
+    jwks_mark_used(keys, size % keys->n);
+    char *kept = jwks_distill(keys, size);
+    PROMISE(!kept || strlen(kept) <= size);
+    PROMISE(!kept || jwks_parse(kept, strlen(kept), &again, &why) == 0);
+    PROMISE(again.n <= keys->n);
+    jwks_inherit_use(&again, keys);
+    for (size_t i = 0; i < again.n; i++)
+        PROMISE(again.keys[i].used_before);
+    free(kept);
     jwks_clear(&again);
 }
 
@@ -62,14 +78,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error why = { .code = ERROR_NONE };
 
     if (jwks_parse(text, size, &keys, &why) == 0) {
-        PROMISE(keys.n > 0 && keys.n <= JWKS_MAX);
+        PROMISE(keys.n > 0);
         for (size_t i = 0; i < keys.n; i++)
             check_key(&keys.keys[i]);
+        check_distilled(&keys);
+        check_kept(&keys, size);
     } else {
         PROMISE(keys.n == 0);
         fuzz_check_error(&why);
     }
-    check_distilled(text, size, &keys);
     jwks_clear(&keys);
     free(text);
     return 0;

@@ -17,8 +17,11 @@ static void check_request(const struct request *r)
     PROMISE(r->verb >= VERB_GET && r->verb <= VERB_VERSION);
     PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT
                                 : r->format == FORMAT_TEXT || r->format == FORMAT_JSON);
-    PROMISE(r->verb == VERB_STATUS || r->format != FORMAT_JSON || r->verb == VERB_GET);
-    PROMISE((r->secret > 0) == (r->verb == VERB_LOGIN) && r->secret <= PROTOCOL_SECRET_MAX);
+    PROMISE(r->verb == VERB_STATUS || r->verb == VERB_INSPECT || r->format != FORMAT_JSON ||
+            r->verb == VERB_GET);
+    PROMISE(r->verb != VERB_LOGIN || (r->secret > 0 && r->secret <= PROTOCOL_PASSWORD_MAX));
+    PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||
+            (r->verb == VERB_INSPECT && r->secret <= PROTOCOL_TOKEN_MAX));
     PROMISE(r->timeout <= years && r->min_validity <= years && r->client_go >= 0);
 }
 

@@ -33,7 +33,7 @@ static void check_result(const struct result *r)
     else
         fuzz_check_error(&r->error);
     PROMISE(r->outcome <= OUTCOME_CONFIG && (r->outcome == OUTCOME_TOKEN || !r->id_token));
-    PROMISE(secret_length(r->refresh_token) <= RESULT_TOKEN_MAX);
+    PROMISE(secret_length(r->refresh_token) <= RESULT_REFRESH_TOKEN_MAX);
     PROMISE(r->cache_length <= RESULT_CACHE_MAX && (r->cache_length > 0) == (r->cache != NULL));
     PROMISE(fuzz_is_clean(r->error.detail) && fuzz_is_clean(r->changed));
     PROMISE(llabs(r->clock_offset) <= RESULT_CLOCK_OFFSET_MAX);

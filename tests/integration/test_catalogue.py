@@ -224,6 +224,12 @@ def issuer_mismatch(s):
     return s.failure(issuer=s.provider.issuer.rstrip("/"))
 
 
+def issuer_template(s):
+    s.provider.answers[DISCOVERY] = json_answer(
+        {**s.provider.discovery(), "issuer": "https://login.example/{tenantid}/v2.0"})
+    return s.failure()
+
+
 def token_signature(s):
     published = s.provider.key.jwk()
     s.provider.answers[KEYS] = json_answer({"keys": [published]})
@@ -430,7 +436,12 @@ SCENES = {
     "discovery-invalid": discovery_invalid,
     "issuer-mismatch": issuer_mismatch,
     "token-invalid": lambda s: s.gives(id_token="no.token"),
-    "token-algorithm": lambda s: s.gives(id_token=s.provider.key.sign({}, {"alg": "HS256"})),
+    "issuer-template": issuer_template,
+    "token-too-long": lambda s: s.gives(id_token="x" * 131073),
+    "token-encrypted": lambda s: s.gives(id_token="eyJhbGciOiJkaXIiLCJlbmMiOiIifQ..AA.AA.AA"),
+    "token-unverifiable": lambda s: s.gives(
+        id_token=s.provider.key.sign({}, {"alg": "HS256"})),
+    "token-algorithm": lambda s: s.gives(id_token=s.provider.key.sign({}, {"alg": "ES256"})),
     "token-signature": token_signature,
     "token-audience": lambda s: token_now(s, aud="other"),
     "token-expired": lambda s: token_now(s, exp=1000, iat=None),

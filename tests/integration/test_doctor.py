@@ -12,6 +12,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from jwcrypto import jwa, jwk
 
 import apiserver
 import rig
@@ -67,12 +68,12 @@ def alone(home, folder):
 
 
 @contextlib.contextmanager
-def unlocked_daemon(home):
-    """One that may lock no memory, as root may whatever the limit is."""
+def unlocked_daemon(home, most=0):
+    """One that may lock no memory (or that many bytes), as root may whatever the limit is."""
     if rig.BUILD.name == "sanitize":
         pytest.skip("the sanitizer's mlock does nothing, and always succeeds")
     own = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]
-    program = ["prlimit", "--memlock=0", *(own if os.geteuid() == 0 else []),
+    program = ["prlimit", f"--memlock={most}", *(own if os.geteuid() == 0 else []),
                rig.BUILD / "kubetokend"]
     with subprocess.Popen(program, env=home.environment, stderr=subprocess.DEVNULL) as d:
         try:
@@ -483,6 +484,25 @@ def test_what_it_is_sure_to_reject_is_an_error(home, start, fake, keys, claims, 
     start(extra=keys)
     report = doctor(home)
     assert (report.found(), report.exit_code) == ([("claims", level, code)], exit_code)
+
+
+def test_an_algorithm_that_no_api_server_takes(home, start, fake):
+    key = jwk.JWK.generate(kty="OKP", crv="Ed25519", kid="ed")
+
+    class Key(scripted.Key):
+        def sign(self, claims, header=None):
+            text = ".".join(scripted.b64(json.dumps(p).encode())
+                            for p in ({"alg": "EdDSA", "kid": "ed"}, claims))
+            return f"{text}.{scripted.b64(jwa.JWA.signing_alg('EdDSA').sign(key, text.encode()))}"
+
+        def jwk(self, **changes):
+            return key.export_public(as_dict=True)
+
+    fake.key = Key()
+    start(extra="signing-algs = EdDSA")
+    report = doctor(home)
+    assert report.found() == [("algorithm", "warning", "token-algorithm")]
+    assert "--oidc-signing-algs" not in report.of("algorithm")[0]["remedy"]
 
 
 def test_the_final_slash(home, start, fake):

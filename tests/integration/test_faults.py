@@ -162,6 +162,12 @@ def clear_text(p):
         {**p.discovery(), "token_endpoint": "http://login.example.com/token"})
 
 
+def template(p):
+    """As Entra ID has it for /common and /organizations."""
+    p.answers[DISCOVERY] = json_answer(
+        {**p.discovery(), "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"})
+
+
 ACCOUNT = "the provider does not let this account in by password: "
 REFUSED = "the provider refused the user name or password: "
 SILENTLY = "the provider refused and gave no reason: "
@@ -218,8 +224,12 @@ FAULTS = {
     "id-token-number": (gives({"id_token": 5}), 6, NO_TOKEN + "; "),
     "id-token-shape": (gives({"id_token": "not.a token"}),
                        8, "the id_token is not valid: it is not three base64url parts"),
-    "id-token-long": (gives({"id_token": "a" * 20000}),
-                      8, "the id_token is not valid: it is longer than 16384 bytes; "),
+    "id-token-long": (gives({"id_token": "a" * 140000}),
+                      8, "the id_token is longer than kubetoken takes: 140000 bytes, and 131072 "
+                      "at most; have the provider leave out groups or claims"),
+    "template": (template, 8, "issuer is an address for many tenants, and names none of them: ",
+                 "", "/{tenantid}/v2.0\" with the tenant's ID in it; name your tenant by its ID: "
+                 "issuer = https://login.microsoftonline.com/TENANT-ID/v2.0"),
     "invalid-request": (errors(400, "invalid_request", "Could not login user"),
                         8, REJECTED + "HTTP 400, invalid_request: Could not login user; "),
     "controls": (errors(400, "x", "a\r\n\x1b[31mb" + "c" * 5000),
@@ -625,7 +635,7 @@ def bad_fetcher(home, tmp_path):
     ("exit", 1, FETCHER + "it ended with status 3 without a result, starting kubetoken-fetch; "),
     ("killed", 1, FETCHER + "it was killed by signal 9, starting kubetoken-fetch; "),
     ("junk", 1, FETCHER + "what it sent cannot be believed; "),
-    ("flood", 1, FETCHER + "it sent more than 131072 bytes; "),
+    ("flood", 1, FETCHER + "it sent more than 262144 bytes; "),
     ("half", 1, FETCHER + "it ended with status 0 without a result, "),
     ("not-started", 1, FETCHER + "it could not be started; "),
     ("hang", 7, SLOW + "stuck starting kubetoken-fetch; "),

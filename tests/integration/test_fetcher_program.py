@@ -142,19 +142,16 @@ def test_the_document_is_asked_for_again_after_a_day(fetch, age, paths):
     assert fetch() == "token" and fetch.paths == paths
 
 
-def test_a_key_that_is_new_is_asked_for(fake, fetch):
-    fake.key = scripted.Key("key-2")
-    fetch.edit(keyed=past(1))
+@pytest.mark.parametrize("age", [0, 1])
+@pytest.mark.parametrize("kid", ["key-1", "key-2"])
+def test_a_key_that_is_new_is_asked_for(fake, fetch, kid, age):
+    """However lately keys were asked for, and also where it has the name of the one before."""
+    fake.key = scripted.Key(kid)
+    fetch.edit(keyed=past(age))
     assert fetch() == "token"
     assert fetch.paths == [GRANT, KEYS] and fetch.result["verified"] == b"1"
+    assert fetch.warnings == []
     assert fetch() == "token" and fetch.paths == [GRANT]
-
-
-def test_a_key_replaced_under_its_name_is_asked_for(fake, fetch):
-    fake.key = scripted.Key("key-1")
-    fetch.edit(keyed=past(1))
-    assert fetch() == "token"
-    assert fetch.paths == [GRANT, KEYS] and fetch.result["verified"] == b"1"
 
 
 def test_a_token_is_verified_again_after_newer_keys_came(fake, fetch):
@@ -166,13 +163,16 @@ def test_a_token_is_verified_again_after_newer_keys_came(fake, fetch):
     assert fetch.paths == [GRANT, KEYS] and fetch.steps[-2:] == ["keys", "verify"]
 
 
-def test_keys_are_asked_for_once_a_minute_at_most(fake, fetch):
-    fake.key = scripted.Key("key-2")
-    assert fetch() == "token" and fetch.paths == [GRANT]
-    assert (fetch.result["verified"], fetch.warnings) == (b"0", ["not-verified"])
-    fake.key = scripted.Key("key-1")
-    assert fetch() == "doubtful" and fetch.paths == [GRANT], "its key is known, and does not fit"
-    assert fetch.result["code"] == b"token-signature"
+@pytest.mark.parametrize("kid, says", [
+    ("key-1", b'alg RS256, kid "key-1"'),
+    ("key-2", b'the provider publishes no RS256 key named "key-2"')])
+def test_a_token_is_worth_one_look_at_the_keys(fake, fetch, kid, says):
+    fake.answers[KEYS] = json_answer({"keys": [fake.key.jwk()]})
+    fake.key = scripted.Key(kid)
+    for age, paths in (0, [GRANT, KEYS]), (60, [KEYS, GRANT]):
+        fetch.edit(keyed=past(age))
+        assert fetch() == "doubtful" and fetch.paths == paths
+        assert (fetch.result["code"], fetch.result["detail"]) == (b"token-signature", says)
 
 
 def test_keys_that_are_known_are_kept_through_an_outage(fake, fetch):
@@ -236,9 +236,60 @@ def test_broken_keys_in_the_cache_are_asked_for_again(fetch):
     assert fetch.paths == [KEYS, GRANT] and fetch.result["verified"] == b"1"
 
 
-def test_keys_too_many_to_keep_are_asked_for_each_time(fake, fetch):
-    keys = [fake.key.jwk()] + [{**fake.key.jwk(kid=f"k{i}"), "pad": "x"} for i in range(100)]
-    fake.answers[KEYS] = json_answer({"keys": keys})
-    fetch.edit(keyed=0)
-    assert fetch() == "token" and fetch.paths == [KEYS, GRANT]
-    assert fetch() == "token" and fetch.paths == [KEYS, GRANT]
+# ---- many keys ---------------------------------------------------------------------------------
+
+def many_keys(fake, n=1000):
+    """So many others, and behind them the one that signs."""
+    return [fake.key.jwk(kid=f"other-{i}", x5t="x") for i in range(n)] + [fake.key.jwk()]
+
+
+def kept_kids(fetch):
+    return [k.get("kid") for k in json.loads(dict(decode(fetch.cache)[0])["keys"])["keys"]]
+
+
+def test_of_a_thousand_keys_the_one_that_was_used_is_kept(fake):
+    fake.answers[KEYS] = json_answer({"keys": many_keys(fake)})
+    fetch = Fetch(fake)
+    assert fetch() == "token" and fetch.paths == [DISCOVERY, KEYS, GRANT]
+    assert fetch.result["verified"] == b"1" and kept_kids(fetch) == ["key-1"]
+    assert fetch() == "token" and fetch.paths == [GRANT] and fetch.result["verified"] == b"1"
+
+
+def test_keys_that_take_turns_are_all_kept(fake):
+    """As of nodes that sign with their own."""
+    first, second = fake.key, scripted.Key("key-2")
+    fake.answers[KEYS] = json_answer({"keys": [*many_keys(fake), second.jwk()]})
+    fetch = Fetch(fake)
+    for key, paths in ((first, [DISCOVERY, KEYS, GRANT]), (second, [GRANT, KEYS]), (first, [GRANT]),
+                       (second, [GRANT])):
+        fake.key = key
+        assert fetch() == "token" and fetch.paths == paths
+    assert kept_kids(fetch) == ["key-2", "key-1"], "the latest first"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_of_many_keys_without_names_the_one_that_verified_is_kept(fake, named):
+    signing, other = fake.key, scripted.Key()
+    fake.answers[KEYS] = json_answer({"keys": [*[other.jwk(kid=None)] * 300,
+                                               signing.jwk(kid=None)]})
+    fake.answers[GRANT] = lambda _: json_answer({"id_token": signing.sign(
+        {"iss": fake.issuer, "aud": "client", "exp": int(time.time()) + 3600},
+        {} if named else {"kid": None})})
+    fetch = Fetch(fake)
+    assert fetch() == "token" and fetch.result["verified"] == b"1"
+    assert json.loads(dict(decode(fetch.cache)[0])["keys"])["keys"][0]["n"] == signing.jwk()["n"]
+    assert kept_kids(fetch) == [None]
+    assert fetch() == "token" and fetch.paths == [GRANT] and fetch.result["verified"] == b"1"
+
+
+def test_before_any_was_used_all_are_kept_if_they_fit(fake):
+    fake.answers[KEYS] = json_answer({"keys": [fake.key.jwk(kid="other"), fake.key.jwk()]})
+    fake.answers[GRANT] = (503, {}, b"")
+    fetch = Fetch(fake)
+    assert fetch() == "temporary" and kept_kids(fetch) == ["other", "key-1"]
+    assert fetch() == "temporary" and fetch.paths == [GRANT]
+    del fake.answers[GRANT]
+    assert fetch() == "token" and fetch.paths == [GRANT] and kept_kids(fetch) == ["key-1"]
+    fake.answers[KEYS] = json_answer({"keys": many_keys(fake)})
+    fetch, fake.answers[GRANT] = Fetch(fake), (503, {}, b"")
+    assert fetch() == "temporary" and "keys" not in dict(decode(fetch.cache)[0])

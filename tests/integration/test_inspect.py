@@ -111,10 +111,20 @@ def test_what_is_no_token(home, running, token):
 
 
 @pytest.mark.parametrize("text, says", [("", "no token"), (" \n", "no token"),
-                                        ("x" * 20000, "16 KiB")])
+                                        ("x" * 131073, "128 KiB")])
 def test_what_cannot_be_one(home, running, text, says):
     r = inspect(home, text)
     assert r.returncode == 2 and says in r.stderr
+
+
+def test_an_encrypted_token_and_one_that_nobody_can_check(fake, home, running):
+    token = ".".join([scripted.b64(b'{"alg":"RSA-OAEP","enc":"A256GCM"}'), *["AAAA"] * 4])
+    assert findings(home, token) == [("shape", "error", "token-encrypted")]
+    r = inspect(home, token)
+    assert r.returncode == 8 and "turn it off for this client" in r.stdout
+    token = fake.key.sign({"iss": fake.issuer}, {"alg": "HS256"})
+    assert ("header", "error", "token-unverifiable") in findings(home, token)
+    assert "signing-algs" not in inspect(home, token).stdout
 
 
 def test_while_the_provider_is_down_the_rest_is_checked(fake, home, running):

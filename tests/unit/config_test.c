@@ -456,6 +456,7 @@ static void values_that_are_not_accepted_are_named_with_what_is(void **state)
         { "refresh-before = 2d", "refresh-before: " },
         { "keep-fresh = never", "keep-fresh: " },
         { "signing-algs = HS256", "accepted: one or more of RS256" },
+        { "signing-algs = RS256 HS256", "(no API server can check HS256 or none)" },
         { "signing-algs = RS256 none", "signing-algs: " },
         { "signing-algs = eddsa", "ES512 PS256 PS384 PS512 EdDSA" },
         { "password-credential = ../x", "password-credential: " },
@@ -679,6 +680,14 @@ static void an_issuer_with_a_query_is_refused(void **state)
     (void)state;
     load("[profile a]\nissuer = https://x/?a=b\nclient-id = k\nusername = u\n");
     assert_holds(report.text, "issuer: has a query");
+}
+
+static void an_issuer_that_is_a_template_is_refused(void **state)
+{
+    (void)state;
+    load("[profile a]\nissuer = https://login.example.com/{tenantid}/v2.0\nclient-id = k\nusername "
+         "= u\n");
+    assert_holds(report.text, "issuer: is a template");
 }
 
 static void client_auth_none_with_a_secret_is_refused(void **state)
@@ -1100,6 +1109,7 @@ int main(void)
         TEST(http_to_another_host_is_refused),
         TEST(http_to_loopback_needs_its_permission),
         TEST(an_issuer_with_a_query_is_refused),
+        TEST(an_issuer_that_is_a_template_is_refused),
         TEST(client_auth_none_with_a_secret_is_refused),
         TEST(client_auth_without_a_secret_is_refused),
         TEST(a_tls_key_without_a_certificate_is_refused),

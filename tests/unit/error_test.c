@@ -56,13 +56,14 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
 {
     static const struct {
         enum error_class class;
-        enum error_code codes[8];
+        enum error_code codes[12];
     } rows[] = {
         { ERROR_CLASS_LOCAL,
           { ERROR_CONFIG, ERROR_NO_CONFIG, ERROR_CREDENTIAL, ERROR_LOGIN_NEEDED, ERROR_TLS_FILE,
             ERROR_FETCHER, ERROR_INTERNAL } },
         { ERROR_CLASS_UNSENT,
-          { ERROR_DNS, ERROR_CONNECT, ERROR_TLS, ERROR_DISCOVERY_INVALID, ERROR_KEYS_INVALID } },
+          { ERROR_DNS, ERROR_CONNECT, ERROR_TLS, ERROR_DISCOVERY_INVALID, ERROR_ISSUER_TEMPLATE,
+            ERROR_KEYS_INVALID } },
         { ERROR_CLASS_TRANSIENT, { ERROR_PROVIDER_FAULT, ERROR_RATE_LIMITED } },
         { ERROR_CLASS_LOST, { ERROR_TIMEOUT, ERROR_TRANSFER, ERROR_INTERRUPTED } },
         { ERROR_CLASS_THROTTLED, { ERROR_THROTTLED, ERROR_DOUBTED, ERROR_SILENCE } },
@@ -74,13 +75,14 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
         { ERROR_CLASS_REFUSED_EITHER, { ERROR_REFUSED_SILENTLY } },
         { ERROR_CLASS_ACCEPTED,
           { ERROR_NO_ID_TOKEN, ERROR_ISSUER_MISMATCH, ERROR_TOKEN_INVALID, ERROR_TOKEN_ALGORITHM,
-            ERROR_TOKEN_SIGNATURE, ERROR_TOKEN_AUDIENCE, ERROR_TOKEN_EXPIRED, ERROR_TOKEN_STALE } },
+            ERROR_TOKEN_SIGNATURE, ERROR_TOKEN_AUDIENCE, ERROR_TOKEN_EXPIRED, ERROR_TOKEN_STALE,
+            ERROR_TOKEN_TOO_LONG, ERROR_TOKEN_ENCRYPTED, ERROR_TOKEN_UNVERIFIABLE } },
     };
     enum error_class expected[ERROR_MAX] = { 0 };
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (size_t j = 0; j < 8 && rows[i].codes[j] != ERROR_NONE; j++)
+        for (size_t j = 0; j < 12 && rows[i].codes[j] != ERROR_NONE; j++)
             expected[rows[i].codes[j]] = rows[i].class;
     for (int i = 0; i < ERROR_MAX; i++)
         if (error_class((enum error_code)i) != (expected[i] ? expected[i] : ERROR_CLASS_NONE))

@@ -88,6 +88,24 @@ static void say_surroundings(void)
     say_token(text);
 }
 
+/* As long as a result can be, behind a step that has to make room for it. */
+static void say_long_token(void)
+{
+    static char memory[RESULT_MAX - RESULT_STEPS_MAX];
+    struct result result = { .outcome = OUTCOME_TOKEN,
+                             .id_token = secret_new(RESULT_TOKEN_MAX),
+                             .lifetime = 60 * USEC_PER_SEC,
+                             .sent = time_boottime() };
+    char *token = secret_bytes(result.id_token);
+
+    memset(token, 'a', RESULT_TOKEN_MAX);
+    token[4] = token[9] = '.';
+    secret_set_length(result.id_token, RESULT_TOKEN_MAX);
+    for (int i = 0; i < 60; i++)
+        say_step("grant", "login.example.com");
+    say(memory, result_encode(&result, memory, sizeof memory));
+}
+
 static void say_endlessly(void)
 {
     for (;;)
@@ -102,7 +120,9 @@ static _Noreturn void play(const char *part)
         say_step("dns", "login.example.com");
         say_step("connect", "login.example.com:443");
         say_token("anna");
-    } else if (strcmp(part, "pieces") == 0)
+    } else if (strcmp(part, "long") == 0)
+        say_long_token();
+    else if (strcmp(part, "pieces") == 0)
         say_token_in_pieces();
     else if (strcmp(part, "surroundings") == 0)
         say_surroundings();
@@ -235,6 +255,14 @@ static void a_result_in_pieces_is_taken(void **state)
     assert_string_equal(result.user, "pieces");
 }
 
+static void a_result_of_any_size_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(run("long"), 1);
+    assert_int_equal(secret_length(result.id_token), RESULT_TOKEN_MAX);
+    assert_string_equal(fetcher_step(fetcher)->name, "grant");
+}
+
 static void before_the_first_step_it_is_starting(void **state)
 {
     char where[320];
@@ -325,7 +353,7 @@ static void its_signal_and_last_step_are_told(void **state)
 static void one_that_talks_endlessly_is_stopped(void **state)
 {
     (void)state;
-    assert_ends_with("endless", "it sent more than 131072 bytes");
+    assert_ends_with("endless", "it sent more than 262144 bytes");
 }
 
 static void one_that_exits_at_once_is_told(void **state)
@@ -383,6 +411,7 @@ int main(int argc, char **argv)
         TEST(a_result_is_taken),
         TEST(steps_before_the_result_are_taken),
         TEST(a_result_in_pieces_is_taken),
+        TEST(a_result_of_any_size_is_taken),
         TEST(before_the_first_step_it_is_starting),
         TEST(one_that_hangs_still_tells_where),
         TEST(reading_never_waits),

@@ -362,7 +362,7 @@ static void a_200_that_is_no_object_is_in_doubt(void **state)
     (void)state;
 }
 
-static void a_token_over_16_kib_is_in_doubt(void **state)
+static void a_token_over_128_kib_is_in_doubt(void **state)
 {
     static const char head[] = "{\"id_token\":\"", tail[] = "\"}";
     static char text[sizeof head + RESULT_TOKEN_MAX + sizeof tail];
@@ -371,7 +371,32 @@ static void a_token_over_16_kib_is_in_doubt(void **state)
     memset(text, 'a', sizeof text);
     memcpy(text, head, sizeof head - 1);
     memcpy(text + sizeof text - sizeof tail, tail, sizeof tail);
-    assert_judged(200, text, OUTCOME_SOFT, ERROR_TOKEN_INVALID);
+    assert_judged(200, text, OUTCOME_SOFT, ERROR_TOKEN_TOO_LONG);
+}
+
+/* "refresh_token" of that many bytes, beside an id_token of 128 KiB. */
+static void judge_refresh_token(size_t length)
+{
+    static char text[RESULT_TOKEN_MAX + RESULT_REFRESH_TOKEN_MAX + 128];
+    size_t n = (size_t)snprintf(text, sizeof text, "{\"id_token\":\"");
+
+    memset(text + n, 'a', RESULT_TOKEN_MAX);
+    n += RESULT_TOKEN_MAX;
+    n += (size_t)snprintf(text + n, sizeof text - n, "\",\"refresh_token\":\"");
+    memset(text + n, 'r', length);
+    memcpy(text + n + length, "\"}", 3);
+    assert_int_equal(judge_text(200, text), 0);
+}
+
+static void a_refresh_token_is_kept_up_to_16_kib(void **state)
+{
+    (void)state;
+    judge_refresh_token(16 * 1024);
+    assert_int_equal(secret_length(result.id_token), RESULT_TOKEN_MAX);
+    assert_int_equal(secret_length(result.refresh_token), 16 * 1024);
+    judge_refresh_token(16 * 1024 + 1);
+    assert_int_equal(secret_length(result.id_token), RESULT_TOKEN_MAX);
+    assert_null(result.refresh_token);
 }
 
 static void further_codes_are_refusals(void **state)
@@ -541,7 +566,8 @@ int main(void)
         TEST(a_200_without_an_id_token_is_a_refusal),
         TEST(a_refresh_without_an_id_token_says_so),
         TEST(a_200_that_is_no_object_is_in_doubt),
-        TEST(a_token_over_16_kib_is_in_doubt),
+        TEST(a_token_over_128_kib_is_in_doubt),
+        TEST(a_refresh_token_is_kept_up_to_16_kib),
         TEST(further_codes_are_refusals),
         TEST(a_401_for_an_unsupported_grant_refuses_the_grant),
         TEST(the_text_beside_the_code_decides_nothing),

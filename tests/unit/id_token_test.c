@@ -82,7 +82,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int check_at(const char *token, const struct jwks *with, int64_t date)
+static int check_at(const char *token, struct jwks *with, int64_t date)
 {
     return id_token_check(&job, token, strlen(token), with, date, &result);
 }
@@ -263,7 +263,7 @@ static void alg_none_is_refused(void **state)
 {
     (void)state;
     assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
-                   ERROR_TOKEN_ALGORITHM, "none");
+                   ERROR_TOKEN_UNVERIFIABLE, "none, which is no signature");
 }
 
 static void alg_none_is_refused_in_any_case(void **state)
@@ -275,7 +275,7 @@ static void alg_none_is_refused_in_any_case(void **state)
         setup(NULL);
         job.signing_algs = "none RS256";
         snprintf(header, sizeof header, "{\"alg\":\"%s\"}", names[i]);
-        assert_refused(check(signed_token(NULL, "none", header, GOOD)), ERROR_TOKEN_ALGORITHM,
+        assert_refused(check(signed_token(NULL, "none", header, GOOD)), ERROR_TOKEN_UNVERIFIABLE,
                        "signed with");
     }
     (void)state;
@@ -286,7 +286,7 @@ static void alg_none_is_refused_also_when_somebody_allows_it(void **state)
     (void)state;
     job.signing_algs = "none RS256";
     assert_refused(check(signed_token(NULL, "none", "{\"alg\":\"none\"}", GOOD)),
-                   ERROR_TOKEN_ALGORITHM, "not supported");
+                   ERROR_TOKEN_UNVERIFIABLE, "none, which is no signature");
 }
 
 static char *token_by_pem(void)
@@ -304,14 +304,102 @@ static char *token_by_pem(void)
 static void a_public_key_is_no_secret_for_hs256(void **state)
 {
     (void)state;
-    assert_refused(check(token_by_pem()), ERROR_TOKEN_ALGORITHM, "signed with HS256");
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_UNVERIFIABLE, "HS256, by a secret");
 }
 
 static void hs256_is_refused_also_when_somebody_allows_it(void **state)
 {
     (void)state;
     job.signing_algs = "HS256 RS256";
-    assert_refused(check(token_by_pem()), ERROR_TOKEN_ALGORITHM, "HS256, which is not supported");
+    assert_refused(check(token_by_pem()), ERROR_TOKEN_UNVERIFIABLE, "HS256, by a secret");
+}
+
+/* Allowing it in signing-algs would be no help, and that takes none of them. */
+static void what_nobody_can_check_is_named_as_that(void **state)
+{
+    static const char *const names[] = { "HS256", "HS384", "HS512", "ES256K", "rs256", "RSA1_5" };
+    char header[64];
+
+    for (size_t i = 0; i < COUNT(names); i++) {
+        setup(NULL);
+        snprintf(header, sizeof header, "{\"alg\":\"%s\"}", names[i]);
+        assert_refused(check_signed(header, GOOD), ERROR_TOKEN_UNVERIFIABLE, names[i]);
+    }
+    (void)state;
+}
+
+/* ---- shapes ---------------------------------------------------------------------------------- */
+
+/* eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ is {"alg":"RSA-OAEP","enc":"A256GCM"}. */
+static void an_encrypted_token_is_named_as_that(void **state)
+{
+    static const char *const tokens[] = {
+        "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ.OKOawDo1.48V1_ALb.5eym8TW_.XFBoMYUZ",
+        "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00ifQ..48V1_ALb.5eym8TW_.XFBoMYUZ", /* dir */
+    };
+
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        setup(NULL);
+        assert_refused(check(strdup(tokens[i])), ERROR_TOKEN_ENCRYPTED, "five parts of a JWE");
+    }
+    (void)state;
+}
+
+static void five_parts_without_enc_are_no_encrypted_token(void **state)
+{
+    static const char *const tokens[] = { "a.b.c.d.e", "....", "eyJhbGciOiJSUzI1NiJ9.a.b.c.d" };
+
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        setup(NULL);
+        assert_refused(check(strdup(tokens[i])), ERROR_TOKEN_INVALID, "three base64url parts");
+    }
+    (void)state;
+}
+
+/* A good token of that length or up to two bytes less. */
+static char *long_token(size_t length)
+{
+    static char payload[RESULT_TOKEN_MAX];
+    char *probe = signed_token(rsa, "RS256", GOOD_HEADER, GOOD);
+    size_t more = (length - strlen(probe)) / 4 * 3 - strlen(",\"x\":\"\"") - 3;
+    size_t n = (size_t)snprintf(payload, sizeof payload, "%.*s,\"x\":\"", (int)strlen(GOOD) - 1,
+                                GOOD);
+
+    free(probe);
+    memset(payload + n, 'x', more);
+    for (n += more;; n++) {
+        memcpy(payload + n, "\"}", 3);
+        char *token = signed_token(rsa, "RS256", GOOD_HEADER, payload);
+        if (strlen(token) + 2 > length)
+            return token;
+        payload[n] = 'x';
+        free(token);
+    }
+}
+
+static void a_token_of_128_kib_is_taken(void **state)
+{
+    (void)state;
+    char *token = long_token(RESULT_TOKEN_MAX);
+    assert_in_range(strlen(token), RESULT_TOKEN_MAX - 2, RESULT_TOKEN_MAX);
+    assert_int_equal(check(token), 0);
+    assert_true(result.verified);
+}
+
+static void a_longer_token_is_named_as_that(void **state)
+{
+    (void)state;
+    assert_refused(check(long_token(RESULT_TOKEN_MAX + 3)), ERROR_TOKEN_TOO_LONG, "131072 at most");
+}
+
+static void the_key_that_verified_is_marked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < keys.n; i++)
+        keys.keys[i].used = false;
+    assert_int_equal(check(signed_token(p256, "ES256", "{\"alg\":\"ES256\"}", GOOD)), 0);
+    for (size_t i = 0; i < keys.n; i++)
+        assert_int_equal(keys.keys[i].used, strcmp(keys.keys[i].curve, "P-256") == 0);
 }
 
 static void an_algorithm_that_is_not_allowed_is_refused(void **state)
@@ -878,7 +966,13 @@ int main(void)
         TEST(alg_none_is_refused_also_when_somebody_allows_it),
         TEST(a_public_key_is_no_secret_for_hs256),
         TEST(hs256_is_refused_also_when_somebody_allows_it),
+        TEST(what_nobody_can_check_is_named_as_that),
         TEST(an_algorithm_that_is_not_allowed_is_refused),
+        TEST(an_encrypted_token_is_named_as_that),
+        TEST(five_parts_without_enc_are_no_encrypted_token),
+        TEST(a_token_of_128_kib_is_taken),
+        TEST(a_longer_token_is_named_as_that),
+        TEST(the_key_that_verified_is_marked),
         TEST(without_keys_a_token_is_taken_but_not_called_verified),
         TEST(without_keys_the_claims_are_checked_all_the_same),
         TEST(what_is_no_jwt_is_refused),

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/time.h"
@@ -325,6 +326,25 @@ static void records_are_taken_one_by_one(void **state)
     assert_int_equal(used, second);
 }
 
+static void a_job_with_a_token_of_128_kib_takes_its_own_length(void **state)
+{
+    static char token[128 * 1024 + 1], cache[RESULT_CACHE_MAX];
+    struct job told = plain_job();
+
+    (void)state;
+    memset(token, 'a', sizeof token - 1);
+    told.previous = token;
+    told.cache = cache;
+    told.cache_length = sizeof cache;
+    struct secret *bytes = job_encode(&told);
+    assert_non_null(bytes);
+    assert_true(secret_capacity(bytes) < secret_length(bytes) + 2048);
+    assert_int_equal(job_decode(secret_peek(bytes), secret_length(bytes), &job), 0);
+    assert_string_equal(job.previous, token);
+    assert_true(secret_capacity(job.held) <= secret_length(bytes));
+    secret_free(bytes);
+}
+
 /* ---- results that are believed --------------------------------------------------------------- */
 
 static int through(void)
@@ -552,14 +572,46 @@ static void a_token_that_is_no_jwt_is_not_believed(void **state)
     assert_not_believed();
 }
 
-static void a_token_over_16_kib_is_not_believed(void **state)
+/* A result with secrets of these lengths; a token of the shape of one. */
+static void send_secrets(size_t id_token, size_t refresh_token)
+{
+    result_clear(&result);
+    secret_free(sent.id_token);
+    secret_free(sent.refresh_token);
+    sent.id_token = secret_new(id_token);
+    sent.refresh_token = secret_new(refresh_token);
+    memset(secret_bytes(sent.id_token), 'a', id_token);
+    memset(secret_bytes(sent.refresh_token), 'r', refresh_token);
+    secret_bytes(sent.id_token)[4] = secret_bytes(sent.id_token)[9] = '.';
+    secret_set_length(sent.id_token, id_token);
+    secret_set_length(sent.refresh_token, refresh_token);
+}
+
+/* With the largest cache too it fits into what the fetcher has for a result. */
+static void a_token_of_128_kib_is_believed(void **state)
 {
     (void)state;
-    secret_free(sent.id_token);
-    sent.id_token = secret_new(RESULT_TOKEN_MAX + 4);
-    memset(secret_bytes(sent.id_token), 'a', RESULT_TOKEN_MAX + 4);
-    secret_bytes(sent.id_token)[4] = secret_bytes(sent.id_token)[9] = '.';
-    secret_set_length(sent.id_token, RESULT_TOKEN_MAX + 4);
+    send_secrets(128 * 1024, 16 * 1024);
+    sent.cache = calloc(1, RESULT_CACHE_MAX);
+    sent.cache_length = RESULT_CACHE_MAX;
+    size_t length = result_encode(&sent, memory, RESULT_MAX - RESULT_STEPS_MAX);
+    assert_true(length > 0);
+    assert_int_equal(result_next(memory, length, started, now, &step, &result, &used), 2);
+    assert_true(secret_equal(result.id_token, sent.id_token));
+    assert_true(secret_equal(result.refresh_token, sent.refresh_token));
+}
+
+static void a_token_over_128_kib_is_not_believed(void **state)
+{
+    (void)state;
+    send_secrets(128 * 1024 + 2, 1);
+    assert_not_believed();
+}
+
+static void a_refresh_token_over_16_kib_is_not_believed(void **state)
+{
+    (void)state;
+    send_secrets(100, 16 * 1024 + 1);
     assert_not_believed();
 }
 
@@ -811,7 +863,10 @@ int main(void)
         TEST(a_token_sent_for_in_the_future_is_not_believed),
         TEST(a_token_outcome_without_a_token_is_not_believed),
         TEST(a_token_that_is_no_jwt_is_not_believed),
-        TEST(a_token_over_16_kib_is_not_believed),
+        TEST(a_token_of_128_kib_is_believed),
+        TEST(a_token_over_128_kib_is_not_believed),
+        TEST(a_refresh_token_over_16_kib_is_not_believed),
+        TEST(a_job_with_a_token_of_128_kib_takes_its_own_length),
         TEST(a_failure_with_a_token_is_not_believed),
         TEST(the_least_token_record_is_believed),
         TEST(two_id_tokens_are_not_believed),

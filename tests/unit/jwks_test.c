@@ -166,7 +166,9 @@ static void what_is_kept_is_read_as_the_set_itself(void **state)
     (void)state;
     snprintf(text, sizeof text, "{\"keys\":[%s,%s,%s,%s,7,null]}", jwks[0], jwks[1], jwks[2],
              jwks[3]);
-    kept = jwks_distill(text, strlen(text));
+    assert_int_equal(parse(text), 0);
+    kept = jwks_distill(&keys, 8192);
+    jwks_clear(&keys);
     assert_int_equal(parse(kept), 0);
     assert_int_equal(keys.n, 2);
     assert_int_equal(EVP_PKEY_eq(keys.keys[0].key, rsa), 1);
@@ -241,21 +243,118 @@ static void a_modulus_of_unbelievable_size_is_passed_over(void **state)
     assert_int_equal(parse(text), -1);
 }
 
-static void more_than_64_keys_are_cut(void **state)
+/* A thousand keys, named k0 to k999: those of the P-256 key, but for one. */
+static void parse_a_thousand(int other)
 {
-    static char text[65536];
+    size_t room = 1024 * 1024, used;
+    char *text = malloc(room), further[32];
+
+    assert_non_null(text);
+    used = (size_t)snprintf(text, room, "{\"keys\":[");
+    for (int i = 0; i < 1000; i++) {
+        snprintf(further, sizeof further, ",\"kid\":\"k%d\"", i);
+        char *jwk = jwk_of(i == other ? rsa : p256, further);
+        used += (size_t)snprintf(text + used, room - used, "%s%s", i ? "," : "", jwk);
+        free(jwk);
+    }
+    snprintf(text + used, room - used, "]}");
+    assert_int_equal(parse(text), 0);
+    free(text);
+}
+
+static void a_thousand_keys_are_read(void **state)
+{
+    (void)state;
+    parse_a_thousand(999);
+    assert_int_equal(keys.n, 1000);
+    assert_string_equal(keys.keys[999].kid, "k999");
+    assert_int_equal(EVP_PKEY_eq(keys.keys[999].key, rsa), 1);
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+/* Has what is kept of the set take its place. */
+static void keep(size_t most)
+{
+    char *kept = jwks_distill(&keys, most);
+
+    assert_non_null(kept);
+    assert_true(strlen(kept) <= most);
+    jwks_clear(&keys);
+    assert_int_equal(parse(kept), 0);
+    free(kept);
+}
+
+static void of_a_thousand_keys_those_that_were_used_are_kept(void **state)
+{
+    (void)state;
+    parse_a_thousand(500);
+    jwks_mark_used(&keys, 500);
+    keys.keys[7].used_before = true;
+    keep(24 * 1024);
+    assert_int_equal(keys.n, 2);
+    assert_string_equal(keys.keys[0].kid, "k500");
+    assert_string_equal(keys.keys[1].kid, "k7");
+}
+
+static void of_keys_that_were_used_the_latest_find_room_first(void **state)
+{
+    (void)state;
+    parse_a_thousand(500);
+    for (size_t i = 0; i < keys.n; i++)
+        keys.keys[i].used_before = true;
+    jwks_mark_used(&keys, 500);
+    keep(2 * 1024);
+    assert_in_range(keys.n, 5, 20);
+    assert_string_equal(keys.keys[0].kid, "k500");
+}
+
+static void where_none_was_used_all_are_kept_or_none(void **state)
+{
+    (void)state;
+    parse_a_thousand(500);
+    assert_null(jwks_distill(&keys, 24 * 1024));
+    keep(1024 * 1024);
+    assert_int_equal(keys.n, 1000);
+}
+
+static void a_name_that_was_used_keeps_all_its_keys(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(rsa, ",\"kid\":\"a\""), jwk_of(p256, ",\"kid\":\"a\"")), 0);
+    jwks_mark_used(&keys, 1);
+    keep(8192);
+    assert_int_equal(keys.n, 2);
+}
+
+static void a_key_without_a_name_is_kept_by_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_set(jwk_of(rsa, ""), jwk_of(p256, "")), 0);
+    jwks_mark_used(&keys, 1);
+    keep(8192);
+    assert_int_equal(keys.n, 1);
+    assert_string_equal(keys.keys[0].curve, "P-256");
+}
+
+static void what_was_used_before_is_known_in_a_newer_set(void **state)
+{
+    struct jwks before;
 
     (void)state;
-    char *jwk = jwk_of(p256, "");
-    snprintf(text, sizeof text, "%s", "{\"keys\":[");
-    for (int i = 0; i < JWKS_MAX + 6; i++) {
-        strncat(text, i ? "," : "", sizeof text - strlen(text) - 1);
-        strncat(text, jwk, sizeof text - strlen(text) - 1);
-    }
-    strncat(text, "]}", sizeof text - strlen(text) - 1);
-    free(jwk);
-    assert_int_equal(parse(text), 0);
-    assert_int_equal(keys.n, JWKS_MAX);
+    assert_int_equal(parse_set(jwk_of(rsa, ",\"kid\":\"a\""), jwk_of(p256, "")), 0);
+    before = keys;
+    jwks_mark_used(&before, 0);
+    before.keys[1].used_before = true;
+    assert_int_equal(parse_set(jwk_of(p384, ",\"kid\":\"a\""), jwk_of(p256, "")), 0);
+    jwks_inherit_use(&keys, &before);
+    assert_true(keys.keys[0].used_before);
+    assert_true(keys.keys[1].used_before);
+    jwks_clear(&keys);
+    assert_int_equal(parse_set(jwk_of(rsa, ",\"kid\":\"b\""), jwk_of(p384, "")), 0);
+    jwks_inherit_use(&keys, &before);
+    assert_false(jwks_any_used(&keys));
+    jwks_clear(&before);
 }
 
 static void what_is_no_set_is_refused(void **state)
@@ -397,7 +496,13 @@ int main(void)
         TEST(a_point_beside_the_curve_is_passed_over),
         TEST(an_rsa_key_under_1024_bits_is_passed_over),
         TEST(a_modulus_of_unbelievable_size_is_passed_over),
-        TEST(more_than_64_keys_are_cut),
+        TEST(a_thousand_keys_are_read),
+        TEST(of_a_thousand_keys_those_that_were_used_are_kept),
+        TEST(of_keys_that_were_used_the_latest_find_room_first),
+        TEST(where_none_was_used_all_are_kept_or_none),
+        TEST(a_name_that_was_used_keeps_all_its_keys),
+        TEST(a_key_without_a_name_is_kept_by_itself),
+        TEST(what_was_used_before_is_known_in_a_newer_set),
         TEST(what_is_no_set_is_refused),
         TEST(the_same_kid_fits),
         TEST(a_token_without_a_kid_is_fit_by_any_key),

@@ -81,7 +81,7 @@ static void a_password_is_announced_by_its_length(void **state)
 {
     (void)state;
     parse("login * p secret=16384");
-    assert_int_equal(request.secret, PROTOCOL_SECRET_MAX);
+    assert_int_equal(request.secret, PROTOCOL_PASSWORD_MAX);
     parse("login * p secret=1 once");
     assert_int_equal(request.secret, 1);
     parse("get token p");
@@ -94,6 +94,14 @@ static void a_password_is_announced_by_its_length(void **state)
     assert_refused("login * p secret=99999999999999999999");
     assert_refused("login * p secret=-1");
     assert_refused("get token p secret=3");
+}
+
+static void a_token_to_inspect_may_be_as_long_as_any(void **state)
+{
+    (void)state;
+    parse("inspect json p secret=131072");
+    assert_int_equal(request.secret, PROTOCOL_TOKEN_MAX);
+    assert_refused("inspect json p secret=131073");
 }
 
 static void get_has_formats_of_its_own(void **state)
@@ -425,6 +433,7 @@ int main(void)
         TEST(a_verb_alone_has_the_defaults),
         TEST(every_verb_is_known),
         TEST(a_password_is_announced_by_its_length),
+        TEST(a_token_to_inspect_may_be_as_long_as_any),
         TEST(get_has_formats_of_its_own),
         TEST(get_has_no_text),
         TEST(status_may_be_text_or_json),

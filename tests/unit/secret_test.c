@@ -194,6 +194,44 @@ static void a_small_secret_keeps_no_memory_of_a_big_one(void **state)
         secret_free(small[i]);
 }
 
+/* Bytes of this process that are locked, or would be; 0 where that cannot be told. */
+static unsigned long locked_kib(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    unsigned long kib = 0;
+    char line[256];
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmLck: %lu", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+/* The usual RLIMIT_MEMLOCK is 8 MiB: a hundred long tokens, and what renews them, have to fit. */
+static void a_hundred_long_tokens_take_hardly_more_than_their_length(void **state)
+{
+    static const size_t lengths[] = { 20 * 1024, 36 * 1024, 64 * 1024 };
+    struct secret *all[100];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        unsigned long before = locked_kib(), page = 4, length = lengths[i] / 1024;
+        for (size_t k = 0; k < COUNT(all); k++) { /* each is renewed once */
+            all[k] = secret_new(lengths[i]);
+            struct secret *newer = secret_new(lengths[i]);
+            secret_free(all[k]);
+            all[k] = newer;
+        }
+        unsigned long taken = locked_kib() - before;
+        for (size_t k = 0; k < COUNT(all); k++)
+            secret_free(all[k]);
+        assert_true(taken <= 100 * (length + page));
+        assert_int_equal(locked_kib(), before);
+    }
+}
+
 static void what_is_absurdly_big_is_refused(void **state)
 {
     (void)state;
@@ -350,6 +388,7 @@ int main(void)
         TEST(a_small_secret_outlives_the_big_one_that_it_came_after),
         TEST(a_big_secret_outlives_the_small_one_that_came_after_it),
         TEST(a_small_secret_keeps_no_memory_of_a_big_one),
+        TEST(a_hundred_long_tokens_take_hardly_more_than_their_length),
         TEST(what_is_absurdly_big_is_refused),
         TEST(equal_bytes_are_equal),
         TEST(any_difference_makes_them_unequal),
