@@ -193,3 +193,131 @@ def test_by_password_it_goes_on_where_the_client_may_not_refresh(fake, home, dae
     home.run("get")
     assert home.run("refresh").returncode == (0 if error == "unauthorized_client" else 6)
     assert [r.form["grant_type"] for r in fake.grants()] == grants
+
+
+# ---- a refresh token that brings only faults -----------------------------------------------------
+
+
+def kinds(fake):
+    return [r.form["grant_type"] for r in fake.grants()]
+
+
+def faulty(fake, fault):
+    """The password works, the refresh token does not: Dex answers 500 once the session upstream
+    is gone, Keycloak when its own store fails."""
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            return fault
+        return json_answer(fake.token(refresh_token="r"))
+    fake.answers["/oauth/token"] = answer
+
+
+FAULTS = {"500": json_answer({"error": "invalid_request"}, 500), "503 page": (503, {}, b"<p>no</p>"),
+          "200 and no JSON": (200, {"Content-Type": "application/json"}, b"{"),
+          "an id_token that is none": json_answer({"id_token": "no.token.x"})}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_after_the_first_fault_a_person_gets_the_password_tried(fake, home, daemon, fault):
+    faulty(fake, FAULTS[fault])
+    home.configure(fake.profile())
+    daemon.start()
+    token = home.run("get").stdout
+    r = home.run("refresh", "--timeout", "1s")
+    assert r.returncode in (7, 8) and home.run("get").stdout == token, r.stderr
+    before = len(fake.grants())
+    r = home.run("refresh")
+    assert (r.returncode, r.stderr) == (0, "")
+    assert home.run("get").stdout != token
+    assert kinds(fake)[before:][-1] == "password"
+    assert set(kinds(fake)[1:-1]) == {"refresh_token"}
+    faulty(fake, json_answer(fake.token(refresh_token="r2")))
+    assert home.run("refresh").returncode == 0, "the refresh token was not dropped"
+    assert kinds(fake)[-1] == "refresh_token"
+
+
+def test_after_three_faults_the_password_is_used(fake, home, daemon):
+    faulty(fake, FAULTS["500"])
+    home.configure(fake.profile())
+    daemon.start()
+    home.run("get")
+    assert home.run("refresh").returncode == 0
+    assert kinds(fake) == ["password"] + 3 * ["refresh_token"] + ["password"]
+
+
+def test_and_at_the_latest_when_the_token_dies(fake, home, daemon):
+    fake.lifetime = 4
+    faulty(fake, (200, {}, b"no JSON"))  # after which it is tried again in minutes
+    home.configure(fake.profile())
+    daemon.start()
+    first = home.run("get").stdout
+    second = rig.wait_until(lambda: (t := home.run("get").stdout) != first and t, "another token")
+    assert second and kinds(fake)[-1] == "password" and "refresh_token" in kinds(fake)
+
+
+def test_a_page_in_the_way_of_a_refresh_costs_neither_token_nor_password(fake, home, daemon):
+    """It is no fault of the refresh token; the password would meet the same."""
+    faulty(fake, (403, {"Content-Type": "text/html"}, b"<title>Access denied</title>"))
+    home.configure(fake.profile())
+    daemon.start()
+    token = home.run("get").stdout
+    assert home.run("refresh", "--timeout", "1s").returncode == 7
+    s = home.status("p")
+    assert s["state"] == "waiting" and s["error"]["code"] == "gateway"
+    assert 290 <= rig.seconds(s["next"]) - rig.seconds(s["since"]) <= 380
+    assert home.run("get").stdout == token
+    faulty(fake, json_answer(fake.token(refresh_token="r")))
+    assert home.run("refresh").returncode == 0
+    assert kinds(fake) == ["password", "refresh_token", "refresh_token"]
+
+
+# ---- sessions that end ---------------------------------------------------------------------------
+
+
+def session_ends(fake, lives):
+    """Keycloak caps what is refreshed at the session's end."""
+    left = iter(lives)
+
+    def answer(request):
+        if request.form["grant_type"] == "password":
+            return json_answer(fake.token(refresh_token="r"))
+        now = int(fake.clock())
+        return json_answer(fake.token(refresh_token="r",
+                                      id_token=fake.id_token(iat=now, exp=now + next(left))))
+    fake.answers["/oauth/token"] = answer
+
+
+def test_a_life_that_is_cut_by_half_means_the_password_next(fake, home, daemon):
+    session_ends(fake, [3000, 1200, 2000])
+    home.configure(fake.profile())
+    daemon.start()
+    home.run("get")
+    for _ in range(4):
+        assert home.run("refresh").returncode == 0
+    assert kinds(fake) == ["password", "refresh_token", "refresh_token", "password",
+                           "refresh_token"]
+
+
+def test_what_only_the_password_satisfies_is_got_by_password(fake, home, daemon):
+    session_ends(fake, [2000, 2000])
+    home.configure(fake.profile())
+    daemon.start()
+    home.run("get")
+    assert home.run("refresh").returncode == 0
+    r = home.run("get", "--min-validity", "50m")
+    assert (r.returncode, r.stderr) == (0, "") and claims(r.stdout)["exp"] > time.time() + 3000
+    assert kinds(fake) == ["password", "refresh_token", "password"]
+    r = home.run("get", "--min-validity", "61m")
+    assert r.returncode == 8 and "do not live as long" in r.stderr
+
+
+def test_without_a_password_the_last_tokens_come_with_a_word(fake, home, daemon):
+    session_ends(fake, [4])
+    home.configure(fake.profile(password="", extra="password-lifetime = 1s"))
+    daemon.start()
+    assert home.run("login", input="canary-pw").returncode == 0
+    time.sleep(1.1)  # what is typed is kept for a second
+    assert home.run("refresh").returncode == 0
+    r = home.run("get")
+    assert r.returncode == 0 and r.stdout
+    assert "about to expire" in r.stderr and "s left" in r.stderr and r.stderr.count("\n") == 1

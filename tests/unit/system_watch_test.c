@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +33,7 @@ static void on_change(void *context, bool route)
 static int setup(void **state)
 {
     (void)state;
-    calls = 0;
+    calls = routes = 0;
     assert_true(sd_event_new(&event) >= 0);
     world = system_watch_new(event, on_change, NULL);
     assert_non_null(world);
@@ -57,6 +59,83 @@ static int raise_loopback(void)
     return r;
 }
 
+/* A route out by the loopback interface; length 0: the default one. */
+static int add_route(uint32_t network, uint32_t mask)
+{
+    char device[] = "lo";
+    struct rtentry route = { .rt_flags = RTF_UP, .rt_dev = device };
+    struct sockaddr_in *to = (struct sockaddr_in *)(void *)&route.rt_dst;
+    struct sockaddr_in *of = (struct sockaddr_in *)(void *)&route.rt_genmask;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(network) };
+    *of = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(mask) };
+    int r = ioctl(fd, SIOCADDRT, &route);
+    close(fd);
+    return r;
+}
+
+/* All that has come is read. */
+static void run(sd_event *own, bool wait)
+{
+    if (wait)
+        sd_event_run(own, HUNG * USEC_PER_SEC);
+    while (sd_event_run(own, 0) > 0)
+        ;
+}
+
+/* In a child whose network comes up, then gets this route. Returns how often it was told of a new
+ * way out, and 10 times how often it was told at all. */
+static int with_a_route(uint32_t network, uint32_t mask)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+            _exit(77);
+        sd_event *own;
+        sd_event_new(&own);
+        struct system_watch *w = system_watch_new(own, on_change, NULL);
+        system_watch_want(w, true);
+        if (raise_loopback() < 0)
+            _exit(78);
+        run(own, true);
+        if (add_route(network, mask) < 0)
+            _exit(79);
+        run(own, true);
+        _exit(10 * calls + routes);
+    }
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static void skip_without_network(int status)
+{
+    if (status != 77)
+        return;
+    print_message("not run: no network namespace can be made here\n");
+    skip();
+}
+
+/* Also soon after the network came up, which is when a VPN's routes come. */
+static void another_way_out_is_told_as_such(void **state)
+{
+    (void)state;
+    int told = with_a_route(0, 0);
+    skip_without_network(told);
+    assert_int_equal(told, 21);
+    assert_int_equal(with_a_route(0x80000000, 0x80000000), 21); /* OpenVPN's halves */
+}
+
+static void a_route_to_somewhere_is_no_other_way_out(void **state)
+{
+    (void)state;
+    int told = with_a_route(0x0a000000, 0xff000000);
+    skip_without_network(told);
+    assert_int_equal(told, 10);
+}
+
 /* In a child with a network of its own. Returns its exit status: how often it was called. */
 static int in_own_network(int wants)
 {
@@ -73,10 +152,7 @@ static int in_own_network(int wants)
             system_watch_want(w, true);
         if (raise_loopback() < 0)
             _exit(78);
-        if (wants > 0)
-            sd_event_run(own, HUNG * USEC_PER_SEC);
-        while (sd_event_run(own, 0) > 0)
-            ;
+        run(own, wants > 0);
         _exit(calls);
     }
     waitpid(pid, &status, 0);
@@ -87,10 +163,7 @@ static void a_network_that_comes_up_is_told_once(void **state)
 {
     (void)state;
     int called = in_own_network(2);
-    if (called == 77) {
-        print_message("not run: no network namespace can be made here\n");
-        skip();
-    }
+    skip_without_network(called);
     assert_int_equal(called, 1);
 }
 
@@ -98,10 +171,7 @@ static void nobody_who_wants_to_know_is_not_woken(void **state)
 {
     (void)state;
     int called = in_own_network(0);
-    if (called == 77) {
-        print_message("not run: no network namespace can be made here\n");
-        skip();
-    }
+    skip_without_network(called);
     assert_int_equal(called, 0);
 }
 
@@ -138,10 +208,9 @@ static void wanting_and_not_wanting_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_network_that_comes_up_is_told_once),
-        TEST(nobody_who_wants_to_know_is_not_woken),
-        TEST(a_clock_that_is_set_is_told_each_time),
-        TEST(wanting_and_not_wanting_are_counted),
+        TEST(a_network_that_comes_up_is_told_once),     TEST(another_way_out_is_told_as_such),
+        TEST(a_route_to_somewhere_is_no_other_way_out), TEST(nobody_who_wants_to_know_is_not_woken),
+        TEST(a_clock_that_is_set_is_told_each_time),    TEST(wanting_and_not_wanting_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
