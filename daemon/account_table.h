@@ -26,13 +26,19 @@ struct account_name {
     const char *name;  /* of the user or the client; of a proxy's user it is "" */
 };
 
-/* The account of that name. What is known of it outlives the profiles that use it. Names of users
- * are told apart without regard to ASCII case: some providers do not regard it, and a lock-out is
- * worse than one refusal too many. NULL: no memory. */
-struct account *account_table_get(struct account_table *accounts, const struct account_name *name);
+/* The number of the account of that name, a digest of it: never 0. Names of users are told apart
+ * without regard to ASCII case: some providers do not regard it, and a lock-out is worse than one
+ * refusal too many. */
+uint64_t account_table_id(const struct account_name *name);
+
+/* The account of that number; NULL: nothing is known of it. */
+struct account *account_table_find(struct account_table *accounts, uint64_t id);
+
+/* The same, made where there is none. It outlives the profiles that use it. NULL: no memory. */
+struct account *account_table_get(struct account_table *accounts, uint64_t id);
 
 /* The account has changed: keep that over a restart. To be called before a request is sent, so
- * that a crash loop is no login loop. One of which nothing is known takes no room. */
+ * that a crash loop is no login loop. */
 void account_table_save(struct account_table *accounts, const struct account *account);
 
 #endif

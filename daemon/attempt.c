@@ -173,9 +173,7 @@ static bool read_password(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return false;
     }
-    if (!permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret,
-                     a->password))
-        abort(); /* some names */
+    permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret, a->password);
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -226,7 +224,7 @@ static void refused_before(struct attempt *a, enum permit_part part)
     };
     static const char *const what[PERMIT_PARTS] = { "user of the proxy", "client secret",
                                                     "password" };
-    const struct account *account = a->permit.parts[part].account;
+    const struct account *account = permit_account(&a->permit, part);
     struct error why;
 
     if (account->why_of == a->permit.parts[part].what.password)
@@ -242,7 +240,7 @@ static void refused_before(struct attempt *a, enum permit_part part)
 static void put_off(struct attempt *a, enum account_verdict verdict, enum permit_part part,
                     uint64_t wait)
 {
-    const struct account *account = a->permit.parts[part].account;
+    const struct account *account = permit_account(&a->permit, part);
     bool known = account->why_of == a->permit.parts[part].what.password;
     const char *user = a->order.config->username, *said = known ? account->why.detail : "";
     char span[24];
@@ -292,7 +290,7 @@ static bool has_leave(struct attempt *a)
         refused_before(a, part);
         return false;
     case ACCOUNT_BUSY:
-        wait_for_turn(a, a->permit.parts[part].account);
+        wait_for_turn(a, permit_account(&a->permit, part));
         return false;
     case ACCOUNT_DOUBTED:
     case ACCOUNT_GATEWAY:
@@ -422,7 +420,7 @@ static bool fetch(struct attempt *a)
 static bool waits_for(const struct attempt *a, const struct permit *permit)
 {
     for (unsigned i = 0; i < PERMIT_PARTS; i++)
-        if (permit->parts[i].account == a->turn_of)
+        if (permit_account(permit, i) == a->turn_of)
             return true;
     return false;
 }
@@ -494,7 +492,7 @@ static void weigh(const struct attempt *a, enum account_end account, struct atte
 /* A proxy's user has a doubt of its own. */
 static void weigh_proxy(const struct attempt *a, struct attempt_end *how)
 {
-    const struct account *proxy = a->permit.parts[PERMIT_PROXY].account;
+    const struct account *proxy = permit_account(&a->permit, PERMIT_PROXY);
     uint64_t next, now = time_boottime();
 
     if (!proxy || error_class(how->error.code) != ERROR_CLASS_PROXY || permit_refuses(&a->permit))

@@ -32,16 +32,15 @@ static bool proxy_user(const char *url, char **ret_at, account_digest *ret_user)
     return true;
 }
 
-static bool open_proxy(struct permit *p, const struct profile_config *config)
+static void open_proxy(struct permit *p, const struct profile_config *config)
 {
     char *at = NULL;
 
     if (!proxy_user(config_keys_proxy(config), &at, &p->parts[PERMIT_PROXY].what.password))
-        return true;
-    p->parts[PERMIT_PROXY].account = account_table_get(
-        p->accounts, &(struct account_name){ .kind = ACCOUNT_PROXY, .at = at, .name = "" });
+        return;
+    p->parts[PERMIT_PROXY].id = account_table_id(
+        &(struct account_name){ .kind = ACCOUNT_PROXY, .at = at, .name = "" });
     free(at);
-    return p->parts[PERMIT_PROXY].account != NULL;
 }
 
 /* With its secret, and how that is sent. */
@@ -58,7 +57,7 @@ static account_digest grant_digest(const struct profile_config *config, bool by_
     return digest_text(!by_password ? "refresh_token" : config->realm ? "realm" : "password");
 }
 
-bool permit_open(struct permit *ret, struct account_table *accounts,
+void permit_open(struct permit *ret, struct account_table *accounts,
                  const struct profile_config *config, const struct secret *client_secret,
                  const struct secret *password)
 {
@@ -69,22 +68,36 @@ bool permit_open(struct permit *ret, struct account_table *accounts,
                                             config->username };
 
     *ret = (struct permit){ .accounts = accounts };
-    ret->parts[PERMIT_CLIENT].account = account_table_get(accounts, &client_name);
+    open_proxy(ret, config);
+    ret->parts[PERMIT_CLIENT].id = account_table_id(&client_name);
     ret->parts[PERMIT_CLIENT].what = (struct account_credential){
         .password = client, .client = grant_digest(config, password != NULL)
     };
-    if (!ret->parts[PERMIT_CLIENT].account || !open_proxy(ret, config))
-        return false;
     if (!password)
-        return true;
-    ret->parts[PERMIT_USER].account = account_table_get(accounts, &user_name);
+        return;
+    ret->parts[PERMIT_USER].id = account_table_id(&user_name);
     ret->parts[PERMIT_USER].what = (struct account_credential){
         .password = digest_secret(password),
         .client = client,
         .client_id = digest_text(config->client_id),
         .profile = digest_text(config->name)
     };
-    return ret->parts[PERMIT_USER].account != NULL;
+}
+
+/* Looked for each time: another request may have had it made meanwhile. */
+struct account *permit_account(const struct permit *p, enum permit_part part)
+{
+    return p->parts[part].id ? account_table_find(p->accounts, p->parts[part].id) : NULL;
+}
+
+/* The same, made if need be. */
+static struct account *make_account(const struct permit *p, enum permit_part part)
+{
+    struct account *a = account_table_get(p->accounts, p->parts[part].id);
+
+    if (!a)
+        abort(); /* a few digests */
+    return a;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -101,13 +114,15 @@ static uint32_t some_random(void)
 static enum account_verdict ask_part(struct permit *p, enum permit_part part, const void *who,
                                      bool by_route, uint64_t forced_at, uint64_t *ret_when)
 {
-    struct account *a = p->parts[part].account;
     const struct account_credential *what = &p->parts[part].what;
+    struct account *a = part == PERMIT_CLIENT ? permit_account(p, part) : make_account(p, part);
+
+    if (!a)
+        return ACCOUNT_GO; /* most clients are never refused */
     bool forced = forced_at > 0 && account_is_forced(a, what->password, forced_at);
     enum account_leave leave = forced     ? ACCOUNT_BY_PERSON
                                : by_route ? ACCOUNT_BY_ROUTE
                                           : ACCOUNT_BY_RULE;
-
     if (part == PERMIT_USER)
         return account_ask(a, what, leave, who, some_random(), time_boottime(), ret_when);
     return account_admit(a, what, leave, part == PERMIT_PROXY, who, time_boottime(), ret_when);
@@ -115,9 +130,10 @@ static enum account_verdict ask_part(struct permit *p, enum permit_part part, co
 
 static void release(struct permit *p, const void *who)
 {
-    for (unsigned i = 0; i < PERMIT_PARTS; i++)
-        if (p->parts[i].account && i != PERMIT_USER)
-            account_release(p->parts[i].account, who);
+    struct account *proxy = permit_account(p, PERMIT_PROXY);
+
+    if (proxy)
+        account_release(proxy, who);
 }
 
 enum account_verdict permit_ask(struct permit *p, const void *who, bool by_route,
@@ -125,7 +141,7 @@ enum account_verdict permit_ask(struct permit *p, const void *who, bool by_route
 {
     for (unsigned i = 0; i < PERMIT_PARTS; i++) {
         enum account_verdict verdict = ACCOUNT_GO;
-        if (p->parts[i].account)
+        if (p->parts[i].id)
             verdict = ask_part(p, i, who, by_route, forced_at, ret_when);
         if (verdict != ACCOUNT_GO) {
             release(p, who);
@@ -133,23 +149,25 @@ enum account_verdict permit_ask(struct permit *p, const void *who, bool by_route
             return verdict;
         }
     }
-    if (p->parts[PERMIT_USER].account)
-        account_table_save(p->accounts, p->parts[PERMIT_USER].account);
+    if (p->parts[PERMIT_USER].id)
+        account_table_save(p->accounts, permit_account(p, PERMIT_USER));
     p->held = true;
     return ACCOUNT_GO;
 }
 
 bool permit_refuses(const struct permit *p)
 {
-    for (unsigned i = 0; i < PERMIT_PARTS; i++)
-        if (p->parts[i].account && account_refuses(p->parts[i].account, &p->parts[i].what))
+    for (unsigned i = 0; i < PERMIT_PARTS; i++) {
+        const struct account *a = permit_account(p, i);
+        if (a && account_refuses(a, &p->parts[i].what))
             return true;
+    }
     return false;
 }
 
 uint64_t permit_next(const struct permit *p)
 {
-    const struct account *a = p->parts[PERMIT_USER].account;
+    const struct account *a = permit_account(p, PERMIT_USER);
 
     return a ? account_next(a, &p->parts[PERMIT_USER].what) : 0;
 }
@@ -219,10 +237,11 @@ static enum account_end client_end(const struct permit_outcome *o)
 static void tell(struct permit *p, enum permit_part part, const void *who, enum account_end end,
                  const struct error *why)
 {
-    struct account *a = p->parts[part].account;
+    struct account *a;
 
-    if (!a)
+    if (!p->parts[part].id)
         return;
+    a = make_account(p, part);
     account_ended(a, &p->parts[part].what, who, end, why, some_random(), time_boottime());
     if (part == PERMIT_USER || end != ACCOUNT_NOT_SENT)
         account_table_save(p->accounts, a);
@@ -233,16 +252,14 @@ static void tell(struct permit *p, enum permit_part part, const void *who, enum 
 static void tell_client(struct permit *p, const void *who, const struct permit_outcome *o)
 {
     enum account_end end = client_end(o);
+    struct account *a = permit_account(p, PERMIT_CLIENT);
 
-    if (end != ACCOUNT_TOOK) {
+    if (end == ACCOUNT_REJECTED || end == ACCOUNT_EITHER) {
         tell(p, PERMIT_CLIENT, who, end, o->why);
-        return;
+    } else if (end == ACCOUNT_TOOK && a) {
+        account_lift(a, &p->parts[PERMIT_CLIENT].what);
+        account_table_save(p->accounts, a);
     }
-    struct account *a = p->parts[PERMIT_CLIENT].account;
-    if (a->refusals[0].what.password == 0)
-        return;
-    account_lift(a, &p->parts[PERMIT_CLIENT].what);
-    account_table_save(p->accounts, a);
 }
 
 enum account_end permit_end(struct permit *p, const void *who, const struct permit_outcome *o)
@@ -255,5 +272,5 @@ enum account_end permit_end(struct permit *p, const void *who, const struct perm
     tell(p, PERMIT_PROXY, who, proxy_end(o), o->why);
     tell_client(p, who, o);
     tell(p, PERMIT_USER, who, end, o->why);
-    return p->parts[PERMIT_USER].account ? end : ACCOUNT_NOT_SENT;
+    return p->parts[PERMIT_USER].id ? end : ACCOUNT_NOT_SENT;
 }

@@ -11,21 +11,23 @@
 
 enum permit_part { PERMIT_PROXY, PERMIT_CLIENT, PERMIT_USER, PERMIT_PARTS };
 
-/* May be copied: accounts live as long as their table. */
+/* May be copied, and outlives the configuration. */
 struct permit {
     struct account_table *accounts;
     struct {
-        struct account *account; /* NULL: none of its credentials are sent */
+        uint64_t id; /* of its account; 0: none of its credentials are sent */
         struct account_credential what;
     } parts[PERMIT_PARTS];
     bool held; /* asked for and got; permit_end() has to follow */
 };
 
-/* For a request of that profile with these secrets; password NULL: by refresh token. False: no
- * memory. */
-bool permit_open(struct permit *ret, struct account_table *accounts,
+/* For a request of that profile with these secrets; password NULL: by refresh token. */
+void permit_open(struct permit *ret, struct account_table *accounts,
                  const struct profile_config *config, const struct secret *client_secret,
                  const struct secret *password);
+
+/* The account of that part; NULL: nothing is known of it, or it is not concerned. */
+struct account *permit_account(const struct permit *permit, enum permit_part part);
 
 /* All of them let `who` go, or *ret_part is the first that does not and *ret_when its time.
  * forced_at: when a person said so, 0 = nobody did. */

@@ -411,7 +411,8 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
         password_serves(w, p, f->call))
         check_broken(w, p, "P6 outlives outages", "no token lives that long, but by password");
 
-    if (f->kind == FACT_TOLD && !f->token && !f->call->wants_new && enough(w, p, f->call))
+    if (f->kind == FACT_TOLD && !f->token && !f->call->wants_new && !p->absent &&
+        enough(w, p, f->call))
         check_broken(w, p, "P6 outlives outages", "an error though a token lives");
     if (f->kind != FACT_WANTED || !enough(w, p, f->call))
         return;

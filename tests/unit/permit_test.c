@@ -51,7 +51,7 @@ static struct permit with(const struct secret *pw)
 {
     struct permit p;
 
-    assert_true(permit_open(&p, accounts, &config, client_secret, pw));
+    permit_open(&p, accounts, &config, client_secret, pw);
     return p;
 }
 
@@ -119,18 +119,38 @@ static void an_account_is_one_whatever_the_case_of_its_user(void **state)
         { ACCOUNT_CLIENT, "https://a/", NULL, "anna@example.com" },
         { ACCOUNT_PROXY, "https://a/", NULL, "Anna@example.com" },
     };
-    struct account *a = account_table_get(accounts, &one);
+    uint64_t id = account_table_id(&one);
 
     (void)state;
-    assert_non_null(a);
-    assert_ptr_equal(a, account_table_get(accounts, &same));
+    assert_true(id == account_table_id(&same) && id != 0);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         for (size_t j = 0; j <= i; j++) {
-            struct account *b = account_table_get(accounts, &others[i]);
-            assert_ptr_not_equal(a, b);
-            assert_true((b == account_table_get(accounts, &others[j])) == (i == j));
+            assert_true(account_table_id(&others[i]) != id);
+            assert_true((account_table_id(&others[i]) == account_table_id(&others[j])) == (i == j));
         }
+}
+
+static void an_account_is_made_once(void **state)
+{
+    (void)state;
+    assert_null(account_table_find(accounts, 1));
+    struct account *a = account_table_get(accounts, 1);
+    assert_non_null(a);
+    assert_ptr_equal(a, account_table_get(accounts, 1));
+    assert_ptr_equal(a, account_table_find(accounts, 1));
+    assert_ptr_not_equal(a, account_table_get(accounts, 2));
     account_table_free(NULL);
+}
+
+/* There may be thousands of them. */
+static void nothing_is_kept_of_a_client_that_was_never_refused(void **state)
+{
+    (void)state;
+    answered(password, ERROR_NONE, 200);
+    assert_null(permit_account(&(struct permit){ .accounts = accounts }, PERMIT_CLIENT));
+    struct permit p = with(password);
+    assert_null(permit_account(&p, PERMIT_CLIENT));
+    assert_non_null(permit_account(&p, PERMIT_USER));
 }
 
 static void a_refused_password_is_that_of_its_realm(void **state)
@@ -368,8 +388,8 @@ static void who_may_not_go_holds_nothing(void **state)
     (void)state;
     config.proxy = proxy;
     answered(password, ERROR_CLIENT_REFUSED, 401);
-    account_lift(with(NULL).parts[PERMIT_PROXY].account, &with(NULL).parts[PERMIT_PROXY].what);
-    memset(with(NULL).parts[PERMIT_PROXY].account, 0, sizeof(struct account));
+    struct permit p = with(password);
+    *permit_account(&p, PERMIT_PROXY) = (struct account){ 0 }; /* not taken yet */
     one = with(password);
     assert_int_equal(ask(&one, &anna, &part), ACCOUNT_REFUSED);
     assert_int_equal(part, PERMIT_CLIENT);
@@ -396,8 +416,7 @@ static void the_proxy_of_the_environment_counts_too(void **state)
     config.proxy = automatic;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         setenv(rows[i].variable, rows[i].value, 1);
-        const struct account *a = with(NULL).parts[PERMIT_PROXY].account;
-        assert_int_equal(a != NULL, rows[i].has_user);
+        assert_int_equal(with(NULL).parts[PERMIT_PROXY].id != 0, rows[i].has_user);
         unsetenv(rows[i].variable);
     }
 }
@@ -408,6 +427,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_account_is_one_whatever_the_case_of_its_user),
+        TEST(an_account_is_made_once),
+        TEST(nothing_is_kept_of_a_client_that_was_never_refused),
         TEST(a_refused_password_is_that_of_its_realm),
         TEST(a_refusal_of_the_password_outlives_another_client),
         TEST(a_refusal_of_the_client_ends_with_its_secret_its_id_or_its_method),
