@@ -264,6 +264,7 @@ static enum outcome outcome_of(enum error_code code)
     case ERROR_CLASS_REFUSED_USER:
     case ERROR_CLASS_REFUSED_CLIENT:
     case ERROR_CLASS_REFUSED_EITHER:
+    case ERROR_CLASS_PROXY:
         return OUTCOME_REFUSED;
     case ERROR_CLASS_SOFT:
     case ERROR_CLASS_ACCEPTED:
@@ -271,7 +272,6 @@ static enum outcome outcome_of(enum error_code code)
     case ERROR_CLASS_UNSENT:
     case ERROR_CLASS_TRANSIENT:
     case ERROR_CLASS_LOST:
-    case ERROR_CLASS_PROXY:
     case ERROR_CLASS_THROTTLED: /* no fetcher says these two */
     case ERROR_CLASS_NONE:
         break;
