@@ -64,8 +64,8 @@ DAEMON := account account_table attempt config config_keys digest fdstore fetch_
 DAEMON_COMMON := descriptor error job paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := cache claims_diff discovery get_token grant http id_token inspect json jwks jws main \
-  provider redact sandbox
+FETCH := answer_text cache claims_diff discovery get_token grant http http_field id_token inspect \
+  json jwks jws main page provider proxy redact refusal sandbox
 FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 

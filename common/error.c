@@ -74,10 +74,14 @@ static const struct row table[ERROR_MAX] = {
                                  ERROR_LINK_GRANT, "the provider refused and gave no reason",
                                  "check the password first, then the client's secret and whether "
                                  "it may use this grant; kubetoken refresh tries again" },
+    [ERROR_ACCESS_DENIED] = { "access-denied", 6, ERROR_CLASS_REFUSED_EITHER, ERROR_LINK_GRANT,
+                              "the provider denied access, to the user or to the client",
+                              "check the password and the client's secret (Auth0 means the "
+                              "secret, Dex the password); kubetoken refresh tries again" },
     [ERROR_ACCOUNT] = { "account", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
                         "the provider does not let this account in by password",
-                        "it may want a second factor or a consent, or the account is locked; once "
-                        "that is mended: kubetoken refresh" },
+                        "it may want a second factor, a consent or a new password, or a rule or "
+                        "lock denies it; once that is mended: kubetoken refresh" },
     [ERROR_CLIENT_REFUSED] = { "client-refused", 6, ERROR_CLASS_REFUSED_CLIENT, ERROR_LINK_GRANT,
                                "the provider refused the client",
                                "check client-id, the client secret and client-auth, then: "
@@ -129,7 +133,13 @@ static const struct row table[ERROR_MAX] = {
                         "kubetoken refresh does it now" },
     [ERROR_PROVIDER_ERROR] = { "provider-error", 8, ERROR_CLASS_SOFT, ERROR_LINK_GRANT,
                                "the provider rejected the request",
-                               "check the provider's keys of this profile" },
+                               "check scope, audience, realm and the other keys of this profile in "
+                               "kubetoken.conf" },
+    [ERROR_REALM] = { "realm", 8, ERROR_CLASS_SOFT, ERROR_LINK_GRANT,
+                      "the provider does not know where to look for the user",
+                      "set realm in kubetoken.conf to the name of Auth0's connection, or the "
+                      "Default "
+                      "Directory in Auth0's tenant settings" },
     [ERROR_ANSWER_INVALID] = { "answer-invalid", 8, ERROR_CLASS_SOFT, ERROR_LINK_STEP,
                                "the provider's answer is not valid",
                                "check issuer, token-endpoint and proxy" },

@@ -82,16 +82,32 @@ int discovery_parse(const struct job *job, const char *text, size_t length, stru
     return r;
 }
 
-/* An HTTP status that is no document, in our terms. */
+/* An HTTP status that is no document, in our terms. What a gateway on the way says, or a redirect
+ * to its log-in page, is over soon: it costs nothing to ask again. */
 static enum outcome judge_status(const struct http_reply *reply, const char *url, struct error *why)
 {
-    if (reply->status == 429 || reply->status >= 500) {
-        error_set(why, reply->status == 429 ? ERROR_RATE_LIMITED : ERROR_PROVIDER_FAULT,
-                  "HTTP %ld for %s", reply->status, url);
+    long status = reply->status;
+    enum error_code code = status == 429 ? ERROR_RATE_LIMITED
+                           : status == 408 || status == 425 || status >= 500
+                               ? ERROR_PROVIDER_FAULT
+                               : ERROR_DISCOVERY_INVALID;
+
+    if (*reply->location) {
+        error_set(why, code, "HTTP %ld for %s, to %s", status, url, reply->location);
         return OUTCOME_TEMPORARY;
     }
-    error_set(why, ERROR_DISCOVERY_INVALID, "HTTP %ld for %s", reply->status, url);
-    return OUTCOME_INVALID;
+    error_set(why, code, "HTTP %ld for %s", status, url);
+    return code == ERROR_DISCOVERY_INVALID ? OUTCOME_INVALID : OUTCOME_TEMPORARY;
+}
+
+/* What came of a job whose request had no answer. */
+static enum outcome judge_silence(enum error_code code)
+{
+    if (error_class(code) == ERROR_CLASS_PROXY)
+        return OUTCOME_REFUSED;
+    if (code == ERROR_PROXY_LOGIN)
+        return OUTCOME_SOFT;
+    return error_class(code) == ERROR_CLASS_LOCAL ? OUTCOME_CONFIG : OUTCOME_TEMPORARY;
 }
 
 int discovery_fetch(struct http *http, const struct job *job, struct discovery *ret,
@@ -107,8 +123,7 @@ int discovery_fetch(struct http *http, const struct job *job, struct discovery *
     if (!url) {
         error_set(why, ERROR_INTERNAL, "no memory");
     } else if (http_request(http, "discovery", url, NULL, &reply, why) < 0) {
-        result->outcome = error_class(why->code) == ERROR_CLASS_LOCAL ? OUTCOME_CONFIG
-                                                                      : OUTCOME_TEMPORARY;
+        result->outcome = judge_silence(why->code);
     } else if (reply.status != 200) {
         result->outcome = judge_status(&reply, url, why);
         result->retry_after = reply.retry_after;

@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "common/time.h"
+#include "daemon/fetch/answer_text.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/redact.h"
+#include "daemon/fetch/refusal.h"
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
@@ -172,89 +174,6 @@ int grant_build(const struct job *job, const struct discovery *endpoints, struct
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-/* Sets the error; what a provider says is masked whole, before any cut. And once more when it is
- * printable: "two\twords" is then "two words", which may be a secret. */
-static void set_masked(const struct job *job, struct error *why, enum error_code code,
-                       const char *before, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = strdup(text), *clean = malloc(size);
-
-    if (copy && clean) {
-        redact_secrets(job, copy);
-        error_clean(clean, size, copy, strlen(copy));
-        redact_secrets(job, clean);
-    }
-    error_set(why, code, "%s%s", before, copy && clean ? clean : "");
-    free(copy);
-    free(clean);
-}
-
-/* "HTTP 403, invalid_grant: Wrong email or password.", or "HTTP 403, empty body". */
-static void describe(const struct job *job, const struct http_reply *reply, const cJSON *json,
-                     struct error *why, enum error_code code)
-{
-    const char *error = json ? json_string(json, "error") : NULL;
-    const char *description = json ? json_string(json, "error_description") : NULL;
-    char status[32], *text = NULL;
-
-    snprintf(status, sizeof status, "HTTP %ld, ", reply->status);
-    if (!error) {
-        error_set(why, code, "%s%s", status,
-                  reply->length == 0 ? "empty body"
-                  : json             ? "JSON without error"
-                                     : "a body that is not JSON");
-        return;
-    }
-    if (asprintf(&text, "%s%s%s", error, description && *description ? ": " : "",
-                 description ? description : "") < 0)
-        text = NULL;
-    set_masked(job, why, code, status, text ? text : "");
-    free(text);
-}
-
-struct meaning {
-    const char *error;
-    enum error_code code;
-};
-
-/* The errors that the same credentials will meet again (RFC 6749 §5.2 and the providers' own).
- * By `error`, never by the text beside it: texts are for people and change. */
-static enum error_code refusal(long status, const cJSON *json)
-{
-    static const struct meaning meanings[] = {
-        { "invalid_grant", ERROR_REFUSED },
-        { "access_denied", ERROR_REFUSED },
-        { "invalid_client", ERROR_CLIENT_REFUSED },
-        { "unauthorized_client", ERROR_GRANT_REFUSED },
-        { "unsupported_grant_type", ERROR_GRANT_REFUSED },
-        { "mfa_required", ERROR_ACCOUNT },
-        { "mfa_enrollment_required", ERROR_ACCOUNT },
-        { "interaction_required", ERROR_ACCOUNT },
-        { "login_required", ERROR_ACCOUNT },
-        { "consent_required", ERROR_ACCOUNT },
-        { "account_selection_required", ERROR_ACCOUNT },
-        { "password_expired", ERROR_ACCOUNT },
-        { "password_leaked", ERROR_ACCOUNT },
-        { "user_blocked", ERROR_ACCOUNT },
-        { "account_locked", ERROR_ACCOUNT },
-    };
-    const char *error = json ? json_string(json, "error") : NULL;
-    bool rejected = status == 400 || status == 401 || status == 403;
-
-    if (!error) /* Glewlwyd says it by the status alone */
-        return rejected ? ERROR_REFUSED_SILENTLY : ERROR_NONE;
-    if (!rejected && status != 200) /* Casdoor says all of them with a 200 */
-        return ERROR_NONE;
-    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-        if (strcmp(meanings[i].error, error) == 0) {
-            if (status == 401 && strcmp(error, "unauthorized_client") == 0)
-                return ERROR_CLIENT_REFUSED; /* Keycloak's words for a wrong secret */
-            return meanings[i].code;
-        }
-    return ERROR_NONE;
-}
-
 /* What came of a grant that failed. */
 static enum outcome outcome_of(enum error_code code)
 {
@@ -264,6 +183,7 @@ static enum outcome outcome_of(enum error_code code)
     case ERROR_CLASS_REFUSED_USER:
     case ERROR_CLASS_REFUSED_CLIENT:
     case ERROR_CLASS_REFUSED_EITHER:
+    case ERROR_CLASS_PROXY:
         return OUTCOME_REFUSED;
     case ERROR_CLASS_SOFT:
     case ERROR_CLASS_ACCEPTED:
@@ -271,7 +191,6 @@ static enum outcome outcome_of(enum error_code code)
     case ERROR_CLASS_UNSENT:
     case ERROR_CLASS_TRANSIENT:
     case ERROR_CLASS_LOST:
-    case ERROR_CLASS_PROXY:
     case ERROR_CLASS_THROTTLED: /* no fetcher says these two */
     case ERROR_CLASS_NONE:
         break;
@@ -279,27 +198,19 @@ static enum outcome outcome_of(enum error_code code)
     return OUTCOME_TEMPORARY;
 }
 
-/* The code of an answer that is no refusal. */
-static enum error_code fault(long status)
-{
-    if (status == 429)
-        return ERROR_RATE_LIMITED;
-    if (status == 408 || status == 425 || status >= 500)
-        return ERROR_PROVIDER_FAULT;
-    return status >= 400 || status == 200 ? ERROR_PROVIDER_ERROR : ERROR_ANSWER_INVALID;
-}
-
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
-    enum error_code code = refusal(reply->status, json);
+    enum error_code code = refusal_find(reply, json);
 
-    if (code == ERROR_NONE)
-        code = fault(reply->status);
-    ret->outcome = outcome_of(code);
-    if (ret->outcome != OUTCOME_REFUSED)
+    if (code == ERROR_NONE) {
+        code = refusal_fault(reply, json);
+        ret->outcome = refusal_is_temporary(reply, json) ? OUTCOME_TEMPORARY : outcome_of(code);
         ret->retry_after = reply->retry_after;
-    describe(job, reply, json, &ret->error, code);
+    } else {
+        ret->outcome = outcome_of(code);
+    }
+    answer_describe(job, reply, json, &ret->error, code);
     return -1;
 }
 
@@ -309,7 +220,7 @@ static bool is_failure(const struct http_reply *reply, const cJSON *json)
     const char *id_token = json ? json_string(json, "id_token") : NULL;
     const char *error = json ? json_string(json, "error") : NULL;
 
-    return reply->status != 200 || ((!id_token || !*id_token) && error && *error);
+    return reply->status != 200 || !json || ((!id_token || !*id_token) && error && *error);
 }
 
 static int judge_success(const struct job *job, const cJSON *json, struct result *ret)
@@ -320,8 +231,8 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
     if (!id_token || !*id_token) {
         ret->outcome = OUTCOME_REFUSED; /* unlike a token that is wrong: waiting mends no scope */
         ret->refresh_without_token = job->kind == JOB_REFRESH;
-        set_masked(job, &ret->error, ERROR_NO_ID_TOKEN, scope ? "scope granted: " : "",
-                   scope ? scope : "");
+        redact_error(job, &ret->error, ERROR_NO_ID_TOKEN, scope ? "scope granted: " : "",
+                     scope ? scope : "");
         return -1;
     }
     if (strlen(id_token) > RESULT_TOKEN_MAX) {
@@ -343,17 +254,10 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
 int grant_judge(const struct job *job, const struct http_reply *reply, struct result *ret)
 {
     cJSON *json = json_object(reply->body, reply->length);
-    int r;
+    int r = is_failure(reply, json) ? judge_failure(job, reply, json, ret)
+                                    : judge_success(job, json, ret);
 
-    if (is_failure(reply, json)) {
-        r = judge_failure(job, reply, json, ret);
-    } else if (!json) {
-        ret->outcome = outcome_of(ERROR_ANSWER_INVALID);
-        describe(job, reply, NULL, &ret->error, ERROR_ANSWER_INVALID);
-        r = -1;
-    } else {
-        r = judge_success(job, json, ret);
-    }
+    ret->http_status = reply->status > 0 && reply->status < 1000 ? (unsigned)reply->status : 0;
     cJSON_Delete(json);
     return r;
 }

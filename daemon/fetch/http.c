@@ -2,17 +2,27 @@
 #include "daemon/fetch/http.h"
 
 #include <curl/curl.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "common/time.h"
 #include "common/url.h"
+#include "daemon/fetch/http_field.h"
+#include "daemon/fetch/proxy.h"
 
-enum { BODY_MAX = 1024 * 1024 };
+enum { BODY_MAX = 1024 * 1024, LOCATION_MAX = 120, ADDRESSES_MAX = 16 };
+
+struct address {
+    char text[INET6_ADDRSTRLEN];
+    bool dead; /* another one of the same name answered before it */
+};
 
 struct http {
     CURL *curl;
@@ -24,6 +34,12 @@ struct http {
     char *body;
     size_t length, room;
     bool too_large;
+    bool is_http;         /* a status line has come */
+    bool is_http2;        /* a frame of HTTP/2 came in its place */
+    struct error refused; /* what the proxy said, if that was 407 */
+    char location[LOCATION_MAX + 1];
+    struct address addresses[ADDRESSES_MAX]; /* that were tried in this job */
+    size_t n_addresses, first_address;       /* of the request under way */
     uint64_t limit; /* usec for the next request; 0 = the job's deadline alone */
     char message[CURL_ERROR_SIZE];
 };
@@ -33,11 +49,32 @@ static void report(struct http *h, const char *step)
     h->on_step(h->context, step, h->host);
 }
 
+static size_t on_header(char *data, size_t size, size_t n, void *context)
+{
+    struct http *h = context;
+
+    (void)data;
+    h->is_http = true;
+    return size * n;
+}
+
+/* The head of SETTINGS or GOAWAY, with which a server of HTTP/2 begins whatever it was sent:
+ * length, type, flags, and 0 for the stream (RFC 9113 §4.1). */
+static bool is_frame(const char *data, size_t length)
+{
+    return length >= 9 && data[0] == 0 && (data[3] == 4 || data[3] == 7) &&
+           memcmp(data + 5, "\0\0\0\0", 4) == 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *context)
 {
     struct http *h = context;
     size_t bytes = size * n;
 
+    if (!h->is_http) { /* HTTP/0.9 to libcurl, which would not say what it was */
+        h->is_http2 = is_frame(data, bytes);
+        return 0;
+    }
     if (h->length + bytes > BODY_MAX) {
         h->too_large = true; /* libcurl's own words for it would mislead */
         return 0;
@@ -56,12 +93,52 @@ static size_t on_body(char *data, size_t size, size_t n, void *context)
     return bytes;
 }
 
-/* libcurl calls this when the name is resolved and a socket is wanted. */
+static bool is_dead(const struct http *h, const char *text)
+{
+    for (size_t i = 0; i < h->n_addresses; i++)
+        if (h->addresses[i].dead && strcmp(h->addresses[i].text, text) == 0)
+            return true;
+    return false;
+}
+
+static void write_address(const struct curl_sockaddr *address, char *out, size_t size)
+{
+    const void *a = &address->addr;
+
+    inet_ntop(address->family,
+              address->family == AF_INET6
+                  ? (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr
+                  : (const void *)&((const struct sockaddr_in *)a)->sin_addr,
+              out, (socklen_t)size);
+}
+
+/* libcurl calls this when the name is resolved and a socket is wanted, for one address after the
+ * other. It gives each half of the time that is left, which goes once in a job: without a socket it
+ * takes the next one at once. */
 static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
+    struct http *h = context;
+    struct address *tried = &h->addresses[h->n_addresses];
+    char text[INET6_ADDRSTRLEN] = "";
+
     (void)purpose;
-    report(context, "connect");
+    write_address(address, text, sizeof text);
+    if (is_dead(h, text))
+        return CURL_SOCKET_BAD;
+    if (h->n_addresses < ADDRESSES_MAX) {
+        memcpy(tried->text, text, sizeof text);
+        h->n_addresses++;
+    }
+    report(h, "connect");
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Those before which this one answered. */
+static void bury(struct http *h, const char *answered)
+{
+    for (size_t i = h->first_address; i < h->n_addresses; i++)
+        h->addresses[i].dead = strcmp(h->addresses[i].text, answered) != 0;
+    h->first_address = h->n_addresses;
 }
 
 /* ... this when the TCP connection stands and TLS begins ... */
@@ -74,11 +151,13 @@ static CURLcode on_tls(CURL *curl, void *context, void *parameter)
 }
 
 /* ... and this when the request itself is about to be sent. */
-static int on_connected(void *context, char *a, char *b, int c, int d)
+static int on_connected(void *context, char *address, char *b, int c, int d)
 {
     struct http *h = context;
 
-    (void)a, (void)b, (void)c, (void)d;
+    (void)b, (void)c, (void)d;
+    bury(h, address);
+    h->is_http = false; /* a proxy may have said it was */
     report(h, h->step);
     return CURL_PREREQFUNC_OK;
 }
@@ -95,7 +174,11 @@ static CURLcode set_options(struct http *h)
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* else a hung resolver outlives every timeout */
+    SET(CURLOPT_QUICK_EXIT, 1L);              /* else a hung resolver outlives every timeout */
+    SET(CURLOPT_ACCEPT_ENCODING, "identity"); /* any value has libcurl decode what comes */
+    SET(CURLOPT_HTTP09_ALLOWED, 1L);          /* on_body() takes none */
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, h);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_USERAGENT, "kubetoken/" KUBETOKEN_VERSION);
     SET(CURLOPT_ERRORBUFFER, h->message);
@@ -174,6 +257,8 @@ static enum error_code code_of(CURLcode r)
         return ERROR_CONNECT;
     case CURLE_OPERATION_TIMEDOUT:
         return ERROR_TIMEOUT;
+    case CURLE_BAD_CONTENT_ENCODING:
+        return ERROR_ANSWER_INVALID;
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CRL_BADFILE:
@@ -194,65 +279,163 @@ static enum error_code code_of(CURLcode r)
     }
 }
 
+/* The names of the ways to log in that such a field offers: "Negotiate, NTLM". */
+static void list_schemes(CURL *curl, const char *field, unsigned origin, char *out, size_t size)
+{
+    struct curl_header *header;
+    size_t used = 0;
+
+    *out = '\0';
+    for (size_t i = 0; curl_easy_header(curl, field, i, origin, -1, &header) == CURLHE_OK; i++) {
+        int length = (int)strcspn(header->value, " ,\t");
+        if ((size_t)length + 3 > size - used)
+            return;
+        used += (size_t)snprintf(out + used, size - used, "%s%.*s", i > 0 ? ", " : "", length,
+                                 header->value);
+    }
+}
+
+/* 407, or its like of SOCKS (RFC 1928 §3, RFC 1929 §2): with a user in the proxy's URL it refused
+ * that one, without it wants one. */
+static void refuse(struct http *h, long status, const struct proxy *proxy)
+{
+    enum error_code code = proxy->has_user ? ERROR_PROXY_REFUSED : ERROR_PROXY_LOGIN;
+    char schemes[80] = "", what[24] = "SOCKS";
+
+    if (status == 407) {
+        list_schemes(h->curl, "Proxy-Authenticate", CURLH_CONNECT, schemes, sizeof schemes);
+        snprintf(what, sizeof what, "HTTP %ld", status);
+    }
+    error_set(&h->refused, code, "%s of %s%s%s", what, proxy->place,
+              *schemes ? ", which wants " : "", schemes);
+}
+
+/* Whether it was the proxy that failed, by its own words. */
+static bool explain_proxy(struct http *h, CURLcode r, struct error *why)
+{
+    struct proxy proxy;
+    long status = 0, socks = CURLPX_OK;
+
+    curl_easy_getinfo(h->curl, CURLINFO_HTTP_CONNECTCODE, &status);
+    if (r == CURLE_PROXY)
+        curl_easy_getinfo(h->curl, CURLINFO_PROXY_ERROR, &socks);
+    proxy_read(h->job, &proxy);
+    bool refused = status == 407 || socks == CURLPX_USER_REJECTED ||
+                   (socks == CURLPX_NO_AUTH && !proxy.has_user);
+    bool failed = refused || (status != 0 && status / 100 != 2);
+    if (refused) {
+        refuse(h, status, &proxy);
+        *why = h->refused;
+    } else if (failed) {
+        error_set(why, ERROR_CONNECT, "the proxy %s answered %ld to CONNECT %s", proxy.place,
+                  status, h->host);
+    }
+    proxy_clear(&proxy);
+    return failed;
+}
+
+static const char *hint_for(const struct http *h, CURLcode r, const char *message)
+{
+    bool handshake = r == CURLE_SSL_CONNECT_ERROR;
+
+    if (handshake && strcasestr(message, "wrong version number"))
+        return " (the port speaks no TLS)";
+    if (handshake && strcasestr(message, "alert protocol version"))
+        return " (the server has no TLS 1.2)";
+    if (strcasestr(message, "no application protocol")) /* RFC 7301 §3.2 */
+        return " (the server speaks HTTP/2 only)";
+    if (strcasestr(message, "certificate required"))
+        return " (set tls-client-cert)";
+    if (r == CURLE_SEND_ERROR && !h->job->tls_client_cert) /* it closed at once */
+        return " (does it want a client certificate? see tls-client-cert)";
+    return "";
+}
+
 static void explain(struct http *h, CURLcode r, struct error *why)
 {
-    const char *message = *h->message ? h->message : curl_easy_strerror(r), *hint = "";
+    const char *message = *h->message ? h->message : curl_easy_strerror(r);
 
     if (h->too_large) {
         error_set(why, ERROR_ANSWER_INVALID, "%s sent more than 1 MiB", h->host);
         return;
     }
+    if (explain_proxy(h, r, why))
+        return;
+    if (r == CURLE_WRITE_ERROR && !h->is_http)
+        message = h->is_http2 ? "the server speaks HTTP/2 only" : "what came is no HTTP";
     if (strncmp(message, "Unsupported proxy", 17) == 0) /* its URL follows, with the password */
         message = "the URL of the proxy is not valid";
-    if (r == CURLE_SSL_CONNECT_ERROR && strcasestr(message, "wrong version number"))
-        hint = " (the port speaks no TLS)";
-    else if (r == CURLE_SSL_CONNECT_ERROR && strcasestr(message, "alert protocol version"))
-        hint = " (the server has no TLS 1.2)";
-    else if (strcasestr(message, "certificate required"))
-        hint = " (set tls-client-cert)";
-    else if (r == CURLE_SEND_ERROR && !h->job->tls_client_cert)
-        hint = " (does it want a client certificate? see tls-client-cert)"; /* it closed at once */
     /* With TLS 1.3 the server's refusal comes when the first answer is read; so does the end of a
      * connection, which is none. */
     bool refused = strstr(message, "SSL routines") && !strstr(message, "unexpected eof");
     enum error_code code = refused ? ERROR_TLS : code_of(r);
-    error_set(why, code, "%s: %s%s", h->host, message, hint);
+    error_set(why, code, "%s: %s%s", h->host, message, hint_for(h, r, message));
 }
 
-int64_t http_date(const char *value)
+static const char *field(CURL *curl, const char *name)
 {
-    int64_t date = curl_getdate(value, NULL);
+    struct curl_header *header;
 
-    return date > 0 ? date : 0;
+    return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value
+                                                                                   : NULL;
 }
 
-uint64_t http_retry_after(const char *value, int64_t date)
+/* Those who limit requests mostly say when that is over, but not by Retry-After. The same fields
+ * may come with every answer: what is left says whether they are about this one. */
+static uint64_t take_reset(CURL *curl, int64_t date)
 {
-    static const uint64_t most = HTTP_RETRY_AFTER_MAX / USEC_PER_SEC;
-    uint64_t seconds = 0;
+    static const char *const names[][2] = { { "RateLimit-Reset", "RateLimit-Remaining" },
+                                            { "X-RateLimit-Reset", "X-RateLimit-Remaining" },
+                                            { "X-Rate-Limit-Reset", "X-Rate-Limit-Remaining" } };
 
-    if (*value >= '0' && *value <= '9' && strspn(value, "0123456789") == strlen(value)) {
-        for (const char *v = value; *v && seconds < most; v++)
-            seconds = seconds * 10 + (uint64_t)(*v - '0');
-    } else { /* libcurl reads years that are more usec than there are */
-        int64_t then = http_date(value);
-        int64_t now = date > 0 ? date : time_realtime() / (int64_t)USEC_PER_SEC;
-        seconds = then > now ? (uint64_t)(then - now) : 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *reset = field(curl, names[i][0]), *left = field(curl, names[i][1]);
+        if (reset && (!left || strtol(left, NULL, 10) == 0))
+            return http_field_reset(reset, date);
     }
-    return (seconds < most ? seconds : most) * USEC_PER_SEC;
+    return 0;
+}
+
+static void take_fields(CURL *curl, struct http_fields *ret)
+{
+    *ret = (struct http_fields){ .content_type = field(curl, "Content-Type"),
+                                 .www_authenticate = field(curl, "WWW-Authenticate"),
+                                 .proxy_authenticate = field(curl, "Proxy-Authenticate"),
+                                 .server = field(curl, "Server"),
+                                 .via = field(curl, "Via"),
+                                 .cf_ray = field(curl, "CF-RAY") };
+}
+
+static void take_location(struct http *h, struct http_reply *ret)
+{
+    char *url = NULL;
+    size_t length;
+
+    curl_easy_getinfo(h->curl, CURLINFO_REDIRECT_URL, &url); /* whole, where the field is not */
+    http_field_show_url(url ? url : "", h->location, sizeof h->location);
+    ret->location = h->location;
+    const char *host = url_authority(h->location, &length);
+    ret->elsewhere = length > 0 &&
+                     (length != strlen(h->host) || strncasecmp(host, h->host, length) != 0);
 }
 
 static void take_reply(struct http *h, struct http_reply *ret)
 {
-    struct curl_header *header;
+    const char *date = field(h->curl, "Date"), *wait = field(h->curl, "Retry-After");
 
-    *ret = (struct http_reply){ .body = h->body ? h->body : "", .length = h->length };
-    ret->received = time_boottime();
+    *ret = (struct http_reply){ .host = h->host,
+                                .body = h->body ? h->body : "",
+                                .length = h->length,
+                                .received = time_boottime() };
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &ret->status);
-    if (curl_easy_header(h->curl, "Date", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-        ret->date = http_date(header->value);
-    if (curl_easy_header(h->curl, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-        ret->retry_after = http_retry_after(header->value, ret->date);
+    take_fields(h->curl, &ret->fields);
+    take_location(h, ret);
+    if (date)
+        ret->date = http_field_date(date);
+    if (wait)
+        ret->retry_after = http_field_retry_after(wait, ret->date);
+    else if (ret->status == 429 || ret->status == 503)
+        ret->retry_after = take_reset(h->curl, ret->date);
 }
 
 /* The headers of the request. NULL: no memory. */
@@ -272,15 +455,6 @@ static struct curl_slist *headers(const struct http_form *form)
 void http_hurry(struct http *h, uint64_t limit)
 {
     h->limit = limit;
-}
-
-/* The proxy for it: "" = none, NULL = by the environment. What goes to loopback in clear text would
- * leave the machine with a proxy, and the password in it. */
-static const char *proxy_for(const struct job *job, const char *url)
-{
-    if (strncmp(url, "https://", 8) != 0 || (job->proxy && strcmp(job->proxy, "none") == 0))
-        return "";
-    return job->proxy && strcmp(job->proxy, "auto") != 0 ? job->proxy : NULL;
 }
 
 /* How long the next request may take, usec. */
@@ -303,6 +477,10 @@ int http_request(struct http *h, const char *step, const char *url, const struct
         error_set(why, ERROR_ANSWER_INVALID, "%s is not an https:// URL", url);
         return -1;
     }
+    if (h->refused.code != ERROR_NONE) { /* who counts wrong passwords has counted one */
+        *why = h->refused;
+        return -1;
+    }
     if (left < 2 * USEC_PER_MSEC) {
         error_set(why, ERROR_TIMEOUT, "no time was left to ask %s", h->host);
         return -1;
@@ -313,9 +491,12 @@ int http_request(struct http *h, const char *step, const char *url, const struct
         return -1;
     }
     h->length = 0;
-    h->too_large = false;
+    if (h->body)
+        h->body[0] = '\0';
+    h->too_large = h->is_http = h->is_http2 = false;
     h->message[0] = '\0';
     h->step = step;
+    h->first_address = h->n_addresses;
     curl_easy_setopt(h->curl, CURLOPT_URL, url);
     curl_easy_setopt(h->curl, CURLOPT_PROXY, proxy_for(h->job, url));
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, list);

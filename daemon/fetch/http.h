@@ -3,7 +3,8 @@
  *
  * HTTPS with TLS 1.2 or newer (plain http only to loopback and when the job allows it),
  * HTTP/1.1, no redirects, no .netrc, no environment but the proxy variables of the job,
- * answers of at most 1 MiB, all within the job's deadline.
+ * answers of at most 1 MiB (once decoded: identity is asked for, gzip may come all the same), all
+ * within the job's deadline. A proxy that said 407 is not asked again in the same job.
  */
 #ifndef KUBETOKEN_FETCH_HTTP_H
 #define KUBETOKEN_FETCH_HTTP_H
@@ -24,10 +25,25 @@ typedef void (*http_step_fn)(void *context, const char *step, const char *host);
 struct http *http_new(const struct job *job, http_step_fn on_step, void *context);
 struct http *http_free(struct http *http);
 
+/* What a person may want to know of who answered. Values as they came; NULL: no such field. */
+struct http_fields {
+    const char *content_type;
+    const char *www_authenticate;
+    const char *proxy_authenticate;
+    const char *server;
+    const char *via;
+    const char *cf_ray; /* Cloudflare's name for the request */
+};
+
+/* An answer. What it points to is valid until the next request. */
 struct http_reply {
     long status;
-    const char *body; /* NUL-terminated; valid until the next request */
+    const char *host; /* whom it was sent to, with the port */
+    const char *body; /* NUL-terminated */
     size_t length;
+    const char *location; /* where a redirect leads: scheme, host and path; "" = it does not say */
+    bool elsewhere;       /* ... which is another host */
+    struct http_fields fields;
     int64_t date;         /* the provider's clock in seconds since 1970; 0 = not told */
     uint64_t received;    /* usec of CLOCK_BOOTTIME when the answer was there */
     uint64_t retry_after; /* usec; 0 = not told */
@@ -47,16 +63,6 @@ void http_hurry(struct http *http, uint64_t limit);
  * Returns 0 for any HTTP answer, -1 with *why set when there was none. */
 int http_request(struct http *http, const char *step, const char *url, const struct http_form *form,
                  struct http_reply *ret, struct error *why);
-
-/* The field Date in seconds since 1970, 0 where it is none. */
-int64_t http_date(const char *value);
-
-/* Nobody is made to wait longer than a day. */
-#define HTTP_RETRY_AFTER_MAX (86400 * USEC_PER_SEC)
-
-/* The field Retry-After in usec, 0 where it is none: seconds, or an HTTP date (RFC 9110 §10.2.3),
- * which the provider's own clock (date; 0: ours) makes a span. At most HTTP_RETRY_AFTER_MAX. */
-uint64_t http_retry_after(const char *value, int64_t date);
 
 /* Whether the job allows that URL: https, or http to loopback where it says so. */
 bool http_url_allowed(const struct job *job, const char *url);

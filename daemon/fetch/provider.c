@@ -70,7 +70,8 @@ int provider_renew_keys(struct provider *p, struct error *why)
     if (http_request(p->http, "keys", uri, NULL, &reply, why) < 0)
         return -1;
     if (reply.status != 200) {
-        error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s", reply.status, uri);
+        error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s%s%s", reply.status, uri,
+                  *reply.location ? ", to " : "", reply.location);
         return -1;
     }
     if (jwks_parse(reply.body, reply.length, &keys, why) < 0)

@@ -1,4 +1,5 @@
-/* The answer of the token endpoint. The input is one letter for the status, and the body. */
+/* The answer of the token endpoint. The input is one letter for the status and for what comes
+ * beside the body, and the body. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -32,8 +33,9 @@ static void check_failure(const struct http_reply *reply, const struct result *r
     PROMISE(!r->id_token && !r->refresh_token);
     PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_SOFT ||
             r->outcome == OUTCOME_TEMPORARY);
-    PROMISE(r->outcome == OUTCOME_TEMPORARY || (reply->status < 500 && reply->status != 429));
-    PROMISE(r->outcome != OUTCOME_REFUSED || reply->status == 200 || reply->status / 100 == 4);
+    PROMISE(r->outcome != OUTCOME_SOFT || (reply->status < 500 && reply->status != 429));
+    PROMISE(r->outcome != OUTCOME_REFUSED || r->retry_after == 0);
+    PROMISE(r->http_status == (unsigned)reply->status);
     PROMISE(r->retry_after == 0 || r->retry_after == reply->retry_after);
     PROMISE(!r->refresh_without_token || reply->status == 200);
 }
@@ -81,6 +83,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     char *body = fuzz_text(data + 1, size - 1);
     const struct http_reply reply = { .status = statuses[data[0] % 32 % N_STATUSES],
+                                      .host = "login.example.com",
+                                      .location = data[0] & 0x40 ? body : NULL,
+                                      .elsewhere = data[0] & 0x40,
+                                      .fields = { .content_type = data[0] & 0x80 ? "x" : NULL,
+                                                  .server = data[0] & 0x80 ? body : NULL },
                                       .body = body,
                                       .length = size - 1,
                                       .retry_after = 7 * USEC_PER_SEC };

@@ -270,10 +270,13 @@ def json_answer(value, status=200, **headers):
 
 
 class Proxy:
-    """An HTTP proxy for CONNECT; `seen` holds (target, user and password)."""
+    """An HTTP proxy for CONNECT; `seen` holds (target, user and password). It demands `login`
+    ("user:password") if that is set, in the ways that `schemes` names, and answers each CONNECT
+    with `status` if that is set. With a context (of TLS) it is one for https:// in its URL."""
 
-    def __init__(self):
+    def __init__(self, login=None, schemes=("Basic realm=\"proxy\"",), status=None, context=None):
         self.seen = []
+        self.login, self.schemes, self.status, self.context = login, schemes, status, context
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self._serve, daemon=True)
@@ -293,7 +296,14 @@ class Proxy:
                 return
             threading.Thread(target=self._tunnel, args=(client,), daemon=True).start()
 
+    def _refuse(self, client, status):
+        fields = "".join(f"Proxy-Authenticate: {s}\r\n" for s in self.schemes if status == 407)
+        client.sendall(f"HTTP/1.1 {status} No\r\n{fields}Content-Length: 2\r\n\r\nno".encode())
+        client.close()
+
     def _tunnel(self, client):
+        if self.context:
+            client = self.context.wrap_socket(client, server_side=True)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += client.recv(1)
@@ -302,6 +312,10 @@ class Proxy:
         basic = [line.split()[2] for line in lines
                  if line.lower().startswith("proxy-authorization: basic ")]
         self.seen.append((target, base64.b64decode(basic[0]).decode() if basic else None))
+        status = self.status or (407 if self.login not in (None, self.seen[-1][1]) else 200)
+        if status != 200:
+            self._refuse(client, status)
+            return
         host, port = target.rsplit(":", 1)
         upstream = socket.create_connection((host, int(port)))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -174,6 +174,27 @@ def connect(s):
     return s.failure()
 
 
+def proxy(url, **kwargs):
+    def scene(s):
+        p = scripted.Proxy(**kwargs)
+        try:
+            return s.failure(f"proxy = {url.format(p.port)}")
+        finally:
+            p.stop()
+    return scene
+
+
+def gateway(s):
+    s.provider.answers[TOKEN] = 403, {"Content-Type": "text/html"}, b"<title>Blocked</title>"
+    return s.failure()
+
+
+def realm(s):
+    s.provider.answers[TOKEN] = json_answer({
+        "error": "invalid_request", "error_description": "the connection does not exist"}, 400)
+    return s.failure()
+
+
 def tls(s):
     s.provider.certify(trusted=False)
     return s.failure()
@@ -417,6 +438,7 @@ SCENES = {
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
     "refused": lambda s: s.says(403, "invalid_grant"),
     "refused-silently": lambda s: s.says(403),
+    "access-denied": lambda s: s.says(401, "access_denied"),
     "account": lambda s: s.says(403, "mfa_required"),
     "client-refused": lambda s: s.says(401, "invalid_client"),
     "grant-refused": lambda s: s.says(403, "unauthorized_client"),
@@ -431,6 +453,10 @@ SCENES = {
     "provider-fault": lambda s: s.says(503),
     "rate-limited": lambda s: s.says(429),
     "throttled": throttled,
+    "proxy-login": proxy("http://127.0.0.1:{}", login="me:pw"),
+    "proxy-refused": proxy("http://me:other@127.0.0.1:{}", login="me:pw"),
+    "gateway": gateway,
+    "realm": realm,
     "provider-error": lambda s: s.says(400, "invalid_scope"),
     "answer-invalid": lambda s: s.says(302),
     "discovery-invalid": discovery_invalid,

@@ -173,6 +173,8 @@ REFUSED = "the provider refused the user name or password: "
 SILENTLY = "the provider refused and gave no reason: "
 CLIENT = "the provider refused the client: "
 GRANT = "the provider does not allow this grant: "
+GATEWAY = "something between here and the provider answered: "
+DENIED = "the provider denied access, to the user or to the client: "
 NO_TOKEN = "the provider answered without an id_token"
 DOWN = "the provider cannot be reached: HOST: "
 NO_TLS = "no trusted TLS connection to the provider: HOST: "
@@ -180,6 +182,7 @@ SLOW = "the provider is too slow: "
 TRANSFER = "the transfer from the provider failed: HOST: "
 FAULTY = "the provider has a fault: "
 LIMITED = "the provider asks to slow down: "
+REALM = "the provider does not know where to look for the user: "
 REJECTED = "the provider rejected the request: "
 ANSWER = "the provider's answer is not valid: "
 DOCUMENT = "the provider's discovery document is not valid: "
@@ -206,15 +209,24 @@ FAULTS = {
     "grant": (errors(400, "unauthorized_client", "Client not allowed for direct access grants"),
               6, GRANT + "HTTP 400, unauthorized_client: Client not allowed for direct access"),
     "silent-403": (answers(403), 6, SILENTLY + "HTTP 403, empty body; check the password first"),
-    "silent-401": (answers(401, b"<html>no</html>"),
-                   6, SILENTLY + "HTTP 401, a body that is not JSON; "),
+    "page-401": (answers(401, b"<html>no</html>"), 7, GATEWAY + "HTTP 401 of HOST: no; see to VPN"),
+    "denied-401": (errors(401, "access_denied", "Invalid username or password"),
+                   6, DENIED + "HTTP 401, access_denied: Invalid username or password; check the"),
+    "denied-403": (errors(403, "access_denied", "blocked by a rule"),
+                   6, ACCOUNT + "HTTP 403, access_denied: blocked by a rule; "),
     "second-factor": (errors(403, "mfa_required", "Multifactor authentication required",
                              mfa_token="canary-mfa"),
                       6, ACCOUNT + "HTTP 403, mfa_required: Multifactor authentication required"),
     "consent": (errors(400, "invalid_client", "Client requires user consent"),
-                6, CLIENT + "HTTP 400, invalid_client: Client requires user consent; "),
+                6, GRANT + "HTTP 400, invalid_client: Client requires user consent; "),
     "locked-keycloak": (errors(400, "invalid_grant", "Account disabled"),
-                        6, REFUSED + "HTTP 400, invalid_grant: Account disabled; "),
+                        6, ACCOUNT + "HTTP 400, invalid_grant: Account disabled; "),
+    "keycloak#36108": (errors(400, "invalid_grant", "Account is not fully set up"),
+                       6, ACCOUNT + "HTTP 400, invalid_grant: Account is not fully set up; it may",
+                       "", "kubetoken refresh"),
+    "entra-mfa": (errors(400, "invalid_grant", "AADSTS50076: Due to\r\na change",
+                         error_codes=[50076]),
+                  6, ACCOUNT + "HTTP 400, invalid_grant: AADSTS50076: Due to a change; "),
     "locked-auth0": (errors(429, "too_many_attempts", "Your account has been blocked"),
                      7, LIMITED + "HTTP 429, too_many_attempts: Your account has been blocked; "),
     # the answer
@@ -236,11 +248,19 @@ FAULTS = {
                  8, REJECTED + "HTTP 400, x: a [31mbccc"),
     "echo": (echo, 8, REJECTED + "HTTP 400, x: no: grant_type=password&username=someone&"
              "password=***&scope=openid%20email%20profile&client_id=client&client_secret=***; "),
-    "not-found": (answers(404, b"nothing"), 8, REJECTED + "HTTP 404, a body that is not JSON; "),
+    "not-found": (answers(404), 8, REJECTED + "HTTP 404, empty body; check scope, audience, realm"),
+    "not-found-page": (answers(404, b"nothing"), 7, GATEWAY + "HTTP 404 of HOST: nothing; "),
+    "okta": (gives({"errorCode": "E0000006", "errorSummary": "No permission", "errorId": "x"}),
+             6, NO_TOKEN),
+    "realm": (errors(400, "invalid_request", "the connection does not exist"),
+              8, REALM + "HTTP 400, invalid_request: the connection does not exist; set realm in"),
+    "default-directory": (errors(500, "server_error", "Authorization server not configured with "
+                                 "default connection."),
+                          8, REALM + "HTTP 500, server_error: Authorization server not configured"),
     "html": (answers(200, b"<html>log in</html>", **{"Content-Type": "text/html"}),
-             8, ANSWER + "HTTP 200, a body that is not JSON; "),
+             7, GATEWAY + "HTTP 200 of HOST: log in; "),
     "empty": (answers(200), 8, ANSWER + "HTTP 200, empty body; "),
-    "list": (gives([1, 2]), 8, ANSWER + "HTTP 200, a body that is not JSON; "),
+    "list": (gives([1, 2]), 8, ANSWER + "HTTP 200, JSON that is no object, or is cut off; "),
     "truncated": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"),
                   7, TRANSFER, "", "999 bytes"),
     "cut-off": (cut_off, 7, TRANSFER),
@@ -252,9 +272,12 @@ FAULTS = {
                             b"0\r\n\r\n"), 8, TOO_LARGE),
     "500": (answers(500), 7, FAULTY + "HTTP 500, empty body; it is asked again"),
     "503": (answers(503, b"busy", **{"Retry-After": "3600"}),
-            7, FAULTY + "HTTP 503, a body that is not JSON; "),
-    "302": (answers(302, Location="/elsewhere"), 8, ANSWER + "HTTP 302, empty body; "),
-    "307": (answers(307, Location="/elsewhere"), 8, ANSWER + "HTTP 307, empty body; "),
+            7, FAULTY + "HTTP 503 of HOST: busy; "),
+    "302": (answers(302, Location="/elsewhere"), 8, ANSWER + "HTTP 302, to BASE/elsewhere; "),
+    "307": (answers(307, Location="https://u:p@vpn.example/elsewhere?canary-pw#x"),
+            8, ANSWER + "HTTP 307, to https://vpn.example/elsewhere (a log-in page: is a VPN or "
+            "captive portal in between?); "),
+    "300": (answers(300), 8, ANSWER + "HTTP 300, empty body; "),
     # the way
     "hangs": (lambda p: p.hang(TOKEN), 7, SLOW, "timeout = 1s", "HOST"),
     "drips": (drips, 7, SLOW, "timeout = 1s", "HOST"),
@@ -274,7 +297,7 @@ FAULTS = {
                       8, DOCUMENT + f"HTTP 404 for BASE{DISCOVERY}; check issuer, or set "),
     "discovery-500": (answers(500, path=DISCOVERY), 7, FAULTY + f"HTTP 500 for BASE{DISCOVERY}; "),
     "discovery-302": (answers(302, path=DISCOVERY, Location="/elsewhere"),
-                      8, DOCUMENT + f"HTTP 302 for BASE{DISCOVERY}; "),
+                      8, DOCUMENT + f"HTTP 302 for BASE{DISCOVERY}, to BASE/elsewhere; "),
     "discovery-html": (answers(200, b"<html>", path=DISCOVERY),
                        8, DOCUMENT + "it is not a JSON object; "),
     "discovery-empty": (gives({}, DISCOVERY), 8, DOCUMENT + "it names no issuer; "),
@@ -511,7 +534,7 @@ def test_a_provider_at_an_ipv6_address(home, daemon, tmp_path):
 INSIDE = "KUBETOKEN_TEST_NAMESPACE"
 
 
-def run_in_a_namespace(test):
+def run_in_a_namespace(test, file=__file__):
     """The same test once more, with a network and mounts of its own; root or not."""
     unshare = ["unshare", "-rnm"]
     if not shutil.which("unshare") or subprocess.run([*unshare, "true"], check=False,
@@ -520,7 +543,7 @@ def run_in_a_namespace(test):
     with tempfile.TemporaryDirectory() as folder:  # short: the path of a socket is in it
         r = subprocess.run(
             [*unshare, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-             f"--basetemp={folder}/t", f"{__file__}::{test}"], check=False, text=True,
+             f"--basetemp={folder}/t", f"{file}::{test}"], check=False, text=True,
             env={**os.environ, INSIDE: "1"}, capture_output=True, timeout=2 * rig.PATIENCE)
     assert r.returncode == 0, r.stdout + r.stderr
 

@@ -137,6 +137,7 @@ static enum outcome judge(long status, const char *text, struct result *ret)
     *ret = (struct result){ 0 };
     if (grant_judge(&job, &reply, ret) == 0)
         result_clear(ret);
+    assert_int_equal(ret->http_status, status);
     return ret->outcome;
 }
 
@@ -148,8 +149,20 @@ static void answers_are_judged_by_status_and_error(void **state)
         enum outcome outcome;
         enum error_code code;
     } rows[] = {
+        { 400, "", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
+        { 401, "", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
         { 403, "", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
-        { 400, "<html>", OUTCOME_REFUSED, ERROR_REFUSED_SILENTLY },
+        { 400, "<html>", OUTCOME_SOFT, ERROR_GATEWAY },
+        { 403, "Forbidden", OUTCOME_SOFT, ERROR_GATEWAY },
+        { 401, "{\"message\":\"Unauthorized\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 403, "{\"error\":{\"code\":403}}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 403, "[\"invalid_grant\"]", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 400, "{\"error\":\"invalid_grant\"", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+        { 407, "", OUTCOME_SOFT, ERROR_GATEWAY },
+        { 202, "<html>", OUTCOME_SOFT, ERROR_GATEWAY },
+        { 429, "<html>", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED },
+        { 502, "<html>", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
+        { 511, "<html>", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
         { 401, "{\"error\":\"invalid_grant\"}", OUTCOME_REFUSED, ERROR_REFUSED },
         { 401, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED },
         { 400, "{\"error\":\"unauthorized_client\"}", OUTCOME_REFUSED, ERROR_GRANT_REFUSED },
@@ -354,11 +367,11 @@ static void a_refresh_without_an_id_token_says_so(void **state)
 
 static void a_200_that_is_no_object_is_in_doubt(void **state)
 {
-    static const char *const bodies[] = { "<html>", "[]", "\"x\"",
-                                          "{\"id_token\":\"a.b.c\"} trailing" };
+    static const char *const bodies[] = { "", "[]", "\"x\"", "{\"id_token\":\"a.b.c\"} trailing" };
 
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         assert_judged(200, bodies[i], OUTCOME_SOFT, ERROR_ANSWER_INVALID);
+    assert_judged(200, "<html>", OUTCOME_SOFT, ERROR_GATEWAY);
     (void)state;
 }
 
@@ -405,7 +418,7 @@ static void further_codes_are_refusals(void **state)
         const char *error;
         enum error_code code;
     } rows[] = {
-        { "access_denied", ERROR_REFUSED },
+        { "access_denied", ERROR_ACCOUNT },
         { "mfa_required", ERROR_ACCOUNT },
         { "interaction_required", ERROR_ACCOUNT },
         { "consent_required", ERROR_ACCOUNT },
@@ -437,11 +450,116 @@ static void the_text_beside_the_code_decides_nothing(void **state)
     assert_judged(400, "{\"error\":\"invalid_grant2\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
 }
 
-static void a_code_counts_with_its_status_alone(void **state)
+/* At speed a wrong password would be sent again and again. */
+static void a_refusal_is_one_whatever_the_status(void **state)
+{
+    static const long statuses[] = { 200, 302, 400, 404, 408, 418, 425, 429, 500, 503 };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(statuses); i++) {
+        assert_judged(statuses[i], "{\"error\":\"invalid_grant\"}", OUTCOME_REFUSED, ERROR_REFUSED);
+        assert_int_equal(result.retry_after, 0);
+        assert_judged(statuses[i], "{\"error\":\"invalid_client\"}", OUTCOME_REFUSED,
+                      ERROR_CLIENT_REFUSED);
+    }
+}
+
+static void an_error_that_passes_is_temporary_whatever_the_status(void **state)
 {
     (void)state;
-    assert_judged(404, "{\"error\":\"invalid_grant\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
-    assert_judged(503, "{\"error\":\"invalid_grant\"}", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT);
+    assert_judged(400, "{\"error\":\"temporarily_unavailable\"}", OUTCOME_TEMPORARY,
+                  ERROR_PROVIDER_FAULT);
+    assert_judged(200, "{\"error\":\"server_error\"}", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT);
+    assert_judged(400, "{\"error\":\"slow_down\"}", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED);
+    assert_judged(429, "{\"error\":\"server_error\"}", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED);
+}
+
+/* Auth0 means the client's secret by it, Dex the password. */
+static void a_401_access_denied_is_about_user_or_client(void **state)
+{
+    (void)state;
+    assert_judged(401, "{\"error\":\"access_denied\"}", OUTCOME_REFUSED, ERROR_ACCESS_DENIED);
+    assert_int_equal(error_class(result.error.code), ERROR_CLASS_REFUSED_EITHER);
+    assert_judged(403, "{\"error\":\"access_denied\"}", OUTCOME_REFUSED, ERROR_ACCOUNT);
+}
+
+static void only_an_answer_without_body_type_and_challenge_refuses_silently(void **state)
+{
+    static const struct http_fields fields[] = { { .content_type = "text/html" },
+                                                 { .www_authenticate = "Negotiate" } };
+    struct http_reply reply = { .status = 401, .body = "" };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(fields); i++) {
+        reply.fields = fields[i];
+        result_clear(&result);
+        assert_int_equal(grant_judge(&job, &reply, &result), -1);
+        assert_int_equal(result.outcome, OUTCOME_SOFT);
+        assert_int_equal(result.error.code, ERROR_GATEWAY);
+    }
+    assert_string_equal(result.error.detail, "HTTP 401, empty body (it wants Negotiate)");
+    assert_judged(404, "", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
+    assert_judged(405, "", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
+}
+
+/* Keycloak, Entra ID, FusionAuth: what is to be mended is the account, not the password. */
+static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **state)
+{
+    static const struct {
+        const char *body;
+        enum error_code code;
+    } rows[] = {
+        { "\"invalid_grant\",\"error_description\":\"Account is not fully set up\"",
+          ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_description\":\"ACCOUNT DISABLED\"", ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_description\":\"Invalid user credentials\"", ERROR_REFUSED },
+        { "\"invalid_client\",\"error_description\":\"Client requires user consent\"",
+          ERROR_GRANT_REFUSED },
+        { "\"invalid_client\",\"error_description\":\"Account disabled\"", ERROR_CLIENT_REFUSED },
+        { "\"invalid_grant\",\"error_codes\":[50126]", ERROR_REFUSED },
+        { "\"invalid_grant\",\"error_codes\":[1,50076]", ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_codes\":[50053]", ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_codes\":[65001],\"suberror\":\"consent_required\"",
+          ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_codes\":[\"50076\"]", ERROR_REFUSED },
+        { "\"invalid_grant\",\"error_codes\":50076", ERROR_REFUSED },
+        { "\"invalid_grant\",\"error_description\":\"AADSTS50076\"", ERROR_REFUSED },
+        { "\"invalid_grant\",\"suberror\":\"consent_required\"", ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"suberror\":\"bad_token\"", ERROR_REFUSED },
+        { "\"invalid_grant\",\"error_reason\":\"invalid_user_credentials\"", ERROR_REFUSED },
+        { "\"invalid_grant\",\"error_reason\":\"user_locked\"", ERROR_ACCOUNT },
+        { "\"change_password_required\"", ERROR_ACCOUNT },
+        { "\"two_factor_required\"", ERROR_ACCOUNT },
+    };
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(text, sizeof text, "{\"error\":%s}", rows[i].body);
+        assert_judged(400, text, OUTCOME_REFUSED, rows[i].code);
+    }
+}
+
+static void where_auth0_looks_for_the_user_has_a_remedy_of_its_own(void **state)
+{
+    (void)state;
+    assert_judged(400,
+                  "{\"error\":\"invalid_request\",\"error_description\":\"Connection does not "
+                  "exist\"}",
+                  OUTCOME_SOFT, ERROR_REALM);
+    assert_judged(400, "{\"error\":\"invalid_request\",\"error_description\":\"unknown realm\"}",
+                  OUTCOME_SOFT, ERROR_REALM);
+    assert_judged(500,
+                  "{\"error\":\"server_error\",\"error_description\":\"Authorization server not "
+                  "configured with default connection.\"}",
+                  OUTCOME_TEMPORARY, ERROR_REALM);
+    assert_judged(400,
+                  "{\"error\":\"invalid_request\",\"error_description\":\"connection to LDAP "
+                  "failed\"}",
+                  OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
+    assert_judged(403,
+                  "{\"error\":\"invalid_grant\",\"error_description\":\"no default connection\"}",
+                  OUTCOME_REFUSED, ERROR_REFUSED);
 }
 
 static void a_rate_limit_says_when(void **state)
@@ -458,8 +576,113 @@ static void an_empty_body_and_one_that_is_no_json_are_told(void **state)
     (void)state;
     judge_text(403, "");
     assert_string_equal(result.error.detail, "HTTP 403, empty body");
-    judge_text(500, "<html>stack trace</html>");
-    assert_string_equal(result.error.detail, "HTTP 500, a body that is not JSON");
+    judge_text(200, "{\"id_token\":\"canary");
+    assert_string_equal(result.error.detail, "HTTP 200, JSON that is no object, or is cut off");
+    judge_text(200, "[\"canary\"]");
+    assert_string_equal(result.error.detail, "HTTP 200, JSON that is no object, or is cut off");
+    judge_text(400, "{}");
+    assert_string_equal(result.error.detail, "HTTP 400, JSON without error");
+}
+
+static void json_that_is_not_oauths_is_told(void **state)
+{
+    static const char *const rows[][2] = {
+        { "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"No key\"}}",
+          "Unauthorized: No key" },
+        { "{\"error\":{\"code\":403,\"message\":\"Blocked\",\"status\":\"DENIED\"}}",
+          "DENIED: Blocked" },
+        { "{\"errorCode\":\"E0000047\",\"errorSummary\":\"API call exceeded rate limit\"}",
+          "E0000047: API call exceeded rate limit" },
+        { "{\"message\":\"Forbidden\"}", "Forbidden" },
+        { "{\"Message\":\"denied pass\"}", "denied ***" },
+        { "{\"type\":\"about:blank\",\"title\":\"Forbidden\",\"detail\":\"by rule 7\"}",
+          "Forbidden: by rule 7" },
+    };
+    char expected[128];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(expected, sizeof expected, "HTTP 403, %s", rows[i][1]);
+        judge_text(403, rows[i][0]);
+        assert_string_equal(result.error.detail, expected);
+    }
+}
+
+static void assert_page(long status, const char *page, struct http_fields fields,
+                        const char *expected)
+{
+    const struct http_reply reply = { .status = status,
+                                      .host = "login.example.com:8443",
+                                      .body = page,
+                                      .length = strlen(page),
+                                      .fields = fields };
+
+    result_clear(&result);
+    grant_judge(&job, &reply, &result);
+    assert_string_equal(result.error.detail, expected);
+}
+
+static void a_page_is_told_by_its_title_and_by_who_sent_it(void **state)
+{
+    const struct http_fields none = { 0 };
+
+    (void)state;
+    assert_page(403, "<html><head><title>Request\n blocked</title>", none,
+                "HTTP 403 of login.example.com:8443: Request blocked");
+    assert_page(400, "<title>400 No required SSL certificate was sent</title>", none,
+                "HTTP 400 of login.example.com:8443: 400 No required SSL certificate was sent (it "
+                "wants a client certificate: tls-client-cert)");
+    assert_page(200, "<form><input name=p type=\"password\">Sign in</form>", none,
+                "HTTP 200 of login.example.com:8443: Sign in (a log-in page: is a VPN or captive "
+                "portal in between?)");
+    assert_page(407, "denied", (struct http_fields){ .proxy_authenticate = "NTLM", .via = "squid" },
+                "HTTP 407 of login.example.com:8443 by squid: denied (a proxy that wants a log-in: "
+                "NTLM)");
+    assert_page(403, "x", (struct http_fields){ .server = "cloudflare", .cf_ray = "8f-FRA" },
+                "HTTP 403 of login.example.com:8443 by cloudflare, ray 8f-FRA: x");
+    assert_page(401, "no", (struct http_fields){ .www_authenticate = "Basic realm=\"x\"" },
+                "HTTP 401 of login.example.com:8443: no (it wants Basic)");
+    assert_page(502, "<h1>Bad&nbsp;Gateway</h1>", none,
+                "HTTP 502 of login.example.com:8443: Bad Gateway");
+}
+
+static void secrets_are_masked_in_pages_and_their_fields(void **state)
+{
+    const struct http_fields server = { .server = "0123456789012345678901hunter&22hunter" };
+
+    (void)state;
+    job.password = "hunter&22hunter";
+    assert_page(403, "<title>no hunter&amp;22hunter</title>", (struct http_fields){ 0 },
+                "HTTP 403 of login.example.com:8443: no ***");
+    assert_page(403, "denied: hunter%2622hunter", (struct http_fields){ 0 },
+                "HTTP 403 of login.example.com:8443: denied: ***");
+    assert_page(403, "x", server,
+                "HTTP 403 of login.example.com:8443 by 0123456789012345678901***: x");
+    job.client_secret = "s3 cret"; /* as basic-raw sends it, and as basic does */
+    assert_page(500, "<p>Authorization: Basic Y2xpZW50OnMzIGNyZXQ=", (struct http_fields){ 0 },
+                "HTTP 500 of login.example.com:8443: Authorization: Basic ***");
+    assert_page(500, "<p>Authorization: Basic Y2xpZW50OnMzJTIwY3JldA==", (struct http_fields){ 0 },
+                "HTTP 500 of login.example.com:8443: Authorization: Basic ***");
+}
+
+static void where_a_redirect_leads_is_told(void **state)
+{
+    struct http_reply reply = {
+        .status = 302, .body = "<title>Moved</title>", .length = 20, .location = "https://a.b/login"
+    };
+
+    (void)state;
+    result_clear(&result);
+    grant_judge(&job, &reply, &result);
+    assert_int_equal(result.outcome, OUTCOME_SOFT);
+    assert_int_equal(result.error.code, ERROR_ANSWER_INVALID);
+    assert_string_equal(result.error.detail, "HTTP 302, to https://a.b/login");
+    reply.elsewhere = true;
+    result_clear(&result);
+    grant_judge(&job, &reply, &result);
+    assert_string_equal(result.error.detail,
+                        "HTTP 302, to https://a.b/login (a log-in page: is a VPN or captive portal "
+                        "in between?)");
 }
 
 static void percent_signs_of_a_provider_are_text(void **state)
@@ -571,9 +794,18 @@ int main(void)
         TEST(further_codes_are_refusals),
         TEST(a_401_for_an_unsupported_grant_refuses_the_grant),
         TEST(the_text_beside_the_code_decides_nothing),
-        TEST(a_code_counts_with_its_status_alone),
+        TEST(a_refusal_is_one_whatever_the_status),
+        TEST(an_error_that_passes_is_temporary_whatever_the_status),
+        TEST(a_401_access_denied_is_about_user_or_client),
+        TEST(only_an_answer_without_body_type_and_challenge_refuses_silently),
+        TEST(what_is_wrong_with_the_account_is_told_from_a_wrong_password),
+        TEST(where_auth0_looks_for_the_user_has_a_remedy_of_its_own),
         TEST(a_rate_limit_says_when),
         TEST(an_empty_body_and_one_that_is_no_json_are_told),
+        TEST(json_that_is_not_oauths_is_told),
+        TEST(a_page_is_told_by_its_title_and_by_who_sent_it),
+        TEST(secrets_are_masked_in_pages_and_their_fields),
+        TEST(where_a_redirect_leads_is_told),
         TEST(percent_signs_of_a_provider_are_text),
         TEST(a_refresh_token_is_masked),
         TEST(a_secret_in_a_granted_scope_is_masked),
