@@ -215,6 +215,23 @@ def timeout(s):
     return s.get(timeout="1s")
 
 
+def doubted(s):
+    s.start()
+    assert s.get().returncode == 0
+    s.provider.answers[TOKEN] = json_answer({"error": "invalid_grant"}, 400)
+    return s.run("refresh", "p", timeout="1s")
+
+
+def silence(s):
+    s.provider.hang(TOKEN)
+    s.start("timeout = 1s")
+    s.get(timeout="1s")
+    wait_until(lambda: s.home.status("p")["state"] == "waiting" and len(s.provider.grants()) == 2,
+               "two answers that do not come")
+    s.daemon.restart()
+    return s.get(timeout="1s")
+
+
 def throttled(s):
     s.start("use-refresh-token = no")
     for _ in range(6):
@@ -436,6 +453,8 @@ SCENES = {
     "no-config": lambda s: (s.daemon.start(), s.run("get"))[1],
     "credential": lambda s: s.failure("password-file = nothing", password=None),
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
+    "doubted": doubted,
+    "silence": silence,
     "refused": lambda s: s.says(403, "invalid_grant"),
     "refused-silently": lambda s: s.says(403),
     "access-denied": lambda s: s.says(401, "access_denied"),

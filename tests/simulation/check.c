@@ -792,7 +792,8 @@ static void note_forgotten(struct world *w, struct model *p)
 {
     struct ledger *l = &p->ledger;
 
-    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && p->reply.reached)
+    /* after a crash nobody knows whether it arrived */
+    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && (p->reply.reached || w->crashing))
         note_lost(w, sent_password(w, p), p);
 
     *l = (struct ledger){ .last_use = l->last_use,

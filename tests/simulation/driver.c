@@ -515,7 +515,9 @@ void daemon_restart(struct world *w)
     trace(w, NULL, "the daemon is started again", crash ? "after a crash" : NULL, NEVER, NEVER);
     if (!before_it || pread(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
+    w->crashing = crash;
     daemon_stop(w);
+    w->crashing = false;
     if (crash && pwrite(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
     free(before_it);

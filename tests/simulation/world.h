@@ -351,6 +351,7 @@ struct world {
     int wanting;              /* how many profiles the network interests */
     struct call *asking;      /* the call that the daemon deals with, NULL: none */
     bool speaking;            /* a person says login or refresh */
+    bool crashing;            /* what the daemon does now is not known to its next life */
     enum account_leave leave; /* account_ask() was last asked with */
     struct model *acting;     /* whose source of the loop is served */
     uint64_t slept_at;        /* when it woke up last */
