@@ -196,10 +196,17 @@ static void set_trouble(struct account *a, const struct account_trouble *trouble
     memcpy(a->troubles, all, sizeof all);
 }
 
-/* A quarter more at most: never sooner, so that a day has no more of them. */
-static void pause_for(struct account_trouble *t, uint64_t pause, uint32_t random, uint64_t now)
+/* A quarter more at most: never sooner, so that a day has no more of them. A pause that lasts
+ * longer stays. */
+static void pause_for(struct account_trouble *t, bool by_gateway, uint64_t pause, uint32_t random,
+                      uint64_t now)
 {
-    t->pause_until = now + pause + share(pause / 4, random);
+    uint64_t until = now + pause + share(pause / 4, random);
+
+    if (until <= t->pause_until)
+        return;
+    t->pause_until = until;
+    t->by_gateway = by_gateway;
 }
 
 static void add_silence(const struct account *a, struct account_trouble *t, uint32_t random,
@@ -215,9 +222,8 @@ static void add_silence(const struct account *a, struct account_trouble *t, uint
     else if (t->silences < ACCOUNT_LOST)
         pause = nth(untried_pauses, LENGTH(untried_pauses), t->silences);
     else
-        pause = now < day_ends ? day_ends - now : untried_later;
-    t->by_gateway = 0;
-    pause_for(t, pause, random, now);
+        pause = now + untried_later < day_ends ? day_ends - now : untried_later;
+    pause_for(t, false, pause, random, now);
 }
 
 static void take_silence(struct account *a, account_digest password, uint32_t random, uint64_t now)
@@ -231,8 +237,7 @@ static void take_silence(struct account *a, account_digest password, uint32_t ra
 static void add_soft(struct account_trouble *t, uint32_t random, uint64_t now)
 {
     t->softs++;
-    t->by_gateway = 1;
-    pause_for(t, nth(gateway_pauses, LENGTH(gateway_pauses), t->softs), random, now);
+    pause_for(t, true, nth(gateway_pauses, LENGTH(gateway_pauses), t->softs), random, now);
 }
 
 /* Whether that was the third within a day. */

@@ -633,8 +633,22 @@ static void most_in_a_day(const struct world *w, const uint64_t *ring, uint64_t 
 
 static void note_odd(struct world *w, struct password *pw, const struct model *p)
 {
+    struct provider *v = &w->providers[p->provider];
+
     if (p->reply.end == ACCOUNT_DENIED)
         pw->denied_at[pw->denied++ % ACCOUNT_DENIALS] = w->now;
+    if (p->reply.end == ACCOUNT_DENIED && !pw->accepted && doubt_of(w, p, pw) == 0 &&
+        is_full(w, pw->denied_at, pw->denied, ACCOUNT_DENIALS, DAY)) { /* held for refused */
+        unsigned forgotten = put_first(v->refused, ACCOUNT_REFUSALS, p->password);
+        if (forgotten)
+            forget_refusal(v, forgotten);
+        pw->chances = 0;
+        clear_trouble(pw);
+        v->was_forced = p->sent_forced;
+        v->refused_at = w->now;
+        v->last_refused = p->password;
+        return;
+    }
     if (!p->sent_forced && !p->sent_by_route)
         pw->odd_at[pw->odd++ % ODD_A_DAY] = p->sent;
     most_in_a_day(w, pw->odd_at, least(pw->odd, ODD_A_DAY), &w->statistics.most_odd);
