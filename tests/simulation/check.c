@@ -264,6 +264,8 @@ static void p4_sent(struct world *w, const struct model *p)
         check_broken(w, p, "P4 no lock-out", "a refused password is sent again");
     if (doubt > 0 && w->now < doubt + 5 * SECOND && !lifted)
         check_broken(w, p, "P4 no lock-out", "a doubted password is sent again at once");
+    if (p->sent_by_route && pw->route_at > 0 && w->now < pw->route_at + MINUTE)
+        check_broken(w, p, "P4 no lock-out", "two tries within a minute for a route's sake");
     if (!p->sent_forced)
         p4_seldom(w, p, pw);
 }
@@ -386,7 +388,7 @@ static void p6_refresh(const struct world *w, const struct model *p)
 
     if (!p->lc->by_refresh_token || password_of(w, p) == 0)
         return;
-    if (l->faulty && left_of(w, &l->token) == 0)
+    if (l->faulty && w->now > l->token.sent + l->token.lifetime + MINUTE)
         check_broken(w, p, "P6 outlives outages", "refresh tokens that bring faults have no end");
     if (l->short_life)
         check_broken(w, p, "P6 outlives outages", "the end of a session is not told");
@@ -432,7 +434,7 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
 static void p7_any_clock(const struct world *w, const struct model *p, const struct fact *f)
 {
     if (f->kind == FACT_REST && p->ledger.retry_by < w->now && w->slept_at + 5 * SECOND < w->now)
-        check_broken(w, p, "P7 any clock", "the network came up, and no retry was made within 3 s");
+        check_broken(w, p, "P7 any clock", "the network came up, and no retry was made in time");
 }
 
 void check_standstill(struct world *w)
@@ -546,6 +548,8 @@ static void note_sent(struct world *w, struct model *p)
     if (!pw->tried)
         pw->chances = 1;
     pw->tried = true;
+    if (p->sent_by_route)
+        pw->route_at = w->now;
     if (p->reply.reached) {
         l->credit = false;
         uint64_t paid = w->now - v->login_at;
@@ -557,6 +561,7 @@ static void note_sent(struct world *w, struct model *p)
 static void clear_trouble(struct password *pw)
 {
     pw->odd = pw->lost = pw->denied = pw->silences = 0;
+    pw->route_at = 0;
 }
 
 /* What stands in the list of refusals: without a reason it is that of password and client. */
@@ -788,6 +793,18 @@ static void note_told(struct world *w, const struct model *p, const struct fact 
     }
 }
 
+/* One that waits since something odd answered tries another way out, the first time. */
+static void note_route(const struct world *w, struct model *p)
+{
+    struct ledger *l = &p->ledger;
+    uint64_t by = w->now + 30 * SECOND + SLACK;
+
+    by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
+    if (p->flight == FLIGHT_NONE && l->failing && !l->forgiven && l->failure == LIFECYCLE_SOFT &&
+        (l->route_at == 0 || l->route_at + MINUTE <= w->now) && in_use(p, by))
+        l->retry_by = least(l->retry_by, by);
+}
+
 /* A profile that waits for a retry makes it soon, now that the network is up. */
 static void note_network(const struct world *w, struct model *p)
 {
@@ -837,6 +854,8 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_REQUEST:
         l->change_pending = l->person_pending = false;
+        if (p->lc->by_route)
+            l->route_at = w->now;
         if (is_fault_login(p)) {
             l->fault_login = true;
             l->fault_login_at = w->now;
@@ -854,6 +873,8 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_NETWORK:
         note_network(w, p);
+        if (f->route)
+            note_route(w, p);
         break;
     case FACT_FORGOTTEN:
         note_forgotten(w, p);

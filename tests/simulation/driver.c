@@ -259,7 +259,9 @@ enum account_verdict __wrap_account_ask(struct account *account,
                                         enum account_leave leave, const void *who, uint32_t random,
                                         uint64_t now, uint64_t *ret_when)
 {
-    the_world->leave = leave;
+    bool unneeded = leave == ACCOUNT_BY_ROUTE && account_next(account, what) <= now;
+
+    the_world->leave = unneeded ? ACCOUNT_BY_RULE : leave;
     return __real_account_ask(account, what, leave, who, random, now, ret_when);
 }
 
@@ -370,7 +372,7 @@ static void before(struct world *w, struct model *p, const struct lifecycle_even
         check(w, p, &(struct fact){ .kind = FACT_GAVE_UP });
         return;
     case LIFECYCLE_SYSTEM_CHANGED:
-        check(w, p, &(struct fact){ .kind = FACT_NETWORK });
+        check(w, p, &(struct fact){ .kind = FACT_NETWORK, .route = event->system_changed.route });
         return;
     case LIFECYCLE_WANTED:
     case LIFECYCLE_TIMER:

@@ -147,6 +147,7 @@ struct provider {
         uint64_t lost_at[LOST_A_DAY];        /* sent, and not answered; a ring */
         uint64_t denied_at[ACCOUNT_DENIALS]; /* of the odd ones: 400, 401, 403; a ring */
         unsigned odd, lost, denied;
+        uint64_t route_at;     /* sent for a new route's sake */
         uint64_t silent_since; /* the first answer that was lost in a row */
         unsigned silences;
     } passwords[PASSWORDS_MAX];
@@ -216,6 +217,7 @@ struct ledger {
     bool faulty;            /* the last request was by refresh token, and brought a fault */
     bool fault_login;       /* one was made for that in this token's life */
     uint64_t fault_login_at;
+    uint64_t route_at; /* the last request for a new route's sake; 0 = none */
 };
 
 /* Where its password comes from. */
@@ -478,6 +480,7 @@ struct fact {
     bool failed;                    /* ENDED */
     bool person, password;          /* CHANGED: somebody says so, and typed one */
     bool use;                       /* CHANGED: counts as a use */
+    bool route;                     /* NETWORK: the default route changed */
     enum lifecycle_failure failure; /* ENDED, failed */
 };
 
