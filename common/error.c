@@ -78,6 +78,11 @@ static const struct row table[ERROR_MAX] = {
                               "the provider denied access, to the user or to the client",
                               "check the password and the client's secret (Auth0 means the "
                               "secret, Dex the password); kubetoken refresh tries again" },
+    [ERROR_DENIED] = { "denied", 6, ERROR_CLASS_THROTTLED, ERROR_LINK_GRANT,
+                       "no login came through, three times in a day",
+                       "check the password, VPN, proxy and tls-client-cert; kubetoken refresh "
+                       "tries "
+                       "again, and it is not tried otherwise" },
     [ERROR_ACCOUNT] = { "account", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
                         "the provider does not let this account in by password",
                         "it may want a second factor, a consent or a new password, or a rule or "

@@ -233,6 +233,8 @@ static void refused_before(struct attempt *a, enum permit_part part)
         error_set(&why, codes[part], "this %s of %s was refused before, and is not sent",
                   what[part],
                   part == PERMIT_USER ? a->order.config->username : a->order.config->client_id);
+    if (error_class(why.code) == ERROR_CLASS_SOFT)
+        why.code = ERROR_DENIED; /* it was the third of these */
     fail(a, LIFECYCLE_REFUSED, &why, 0);
 }
 
@@ -481,6 +483,7 @@ static void weigh(const struct attempt *a, enum account_end account, struct atte
         how->retry_after = wait;
     } else if (how->kind == LIFECYCLE_SOFT && refused) {
         how->kind = LIFECYCLE_REFUSED;
+        how->error.code = ERROR_DENIED;
     } else if ((how->kind == LIFECYCLE_SOFT || how->kind == LIFECYCLE_TEMPORARY) &&
                (account == ACCOUNT_DENIED || account == ACCOUNT_ODD ||
                 account == ACCOUNT_SILENCE)) {

@@ -237,11 +237,11 @@ def test_a_corrected_client_id_is_tried(fake, home, daemon):
     fake.answers["/oauth/token"] = lambda r: (
         json_answer(fake.token()) if r.form["client_id"] == "client" else
         json_answer({"error": "access_denied"}, 401))
-    wrong = profile(fake, "a", "password = good").replace("client-id = client", "client-id = cleint")
-    home.configure(wrong)
+    right = profile(fake, "a", "password = good")
+    home.configure(right.replace("client-id = client", "client-id = cleint"))
     daemon.start()
     assert home.run("get").returncode == 6
-    home.configure(profile(fake, "a", "password = good"))
+    home.configure(right)
     daemon.reload()
     assert home.run("get").returncode == 0
     assert len(fake.grants()) == 2

@@ -222,6 +222,14 @@ def doubted(s):
     return s.run("refresh", "p", timeout="1s")
 
 
+def denied(s):
+    s.provider.answers[TOKEN] = 403, {"Content-Type": "text/html"}, b"<title>no entry</title>"
+    s.failure()
+    for _ in range(2):
+        r = s.run("refresh", "p", timeout="1s")
+    return r
+
+
 def silence(s):
     s.provider.hang(TOKEN)
     s.start("timeout = 1s")
@@ -455,6 +463,7 @@ SCENES = {
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
     "doubted": doubted,
     "silence": silence,
+    "denied": denied,
     "refused": lambda s: s.says(403, "invalid_grant"),
     "refused-silently": lambda s: s.says(403),
     "access-denied": lambda s: s.says(401, "access_denied"),

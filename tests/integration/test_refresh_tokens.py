@@ -212,7 +212,8 @@ def faulty(fake, fault):
     fake.answers["/oauth/token"] = answer
 
 
-FAULTS = {"500": json_answer({"error": "invalid_request"}, 500), "503 page": (503, {}, b"<p>no</p>"),
+FAULTS = {"500": json_answer({"error": "invalid_request"}, 500),
+          "503 page": (503, {}, b"<p>no</p>"),
           "200 and no JSON": (200, {"Content-Type": "application/json"}, b"{"),
           "an id_token that is none": json_answer({"id_token": "no.token.x"})}
 
