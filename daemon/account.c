@@ -364,7 +364,9 @@ enum account_verdict account_admit(struct account *a, const struct account_crede
 uint64_t account_next(const struct account *a, const struct account_credential *what)
 {
     const struct account_refusal *doubt = doubt_of(a, what);
-    uint64_t pause = trouble_of(a, what->password).pause_until;
+    bool under_way = a->holder && a->before.password == what->password;
+    struct account_trouble trouble = under_way ? a->before : trouble_of(a, what->password);
+    uint64_t pause = trouble.pause_until;
 
     if (account_refuses(a, what))
         return 0;

@@ -136,8 +136,9 @@ enum account_end {
 void account_ended(struct account *account, const struct account_credential *what, const void *who,
                    enum account_end end, const struct error *why, uint32_t random, uint64_t now);
 
-/* When the account lets a login with that go by itself again, as far as is known now: a doubt's
- * probe, the end of a pause; 0 = nothing stops it, or it is refused. */
+/* When the account lets a login with that go by itself again, as far as is known now, whatever
+ * comes of one that is under way: a doubt's probe, the end of a pause; 0 = nothing stops it, or it
+ * is refused. */
 uint64_t account_next(const struct account *account, const struct account_credential *what);
 
 /* A refusal of that is over, though it was not taken as a password is. */

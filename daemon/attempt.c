@@ -733,12 +733,12 @@ bool attempt_worthwhile(const struct attempt *a, const struct profile_config *co
     return !o->local && !permit_refuses(&o->permit); /* another profile had it lifted */
 }
 
-bool attempt_is_lifted(const struct attempt *a, uint64_t now)
+bool attempt_is_decided(const struct attempt *a, uint64_t now)
 {
     const struct obstacle *o = &a->obstacle;
 
-    return o->at > 0 && o->until > now && !permit_refuses(&o->permit) &&
-           permit_next(&o->permit) <= now;
+    return o->at > 0 && o->until > now &&
+           (permit_refuses(&o->permit) || permit_next(&o->permit) <= now);
 }
 
 void attempt_forget(struct attempt *a)

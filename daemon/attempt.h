@@ -79,9 +79,9 @@ bool attempt_is_held_up(const struct attempt *attempt);
 bool attempt_worthwhile(const struct attempt *attempt, const struct profile_config *config,
                         uint64_t now);
 
-/* Whether it need not wait any more for the time that its account set, since another profile was
- * let in. */
-bool attempt_is_lifted(const struct attempt *attempt, uint64_t now);
+/* Whether it need not wait any more for the time that its account set: since then another profile
+ * was let in, or refused. */
+bool attempt_is_decided(const struct attempt *attempt, uint64_t now);
 
 /* It is another identity now: what stood against sending the last one's request is over. */
 void attempt_forget(struct attempt *attempt);

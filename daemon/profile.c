@@ -555,7 +555,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     };
     if ((p->lifecycle.state == LIFECYCLE_STOPPED &&
          attempt_worthwhile(p->attempt, p->config, now)) ||
-        (p->lifecycle.state == LIFECYCLE_WAITING && attempt_is_lifted(p->attempt, now)))
+        (p->lifecycle.state == LIFECYCLE_WAITING && attempt_is_decided(p->attempt, now)))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
     update_policy(p);

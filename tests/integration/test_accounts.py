@@ -543,6 +543,62 @@ def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fa
     assert home.run("refresh").returncode == 0, "a person's word"
 
 
+PAGE = (403, {"Content-Type": "text/html", "Server": "cloudflare"},
+        b"<html><title>Attention Required! | Cloudflare</title>")
+
+
+def test_a_page_in_the_way_costs_no_password_and_is_asked_once_for_all(fake, home, daemon):
+    """What is typed is kept, the token in hand is served, and a restart is no way around it."""
+    home.write("pw", "good")
+    home.configure("".join(profile(fake, n) for n in NAMES[1:3]) +
+                   profile(fake, NAMES[0], password=""))
+    daemon.start()
+    assert home.run("login", NAMES[0], input="good").returncode == 0
+    token = home.run("get", NAMES[0]).stdout
+    fake.answers["/oauth/token"] = PAGE
+    fake.requests.clear()
+    r = home.run("refresh", NAMES[0], "--timeout", "1s")
+    assert r.returncode == 7 and "Attention Required! | Cloudflare" in r.stderr
+    assert "something between here and the provider answered" in r.stderr
+    assert home.run("get", NAMES[0]).stdout == token
+    codes, errors = get_all(home, NAMES[1:3])
+    assert set(codes) == {7} and all("the next login is made in" in e for e in errors)
+    s = home.status(NAMES[0])
+    assert s["state"] == "waiting" and s["error"]["code"] == "gateway"
+    assert 290 <= rig.seconds(s["next"]) - rig.seconds(s["since"]) <= 380
+    assert len(fake.grants()) == 1
+    fake.answers["/oauth/token"] = lambda _: json_answer(fake.token())
+    assert home.run("refresh", NAMES[0]).returncode == 0, "the typed password was kept"
+    codes, errors = get_all(home, NAMES[1:3])
+    assert codes == [0, 0], errors
+    fake.answers["/oauth/token"] = PAGE
+    home.run("refresh", NAMES[1], "--timeout", "1s")
+    daemon.restart(crash=True)
+    before = len(fake.grants())
+    codes, errors = get_all(home, NAMES[1:3])
+    assert set(codes) == {7} and len(fake.grants()) == before
+
+
+def test_a_password_never_taken_is_denied_three_times_a_day_for_all_profiles(fake, home, daemon):
+    home.write("pw", "good")
+    home.configure("".join(profile(fake, n) for n in NAMES[:4]))
+    fake.answers["/oauth/token"] = PAGE
+    daemon.start()
+    codes, _ = get_all(home, NAMES[:4])
+    assert set(codes) == {7} and len(fake.grants()) == 1
+    for name in NAMES[:2]:
+        home.run("refresh", name, "--timeout", "1s")
+    for _ in range(2):
+        for name in NAMES[:4]:
+            r = home.run("get", name)
+            assert r.returncode == 6, r.stderr
+        daemon.restart()
+    assert len(fake.grants()) == 3
+    home.write("pw", "new")
+    assert home.run("get", NAMES[0]).returncode == 7
+    assert len(fake.grants()) == 4, "another password is another matter"
+
+
 # ---- a person's word -----------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import scripted
-from rig import wait_until
+from rig import seconds, wait_until
 
 TOKEN = "/oauth/token"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -150,3 +150,70 @@ def test_one_for_socks_is_told_in_the_same_way(fake, home, daemon, user, code, e
         assert socks.seen == 1
     finally:
         socks.stop()
+
+
+# ---- proxy credentials are credentials -----------------------------------------------------------
+
+
+def configure(fake, home, proxy, login, names=("p",)):
+    home.configure("".join(
+        fake.profile(n, user=n, extra=f"proxy = http://{login}@127.0.0.1:{proxy.port}")
+        for n in names))
+
+
+def test_a_refused_user_of_the_proxy_is_sent_once_for_all_profiles_also_after_a_restart(
+        fake, home, daemon, proxy):
+    names = ["a", "b", "c"]
+    configure(fake, home, proxy, "me:wrong", names)
+    daemon.start()
+    for _ in range(2):
+        for name in names:
+            r = home.run("get", name)
+            assert r.returncode == 6 and "the proxy refused its user name or password" in r.stderr
+        assert {p["state"] for p in home.status()} == {"stopped"}
+        assert all("next" not in p for p in home.status())
+        daemon.restart(crash=True)
+    assert len(proxy.seen) == 1 and fake.requests == []
+    configure(fake, home, proxy, "me:right", names)
+    daemon.reload()
+    for name in names:
+        assert home.run("get", name).returncode == 0
+
+
+def test_a_persons_word_sends_the_proxys_user_again(fake, home, daemon, proxy):
+    configure(fake, home, proxy, "me:wrong")
+    daemon.start()
+    assert home.run("get").returncode == 6
+    assert home.run("refresh").returncode == 6
+    assert len(proxy.seen) == 2
+    proxy.login = "me:wrong"
+    wait_until(lambda: home.run("refresh").returncode == 0, "the end of some seconds")
+
+
+def test_a_proxys_user_that_was_let_through_gets_one_probe(fake, home, daemon, proxy):
+    """A typed password is nothing to the proxy, and kept."""
+    home.configure(fake.profile(password="",
+                                extra=f"proxy = http://me:right@127.0.0.1:{proxy.port}"))
+    daemon.start()
+    assert home.run("login", input="canary-pw").returncode == 0
+    token = home.run("get").stdout
+    before = len(proxy.seen)
+    proxy.login = "me:changed"
+    r = home.run("refresh", "--timeout", "1s")
+    assert r.returncode == 6 and home.status("p")["state"] == "waiting"
+    assert home.run("get").stdout == token
+    wait_until(lambda: home.status("p")["state"] == "stopped", "the probe")
+    assert len(proxy.seen) == before + 2
+    assert home.run("get").stdout == token
+    proxy.login = "me:right"
+    wait_until(lambda: home.run("refresh").returncode == 0, "the end of some seconds")
+
+
+def test_without_a_user_it_is_tried_again_in_minutes(fake, home, daemon, proxy):
+    home.configure(fake.profile(extra=f"proxy = http://127.0.0.1:{proxy.port}"))
+    daemon.start()
+    assert home.run("get").returncode == 7
+    s = home.status("p")
+    assert s["state"] == "waiting"
+    assert 290 <= seconds(s["next"]) - seconds(s["since"]) <= 380
+    assert len(proxy.seen) == 1
