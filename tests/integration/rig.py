@@ -340,3 +340,14 @@ def converse(home):
         s.connect(str(home.socket_path))
         with s.makefile("rwb") as f:
             yield f
+
+
+def first_failure(home, daemon, configuration):
+    """Of the first request of profile p: the error of status, and what `get` then says."""
+    home.configure(configuration)
+    daemon.start()
+    home.run("get", "--timeout", "1s")
+    error = wait_until(lambda: home.status("p").get("error"), "an error")
+    r = home.run("get", "--timeout", "1s")
+    assert error["detail"] in r.stderr
+    return error, r

@@ -22,13 +22,8 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 def failure(fake, home, daemon, extra=""):
-    """Of the first request: the error of status, and what `get` then says."""
-    home.configure(fake.profile(extra=extra))
-    daemon.start()
-    home.run("get", "--timeout", "1s")
-    error = wait_until(lambda: home.status("p").get("error"), "an error")
-    r = home.run("get", "--timeout", "1s")
-    assert error["detail"] in r.stderr and "canary" not in r.stderr + daemon.log.read_text()
+    error, r = rig.first_failure(home, daemon, fake.profile(extra=extra))
+    assert "canary" not in r.stderr + daemon.log.read_text()
     return error, r
 
 

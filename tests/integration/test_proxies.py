@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import rig
 import scripted
 from rig import seconds, wait_until
 
@@ -20,12 +21,7 @@ def proxy():
 
 
 def failure(fake, home, daemon, extra=""):
-    home.configure(fake.profile(extra=extra))
-    daemon.start()
-    home.run("get", "--timeout", "1s")
-    error = wait_until(lambda: home.status("p").get("error"), "an error")
-    r = home.run("get", "--timeout", "1s")
-    assert error["detail"] in r.stderr
+    error, r = rig.first_failure(home, daemon, fake.profile(extra=extra))
     for word in ("canary", "wrong", "me:"):
         assert word not in r.stderr + daemon.log.read_text()
     return error, r

@@ -595,17 +595,28 @@ static void note_taken(struct provider *v, struct password *pw, const struct mod
             pw->doubted_at[i] = 0;
 }
 
-static void note_rejected(struct world *w, struct provider *v, struct password *pw,
-                          const struct model *p)
+/* Puts it into the list of refusals. */
+static void note_refusal(const struct world *w, struct provider *v, struct password *pw,
+                         const struct model *p, unsigned refusal)
 {
-    unsigned forgotten = put_first(v->refused, ACCOUNT_REFUSALS, refusal_of(v, p));
-    bool doubted = doubt_of(w, p, pw) > 0, others = pw->accepted && doubted;
-    /* a login of ours that was given up may have stood in its way */
-    bool ours = v->silent_at > 0 && w->now < v->silent_at + MINUTE && (pw->accepted || doubted);
+    unsigned forgotten = put_first(v->refused, ACCOUNT_REFUSALS, refusal);
 
     if (forgotten)
         forget_refusal(v, forgotten);
     clear_trouble(pw);
+    v->was_forced = p->sent_forced;
+    v->refused_at = w->now;
+    v->last_refused = p->password;
+}
+
+static void note_rejected(struct world *w, struct provider *v, struct password *pw,
+                          const struct model *p)
+{
+    bool doubted = doubt_of(w, p, pw) > 0, others = pw->accepted && doubted;
+    /* a login of ours that was given up may have stood in its way */
+    bool ours = v->silent_at > 0 && w->now < v->silent_at + MINUTE && (pw->accepted || doubted);
+
+    note_refusal(w, v, pw, p, refusal_of(v, p));
     pw->chances -= pw->chances > 0 && !(ours && doubted);
     pw->overlaps += p->reply.overlap && (pw->accepted || doubted);
     if ((pw->accepted && !doubted) || ours) {
@@ -620,9 +631,6 @@ static void note_rejected(struct world *w, struct provider *v, struct password *
         pw->accepted = false;
         take_out(v->accepted, ACCOUNT_ACCEPTED, p->password);
     }
-    v->was_forced = p->sent_forced;
-    v->refused_at = w->now;
-    v->last_refused = p->password;
 }
 
 static void most_in_a_day(const struct world *w, const uint64_t *ring, uint64_t filled,
@@ -644,14 +652,8 @@ static void note_odd(struct world *w, struct password *pw, const struct model *p
         pw->denied_at[pw->denied++ % ACCOUNT_DENIALS] = w->now;
     if (p->reply.end == ACCOUNT_DENIED && !pw->accepted && doubt_of(w, p, pw) == 0 &&
         is_full(w, pw->denied_at, pw->denied, ACCOUNT_DENIALS, DAY)) { /* held for refused */
-        unsigned forgotten = put_first(v->refused, ACCOUNT_REFUSALS, p->password);
-        if (forgotten)
-            forget_refusal(v, forgotten);
+        note_refusal(w, v, pw, p, p->password);
         pw->chances = 0;
-        clear_trouble(pw);
-        v->was_forced = p->sent_forced;
-        v->refused_at = w->now;
-        v->last_refused = p->password;
         return;
     }
     if (!p->sent_forced && !p->sent_by_route)
