@@ -198,6 +198,15 @@ static enum outcome outcome_of(enum error_code code)
     return OUTCOME_TEMPORARY;
 }
 
+/* Whatever error OAuth has a word for: of a refresh token that is dead Dex and LemonLDAP say
+ * invalid_request. What is lost is one, and not a password. */
+static bool is_refused_refresh(const struct job *job, enum error_code code, const cJSON *json)
+{
+    const char *error = json ? json_string(json, "error") : NULL;
+
+    return job->kind == JOB_REFRESH && code == ERROR_PROVIDER_ERROR && error && *error;
+}
+
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
@@ -205,7 +214,9 @@ static int judge_failure(const struct job *job, const struct http_reply *reply, 
 
     if (code == ERROR_NONE) {
         code = refusal_fault(reply, json);
-        ret->outcome = refusal_is_temporary(reply, json) ? OUTCOME_TEMPORARY : outcome_of(code);
+        ret->outcome = refusal_is_temporary(reply, json)     ? OUTCOME_TEMPORARY
+                       : is_refused_refresh(job, code, json) ? OUTCOME_REFUSED
+                                                             : outcome_of(code);
         ret->retry_after = reply->retry_after;
     } else {
         ret->outcome = outcome_of(code);

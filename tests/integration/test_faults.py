@@ -28,7 +28,8 @@ SECRETS = ["canary-pw", "canary-cs", "canary-access", "canary-refresh", "canary-
 
 
 class Bench:
-    """Profile p gets a token, q gets none; what is printed is kept, to be searched for secrets."""
+    """Profile p gets a token; q, of another user, gets none. What is printed is kept, to be
+    searched for secrets."""
 
     def __init__(self, provider, home, daemon):
         self.provider, self.home, self.daemon = provider, home, daemon
@@ -39,7 +40,7 @@ class Bench:
         self.home.configure("[defaults]\n" + "\n".join([
             f"issuer = {self.provider.issuer}", f"ca-file = {self.provider.ca_file}",
             "client-id = client", "client-secret = canary-cs", "username = someone",
-            "password = canary-pw", extra, "[profile p]", "[profile q]", ""]))
+            "password = canary-pw", extra, "[profile p]", "[profile q]", "username = other", ""]))
         self.daemon.start()
         return self.get()
 
@@ -138,6 +139,11 @@ def cut_off(p):
 def echo(p):
     p.answers[TOKEN] = lambda r: json_answer(
         {"error": "x", "error_description": f"no: {r.body.decode()}"}, 400)
+
+
+def echo_in_audience(p):
+    p.answers[TOKEN] = lambda r: json_answer(
+        p.token(id_token=p.id_token(aud=r.form.get("password", "another") + " and")))
 
 
 def drips(p):
@@ -246,7 +252,7 @@ FAULTS = {
                         8, REJECTED + "HTTP 400, invalid_request: Could not login user; "),
     "controls": (errors(400, "x", "a\r\n\x1b[31mb" + "c" * 5000),
                  8, REJECTED + "HTTP 400, x: a [31mbccc"),
-    "echo": (echo, 8, REJECTED + "HTTP 400, x: no: grant_type=password&username=someone&"
+    "echo": (echo, 8, REJECTED + "HTTP 400, x: no: grant_type=password&username=other&"
              "password=***&scope=openid%20email%20profile&client_id=client&client_secret=***; "),
     "not-found": (answers(404), 8, REJECTED + "HTTP 404, empty body; check scope, audience, realm"),
     "not-found-page": (answers(404, b"nothing"), 7, GATEWAY + "HTTP 404 of HOST: nothing; "),
@@ -306,7 +312,7 @@ FAULTS = {
     # the token
     "audience": (claims(aud="other"), 8, "the id_token is for another audience: expected "
                  '"client", got "other"; check client-id'),
-    "audience-echo": (claims(aud="canary-pw and"), 8, "the id_token is for another audience: "
+    "audience-echo": (echo_in_audience, 8, "the id_token is for another audience: "
                       'expected "client", got "*** and"; check client-id'),
     "issuer-echo": (claims(iss="https://canary-cs/"), 8,
                     ISSUER + 'configured "BASE/", the id_token says "https://***/"; '),
@@ -619,9 +625,9 @@ def test_a_fetcher_that_is_stuck_while_nobody_waits(bench, provider):
             for pid in children(bench.daemon):
                 os.kill(pid, signal.SIGSTOP)
         return json_answer(provider.token())
-    provider.lifetime = 6
+    provider.lifetime = 20
     provider.answers[TOKEN] = stop
-    bench.start("timeout = 1s")
+    bench.start("timeout = 1s\nrefresh-before = 90%")
     wait_until(lambda: stuck, "the renewal")
     try:
         for fd in stuck:
@@ -714,9 +720,9 @@ def test_a_thousand_faults_leave_nothing_behind(home, daemon, tmp_path):
             def fail(user, turn):
                 for i, c in enumerate(connections):
                     # less than the back-off: the answer comes with the failure
-                    c.write(b"refresh text p%d-%d timeout=1\n" % (i, user) if i > 0 else
-                            # a refused password would not be sent again at once, even so
-                            b"login text p0-%d timeout=1 secret=7\ncanary%d" % (user, turn))
+                    c.write(b"refresh text p%d-%d timeout=1\n" % (i, user) if i > 1 else
+                            # one that is refused would not be sent again at once, even so
+                            b"login text p%d-%d timeout=1 secret=7\ncanary%d" % (i, user, turn))
                     c.flush()
                 for c in connections:
                     word, code, out, err = c.readline().split()

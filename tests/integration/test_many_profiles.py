@@ -35,7 +35,7 @@ def test_two_requests_at_once_for_one_provider(fake, home, daemon):
     rig.wait_until(lambda: {p["state"] for p in home.status()} == {"asking"}, "twenty requests")
     rig.wait_until(lambda: running == 2, "two of them at the provider")
     r = home.run("get", "p19", "--timeout", "2s")
-    assert r.returncode == 7 and "waiting for its turn" in r.stderr
+    assert r.returncode == 7 and "still waiting for the request of profile p" in r.stderr
     release.set()
     for client in clients:
         out, err = client.communicate(timeout=rig.PATIENCE)
