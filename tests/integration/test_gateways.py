@@ -227,6 +227,27 @@ def test_the_end_of_a_limit_that_is_not_met_says_nothing(fake, home, daemon, sta
     assert waits(fake, home, daemon, status, 0, **fields) < 400
 
 
+# ---- the way out ---------------------------------------------------------------------------------
+
+
+def test_another_way_out_ends_the_wait_for_who_is_behind_a_gateway(request, fake, home, daemon):
+    """A VPN comes up, with nobody asking: else it would be tried in five minutes."""
+    if test_faults.INSIDE not in os.environ:
+        test_faults.run_in_a_namespace(request.node.name, __file__)
+        return
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    home.configure(fake.profile())
+    daemon.start()
+    token = home.run("get").stdout
+    fake.answers[TOKEN] = 403, {"Content-Type": "text/html"}, b"<title>VPN, please</title>"
+    assert home.run("refresh", "--timeout", "1s").returncode == 7
+    fake.answers.clear()
+    assert home.run("get").stdout == token and len(fake.grants()) == 2
+    subprocess.run(["ip", "route", "add", "default", "dev", "lo"], check=True)
+    wait_until(lambda: home.status("p")["state"] == "idle", "another try")
+    assert home.run("get").stdout != token and len(fake.grants()) == 3
+
+
 # ---- addresses -----------------------------------------------------------------------------------
 
 
