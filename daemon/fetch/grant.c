@@ -210,17 +210,15 @@ static bool is_refused_refresh(const struct job *job, enum error_code code, cons
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
-    enum error_code code = refusal_find(reply, json);
+    enum error_code refusal = refusal_find(reply, json);
+    enum error_code code = refusal == ERROR_NONE ? refusal_fault(reply, json) : refusal;
+    bool passes = refusal == ERROR_NONE && refusal_is_temporary(reply, json);
 
-    if (code == ERROR_NONE) {
-        code = refusal_fault(reply, json);
-        ret->outcome = refusal_is_temporary(reply, json)     ? OUTCOME_TEMPORARY
-                       : is_refused_refresh(job, code, json) ? OUTCOME_REFUSED
-                                                             : outcome_of(code);
+    ret->outcome = passes                                ? OUTCOME_TEMPORARY
+                   : is_refused_refresh(job, code, json) ? OUTCOME_REFUSED
+                                                         : outcome_of(code);
+    if (ret->outcome != OUTCOME_REFUSED)
         ret->retry_after = reply->retry_after;
-    } else {
-        ret->outcome = outcome_of(code);
-    }
     answer_describe(job, reply, json, &ret->error, code);
     return -1;
 }
