@@ -198,13 +198,18 @@ static enum outcome outcome_of(enum error_code code)
     return OUTCOME_TEMPORARY;
 }
 
-/* Whatever error OAuth has a word for: of a refresh token that is dead Dex and LemonLDAP say
- * invalid_request. What is lost is one, and not a password. */
-static bool is_refused_refresh(const struct job *job, enum error_code code, const cJSON *json)
+/* Of a refresh token that is dead some say no invalid_grant, but (Dex, LemonLDAP) invalid_request,
+ * or a word of RFC 6750. What is lost is that token, and not a password. */
+static bool is_refused_refresh(const struct job *job, const cJSON *json)
 {
+    static const char *const words[] = { "invalid_request", "invalid_scope", "invalid_token",
+                                         "expired_token" };
     const char *error = json ? json_string(json, "error") : NULL;
 
-    return job->kind == JOB_REFRESH && code == ERROR_PROVIDER_ERROR && error && *error;
+    for (size_t i = 0; error && job->kind == JOB_REFRESH && i < sizeof words / sizeof *words; i++)
+        if (strcmp(error, words[i]) == 0)
+            return true;
+    return false;
 }
 
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
@@ -214,9 +219,9 @@ static int judge_failure(const struct job *job, const struct http_reply *reply, 
     enum error_code code = refusal == ERROR_NONE ? refusal_fault(reply, json) : refusal;
     bool passes = refusal == ERROR_NONE && refusal_is_temporary(reply, json);
 
-    ret->outcome = passes                                ? OUTCOME_TEMPORARY
-                   : is_refused_refresh(job, code, json) ? OUTCOME_REFUSED
-                                                         : outcome_of(code);
+    ret->outcome = passes                          ? OUTCOME_TEMPORARY
+                   : is_refused_refresh(job, json) ? OUTCOME_REFUSED
+                                                   : outcome_of(code);
     if (ret->outcome != OUTCOME_REFUSED)
         ret->retry_after = reply->retry_after;
     answer_describe(job, reply, json, &ret->error, code);

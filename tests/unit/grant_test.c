@@ -475,6 +475,27 @@ static void an_error_that_passes_is_temporary_whatever_the_status(void **state)
 }
 
 /* Auth0 means the client's secret by it, Dex the password. */
+static void of_a_refresh_token_any_word_of_oauth_is_a_refusal(void **state)
+{
+    static const char *const words[] = { "invalid_request", "invalid_scope", "invalid_token",
+                                         "expired_token" };
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        snprintf(text, sizeof text, "{\"error\":\"%s\"}", words[i]);
+        job.kind = JOB_REFRESH;
+        assert_judged(400, text, OUTCOME_REFUSED, ERROR_PROVIDER_ERROR);
+        assert_int_equal(result.retry_after, 0);
+        assert_judged(503, text, OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT);
+        job.kind = JOB_PASSWORD;
+        assert_judged(400, text, OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
+    }
+    job.kind = JOB_REFRESH; /* as Spring has it, and so a gateway that is made of it */
+    assert_judged(403, "{\"status\":403,\"error\":\"Forbidden\"}", OUTCOME_SOFT,
+                  ERROR_PROVIDER_ERROR);
+}
+
 static void a_401_access_denied_is_about_user_or_client(void **state)
 {
     (void)state;
@@ -796,6 +817,7 @@ int main(void)
         TEST(the_text_beside_the_code_decides_nothing),
         TEST(a_refusal_is_one_whatever_the_status),
         TEST(an_error_that_passes_is_temporary_whatever_the_status),
+        TEST(of_a_refresh_token_any_word_of_oauth_is_a_refusal),
         TEST(a_401_access_denied_is_about_user_or_client),
         TEST(only_an_answer_without_body_type_and_challenge_refuses_silently),
         TEST(what_is_wrong_with_the_account_is_told_from_a_wrong_password),
