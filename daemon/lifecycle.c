@@ -255,7 +255,7 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->has_refresh_token = event->token.refresh_token;
     lc->failures = lc->soft_failures = 0;
     lc->failed_at = lc->gave_up_at = 0;
-    lc->local = false;
+    lc->local = lc->put_off = false;
     enter(lc, LIFECYCLE_IDLE, now);
     if (lifetime < next_to_nothing && !lc->again && !password_next) {
         lc->failures = failures + 1;
@@ -375,6 +375,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     if (log_in_for_faults(lc, policy, event, now, actions))
         return;
     lc->local = kind == LIFECYCLE_LOCAL;
+    lc->put_off = kind == LIFECYCLE_SOFT || kind == LIFECYCLE_DEFERRED;
     switch (kind) {
     case LIFECYCLE_TEMPORARY:
         lc->failures++;
@@ -382,8 +383,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, backoff(lc, event->random), now, actions);
         return;
     case LIFECYCLE_DEFERRED:
-        lc->not_before = saturated(now, event->failed.retry_after);
-        wait_for(lc, 0, now, actions);
+        wait_for(lc, event->failed.retry_after, now, actions);
         return;
     case LIFECYCLE_LOCAL:
         lc->failures++;
@@ -451,8 +451,8 @@ static void world(struct lifecycle *lc, const struct lifecycle_event *event, uin
 
     if (lc->state != LIFECYCLE_WAITING)
         return;
-    if (lc->soft_failures > 0) {
-        if (event->system_changed.route)
+    if (lc->soft_failures > 0 || lc->put_off) {
+        if (event->system_changed.route && lc->soft_failures > 0)
             route_changed(lc, event, now);
         return;
     }

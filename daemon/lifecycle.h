@@ -80,6 +80,7 @@ struct lifecycle {
     bool again_for_person;   /* and somebody said so */
     bool password_next;      /* the next request is by password, if one is at hand */
     bool local;              /* the last failure was on this machine, nothing was sent */
+    bool put_off;            /* or about what was sent: something else may go at once */
 };
 
 enum lifecycle_event_type {

@@ -427,7 +427,7 @@ static void attend(struct profile *p)
 {
     const struct lifecycle *lc = &p->lifecycle;
     bool waiting = lc->state == LIFECYCLE_WAITING;
-    bool sources = lc->state == LIFECYCLE_STOPPED || (waiting && lc->local);
+    bool sources = lc->state == LIFECYCLE_STOPPED || (waiting && (lc->local || lc->put_off));
 
     if (sources && !p->watch)
         p->watch = file_watch_new(p->shared->event, p->config, on_sources, p);
@@ -539,6 +539,19 @@ const struct secret *profile_serve(struct profile *p, const struct request *requ
     return p->token;
 }
 
+/* Whether a request that is not due may go better by now: something else would be sent, or the
+ * account has decided meanwhile. */
+static bool may_go_better(const struct profile *p, uint64_t now)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+
+    if (lc->state == LIFECYCLE_STOPPED)
+        return attempt_worthwhile(p->attempt, p->config, now);
+    return lc->state == LIFECYCLE_WAITING &&
+           (attempt_is_decided(p->attempt, now) ||
+            (lc->put_off && attempt_is_outdated(p->attempt, p->config)));
+}
+
 enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t now,
                                   struct error *why)
 {
@@ -553,9 +566,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
                     .rejected = w->request.rejected,
                     .suspected = looks_rejected(p, w, now) },
     };
-    if ((p->lifecycle.state == LIFECYCLE_STOPPED &&
-         attempt_worthwhile(p->attempt, p->config, now)) ||
-        (p->lifecycle.state == LIFECYCLE_WAITING && attempt_is_decided(p->attempt, now)))
+    if (may_go_better(p, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
     update_policy(p);

@@ -408,7 +408,23 @@ def test_a_password_that_was_changed_at_the_provider_first(fake, home, daemon):
     assert home.run("get").stdout == token
     home.write("pw", "better")
     rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
-    assert sent(fake) == ["good", "good", "better"], "what would have been a probe"
+    assert sent(fake) == ["good", "good", "better"], "at once, and not the probe"
+
+
+def test_a_password_that_changes_while_the_old_one_has_to_wait_goes_at_once(fake, home, daemon):
+    """With nobody asking: the pause was the old one's."""
+    home.write("pw", "old")
+    home.configure(profile(fake, "a"))
+    fake.answers["/oauth/token"] = lambda r: (
+        json_answer(fake.token()) if r.form["password"] == "new" else
+        (403, {"Content-Type": "text/html"}, b"<title>no</title>"))
+    daemon.start()
+    assert home.run("get").returncode == 7
+    s = home.status("a")
+    assert s["state"] == "waiting" and rig.seconds(s["next"]) - rig.seconds(s["since"]) > 250
+    home.write("pw", "new")
+    rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
+    assert sent(fake) == ["old", "new"]
 
 
 # ---- over a restart ------------------------------------------------------------------------------

@@ -293,8 +293,13 @@ static void p4_no_lock_out(struct world *w, const struct model *p, const struct 
         p4_sent(w, p);
     if (f->kind == FACT_ENDED)
         p4_ended(w, p, f);
+    const struct ledger *l = &p->ledger;
+    bool stopped = p->lc && p->lc->state == LIFECYCLE_STOPPED;
+    bool put_off = p->lc && p->lc->state == LIFECYCLE_WAITING && l->failing &&
+                   (l->failure == LIFECYCLE_SOFT || l->failure == LIFECYCLE_DEFERRED);
+
     if (f->kind == FACT_WANTED && f->verdict == LIFECYCLE_FAIL && p->origin == ORIGIN_FILE &&
-        p->lc->state == LIFECYCLE_STOPPED && p->stamp != p->ledger.failed_stamp)
+        (stopped || put_off) && p->stamp != l->failed_stamp)
         check_broken(w, p, "P4 no lock-out", "a password that changed at its source is not tried");
 }
 

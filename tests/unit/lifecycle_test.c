@@ -1210,6 +1210,19 @@ static void a_deferred_login_waits_for_its_turn_and_is_no_failure(void **state)
     assert_int_equal(wanted_within(5 * SECOND).verdict, LIFECYCLE_FAIL);
 }
 
+static void a_deferred_login_does_not_wait_for_another_password_nor_for_the_network(void **state)
+{
+    (void)state;
+    asking();
+    failed_with(LIFECYCLE_DEFERRED, 17 * SECOND, 0);
+    assert_true(lc.put_off);
+    world_changed(0);
+    assert_int_equal(lc.retry_at, now + 17 * SECOND);
+    assert_true(changed().request);
+    token(HOUR);
+    assert_false(lc.put_off);
+}
+
 static void when_the_network_comes_up_a_retry_is_made_within_three_seconds(void **state)
 {
     (void)state;
@@ -1665,6 +1678,7 @@ int main(void)
         TEST(who_logs_in_is_going_to_use_the_token),
         TEST(a_logout_without_a_source_needs_a_login),
         TEST(a_deferred_login_waits_for_its_turn_and_is_no_failure),
+        TEST(a_deferred_login_does_not_wait_for_another_password_nor_for_the_network),
         TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
         TEST(a_link_that_flaps_does_not_retry_within_a_second),
         TEST(a_person_who_waits_is_retried_for_whatever_keep_fresh_says),
