@@ -54,6 +54,7 @@ def shared_key():
 class Request:
     def __init__(self, method, path, headers, body):
         self.method, self.path, self.headers, self.body = method, path, headers, body
+        self.at = time.monotonic()
 
     @property
     def form(self):

@@ -86,14 +86,15 @@ class OneAtATime:
 
     def __init__(self, fake):
         self.fake, self.under_way, self.most = fake, 0, 0
-        self.elsewhere = False  # another machine logs in all the time
+        self.elsewhere = 0  # so many of the next ones meet a login of another machine
         self.lock = threading.Lock()
         self.go = threading.Event()
         fake.answers["/oauth/token"] = self.answer
 
     def answer(self, request):
         with self.lock:
-            busy = self.under_way > 0 or self.elsewhere
+            busy = self.under_way > 0 or self.elsewhere > 0
+            self.elsewhere -= self.elsewhere > 0
             self.under_way += 1
             self.most = max(self.most, self.under_way)
         try:
@@ -151,17 +152,18 @@ def test_a_login_that_another_machine_is_in_the_way_of(fake, home, daemon):
     assert home.run("login", input="good").returncode == 0
     token = home.run("get").stdout
     before = len(fake.grants())
-    keycloak.elsewhere = True
+    keycloak.elsewhere = 1
     r = home.run("refresh", "--timeout", "2s")
     assert r.returncode == 6 and "refused a password that it took before" in r.stderr
-    s = home.status("a")
-    assert (s["state"], s["error"]["code"]) == ("waiting", "doubted")
-    assert 4 <= rig.seconds(s["next"]) - rig.seconds(s["since"]) <= 21
-    assert home.run("get").stdout == token
-    keycloak.elsewhere = False
+    assert home.run("get").returncode == 0
     rig.wait_until(lambda: home.status("a")["state"] == "idle", "the probe")
-    assert len(fake.grants()) == before + 2
+    assert len(fake.grants()) == before + 2 and pause_before(fake, -1) >= 5
     assert home.run("get").stdout != token
+
+
+def pause_before(fake, n):
+    """Seconds between that login and the one before."""
+    return fake.grants()[n].at - fake.grants()[n - 1].at
 
 
 def test_a_password_that_was_taken_is_refused_twice_however_many_profiles(fake, home, daemon):
@@ -193,11 +195,10 @@ def test_a_doubt_outlives_a_restart(fake, home, daemon):
     assert home.run("refresh", "--timeout", "1s").returncode == 6
     for _ in range(2):
         daemon.restart()
-        r = home.run("get", "--timeout", "1s")
-        assert r.returncode == 6 and "took before" in r.stderr
-    assert len(fake.grants()) == 2
+        assert home.run("get", "--timeout", "1s").returncode == 6
     assert home.run("get").returncode == 6, "the probe, and its answer"
-    assert len(fake.grants()) == 3
+    assert home.status("a")["state"] == "stopped"
+    assert len(fake.grants()) == 3 and pause_before(fake, 2) >= 5
 
 
 # ---- whose refusal it is -------------------------------------------------------------------------
@@ -408,7 +409,8 @@ def test_a_password_that_was_changed_at_the_provider_first(fake, home, daemon):
     assert home.run("get").stdout == token
     home.write("pw", "better")
     rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
-    assert sent(fake) == ["good", "good", "better"], "at once, and not the probe"
+    assert sent(fake)[:2] == ["good", "good"] and sent(fake)[-1] == "better"
+    assert len(fake.grants()) <= 4, "with a probe, if that came before"
 
 
 def test_a_password_that_changes_while_the_old_one_has_to_wait_goes_at_once(fake, home, daemon):

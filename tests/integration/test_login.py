@@ -164,7 +164,8 @@ def test_a_typed_password_goes_before_the_source_until_it_is_refused(fake, home,
     assert home.run("refresh", "--timeout", "1s").returncode == 6
     assert home.run("logout").returncode == 0
     assert home.run("get").returncode == 0
-    assert passwords(fake) == ["typed", "typed", "typed", "from-source"]
+    sent = passwords(fake)  # with a probe, if that came before the logout
+    assert sent[:3] == ["typed"] * 3 and sent[-1] == "from-source" and len(sent) <= 5
 
 
 def test_a_login_takes_the_password_not_the_refresh_token(fake, home, running):

@@ -212,8 +212,9 @@ def faulty(fake, fault):
     fake.answers["/oauth/token"] = answer
 
 
-FAULTS = {"500": json_answer({"error": "invalid_request"}, 500),
-          "503 page": (503, {}, b"<p>no</p>"),
+LATER = {"Retry-After": "600"}  # no other fault comes in the middle of a test
+FAULTS = {"500": json_answer({"error": "invalid_request"}, 500, **LATER),
+          "503 page": (503, LATER, b"<p>no</p>"),
           "200 and no JSON": (200, {"Content-Type": "application/json"}, b"{"),
           "an id_token that is none": json_answer({"id_token": "no.token.x"})}
 
@@ -238,7 +239,7 @@ def test_after_the_first_fault_a_person_gets_the_password_tried(fake, home, daem
 
 
 def test_after_three_faults_the_password_is_used(fake, home, daemon):
-    faulty(fake, FAULTS["500"])
+    faulty(fake, (500, {}, b""))
     home.configure(fake.profile())
     daemon.start()
     home.run("get")
