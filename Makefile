@@ -58,9 +58,10 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_table attempt config config_keys digest fdstore fetch_queue fetcher \
-  file_watch inspection journal lifecycle listener main peer_process permit private_file profile \
-  profiles rejection render secret_command secret_source server system_watch
+DAEMON := account account_record account_table attempt config config_keys digest fetch_queue fetcher \
+  file_watch holdings inspection journal lifecycle listener main peer_process permit private_file \
+  profile profile_record profiles rejection render secret_command secret_source server store \
+  system_watch
 DAEMON_COMMON := descriptor error job paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
@@ -181,8 +182,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
-SIMULATED := account account_table attempt config config_keys digest fdstore fetch_queue lifecycle \
-  permit private_file profile profiles rejection secret_source
+SIMULATED := account account_record account_table attempt config config_keys digest fetch_queue \
+  holdings lifecycle permit private_file profile profile_record profiles rejection secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o paths.o protocol.o text.o time.o tlv.o url.o)

@@ -424,18 +424,21 @@ static int take_field(struct result *result, const struct tlv_field *f)
 }
 
 /* The limits within which a result is believed. */
-static bool believable(const struct result *r, uint64_t started, uint64_t now)
+static bool believable(const struct result *r, const struct secret *token, uint64_t started,
+                       uint64_t now)
 {
     if (r->outcome == OUTCOME_REPORT)
         return r->report && !r->id_token;
     if (r->outcome != OUTCOME_TOKEN)
         return !r->id_token && r->error.code != ERROR_NONE;
-    return r->id_token && job_token_shaped(secret_peek(r->id_token), secret_length(r->id_token)) &&
-           r->lifetime > 0 && r->lifetime <= RESULT_LIFETIME_MAX * USEC_PER_SEC &&
-           r->sent >= started && r->sent <= now;
+    return token && job_token_shaped(secret_peek(token), secret_length(token)) && r->lifetime > 0 &&
+           r->lifetime <= RESULT_LIFETIME_MAX * USEC_PER_SEC && r->sent >= started &&
+           r->sent <= now;
 }
 
-static int read_result(struct tlv_reader *r, uint64_t started, uint64_t now, struct result *ret)
+/* token: NULL, it is to be among the fields. */
+static int read_result(struct tlv_reader *r, const struct secret *token, uint64_t started,
+                       uint64_t now, struct result *ret)
 {
     struct result result = { .outcome = OUTCOME_INVALID };
     struct tlv_field f;
@@ -447,7 +450,8 @@ static int read_result(struct tlv_reader *r, uint64_t started, uint64_t now, str
         if ((more = take_field(&result, &f)) < 0)
             break;
     }
-    if (more < 0 || !decided || !believable(&result, started, now)) {
+    if (more < 0 || !decided ||
+        !believable(&result, token ? token : result.id_token, started, now)) {
         result_clear(&result);
         return -EBADMSG;
     }
@@ -488,7 +492,24 @@ int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now
     if (f.length == 4 && memcmp(f.value, "step", 4) == 0)
         return read_step(&r, step);
     if (f.length == 3 && memcmp(f.value, "end", 3) == 0)
-        return read_result(&r, started, now, result);
+        return read_result(&r, NULL, started, now, result);
+    return -EBADMSG;
+}
+
+int result_restore(const void *bytes, size_t length, const struct secret *token, uint64_t now,
+                   struct result *ret)
+{
+    struct result result;
+    struct tlv_reader r;
+
+    if (tlv_open(&r, bytes, length) <= 0 || read_result(&r, token, 0, now, &result) < 0)
+        return -EBADMSG;
+    bool bare = !result.id_token && !result.refresh_token && !result.report && !result.cache;
+    if (bare && result.outcome == OUTCOME_TOKEN) {
+        *ret = result;
+        return 0;
+    }
+    result_clear(&result);
     return -EBADMSG;
 }
 

@@ -136,6 +136,11 @@ int result_next(const void *bytes, size_t length, uint64_t started, uint64_t now
                 struct result *result, size_t *used);
 void result_clear(struct result *result);
 
+/* The result of an earlier day, which was encoded without its secrets, as what is known of that
+ * token. Returns 0, or -EBADMSG where it is not to be believed now. */
+int result_restore(const void *bytes, size_t length, const struct secret *token, uint64_t now,
+                   struct result *ret);
+
 /* Whether the text is three non-empty base64url parts, as a signed JWT is (RFC 7515 §7.1). */
 bool job_token_shaped(const char *token, size_t length);
 

@@ -24,6 +24,8 @@ struct secret {
     uint32_t length;
 };
 
+_Static_assert(sizeof(struct secret) == SECRET_PLACE, "the head of a secret fits its place");
+
 struct region {
     struct region *next;
     size_t size;
@@ -57,9 +59,7 @@ static struct region *map_region(size_t need)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
-    if (mlock(p, size) < 0)
-        all_locked = false;
-    madvise(p, size, MADV_DONTDUMP);
+    secret_lock(p, size);
     madvise(p, size, MADV_WIPEONFORK);
 
     struct region *region = p;
@@ -183,6 +183,21 @@ bool secret_equal(const struct secret *a, const struct secret *b)
     for (uint32_t i = 0; i < a->length; i++)
         differs |= (unsigned char)(secret_peek(a)[i] ^ secret_peek(b)[i]);
     return differs == 0;
+}
+
+void secret_lock(void *memory, size_t size)
+{
+    if (mlock(memory, size) < 0)
+        all_locked = false;
+    madvise(memory, size, MADV_DONTDUMP);
+}
+
+const struct secret *secret_place(void *place, size_t length)
+{
+    struct secret *s = place;
+
+    *s = (struct secret){ .capacity = (uint32_t)length, .length = (uint32_t)length };
+    return s;
 }
 
 bool secret_locked(void)

@@ -38,6 +38,14 @@ void secret_set_length(struct secret *secret, size_t length);
 /* Compares in a time that depends on the lengths alone. NULL equals only NULL. */
 bool secret_equal(const struct secret *a, const struct secret *b);
 
+/* Locks memory of somebody else's that is to hold secrets, and keeps it out of core dumps. */
+void secret_lock(void *memory, size_t size);
+
+/* Makes a secret of bytes that lie in such memory, with a NUL behind them, right after a place for
+ * its head (aligned to 16 bytes). It is that memory's, and must not be freed or changed. */
+enum { SECRET_PLACE = 16 };
+const struct secret *secret_place(void *place, size_t length);
+
 /* False once any page could not be locked. */
 bool secret_locked(void);
 

@@ -433,3 +433,27 @@ void account_release(struct account *a, const void *who)
     if (a->holder == who)
         a->holder = NULL;
 }
+
+/* ---- another life ---------------------------------------------------------------------------- */
+
+static void clamp(uint64_t *time, uint64_t most)
+{
+    if (*time > most)
+        *time = most;
+}
+
+void account_clamp(struct account *a, uint64_t now)
+{
+    clamp(&a->bucket_full, now + ACCOUNT_BURST * bucket_step);
+    clamp(&a->silent_at, now);
+    for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
+        clamp(&a->refusals[i].probe_at, now + own_login_most + probe_least + probe_span);
+    for (size_t i = 0; i < ACCOUNT_TROUBLES; i++) {
+        struct account_trouble *t = &a->troubles[i];
+        clamp(&t->silent_since, now);
+        clamp(&t->route_at, now);
+        clamp(&t->pause_until, now + untried_later + untried_later / 4);
+        for (size_t k = 0; k < ACCOUNT_DENIALS - 1; k++)
+            clamp(&t->denied_at[k], now);
+    }
+}

@@ -67,9 +67,10 @@ struct account {
         uint64_t by_gateway;                     /* the pause is for softs, not for silences */
     } troubles[ACCOUNT_TROUBLES];                /* the latest first */
 
+    struct error why;      /* what was said last of a password that was not taken */
+    account_digest why_of; /* of which; 0 = not known any more */
+
     /* what a restart forgets */
-    struct error why;              /* what was said last of a password that was not taken */
-    account_digest why_of;         /* of which; 0 = not known any more */
     account_digest refused_last;   /* the latest refusal, */
     uint64_t refused_at;           /* when; 0 = not known any more, */
     bool was_forced;               /* and whether that was sent for a person's word */
@@ -143,6 +144,10 @@ uint64_t account_next(const struct account *account, const struct account_creden
 
 /* A refusal of that is over, though it was not taken as a password is. */
 void account_lift(struct account *account, const struct account_credential *what);
+
+/* Brings times of another life, whose clock may have been another, to where they can be now:
+ * nothing has happened later than now, and no pause ends later than one that begins now. */
+void account_clamp(struct account *account, uint64_t now);
 
 /* A `who` that account_admit() let go is through with it. */
 void account_release(struct account *account, const void *who);

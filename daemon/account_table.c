@@ -4,6 +4,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/time.h"
+#include "daemon/account_record.h"
+
 struct entry {
     struct account account;
     uint64_t id;
@@ -14,10 +17,10 @@ SLIST_HEAD(entries, entry);
 
 struct account_table {
     struct entries entries;
-    struct fdstore *store;
+    struct store *store;
 };
 
-struct account_table *account_table_new(struct fdstore *store)
+struct account_table *account_table_new(struct store *store)
 {
     struct account_table *accounts = calloc(1, sizeof *accounts);
 
@@ -63,6 +66,19 @@ static struct entry *add(struct account_table *accounts, uint64_t id)
     return e;
 }
 
+/* Fills what an earlier life knew of it. */
+static bool take_up(struct account_table *accounts, uint64_t id, struct account *ret)
+{
+    struct store_record *r = accounts->store ? store_find(accounts->store, STORE_ACCOUNT, id)
+                                             : NULL;
+    size_t length;
+
+    if (!r)
+        return false;
+    const void *bytes = store_rest(r, &length);
+    return account_record_decode(bytes, length, time_boottime(), ret) == 0;
+}
+
 struct account *account_table_find(struct account_table *accounts, uint64_t id)
 {
     struct account kept = { 0 };
@@ -71,8 +87,7 @@ struct account *account_table_find(struct account_table *accounts, uint64_t id)
     SLIST_FOREACH(e, &accounts->entries, next)
     if (e->id == id)
         return &e->account;
-    if (!accounts->store || !fdstore_get_account(accounts->store, id, &kept) ||
-        !(e = add(accounts, id)))
+    if (!take_up(accounts, id, &kept) || !(e = add(accounts, id)))
         return NULL;
     e->account = kept;
     return &e->account;
@@ -90,6 +105,13 @@ void account_table_save(struct account_table *accounts, const struct account *ac
 {
     const struct entry *e = (const struct entry *)(const void *)account; /* its first member */
 
-    if (accounts->store)
-        fdstore_put_account(accounts->store, e->id, account);
+    char bytes[ACCOUNT_RECORD_MAX];
+    size_t length = account_record_encode(account, bytes, sizeof bytes);
+
+    if (!accounts->store)
+        return;
+    if (length > 0)
+        store_put(accounts->store, STORE_ACCOUNT, e->id, NULL, bytes, length);
+    else
+        store_remove(accounts->store, store_find(accounts->store, STORE_ACCOUNT, e->id));
 }

@@ -4,12 +4,13 @@
 #ifndef KUBETOKEN_ACCOUNT_TABLE_H
 #define KUBETOKEN_ACCOUNT_TABLE_H
 
-#include "daemon/fdstore.h"
+#include "daemon/account.h"
+#include "daemon/store.h"
 
 struct account_table;
 
 /* What the store kept of an earlier life is taken up; NULL: there is none. NULL: no memory. */
-struct account_table *account_table_new(struct fdstore *store);
+struct account_table *account_table_new(struct store *store);
 struct account_table *account_table_free(struct account_table *accounts);
 
 enum account_kind {

@@ -39,6 +39,7 @@ struct obstacle {
 
 struct attempt {
     struct context *shared;
+    attempt_sending_fn sending;
     attempt_done_fn done;
     void *context;
     struct obstacle obstacle;
@@ -359,6 +360,7 @@ static void start_fetcher(struct attempt *a)
     a->deadline = time_boottime() + a->order.config->timeout + grace;
     advance_at(a, a->deadline);
     _secret_ struct secret *job = build_job(a);
+    a->sending(a->context);
     int r = job ? fetcher_start(a->shared->fetcher, job, &a->fetcher) : -1;
     if (r == 0)
         r = sd_event_add_io(a->shared->event, &a->input, fetcher_fd(a->fetcher), EPOLLIN, on_output,
@@ -637,13 +639,14 @@ void attempt_cancel(struct attempt *a)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-struct attempt *attempt_new(struct context *shared, attempt_done_fn done, void *context)
+struct attempt *attempt_new(struct context *shared, attempt_sending_fn sending,
+                            attempt_done_fn done, void *context)
 {
     struct attempt *a = calloc(1, sizeof *a);
 
     if (!a)
         return NULL;
-    *a = (struct attempt){ .shared = shared, .done = done, .context = context };
+    *a = (struct attempt){ .shared = shared, .sending = sending, .done = done, .context = context };
     if (sd_event_add_time(shared->event, &a->timer, CLOCK_BOOTTIME, 0, 1, on_timer, a) < 0) {
         free(a);
         return NULL;
@@ -662,9 +665,13 @@ struct attempt *attempt_free(struct attempt *a)
     return NULL;
 }
 
-void attempt_configure(struct attempt *a, const struct profile_config *config)
+void attempt_update(struct attempt *a, const struct profile_config *config,
+                    const struct secret *previous, const struct secret *refresh_token)
 {
     a->order.config = config;
+    a->order.previous = previous;
+    if (a->order.refresh_token)
+        a->order.refresh_token = refresh_token;
     if (a->slot.provider)
         a->slot.provider = provider_of(config); /* the old text is about to go */
 }
@@ -739,6 +746,51 @@ bool attempt_is_decided(const struct attempt *a, uint64_t now)
 
     return o->at > 0 && o->until > now &&
            (permit_refuses(&o->permit) || permit_next(&o->permit) <= now);
+}
+
+enum { NOTE_PLAIN = 5, NOTE_STAMP = ATTEMPT_NOTE - 3, NOTE_LOCAL, NOTE_TYPED };
+
+/* The order is that of the numbers, for good. */
+static uint64_t *number_of(struct obstacle *o, size_t i)
+{
+    uint64_t *const plain[] = { &o->at, &o->until, &o->stamp, &o->password, &o->client_secret };
+    if (i < NOTE_PLAIN)
+        return plain[i];
+    size_t part = (i - NOTE_PLAIN) / 5;
+    struct account_credential *what = &o->permit.parts[part].what;
+    uint64_t *const of_part[] = { &o->permit.parts[part].id, &what->password, &what->client,
+                                  &what->client_id, &what->profile };
+
+    return of_part[(i - NOTE_PLAIN) % 5];
+}
+
+struct attempt_note attempt_note(const struct attempt *a)
+{
+    struct obstacle o = a->obstacle;
+    struct attempt_note note;
+
+    for (size_t i = 0; i < NOTE_STAMP; i++)
+        note.numbers[i] = o.at > 0 ? *number_of(&o, i) : 0;
+    note.numbers[NOTE_STAMP] = a->stamp;
+    note.numbers[NOTE_LOCAL] = o.at > 0 && o.local;
+    note.numbers[NOTE_TYPED] = o.at > 0 && o.typed;
+    return note;
+}
+
+void attempt_restore(struct attempt *a, const struct attempt_note *note, const struct error *why,
+                     uint64_t now)
+{
+    struct obstacle o = { .why = *why,
+                          .local = note->numbers[NOTE_LOCAL],
+                          .typed = note->numbers[NOTE_TYPED],
+                          .permit = { .accounts = a->shared->accounts } };
+
+    for (size_t i = 0; i < NOTE_STAMP; i++)
+        *number_of(&o, i) = note->numbers[i];
+    o.at = o.at < now ? o.at : now;
+    o.until = o.until < now + LIFECYCLE_PAUSE_MOST ? o.until : now + LIFECYCLE_PAUSE_MOST;
+    a->obstacle = o;
+    a->stamp = note->numbers[NOTE_STAMP];
 }
 
 void attempt_forget(struct attempt *a)

@@ -18,6 +18,7 @@
 #include "daemon/config.h"
 #include "daemon/context.h"
 #include "daemon/lifecycle.h"
+#include "daemon/permit.h"
 
 struct attempt;
 
@@ -35,6 +36,12 @@ struct attempt_order {
     uint64_t delay;     /* usec before it begins, unless a client comes meanwhile */
 };
 
+/* What stands against sending the same again, as numbers that outlive the daemon. */
+enum { ATTEMPT_NOTE = 8 + PERMIT_PARTS * 5 };
+struct attempt_note {
+    uint64_t numbers[ATTEMPT_NOTE];
+};
+
 /* How it ended: with a result that holds a token (attempt_token), or with a failure. */
 struct attempt_end {
     struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
@@ -50,17 +57,23 @@ struct result *attempt_token(const struct attempt_end *end);
 
 typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
 
+/* Told just before a request goes out. */
+typedef void (*attempt_sending_fn)(void *context);
+
 /* done() is called at the end of each attempt that is not cancelled, never from within
  * attempt_start(). NULL: no memory. */
-struct attempt *attempt_new(struct context *shared, attempt_done_fn done, void *context);
+struct attempt *attempt_new(struct context *shared, attempt_sending_fn sending,
+                            attempt_done_fn done, void *context);
 struct attempt *attempt_free(struct attempt *attempt);
 
 /* Begins; a running attempt is cancelled. */
 void attempt_start(struct attempt *attempt, const struct attempt_order *order);
 void attempt_cancel(struct attempt *attempt);
 
-/* The configuration that the order names is replaced by one of the same identity. */
-void attempt_configure(struct attempt *attempt, const struct profile_config *config);
+/* What the order names is elsewhere now: the configuration, by one of the same identity; the token
+ * in hand and the refresh token. */
+void attempt_update(struct attempt *attempt, const struct profile_config *config,
+                    const struct secret *previous, const struct secret *refresh_token);
 
 /* A client waits for it now: no more delay, and before others. */
 void attempt_hurry(struct attempt *attempt);
@@ -82,6 +95,11 @@ bool attempt_worthwhile(const struct attempt *attempt, const struct profile_conf
 /* Whether it need not wait any more for the time that its account set: since then another profile
  * was let in, or refused. */
 bool attempt_is_decided(const struct attempt *attempt, uint64_t now);
+
+/* What stands against another try, and what an earlier life knew of that. why: what was said. */
+struct attempt_note attempt_note(const struct attempt *attempt);
+void attempt_restore(struct attempt *attempt, const struct attempt_note *note,
+                     const struct error *why, uint64_t now);
 
 /* It is another identity now: what stood against sending the last one's request is over. */
 void attempt_forget(struct attempt *attempt);

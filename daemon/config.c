@@ -552,6 +552,20 @@ static bool set_refresh_before(struct profile_config *p, const char *v)
     return true;
 }
 
+static bool set_keep(enum keep_over_restart *slot, const char *v)
+{
+    static const char *const words[] = {
+        [KEEP_TOKENS] = "tokens", [KEEP_ALL] = "all", [KEEP_NOTHING] = "nothing"
+    };
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(v, words[i]) == 0) {
+            *slot = (enum keep_over_restart)i;
+            return true;
+        }
+    return false;
+}
+
 /* Puts the setting into the profile. False: the value is not acceptable. */
 static bool apply(struct profile_config *p, const struct setting *s)
 {
@@ -570,6 +584,8 @@ static bool apply(struct profile_config *p, const struct setting *s)
     case TYPE_START:
         *(bool *)slot = strcmp(v, "with-daemon") == 0;
         return word_among(v, strlen(v), "on-demand with-daemon");
+    case TYPE_KEEP_OVER_RESTART:
+        return set_keep(slot, v);
     case TYPE_TIMEOUT:
         return set_duration(slot, v, USEC_PER_SEC, 300 * USEC_PER_SEC);
     case TYPE_CLIENT_AUTH:
@@ -626,6 +642,7 @@ static void clear_profile(struct profile_config *p)
             break;
         case FORM_NONE:
         case FORM_BOOL:
+        case FORM_KEEP:
         case FORM_USEC:
             break;
         }

@@ -30,6 +30,13 @@ struct source {
     struct secret *value; /* SOURCE_INLINE */
 };
 
+/* What of a profile outlives the daemon, in memory of systemd's. */
+enum keep_over_restart {
+    KEEP_TOKENS, /* id_tokens, and what is known of failures and refusals */
+    KEEP_ALL,    /* refresh tokens and typed passwords too */
+    KEEP_NOTHING,
+};
+
 /* One [profile NAME], with [defaults] and the built-in defaults filled in. Absent strings are
  * NULL. Owned by the struct config. */
 struct profile_config {
@@ -67,6 +74,7 @@ struct profile_config {
     char *username_prefix;
     char *groups_claim;
     bool start_with_daemon;
+    enum keep_over_restart keep_over_restart;
     char *signing_algs; /* blank-separated */
 };
 

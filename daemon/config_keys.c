@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/digest.h"
+
 #define AT(member) offsetof(struct profile_config, member)
 #define JOB(member) offsetof(struct job, member)
 
@@ -74,6 +76,8 @@ const struct config_key config_keys[] = {
       "a prefix, or - for none" },
     { "groups-claim", AT(groups_claim), JOB(groups_claim), TYPE_TEXT, IDENTITY, CLAIM "groups" },
     { "start", AT(start_with_daemon), NONE, TYPE_START, SAME, "on-demand or with-daemon" },
+    { "keep-over-restart", AT(keep_over_restart), NONE, TYPE_KEEP_OVER_RESTART, SAME,
+      "tokens, all (also typed passwords and refresh tokens) or nothing" },
     { "signing-algs", AT(signing_algs), JOB(signing_algs), TYPE_ALGS, IDENTITY,
       "one or more of " CONFIG_KEYS_ALGORITHMS " (no API server can check HS256 or none)" },
     /* of the configuration as a whole, and here for its reader alone */
@@ -95,6 +99,8 @@ enum config_form config_keys_form(enum config_type type)
     case TYPE_BOOL:
     case TYPE_START:
         return FORM_BOOL;
+    case TYPE_KEEP_OVER_RESTART:
+        return FORM_KEEP;
     case TYPE_TIMEOUT:
     case TYPE_REFRESH_BEFORE: /* a percentage stands beside it */
     case TYPE_KEEP_FRESH:
@@ -145,6 +151,7 @@ static bool same_value(const struct config_key *key, const struct profile_config
         return same_list(*(char *const *const *)x, *(char *const *const *)y);
     case FORM_NONE: /* secrets and policy: no row makes them a part of the identity */
     case FORM_BOOL:
+    case FORM_KEEP:
     case FORM_USEC:
     case FORM_SOURCE:
         break;
@@ -158,6 +165,31 @@ bool config_keys_same_identity(const struct profile_config *a, const struct prof
         if (config_keys[i].identity && !same_value(&config_keys[i], a, b))
             return false;
     return true;
+}
+
+static uint64_t digest_of(const struct config_key *key, const struct profile_config *config)
+{
+    const void *value = value_of(key, config);
+    uint64_t digest = 0;
+
+    if (config_keys_form(key->type) == FORM_TEXT) {
+        const char *text = *(char *const *)value;
+        return text ? digest_text(text) : 0;
+    }
+    for (char *const *list = *(char *const *const *)value; list && *list; list++)
+        digest = digest_pair(digest, digest_text(*list));
+    return digest;
+}
+
+uint64_t config_keys_identity(const struct profile_config *config)
+{
+    uint64_t digest = 0;
+
+    for (size_t i = 0; i < config_keys_count; i++)
+        if (config_keys[i].identity)
+            digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name),
+                                                     digest_of(&config_keys[i], config)));
+    return digest;
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */
@@ -217,6 +249,7 @@ static void fill_field(struct job *job, const struct config_key *key,
         break;
     }
     case FORM_NONE: /* a job has no field for these */
+    case FORM_KEEP:
     case FORM_USEC:
     case FORM_SOURCE:
         break;

@@ -21,6 +21,7 @@ enum config_type {
     TYPE_PATH,
     TYPE_BOOL,
     TYPE_START,
+    TYPE_KEEP_OVER_RESTART,
     TYPE_TIMEOUT,
     TYPE_CLIENT_AUTH,
     TYPE_PROXY,
@@ -41,6 +42,7 @@ enum config_form {
     FORM_NONE,
     FORM_TEXT, /* char * */
     FORM_BOOL,
+    FORM_KEEP,   /* enum keep_over_restart */
     FORM_USEC,   /* uint64_t */
     FORM_SOURCE, /* struct source */
     FORM_LIST,   /* char **, NULL at the end */
@@ -67,6 +69,9 @@ enum config_form config_keys_form(enum config_type type);
 /* Whether two profiles speak of the same identity at the same provider, so that a token of
  * the one is a token of the other. */
 bool config_keys_same_identity(const struct profile_config *a, const struct profile_config *b);
+
+/* A digest of that identity. */
+uint64_t config_keys_identity(const struct profile_config *config);
 
 /* Room for the proxy variables of the daemon's environment. */
 enum { CONFIG_KEYS_ROOM = 8192 };

@@ -21,6 +21,7 @@ struct context {
     char fetcher_path[PATHS_MAX];
     struct fetch_queue fetch_queue;
     struct account_table *accounts;
+    struct store *store; /* NULL: nothing outlives this process */
     struct system_watch *system_watch;
     unsigned inspections;      /* under way */
     struct attempt_list turns; /* those that wait for another's login */

@@ -60,6 +60,25 @@ void lifecycle_init(struct lifecycle *lc, uint64_t now)
     *lc = (struct lifecycle){ .state = LIFECYCLE_IDLE, .since = now };
 }
 
+void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept, bool password,
+                       bool refresh_token)
+{
+    *lc = *kept;
+    lc->has_refresh_token = refresh_token;
+    if (lc->state == LIFECYCLE_ASKING || lc->state == LIFECYCLE_NEED_LOGIN)
+        lc->state = LIFECYCLE_IDLE;
+    if (!password && !refresh_token && lc->state != LIFECYCLE_STOPPED)
+        lc->state = LIFECYCLE_NEED_LOGIN;
+}
+
+void lifecycle_restore_token(struct lifecycle *lc, uint64_t sent, uint64_t lifetime)
+{
+    lc->sent = sent;
+    lc->expires_at = saturated(sent, lifetime);
+    lc->renew_at = least(most(lc->renew_at, sent), lc->expires_at);
+    lc->advertised_expiry = least(most(lc->advertised_expiry, lc->renew_at), lc->expires_at);
+}
+
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now)
 {
     return now < lc->expires_at;

@@ -36,6 +36,9 @@ enum lifecycle_state {
     LIFECYCLE_NEED_LOGIN,
 };
 
+/* No pause between two requests is longer, usec: that of an account which never answered. */
+#define LIFECYCLE_PAUSE_MOST (8 * 3600 * 1000000ULL)
+
 /* What the configuration says about it. */
 struct lifecycle_policy {
     uint64_t refresh_before;         /* usec, or 0 */
@@ -167,6 +170,14 @@ struct lifecycle_actions {
 
 /* A profile that nobody has asked for yet. */
 void lifecycle_init(struct lifecycle *lc, uint64_t now);
+
+/* As things stood in another life (kept), with the past behind now. What was under way then is not
+ * any more; nobody waits; the token is told by itself. password: one is at hand. */
+void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept, bool password,
+                       bool refresh_token);
+
+/* And the token that was in hand then. */
+void lifecycle_restore_token(struct lifecycle *lc, uint64_t sent, uint64_t lifetime);
 
 /* One step. The actions are to be carried out in full before the next one. */
 struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifecycle_policy *policy,

@@ -56,7 +56,6 @@ struct daemon {
     const char *paths[2];
     size_t n_paths;
     struct context shared;
-    struct fdstore *store;
     struct profiles *profiles;
     struct server *server;
     struct listener *listener;
@@ -298,6 +297,9 @@ static void tell_starter(int fd, const struct error *why)
     close(fd);
 }
 
+/* What an earlier life left; more than one where it was killed in the middle. */
+enum { STORES_MAX = 8 };
+
 /* Of another version, by a downgrade, or of somebody's drop-in: no reason to end, which would take
  * the socket down, and nothing that systemd is to keep for us. */
 static void let_go(int fd, const char *name)
@@ -306,24 +308,25 @@ static void let_go(int fd, const char *name)
                   "systemd hands over a descriptor named %s that is not known here; it is closed",
                   name);
     close(fd);
-    if (strcmp(name, FDSTORE_NAME) != 0) /* or the one that is taken would go along */
+    if (strcmp(name, STORE_NAME) != 0) /* or the one that is taken would go along */
         sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-/* What systemd hands over (sd_listen_fds(3)): the socket, whatever its name, and what an earlier
- * life left. -1: none. */
-static void take_descriptors(int *ret_socket, int *ret_store)
+/* What systemd hands over (sd_listen_fds(3)): the socket, whatever its name (-1: none), and what an
+ * earlier life left. */
+static void take_descriptors(int *ret_socket, int stores[STORES_MAX], size_t *ret_stores)
 {
     char **names = NULL;
     int n = sd_listen_fds_with_names(1, &names);
 
-    *ret_socket = *ret_store = -1;
+    *ret_socket = -1;
+    *ret_stores = 0;
     for (int i = 0; i < n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
         if (*ret_socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
             *ret_socket = fd;
-        else if (*ret_store < 0 && strcmp(names[i], FDSTORE_NAME) == 0)
-            *ret_store = fd;
+        else if (*ret_stores < STORES_MAX && strcmp(names[i], STORE_NAME) == 0)
+            stores[(*ret_stores)++] = fd;
         else
             let_go(fd, names[i]);
         free(names[i]);
@@ -332,12 +335,12 @@ static void take_descriptors(int *ret_socket, int *ret_store)
 }
 
 /* The accounts, with what is left of an earlier life. */
-static int open_store(struct daemon *d, int descriptor)
+static int open_store(struct daemon *d, const int *descriptors, size_t n)
 {
-    d->store = fdstore_new(descriptor);
-    if (d->store)
-        digest_set_key(fdstore_key(d->store));
-    d->shared.accounts = account_table_new(d->store);
+    d->shared.store = store_new(descriptors, n);
+    if (d->shared.store)
+        digest_set_key(store_key(d->shared.store));
+    d->shared.accounts = account_table_new(d->shared.store);
     return d->shared.accounts ? 0 : -1;
 }
 
@@ -349,14 +352,15 @@ static int fail(struct error *why, const char *what)
 
 static int start(struct daemon *d, struct error *why)
 {
-    int socket, store;
+    int socket, stores[STORES_MAX];
+    size_t n_stores;
 
     fetch_queue_init(&d->shared.fetch_queue);
     TAILQ_INIT(&d->shared.turns);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return fail(why, "the event loop");
-    take_descriptors(&socket, &store);
-    if (open_store(d, store) < 0)
+    take_descriptors(&socket, stores, &n_stores);
+    if (open_store(d, stores, n_stores) < 0)
         return fail(why, "the store");
     if (open_fetcher(&d->shared) < 0) {
         error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
@@ -386,7 +390,7 @@ static void stop(struct daemon *d)
     profiles_free(d->profiles);
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);
-    fdstore_free(d->store);
+    store_free(d->shared.store);
     sd_event_unref(d->shared.event);
 }
 

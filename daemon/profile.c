@@ -9,8 +9,10 @@
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/file_watch.h"
+#include "daemon/holdings.h"
 #include "daemon/journal.h"
 #include "daemon/peer_process.h"
+#include "daemon/profile_record.h"
 #include "daemon/rejection.h"
 #include "daemon/secret_source.h"
 
@@ -22,9 +24,10 @@ struct profile {
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
     struct waiters waiters;
-    struct secret *token, *refresh_token;
-    struct secret *typed; /* a password that somebody typed: it goes before the source's */
+    struct holdings holdings; /* token, refresh token, and a password that somebody typed, which
+                                 goes before the source's */
     uint64_t typed_until;
+    uint64_t noted_use;  /* the last one that would outlive the daemon */
     struct result facts; /* without secrets and cache */
     void *cache;         /* the fetchers' */
     size_t cache_length;
@@ -41,7 +44,25 @@ struct profile {
     bool in_system_watch;     /* counted as one whom the network interests */
 };
 
+/* A crash forgets no more of when it was used last. */
+static const uint64_t use_unnoted_most = 10 * 60 * USEC_PER_SEC;
+
 static void step(struct profile *p, struct lifecycle_event event);
+
+static const struct secret *token_of(const struct profile *p)
+{
+    return holdings_get(&p->holdings, HOLDING_TOKEN);
+}
+
+static const struct secret *refresh_token_of(const struct profile *p)
+{
+    return holdings_get(&p->holdings, HOLDING_REFRESH_TOKEN);
+}
+
+static const struct secret *typed_of(const struct profile *p)
+{
+    return holdings_get(&p->holdings, HOLDING_PASSWORD);
+}
 
 /* ---- waiting clients ------------------------------------------------------------------------- */
 
@@ -185,7 +206,7 @@ static void arm(struct profile *p)
 
     if (client < next)
         next = client;
-    if (p->typed && p->typed_until < next)
+    if (typed_of(p) && p->typed_until < next)
         next = p->typed_until;
     p->armed_for = next;
     if (next == USEC_INFINITY) {
@@ -202,8 +223,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     uint64_t now = time_boottime();
 
     (void)source, (void)usec;
-    if (p->typed && now >= p->typed_until)
-        p->typed = secret_free(p->typed);
+    if (typed_of(p) && now >= p->typed_until)
+        holdings_drop(&p->holdings, HOLDING_PASSWORD);
     if (first_deadline(p) <= now) {
         struct lifecycle_event event = { .type = LIFECYCLE_GAVE_UP,
                                          .gave_up.patience = patience(p, now) };
@@ -226,22 +247,30 @@ static void take_refresh_token(struct profile *p, struct result *result)
 {
     if (!result->refresh_token)
         return;
-    secret_free(p->refresh_token);
-    p->refresh_token = result->refresh_token;
+    holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, result->refresh_token, NULL, 0);
     result->refresh_token = NULL;
+}
+
+/* The facts go with the token. */
+static void hold_token(struct profile *p, struct secret *token)
+{
+    char facts[PROFILE_RECORD_MAX];
+
+    holdings_take(&p->holdings, HOLDING_TOKEN, token, facts,
+                  result_encode(&p->facts, facts, sizeof facts));
 }
 
 static void take_token(struct profile *p, struct result *result)
 {
-    bool first = !p->token;
+    bool first = !token_of(p);
 
     if (p->lifecycle.sent > 0)
         rejection_calm(&p->rejection, p->lifecycle.sent);
-    secret_free(p->token);
-    p->token = result->id_token;
-    result->id_token = NULL;
     take_refresh_token(p, result);
+    struct secret *token = result->id_token;
+    result->id_token = NULL;
     p->facts = *result;
+    hold_token(p, token);
     p->error = (struct error){ ERROR_NONE, "" };
     journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
                   first ? "token" : "token renewed", *p->facts.user ? p->facts.user : "?",
@@ -258,7 +287,7 @@ static void take_token(struct profile *p, struct result *result)
                 .type = LIFECYCLE_TOKEN,
                 .token = { .sent = result->sent,
                            .lifetime = result->lifetime,
-                           .refresh_token = p->refresh_token != NULL },
+                           .refresh_token = refresh_token_of(p) != NULL },
             });
 }
 
@@ -335,7 +364,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
     else
         p->error = end->error;
     if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
-        p->typed = secret_free(p->typed);
+        holdings_drop(&p->holdings, HOLDING_PASSWORD);
     step(p,
          (struct lifecycle_event){
              .type = LIFECYCLE_FAILED,
@@ -347,6 +376,29 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
          });
 }
 
+/* A request by refresh token that no answer is known of: providers that rotate them may have given
+ * the next one, and take the old one for stolen. */
+static const char in_flight[] = "sent";
+
+static void on_sending(void *context)
+{
+    struct profile *p = context;
+
+    if (p->lifecycle.by_refresh_token)
+        holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, in_flight, sizeof in_flight);
+    attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
+}
+
+/* What came of it is known, whatever that is. */
+static void refresh_token_landed(struct profile *p)
+{
+    size_t length;
+
+    holdings_rest(&p->holdings, HOLDING_REFRESH_TOKEN, &length);
+    if (length > 0)
+        holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, NULL, 0);
+}
+
 static void on_done(void *context, struct attempt_end *end)
 {
     struct profile *p = context;
@@ -356,9 +408,11 @@ static void on_done(void *context, struct attempt_end *end)
         p->cache = end->result->cache;
         p->cache_length = end->result->cache_length;
         end->result->cache = NULL;
+        end->result->cache_length = 0;
     }
     struct result *token = attempt_token(end);
 
+    refresh_token_landed(p);
     /* a person's word counts for one request by password, one token, one word of the account */
     if (token ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
@@ -383,9 +437,9 @@ static void start_attempt(struct profile *p)
     attempt_start(p->attempt,
                   &(struct attempt_order){
                       .config = p->config,
-                      .typed = p->typed,
-                      .refresh_token = p->lifecycle.by_refresh_token ? p->refresh_token : NULL,
-                      .previous = p->token,
+                      .typed = typed_of(p),
+                      .refresh_token = p->lifecycle.by_refresh_token ? refresh_token_of(p) : NULL,
+                      .previous = token_of(p),
                       .cache = p->cache,
                       .cache_length = p->cache_length,
                       .forced_at = p->forced_at,
@@ -444,12 +498,30 @@ void profile_system_changed(struct profile *p, bool route)
          (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .system_changed = { route } });
 }
 
+/* Writes down how it stands, for a next life. */
+static void note(struct profile *p)
+{
+    char bytes[PROFILE_RECORD_MAX];
+    struct profile_record r = { .lifecycle = p->lifecycle,
+                                .error = p->error,
+                                .failed_step = p->failed_step,
+                                .rejection = p->rejection,
+                                .changed_at = p->changed_at,
+                                .note = attempt_note(p->attempt),
+                                .had_password = typed_of(p) != NULL,
+                                .had_refresh_token = refresh_token_of(p) != NULL };
+
+    memcpy(r.changed, p->changed, sizeof r.changed);
+    p->noted_use = p->lifecycle.last_use;
+    holdings_note(&p->holdings, bytes, profile_record_encode(&r, bytes, sizeof bytes));
+}
+
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
 {
     if (actions->drop_token)
-        p->token = secret_free(p->token);
+        holdings_drop(&p->holdings, HOLDING_TOKEN);
     if (actions->drop_refresh_token)
-        p->refresh_token = secret_free(p->refresh_token);
+        holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
     if (actions->newly_waiting)
         log_change(p);
     if (actions->request)
@@ -458,6 +530,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         answer_waiters(
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
+    note(p);
     bool watching = p->watch != NULL;
     attend(p);
     arm(p);
@@ -468,7 +541,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
 
 static void update_policy(struct profile *p)
 {
-    p->policy.password_at_hand = p->typed || !password_is_typed(p);
+    p->policy.password_at_hand = typed_of(p) || !password_is_typed(p);
 }
 
 static void step(struct profile *p, struct lifecycle_event event)
@@ -490,6 +563,11 @@ static void enqueue(struct profile *p, struct waiter *w)
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
 }
 
+static void hold_password(struct profile *p, struct secret *password)
+{
+    holdings_take(&p->holdings, HOLDING_PASSWORD, password, &p->typed_until, sizeof p->typed_until);
+}
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
@@ -500,11 +578,10 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
         w->secret = NULL;
         if (secret_source_accept("password", given, &typed, why) < 0)
             return PROFILE_ERROR;
-        secret_free(p->typed);
-        p->typed = typed;
         p->typed_until = p->config->password_lifetime == USEC_INFINITY
                              ? USEC_INFINITY
                              : now + p->config->password_lifetime;
+        hold_password(p, typed);
     }
     p->forced_at = now;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
@@ -519,6 +596,8 @@ static void arm_for_use(struct profile *p)
 {
     if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
         arm(p);
+    if (p->lifecycle.last_use - p->noted_use > use_unnoted_most)
+        note(p);
 }
 
 const struct secret *profile_serve(struct profile *p, const struct request *request, uint64_t now)
@@ -536,7 +615,7 @@ const struct secret *profile_serve(struct profile *p, const struct request *requ
     if (lifecycle_step(lc, &p->policy, &event, now).verdict != LIFECYCLE_SERVE)
         abort(); /* by lifecycle_serves() */
     arm_for_use(p);
-    return p->token;
+    return token_of(p);
 }
 
 /* Whether a request that is not due may go better by now: something else would be sent, or the
@@ -609,7 +688,7 @@ void profile_forget(struct waiter *w)
 static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
-    p->typed = secret_free(p->typed);
+    holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->forced_at = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
@@ -644,6 +723,113 @@ static void start_with_daemon(struct profile *p)
              (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { .person = true } });
 }
 
+/* ---- another life ---------------------------------------------------------------------------- */
+
+static bool restore_token(struct profile *p, uint64_t now)
+{
+    const struct secret *token = token_of(p);
+    struct result facts;
+    size_t length;
+    const void *rest = holdings_rest(&p->holdings, HOLDING_TOKEN, &length);
+
+    if (!token)
+        return false;
+    if (result_restore(rest, length, token, now, &facts) == 0 &&
+        now < facts.sent + facts.lifetime) {
+        p->facts = facts;
+        lifecycle_restore_token(&p->lifecycle, facts.sent, facts.lifetime);
+        return true;
+    }
+    holdings_drop(&p->holdings, HOLDING_TOKEN);
+    return false;
+}
+
+static void restore_password(struct profile *p, uint64_t now)
+{
+    uint64_t lifetime = p->config->password_lifetime;
+    size_t length;
+    const void *rest = holdings_rest(&p->holdings, HOLDING_PASSWORD, &length);
+
+    p->typed_until = USEC_INFINITY;
+    if (length == sizeof p->typed_until)
+        memcpy(&p->typed_until, rest, length);
+    if (lifetime != USEC_INFINITY && p->typed_until > now + lifetime)
+        p->typed_until = now + lifetime;
+    if (p->typed_until <= now || !password_is_typed(p))
+        holdings_drop(&p->holdings, HOLDING_PASSWORD);
+}
+
+/* Returns whether it was lost because nobody knows what came of it. */
+static bool restore_refresh_token(struct profile *p)
+{
+    size_t length;
+
+    holdings_rest(&p->holdings, HOLDING_REFRESH_TOKEN, &length);
+    if (length > 0)
+        holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
+    return length > 0;
+}
+
+/* Why only a login helps, where an earlier life needed none. */
+static void explain_loss(struct profile *p, const struct profile_record *r, bool in_doubt)
+{
+    const char *what = in_doubt ? "kubetokend ended while the refresh token was under way, "
+                                  "and it is not sent twice"
+                       : r->had_password ? "a restart of kubetokend ended the typed one; "
+                                           "keep-over-restart = all keeps it"
+                                         : "a restart of kubetokend ended the refresh token; "
+                                           "keep-over-restart = all keeps it";
+
+    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || !(r->had_password || r->had_refresh_token))
+        return;
+    error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", what);
+    p->lifecycle.failed_at = time_boottime();
+    journal_write(LOG_WARNING, p->config->name, error_name(p->error.code), "%s: %s",
+                  error_sentence(p->error.code), p->error.detail);
+}
+
+/* Takes up what an earlier life knew. Returns whether there was anything. */
+static bool restore(struct profile *p)
+{
+    struct profile_record r = { .error = { ERROR_NONE, "" } };
+    uint64_t now = time_boottime();
+    size_t length;
+
+    holdings_open(&p->holdings, p->shared->store, p->config);
+    const void *noted = holdings_noted(&p->holdings, &length);
+    bool known = noted && profile_record_decode(noted, length, now, &r) == 0;
+    restore_password(p, now);
+    bool in_doubt = restore_refresh_token(p);
+    update_policy(p);
+    if (known) {
+        lifecycle_restore(&p->lifecycle, &r.lifecycle, p->policy.password_at_hand,
+                          refresh_token_of(p) != NULL);
+        p->rejection = r.rejection;
+        memcpy(p->changed, r.changed, sizeof p->changed);
+        p->changed_at = r.changed_at;
+        p->failed_step = r.failed_step;
+        if (p->lifecycle.state != LIFECYCLE_IDLE)
+            p->error = r.error;
+        attempt_restore(p->attempt, &r.note, &r.error, now);
+    }
+    bool token = restore_token(p, now);
+    explain_loss(p, &r, in_doubt);
+    return known || token;
+}
+
+static void begin(struct profile *p)
+{
+    struct lifecycle_actions nothing = { 0 };
+    bool restored = restore(p);
+
+    if (restored)
+        carry_out(p, &nothing, time_boottime());
+    else
+        forget_all(p, "");
+    if (!restored || (p->lifecycle.state == LIFECYCLE_IDLE && !token_of(p)))
+        start_with_daemon(p);
+}
+
 struct profile *profile_new(struct context *shared, const struct profile_config *config)
 {
     struct profile *p = calloc(1, sizeof *p);
@@ -655,7 +841,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     TAILQ_INIT(&p->waiters);
     take_policy(p);
     lifecycle_init(&p->lifecycle, time_boottime());
-    p->attempt = attempt_new(shared, on_done, p);
+    p->attempt = attempt_new(shared, on_sending, on_done, p);
     if (!p->attempt ||
         sd_event_add_time(shared->event, &p->timer, CLOCK_BOOTTIME, 0, 1, on_timer, p) < 0) {
         attempt_free(p->attempt);
@@ -664,17 +850,14 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     }
     sd_event_source_set_enabled(p->timer, SD_EVENT_OFF);
     p->armed_for = USEC_INFINITY;
-    forget_all(p, "");
-    start_with_daemon(p);
+    begin(p);
     return p;
 }
 
-struct profile *profile_free(struct profile *p)
+static void destroy(struct profile *p)
 {
     struct error gone;
 
-    if (!p)
-        return NULL;
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
@@ -683,11 +866,26 @@ struct profile *profile_free(struct profile *p)
     file_watch_free(p->watch);
     attempt_free(p->attempt);
     sd_event_source_disable_unref(p->timer);
-    secret_free(p->token);
-    secret_free(p->refresh_token);
-    secret_free(p->typed);
+    holdings_close(&p->holdings);
     free(p->cache);
     free(p);
+}
+
+struct profile *profile_free(struct profile *p)
+{
+    if (!p)
+        return NULL;
+    note(p);
+    destroy(p);
+    return NULL;
+}
+
+struct profile *profile_remove(struct profile *p)
+{
+    if (!p)
+        return NULL;
+    holdings_wipe(&p->holdings);
+    destroy(p);
     return NULL;
 }
 
@@ -695,6 +893,18 @@ static bool same_source(const struct source *a, const struct source *b)
 {
     return a->kind == b->kind && secret_equal(a->value, b->value) &&
            (a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text);
+}
+
+/* What is held may have moved, and have left behind what was said of it. */
+static void configure_holdings(struct profile *p, bool same_identity)
+{
+    holdings_configure(&p->holdings, p->config, same_identity);
+    if (token_of(p))
+        hold_token(p, NULL);
+    if (typed_of(p))
+        hold_password(p, NULL);
+    attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
+    note(p);
 }
 
 void profile_configure(struct profile *p, const struct profile_config *config)
@@ -706,9 +916,9 @@ void profile_configure(struct profile *p, const struct profile_config *config)
                       strcmp(old->client_auth, config->client_auth) != 0;
 
     p->config = config;
-    attempt_configure(p->attempt, config);
     p->watch = file_watch_free(p->watch); /* the paths may be others */
     take_policy(p);
+    configure_holdings(p, !identity);
     if (identity) {
         attempt_forget(p->attempt);
         forget_all(p, "the configuration names another identity now");
@@ -730,7 +940,7 @@ const struct profile_config *profile_config(const struct profile *p)
 
 const struct secret *profile_token(const struct profile *p, uint64_t now)
 {
-    return lifecycle_alive(&p->lifecycle, now) ? p->token : NULL;
+    return lifecycle_alive(&p->lifecycle, now) ? token_of(p) : NULL;
 }
 
 const struct error *profile_error(const struct profile *p)

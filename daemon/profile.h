@@ -37,6 +37,9 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
 /* Tells all waiters that there is no such profile. Takes NULL. */
 struct profile *profile_free(struct profile *profile);
 
+/* The same of one that is configured no more: nothing of it is kept. */
+struct profile *profile_remove(struct profile *profile);
+
 /* Takes a new configuration: another identity makes the token void, a changed credential wakes
  * a profile that was stopped. */
 void profile_configure(struct profile *profile, const struct profile_config *config);

@@ -8,6 +8,7 @@
 
 #include "daemon/journal.h"
 #include "daemon/private_file.h"
+#include "daemon/store.h"
 
 struct profiles {
     struct context *shared;
@@ -29,10 +30,11 @@ struct profiles *profiles_new(struct context *shared, const char *const *paths, 
     return r;
 }
 
-static void free_profiles(struct profile **profiles, size_t n)
+static void free_profiles(struct profile **profiles, size_t n,
+                          struct profile *(*each)(struct profile *))
 {
     for (size_t i = 0; i < n; i++)
-        profile_free(profiles[i]);
+        each(profiles[i]);
     free(profiles);
 }
 
@@ -44,7 +46,7 @@ struct profiles *profiles_free(struct profiles *r)
     size_t n = r->n_profiles;
     r->profiles = NULL;
     r->n_profiles = 0;
-    free_profiles(profiles, n);
+    free_profiles(profiles, n, profile_free);
     config_free(r->config);
     config_report_clear(&r->report);
     free(r);
@@ -87,8 +89,11 @@ static bool adopt(struct profiles *r, struct config *config)
     r->n_profiles = config->n_profiles;
     struct config *old = r->config;
     r->config = config;
-    free_profiles(gone, n_gone); /* their waiters are answered by the new list already */
+    free_profiles(gone, n_gone,
+                  profile_remove); /* their waiters are answered by the new list already */
     config_free(old);
+    if (r->shared->store) /* profiles that went while no daemon ran */
+        store_sweep(r->shared->store);
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* The promises P1 to P8, held against each step. What is known here is known from what happened,
- * not from struct lifecycle: the ledger is a second opinion. */
+/* The promises P1 to P8 and P11, held against each step. What is known here is known from what
+ * happened, not from struct lifecycle: the ledger is a second opinion. */
 #include "tests/simulation/world.h"
 
 #include <inttypes.h>
@@ -84,6 +84,14 @@ static bool in_use(const struct model *p, uint64_t at)
 {
     return p->policy->keep_fresh == NEVER ||
            (p->ledger.last_use > 0 && at <= plus(p->ledger.last_use, p->policy->keep_fresh));
+}
+
+/* The same, also if the daemon knows of no use since the crash. */
+static bool is_known_in_use(const struct model *p, uint64_t at)
+{
+    uint64_t last = p->ledger.last_use - least(p->ledger.last_use, p->ledger.use_unknown);
+
+    return p->policy->keep_fresh == NEVER || (last > 0 && at <= plus(last, p->policy->keep_fresh));
 }
 
 /* The same of a time that has passed, without what was asked after it. */
@@ -379,7 +387,7 @@ static void p5_polite(const struct world *w, const struct model *p, const struct
                !l->forgiven && p->flight == FLIGHT_NONE) {
         uint64_t due = plus(l->failed_at, 5 * MINUTE + SLACK);
         due = due > l->not_before ? due : l->not_before;
-        if (due < w->now && w->slept_at < w->now && l->last_use < w->now && in_use(p, due))
+        if (due < w->now && w->slept_at < w->now && l->last_use < w->now && is_known_in_use(p, due))
             check_broken(w, p, "P5 polite", "a retry is overdue");
     }
 }
@@ -759,6 +767,7 @@ static void note_use(const struct world *w, struct model *p)
     const struct token *t = &p->ledger.token;
 
     p->ledger.last_use = w->now;
+    p->ledger.use_unknown = 0;
     if (t->id > 0 && w->now + t->lifetime / 20 + SECOND <= due_of(p))
         p->ledger.use_before_due = w->now;
 }
@@ -808,7 +817,7 @@ static void note_route(const struct world *w, struct model *p)
 
     by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
     if (p->flight == FLIGHT_NONE && l->failing && !l->forgiven && l->failure == LIFECYCLE_SOFT &&
-        (l->route_at == 0 || l->route_at + MINUTE <= w->now) && in_use(p, by))
+        (l->route_at == 0 || l->route_at + MINUTE <= w->now) && is_known_in_use(p, by))
         l->retry_by = least(l->retry_by, by);
 }
 
@@ -821,7 +830,7 @@ static void note_network(const struct world *w, struct model *p)
     by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
     l->outage_since = 0;
     if (p->flight != FLIGHT_NONE || !l->failing || l->forgiven || l->doubted ||
-        l->failure != LIFECYCLE_TEMPORARY || (!in_use(p, by) && p->waiters == 0))
+        l->failure != LIFECYCLE_TEMPORARY || (!is_known_in_use(p, by) && p->waiters == 0))
         return;
     l->retry_by = least(l->retry_by, by);
 }
@@ -840,6 +849,27 @@ static void note_forgotten(struct world *w, struct model *p)
                           .suspected_at = l->suspected_at,
                           .suspected_token = l->suspected_token,
                           .waited_until = l->waited_until };
+}
+
+/* A crash costs up to ten minutes of what is known of the last use. */
+static void note_restarted(struct world *w, struct model *p)
+{
+    struct ledger *l = &p->ledger;
+    uint64_t unknown = w->crashing ? 10 * MINUTE + SLACK : 0;
+
+    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && (p->reply.reached || w->crashing))
+        note_lost(w, sent_password(w, p), p);
+    if (p->flight != FLIGHT_NONE)
+        l->failing = false;
+    if (p->origin == ORIGIN_TYPED && p->keep != KEEP_ALL)
+        l->failing = true; /* only a login helps */
+    l->forgiven = true;
+    l->disturbed_at = w->now;
+    l->retry_by = NEVER;
+    l->gave_up_at = 0;
+    l->change_pending = l->person_pending = l->credit = false;
+    l->use_before_due -= least(l->use_before_due, unknown);
+    l->use_unknown += unknown;
 }
 
 static void note(struct world *w, struct model *p, const struct fact *f)
@@ -885,6 +915,9 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_FORGOTTEN:
         note_forgotten(w, p);
+        break;
+    case FACT_RESTARTED:
+        note_restarted(w, p);
         break;
     case FACT_SLEPT:
         l->disturbed_at = w->now;

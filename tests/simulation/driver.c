@@ -440,12 +440,13 @@ void daemon_start(struct world *w)
     w->shared = (struct context){ .event = none, .fetcher = -1 };
     fetch_queue_init(&w->shared.fetch_queue);
     TAILQ_INIT(&w->shared.turns);
-    w->store = fdstore_new(w->kept >= 0 ? dup(w->kept) : -1);
-    w->shared.accounts = w->store ? account_table_new(w->store) : NULL;
+    int kept = w->kept >= 0 ? dup(w->kept) : -1;
+    w->shared.store = store_new(&kept, kept >= 0);
+    w->shared.accounts = w->shared.store ? account_table_new(w->shared.store) : NULL;
     w->configured = profiles_new(&w->shared, paths, 1);
     if (!w->shared.accounts || !w->configured)
         abort();
-    digest_set_key(fdstore_key(w->store));
+    digest_set_key(store_key(w->shared.store));
     profiles_reload(w->configured);
 }
 
@@ -462,15 +463,39 @@ static void hang_up(struct world *w, struct model *p)
     }
 }
 
-void daemon_stop(struct world *w)
+/* What its next life takes up: more than it was told to keep is as wrong as less. */
+static void restarted(struct world *w, struct model *p)
+{
+    bool in_flight = p->flight == FLIGHT_SENT && p->by_refresh_token;
+
+    if (!p->real || p->keep == KEEP_NOTHING) {
+        unconfigured(w, p);
+        return;
+    }
+    check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
+    p->real = NULL;
+    p->lc = NULL;
+    p->flight = FLIGHT_NONE;
+    if (p->keep != KEEP_ALL || in_flight)
+        p->newest_refresh_token = 0; /* none that may be sent any more */
+    if (p->keep != KEEP_ALL)
+        p->typed = 0;
+    if (p->token.sent + p->token.lifetime <= w->now)
+        p->token.id = 0; /* a dead one is of no use */
+}
+
+void daemon_stop(struct world *w, bool again)
 {
     for (unsigned i = 0; i < w->n_profiles; i++)
         hang_up(w, &w->profiles[i]);
     profiles_free(w->configured);
     account_table_free(w->shared.accounts);
-    fdstore_free(w->store);
+    store_free(w->shared.store);
     for (unsigned i = 0; i < w->n_profiles; i++)
-        unconfigured(w, &w->profiles[i]);
+        if (again)
+            restarted(w, &w->profiles[i]);
+        else
+            unconfigured(w, &w->profiles[i]);
 }
 
 /* Edits the section of that profile. Returns whether it is the same identity as before. */
@@ -506,8 +531,24 @@ void daemon_reload(struct world *w)
     }
 }
 
-/* What the daemon knows of the accounts outlives it; who was trying is gone. After a crash nobody
- * has told them what became of the request under way. */
+static void p11_restart(struct world *w, struct model *p)
+{
+    if (p->keep == KEEP_NOTHING || !p->real)
+        return;
+    if (p->token.id > 0 && p->token.sent + p->token.lifetime > w->now) {
+        token_of(w, p);
+        w->statistics.kept++;
+    }
+    bool typed = p->typed && w->now < p->typed_until;
+    if (typed && p->origin == ORIGIN_TYPED && p->lc->state == LIFECYCLE_NEED_LOGIN)
+        check_broken(w, p, "P11 restart", "a typed password is lost");
+    if (!typed && p->origin == ORIGIN_TYPED && p->newest_refresh_token == 0 &&
+        p->lc->state != LIFECYCLE_NEED_LOGIN && p->lc->state != LIFECYCLE_STOPPED)
+        check_broken(w, p, "P11 restart", "what was not to be kept is there");
+}
+
+/* What the daemon knows of the accounts outlives it, and as much of the profiles as they say; who
+ * was trying is gone. After a crash nobody has told them what became of the request under way. */
 void daemon_restart(struct world *w)
 {
     bool crash = chance_permille(w, 500);
@@ -518,15 +559,17 @@ void daemon_restart(struct world *w)
     if (!before_it || pread(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
     w->crashing = crash;
-    daemon_stop(w);
+    daemon_stop(w, true);
     w->crashing = false;
     if (crash && pwrite(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
     free(before_it);
-    for (unsigned i = 0; i < w->n_profiles; i++)
-        w->profiles[i].ledger.suspected_at = 0;
     for (unsigned i = 0; i < w->n_providers; i++)
         w->providers[i].refused_at = 0;
     w->config_broken = false;
+    for (unsigned i = 0; i < w->n_clients; i++)
+        w->clients[i].times = 0; /* it does not know who had which token */
     daemon_start(w);
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        p11_restart(w, &w->profiles[i]);
 }

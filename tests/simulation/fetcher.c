@@ -126,6 +126,15 @@ static struct secret *numbered(const char *letters, uint32_t number)
     return secret_copy(text, (size_t)n);
 }
 
+/* Of the form of a JWT. */
+static struct secret *token_of(uint32_t number)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "hh.pp.tt%010u", number);
+
+    return secret_copy(text, (size_t)n);
+}
+
 static void set_failure(const struct world *w, const struct fetcher *f, struct result *ret)
 {
     const struct reply *r = &f->reply;
@@ -178,7 +187,7 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
         set_failure(the_world, f, ret);
         return 1;
     }
-    ret->id_token = numbered("t", the_world->last_token + 1);
+    ret->id_token = token_of(the_world->last_token + 1);
     if (r->refresh_token) {
         ret->refresh_token = numbered("r", r->refresh_token);
         f->p->newest_refresh_token = r->refresh_token;

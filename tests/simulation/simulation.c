@@ -158,6 +158,9 @@ static void init_policy(struct world *w, struct model *p)
         p->password_lifetime = chance_span(w, SECOND, 3 * DAY);
     p->with_daemon = chance_permille(w, 100);
     p->has_secret = chance_permille(w, 300);
+    p->keep = chance_permille(w, 500)   ? KEEP_TOKENS
+              : chance_permille(w, 800) ? KEEP_ALL
+                                        : KEEP_NOTHING;
 }
 
 static void init_profile(struct world *w, unsigned i)
@@ -365,7 +368,7 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed <= last; seed++) {
         init(&world, seed, tracing);
         run(&world, steps);
-        daemon_stop(&world);
+        daemon_stop(&world, false);
         close(world.kept);
     }
     report(&world.statistics, now_seconds() - start);

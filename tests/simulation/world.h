@@ -193,6 +193,7 @@ struct cause {
 struct ledger {
     struct token token;      /* the last one, also when it died; id 0 after a logout or restart */
     uint64_t last_use;       /* before the event at hand; 0 = never */
+    uint64_t use_unknown;    /* by so much earlier the daemon may think that was */
     uint64_t use_before_due; /* before the renewal of the token was due, at the earliest */
     uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
     bool failing;            /* the last attempt failed */
@@ -238,6 +239,7 @@ struct model {
     uint64_t keep_fresh, refresh_before, password_lifetime;
     unsigned refresh_before_percent;
     bool use_refresh_token, with_daemon, has_secret;
+    enum keep_over_restart keep;
 
     /* the password at its source, and the typed one */
     unsigned source, stamp;
@@ -329,7 +331,7 @@ struct statistics {
     uint64_t longest_wait, longest_wait_seed;
     unsigned most_odd, most_lost; /* of one password, in a day */
     uint64_t overlaps, doubts;
-    uint64_t served, queued, failed, suspicions, heals, tokens;
+    uint64_t served, queued, failed, suspicions, heals, tokens, kept;
 };
 
 struct world {
@@ -345,7 +347,6 @@ struct world {
     uint32_t last_token, last_refresh_token;
     pid_t last_pid;
     struct context shared; /* of the real daemon */
-    struct fdstore *store;
     struct profiles *configured;
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
@@ -425,7 +426,7 @@ void stand_ins_source_changed(struct world *w, struct model *p);
 
 /* Starts it with what systemd kept of an earlier life; ends it, with all who wait. */
 void daemon_start(struct world *w);
-void daemon_stop(struct world *w);
+void daemon_stop(struct world *w, bool again);
 /* A client asks. Whoever it is, client_told() follows, at once or later. */
 void daemon_get(struct world *w, struct call call);
 /* A person says login (password > 0) or refresh (0). */
@@ -466,7 +467,8 @@ enum fact_kind {
     FACT_ENDED,     /* it ended, perhaps unsent, and lifecycle.c is about to be told */
     FACT_CHANGED,   /* a credential changed, or (person) somebody says so */
     FACT_NETWORK,   /* the network came up */
-    FACT_FORGOTTEN, /* logout, restart */
+    FACT_FORGOTTEN, /* logout, restart of one of which nothing is kept */
+    FACT_RESTARTED, /* of one of which something is */
     FACT_SLEPT,     /* time has leapt */
     FACT_GAVE_UP,   /* a client's time was up */
     FACT_REST,      /* after each event: the profile rests */

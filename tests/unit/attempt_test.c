@@ -20,6 +20,11 @@ static enum lifecycle_failure kind;
 static enum error_code code;
 static int ends;
 
+static void on_sending(void *context)
+{
+    (void)context;
+}
+
 static void on_done(void *context, struct attempt_end *end)
 {
     (void)context;
@@ -37,7 +42,7 @@ static int setup(void **state)
     TAILQ_INIT(&shared.turns);
     if (!shared.accounts || sd_event_new(&shared.event) < 0)
         return -1;
-    attempt = attempt_new(&shared, on_done, NULL);
+    attempt = attempt_new(&shared, on_sending, on_done, NULL);
     return attempt ? 0 : -1;
 }
 

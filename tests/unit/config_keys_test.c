@@ -62,6 +62,7 @@ static const struct expectation expectations[] = {
     { "username-prefix", "oidc:", AT(username_prefix), NULL, "username-prefix", IDENTITY },
     { "groups-claim", "groups", AT(groups_claim), NULL, "groups-claim", IDENTITY },
     { "start", "with-daemon", AT(start_with_daemon), "1", NULL, SAME },
+    { "keep-over-restart", "all", AT(keep_over_restart), "1", NULL, SAME },
     { "signing-algs", "RS256 ES256", AT(signing_algs), NULL, "signing-algs", IDENTITY },
     { "default-profile", "b", 0, NULL, NULL, SAME },
 };
@@ -177,6 +178,8 @@ static const char *shown(const void *value, enum config_form form)
         return *(char **const *)value ? **(char **const *)value : "";
     case FORM_BOOL:
         return *(const bool *)value ? "1" : "0";
+    case FORM_KEEP:
+        return *(const enum keep_over_restart *)value == KEEP_ALL ? "1" : "0";
     case FORM_USEC:
         snprintf(text, sizeof text, "%llu s",
                  (unsigned long long)(*(const uint64_t *)value / USEC_PER_SEC));
