@@ -167,29 +167,66 @@ bool config_keys_same_identity(const struct profile_config *a, const struct prof
     return true;
 }
 
+static uint64_t digest_of_source(const struct source *source)
+{
+    uint64_t text = source->text ? digest_text(source->text) : 0;
+
+    return digest_pair((uint64_t)source->kind, digest_pair(text, digest_secret(source->value)));
+}
+
+static uint64_t digest_of_list(char *const *list)
+{
+    uint64_t digest = 0;
+
+    for (; list && *list; list++)
+        digest = digest_pair(digest, digest_text(*list));
+    return digest;
+}
+
 static uint64_t digest_of(const struct config_key *key, const struct profile_config *config)
 {
     const void *value = value_of(key, config);
+
+    switch (config_keys_form(key->type)) {
+    case FORM_TEXT:
+        return *(char *const *)value ? digest_text(*(char *const *)value) : 0;
+    case FORM_LIST:
+        return digest_of_list(*(char *const *const *)value);
+    case FORM_BOOL:
+        return *(const bool *)value;
+    case FORM_KEEP:
+        return *(const enum keep_over_restart *)value;
+    case FORM_USEC:
+        return *(const uint64_t *)value;
+    case FORM_SOURCE:
+        return digest_of_source(value);
+    case FORM_NONE:
+        break;
+    }
+    return 0;
+}
+
+static uint64_t digest_of_keys(const struct profile_config *config, bool all)
+{
     uint64_t digest = 0;
 
-    if (config_keys_form(key->type) == FORM_TEXT) {
-        const char *text = *(char *const *)value;
-        return text ? digest_text(text) : 0;
-    }
-    for (char *const *list = *(char *const *const *)value; list && *list; list++)
-        digest = digest_pair(digest, digest_text(*list));
+    for (size_t i = 0; i < config_keys_count; i++)
+        if (all || config_keys[i].identity)
+            digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name),
+                                                     digest_of(&config_keys[i], config)));
     return digest;
 }
 
 uint64_t config_keys_identity(const struct profile_config *config)
 {
-    uint64_t digest = 0;
+    return digest_of_keys(config, false);
+}
 
-    for (size_t i = 0; i < config_keys_count; i++)
-        if (config_keys[i].identity)
-            digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name),
-                                                     digest_of(&config_keys[i], config)));
-    return digest;
+uint64_t config_keys_digest(const struct profile_config *config)
+{
+    const char *proxy = config_keys_proxy(config);
+
+    return digest_pair(digest_of_keys(config, true), proxy ? digest_text(proxy) : 0);
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */

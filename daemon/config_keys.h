@@ -70,8 +70,9 @@ enum config_form config_keys_form(enum config_type type);
  * the one is a token of the other. */
 bool config_keys_same_identity(const struct profile_config *a, const struct profile_config *b);
 
-/* A digest of that identity. */
+/* A digest of that identity; and one of all that a request is made of. */
 uint64_t config_keys_identity(const struct profile_config *config);
+uint64_t config_keys_digest(const struct profile_config *config);
 
 /* Room for the proxy variables of the daemon's environment. */
 enum { CONFIG_KEYS_ROOM = 8192 };

@@ -297,9 +297,6 @@ static void tell_starter(int fd, const struct error *why)
     close(fd);
 }
 
-/* What an earlier life left; more than one where it was killed in the middle. */
-enum { STORES_MAX = 8 };
-
 /* Of another version, by a downgrade, or of somebody's drop-in: no reason to end, which would take
  * the socket down, and nothing that systemd is to keep for us. */
 static void let_go(int fd, const char *name)

@@ -21,6 +21,7 @@ TAILQ_HEAD(waiters, waiter);
 struct profile {
     struct context *shared;
     const struct profile_config *config;
+    uint64_t config_digest;
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
     struct waiters waiters;
@@ -508,6 +509,7 @@ static void note(struct profile *p)
                                 .rejection = p->rejection,
                                 .changed_at = p->changed_at,
                                 .note = attempt_note(p->attempt),
+                                .configuration = p->config_digest,
                                 .had_password = typed_of(p) != NULL,
                                 .had_refresh_token = refresh_token_of(p) != NULL };
 
@@ -707,6 +709,7 @@ void profile_logout(struct profile *p)
 
 static void take_policy(struct profile *p)
 {
+    p->config_digest = config_keys_digest(p->config);
     p->policy = (struct lifecycle_policy){
         .refresh_before = p->config->refresh_before,
         .refresh_before_percent = p->config->refresh_before_percent,
@@ -721,6 +724,15 @@ static void start_with_daemon(struct profile *p)
     if (p->config->start_with_daemon && !password_is_typed(p))
         step(p,
              (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { .person = true } });
+}
+
+/* Whether what it stands at may be what another configuration mends. */
+static bool is_mendable(const struct profile *p)
+{
+    enum lifecycle_state state = p->lifecycle.state;
+
+    return state == LIFECYCLE_WAITING || state == LIFECYCLE_STOPPED ||
+           (state == LIFECYCLE_NEED_LOGIN && !password_is_typed(p));
 }
 
 /* ---- another life ---------------------------------------------------------------------------- */
@@ -788,45 +800,50 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
                   error_sentence(p->error.code), p->error.detail);
 }
 
-/* Takes up what an earlier life knew. Returns whether there was anything. */
-static bool restore(struct profile *p)
+static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
 {
-    struct profile_record r = { .error = { ERROR_NONE, "" } };
+    lifecycle_restore(&p->lifecycle, &r->lifecycle, p->policy.password_at_hand,
+                      refresh_token_of(p) != NULL);
+    p->rejection = r->rejection;
+    memcpy(p->changed, r->changed, sizeof p->changed);
+    p->changed_at = r->changed_at;
+    p->failed_step = r->failed_step;
+    if (p->lifecycle.state != LIFECYCLE_IDLE)
+        p->error = r->error;
+    attempt_restore(p->attempt, &r->note, &r->error, now);
+}
+
+/* Takes up what an earlier life knew, into *r. Returns whether there was anything. */
+static bool restore(struct profile *p, struct profile_record *r)
+{
     uint64_t now = time_boottime();
     size_t length;
 
     holdings_open(&p->holdings, p->shared->store, p->config);
     const void *noted = holdings_noted(&p->holdings, &length);
-    bool known = noted && profile_record_decode(noted, length, now, &r) == 0;
+    bool known = noted && profile_record_decode(noted, length, now, r) == 0;
     restore_password(p, now);
     bool in_doubt = restore_refresh_token(p);
     update_policy(p);
-    if (known) {
-        lifecycle_restore(&p->lifecycle, &r.lifecycle, p->policy.password_at_hand,
-                          refresh_token_of(p) != NULL);
-        p->rejection = r.rejection;
-        memcpy(p->changed, r.changed, sizeof p->changed);
-        p->changed_at = r.changed_at;
-        p->failed_step = r.failed_step;
-        if (p->lifecycle.state != LIFECYCLE_IDLE)
-            p->error = r.error;
-        attempt_restore(p->attempt, &r.note, &r.error, now);
-    }
+    if (known)
+        restore_record(p, r, now);
     bool token = restore_token(p, now);
-    explain_loss(p, &r, in_doubt);
+    explain_loss(p, r, in_doubt);
     return known || token;
 }
 
 static void begin(struct profile *p)
 {
+    struct profile_record r = { .error = { ERROR_NONE, "" } };
     struct lifecycle_actions nothing = { 0 };
-    bool restored = restore(p);
 
-    if (restored)
-        carry_out(p, &nothing, time_boottime());
-    else
+    if (!restore(p, &r))
         forget_all(p, "");
-    if (!restored || (p->lifecycle.state == LIFECYCLE_IDLE && !token_of(p)))
+    else if (is_mendable(p) && r.configuration != p->config_digest)
+        step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+    else
+        carry_out(p, &nothing, time_boottime());
+    if (p->lifecycle.state == LIFECYCLE_IDLE && !token_of(p))
         start_with_daemon(p);
 }
 
@@ -925,10 +942,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
         start_with_daemon(p);
         return;
     }
-    bool stopped = p->lifecycle.state == LIFECYCLE_WAITING ||
-                   p->lifecycle.state == LIFECYCLE_STOPPED ||
-                   (p->lifecycle.state == LIFECYCLE_NEED_LOGIN && !password_is_typed(p));
-    if (stopped || (credential && p->lifecycle.state == LIFECYCLE_ASKING))
+    if (is_mendable(p) || (credential && p->lifecycle.state == LIFECYCLE_ASKING))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
     arm(p);
 }

@@ -108,6 +108,7 @@ size_t profile_record_encode(const struct profile_record *r, void *memory, size_
     put_number(&w, "changed-at", r->changed_at);
     put_number(&w, "had-password", r->had_password);
     put_number(&w, "had-refresh-token", r->had_refresh_token);
+    tlv_put(&w, "configuration", &r->configuration, sizeof r->configuration);
     tlv_put(&w, "attempt", r->note.numbers, sizeof r->note.numbers);
     return tlv_end(&w);
 }
@@ -189,6 +190,8 @@ static bool take_text(struct profile_record *r, const struct tlv_field *f)
         clean(r->failed_step.host, sizeof r->failed_step.host, f);
     else if (tlv_is(f, "changed"))
         clean(r->changed, sizeof r->changed, f);
+    else if (tlv_is(f, "configuration"))
+        memcpy(&r->configuration, f->value, at_most(f->length, sizeof r->configuration));
     else if (tlv_is(f, "attempt"))
         memcpy(r->note.numbers, f->value, at_most(f->length, sizeof r->note.numbers));
     else

@@ -22,6 +22,7 @@ struct profile_record {
     char changed[RESULT_DETAIL_MAX + 1];
     uint64_t changed_at;
     struct attempt_note note;
+    uint64_t configuration; /* config_keys_digest() */
     bool had_password; /* a typed one */
     bool had_refresh_token;
 };

@@ -526,29 +526,35 @@ static void give_to_systemd(const struct store *s)
     sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=" STORE_NAME, &s->fd, 1);
 }
 
+static void tell_flaw(const char *why, bool alone)
+{
+    journal_write(LOG_WARNING, NULL, "store",
+                  "what systemd kept of an earlier kubetokend is not taken up: %s%s", why,
+                  alone ? "; tokens, and what was known of refused passwords, are lost" : "");
+}
+
 /* Of what systemd kept the store that was written last, and the rest is told. Returns how many
  * there were. */
 static size_t adopt_best(struct store *s, const int *fds, size_t n)
 {
+    const char *flaws[STORES_MAX];
     uint64_t best = 0;
-    int chosen = -1;
+    size_t chosen = n;
 
     for (size_t i = 0; i < n; i++) {
-        const char *why = adopt(s, fds[i]);
-        if (why)
-            journal_write(LOG_WARNING, NULL, "store",
-                          "what systemd kept of an earlier kubetokend is not taken up: %s; tokens, "
-                          "and what was known of refused passwords, are lost",
-                          why);
-        else if (chosen < 0 || s->generation > best)
-            chosen = (int)i, best = s->generation;
+        flaws[i] = adopt(s, fds[i]);
+        if (!flaws[i] && (chosen == n || s->generation > best))
+            chosen = i, best = s->generation;
         forget_records(s);
         s->fd = -1;
     }
-    for (size_t i = 0; i < n; i++)
-        if ((int)i != chosen)
-            close(fds[i]);
-    if (chosen >= 0)
+    for (size_t i = 0; i < n; i++) {
+        if (i == chosen)
+            continue;
+        close(fds[i]);
+        tell_flaw(flaws[i] ? flaws[i] : "it is older than another one", chosen == n);
+    }
+    if (chosen < n)
         adopt(s, fds[chosen]);
     return n;
 }

@@ -59,6 +59,7 @@ void store_sweep(struct store *store);
 
 enum {
     STORE_MAX = 64 * 1024 * 1024,
+    STORES_MAX = 8,            /* descriptors to choose from */
     STORE_ACCOUNTS_MAX = 4096, /* beyond, the one that was written longest ago goes */
 };
 

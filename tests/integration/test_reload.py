@@ -384,6 +384,18 @@ def another_time_to_stop_renewing(scene, key):
     assert "next" not in scene.home.status("p")
 
 
+@effect_of("keep-over-restart")
+def something_else_that_outlives_the_daemon(scene, key):
+    scene.start()
+    scene.reload_and_keep({key: "nothing"})
+    scene.daemon.restart(crash=True)
+    scene.request()
+    scene.reload_and_keep({key: "tokens"})
+    before = len(scene.posts())
+    scene.daemon.restart(crash=True)
+    assert scene.home.run("get", "p").stdout == scene.token and len(scene.posts()) == before
+
+
 @effect_of("start")
 def a_start_with_the_daemon(scene, key):
     """It counts from the next start of the daemon, or of an identity."""
@@ -391,7 +403,9 @@ def a_start_with_the_daemon(scene, key):
     scene.reload_and_keep({key: "with-daemon"})
     scene.reload({"audience": "other"})
     rig.wait_until(lambda: "expires" in scene.home.status("p"), "a token for that identity")
-    scene.daemon.restart()
+    scene.daemon.stop()
+    scene.daemon.forget_store()
+    scene.daemon.start()
     rig.wait_until(lambda: "expires" in scene.home.status("p"), "a token of the new daemon")
 
 
