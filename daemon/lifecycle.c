@@ -71,14 +71,6 @@ void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept, bool 
         lc->state = LIFECYCLE_NEED_LOGIN;
 }
 
-void lifecycle_restore_token(struct lifecycle *lc, uint64_t sent, uint64_t lifetime)
-{
-    lc->sent = sent;
-    lc->expires_at = saturated(sent, lifetime);
-    lc->renew_at = least(most(lc->renew_at, sent), lc->expires_at);
-    lc->advertised_expiry = least(most(lc->advertised_expiry, lc->renew_at), lc->expires_at);
-}
-
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now)
 {
     return now < lc->expires_at;
@@ -128,6 +120,21 @@ static uint64_t renewal_lead(const struct lifecycle_policy *policy, uint64_t lif
     if (policy->refresh_before > 0)
         return least(policy->refresh_before, lifetime / 2);
     return least(least(most(lifetime / 5, MINUTE), HOUR), lifetime / 2);
+}
+
+/* What is kept of its renewal may be of the token before: the daemon was killed when this one had
+ * just come. */
+void lifecycle_restore_token(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                             uint64_t sent, uint64_t lifetime)
+{
+    lc->sent = sent;
+    lc->expires_at = saturated(sent, lifetime);
+    if (lc->renew_at <= sent || lc->renew_at > lc->expires_at) {
+        lc->renew_at = lc->expires_at - renewal_lead(policy, lifetime);
+        lc->advertised_expiry = 0;
+    }
+    if (lc->advertised_expiry <= lc->renew_at || lc->advertised_expiry > lc->expires_at)
+        lc->advertised_expiry = lc->renew_at + (lc->expires_at - lc->renew_at) / 2;
 }
 
 uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now)

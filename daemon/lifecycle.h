@@ -177,7 +177,8 @@ void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept, bool 
                        bool refresh_token);
 
 /* And the token that was in hand then. */
-void lifecycle_restore_token(struct lifecycle *lc, uint64_t sent, uint64_t lifetime);
+void lifecycle_restore_token(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                             uint64_t sent, uint64_t lifetime);
 
 /* One step. The actions are to be carried out in full before the next one. */
 struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifecycle_policy *policy,

@@ -34,6 +34,7 @@ struct profile {
     size_t cache_length;
     struct error error;
     struct step failed_step; /* where the fetcher was at that */
+    const char *loss;        /* what a restart took, so that only a login helps; or NULL */
     uint64_t forced_at; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     uint64_t armed_for; /* USEC_INFINITY: it is off */
@@ -293,12 +294,12 @@ static void take_token(struct profile *p, struct result *result)
 }
 
 /* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
-static void set_login_needed(struct error *e)
+static void set_login_needed(struct error *e, const char *loss)
 {
     const struct error last = *e;
 
     if (last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED)
-        error_set(e, ERROR_LOGIN_NEEDED, "%s", last.detail);
+        error_set(e, ERROR_LOGIN_NEEDED, "%s", loss ? loss : last.detail);
     else
         error_set(e, ERROR_LOGIN_NEEDED, "%s%s%s", error_sentence(last.code),
                   *last.detail ? ": " : "", last.detail);
@@ -361,7 +362,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
         take_refresh_token(p, end->result);
     p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)
-        set_login_needed(&p->error);
+        set_login_needed(&p->error, p->loss);
     else
         p->error = end->error;
     if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
@@ -390,11 +391,13 @@ static void on_sending(void *context)
     attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
 }
 
-/* What came of it is known, whatever that is. */
-static void refresh_token_landed(struct profile *p)
+/* What came of it is known, whatever that is. A new one takes its place, mark and all. */
+static void refresh_token_landed(struct profile *p, const struct result *result)
 {
     size_t length;
 
+    if (result && result->refresh_token)
+        return;
     holdings_rest(&p->holdings, HOLDING_REFRESH_TOKEN, &length);
     if (length > 0)
         holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, NULL, 0);
@@ -413,7 +416,7 @@ static void on_done(void *context, struct attempt_end *end)
     }
     struct result *token = attempt_token(end);
 
-    refresh_token_landed(p);
+    refresh_token_landed(p, end->result);
     /* a person's word counts for one request by password, one token, one word of the account */
     if (token ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
@@ -528,11 +531,11 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         log_change(p);
     if (actions->request)
         start_attempt(p);
+    note(p); /* before anybody is told of it: it is not forgotten then */
     if (actions->waiters != LIFECYCLE_KEEP)
         answer_waiters(
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
-    note(p);
     bool watching = p->watch != NULL;
     attend(p);
     arm(p);
@@ -567,6 +570,7 @@ static void enqueue(struct profile *p, struct waiter *w)
 
 static void hold_password(struct profile *p, struct secret *password)
 {
+    p->loss = NULL;
     holdings_take(&p->holdings, HOLDING_PASSWORD, password, &p->typed_until, sizeof p->typed_until);
 }
 
@@ -749,7 +753,7 @@ static bool restore_token(struct profile *p, uint64_t now)
     if (result_restore(rest, length, token, now, &facts) == 0 &&
         now < facts.sent + facts.lifetime) {
         p->facts = facts;
-        lifecycle_restore_token(&p->lifecycle, facts.sent, facts.lifetime);
+        lifecycle_restore_token(&p->lifecycle, &p->policy, facts.sent, facts.lifetime);
         return true;
     }
     holdings_drop(&p->holdings, HOLDING_TOKEN);
@@ -785,16 +789,17 @@ static bool restore_refresh_token(struct profile *p)
 /* Why only a login helps, where an earlier life needed none. */
 static void explain_loss(struct profile *p, const struct profile_record *r, bool in_doubt)
 {
-    const char *what = in_doubt ? "kubetokend ended while the refresh token was under way, "
-                                  "and it is not sent twice"
-                       : r->had_password ? "a restart of kubetokend ended the typed one; "
-                                           "keep-over-restart = all keeps it"
-                                         : "a restart of kubetokend ended the refresh token; "
-                                           "keep-over-restart = all keeps it";
-
     if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || !(r->had_password || r->had_refresh_token))
         return;
-    error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", what);
+    if (in_doubt)
+        p->loss = "kubetokend ended while the refresh token was under way, and it is not sent "
+                  "twice";
+    else
+        p->loss = r->had_password ? "a restart of kubetokend ended the typed one; "
+                                    "keep-over-restart = all keeps it"
+                                  : "a restart of kubetokend ended the refresh token; "
+                                    "keep-over-restart = all keeps it";
+    error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", p->loss);
     p->lifecycle.failed_at = time_boottime();
     journal_write(LOG_WARNING, p->config->name, error_name(p->error.code), "%s: %s",
                   error_sentence(p->error.code), p->error.detail);
