@@ -174,7 +174,7 @@ static size_t file_size(int fd)
 /* Makes room for one more block of that size. Each step may be the last one. */
 static int grow(struct store *s, size_t need)
 {
-    size_t size = s->header->size, there = file_size(s->fd), more = size / 4;
+    size_t size = s->header->size, there = file_size(s->fd), more = size / 16;
 
     more = more > need ? more : need;
     more = more > GROW_LEAST ? more : GROW_LEAST;
