@@ -59,9 +59,9 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt config config_keys digest fetch_queue fetcher \
-  file_watch holdings inspection journal lifecycle listener main peer_process permit private_file \
-  profile profile_record profiles rejection render secret_command secret_source server store \
-  system_watch
+  file_watch holdings inspection journal lifecycle listener log_file main peer_process permit \
+  private_file profile profile_record profiles rejection render secret_command secret_source server \
+  store system_watch
 DAEMON_COMMON := descriptor error job paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
@@ -70,13 +70,13 @@ FETCH := answer_text cache claims_diff discovery get_token grant http http_field
 FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
-CLIENT := admin autostart conversation exec_info explain explain_text get inspect locked login main \
-  options output status
+CLIENT := admin autostart conversation exec_info explain explain_text get inherited inspect locked \
+  login main options output own_config status stop
 CLIENT_COMMON := descriptor error paths protocol text time
 
 ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
   main report
-ADMIN_CLIENT := autostart conversation locked options output
+ADMIN_CLIENT := autostart conversation inherited locked options output own_config
 ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
 

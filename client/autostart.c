@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/autostart.h"
+#include "client/inherited.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/text.h"
@@ -54,7 +55,7 @@ static bool systemd_runs(void)
 
 /* Whether that manager has kubetoken.socket enabled: then a missing socket was stopped by
  * somebody, and a daemon of our own would be in the way. */
-static bool systemd_offers(void)
+bool autostart_is_systemds(void)
 {
     static const char unit[] = "/systemd/user/sockets.target.wants/kubetoken.socket";
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
@@ -67,17 +68,35 @@ static bool systemd_offers(void)
            is_there("/usr/lib", unit, "");
 }
 
+void autostart_set_keeper(void)
+{
+    char log[PATHS_MAX];
+
+    if (autostart_is_systemds())
+        return;
+    bool known = paths_log(log) == 0 && access(log, F_OK) == 0;
+    error_set_keeper(ERROR_KEEPER_NONE, known ? log : NULL);
+}
+
 /* Between fork and exec. Nothing of the client may stay open: kubectl reads the plugin's
  * stdout until its last holder has closed it. */
 static _Noreturn void become_daemon(int ready, pid_t parent)
 {
-    char *const argv[] = { (char[]){ "kubetokend" },  (char[]){ "--ready-fd" }, (char[]){ "3" },
-                           (char[]){ "--idle-exit" }, (char[]){ "12h" },        NULL };
+    char *const argv[] = {
+        (char[]){ "kubetokend" },
+        (char[]){ "--ready-fd" },
+        (char[]){ "3" },
+        (char[]){ "--idle-exit" },
+        (char[]){ "12h" },
+        parent ? NULL : (char[]){ "--autostarted" },
+        NULL,
+    };
     char path[PATHS_MAX];
     sigset_t none;
 
     if (parent && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent))
         _exit(127);
+    inherited_reset();
     setsid(); /* the terminal's interrupts are not meant for it */
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
@@ -104,8 +123,9 @@ static _Noreturn void become_daemon(int ready, pid_t parent)
     _exit(127);
 }
 
-/* Takes what the daemon says of its start: "ready", or an error's name and detail. */
-static int read_ready(int fd, uint64_t deadline, struct error *why)
+/* Takes what the daemon says of its start: "ready", or an error's name and detail. *ret_ended: it
+ * ends, or has. */
+static int read_ready(int fd, uint64_t deadline, bool *ret_ended, struct error *why)
 {
     char text[ERROR_DETAIL_MAX + 32] = "";
     size_t have = 0;
@@ -126,12 +146,13 @@ static int read_ready(int fd, uint64_t deadline, struct error *why)
     }
     text[have] = '\0';
     size_t length = strcspn(text, " \n");
-    if (length == 0) {
-        error_set(why, ERROR_NO_DAEMON, "kubetokend cannot be run");
-        return -1;
-    }
     if (strncmp(text, "ready\n", 6) == 0)
         return 0;
+    *ret_ended = true;
+    if (length == 0) {
+        error_set(why, ERROR_NO_DAEMON, "the one that was started ended at once");
+        return -1;
+    }
     enum error_code code = error_from_name(text, length);
     if (code == ERROR_RUNNING) /* another client was quicker */
         return 0;
@@ -139,21 +160,41 @@ static int read_ready(int fd, uint64_t deadline, struct error *why)
     return -1;
 }
 
+/* Takes leave of a child that has said, or shown, that it ends: with a PID 1 that does not wait, as
+ * in many containers, it would stay a zombie. */
+static void bury(pid_t pid, struct error *why)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return;
+    if (why->code == ERROR_NO_DAEMON && WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        error_set(why, ERROR_NO_PROGRAM, "%s", "");
+}
+
 /* parent: with whom it ends, 0: it lives on. */
 static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
 {
     int ends[2];
+    bool ended = false;
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        error_set(why, ERROR_NO_PROCESS, "pipe: %s", strerror(errno));
         return -1;
+    }
     ends[0] = descriptor_raise(ends[0]);
     ends[1] = descriptor_raise(ends[1]);
     *ret = ends[0] < 0 || ends[1] < 0 ? -1 : fork();
     if (*ret == 0)
         become_daemon(ends[1], parent);
+    if (*ret < 0)
+        error_set(why, ERROR_NO_PROCESS, "%s", strerror(errno));
     close(ends[1]);
-    int r = *ret < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, why);
+    int r = *ret < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, &ended, why);
     close(ends[0]);
+    if (ended)
+        bury(*ret, why);
     return r;
 }
 
@@ -162,8 +203,20 @@ int autostart_start(uint64_t timeout, struct error *why)
     const char *setting = getenv("KUBETOKEN_AUTOSTART");
     pid_t pid;
 
-    if ((setting && text_equal(setting, "0")) || systemd_offers())
+    if (autostart_is_systemds())
         return -1;
+    if (setting && text_equal(setting, "0")) {
+        if (paths_logged_out())
+            why->code = ERROR_LOGGED_OUT;
+        return -1;
+    }
+    return start(0, timeout, &pid, why);
+}
+
+int autostart_now(uint64_t timeout, struct error *why)
+{
+    pid_t pid;
+
     return start(0, timeout, &pid, why);
 }
 
@@ -210,7 +263,7 @@ int autostart_own(uint64_t timeout, struct error *why)
         runtime = "/tmp";
     text_join(own_folder, sizeof own_folder, runtime, name, "");
     if (!mkdtemp(own_folder)) {
-        error_set(why, ERROR_NO_DAEMON, "%s: %s", own_folder, strerror(errno));
+        paths_explain(why, own_folder, errno);
         return -1;
     }
     text_join(own_lock, sizeof own_lock, own_folder, tail, "");

@@ -4,14 +4,24 @@
 #ifndef KUBETOKEN_CLIENT_AUTOSTART_H
 #define KUBETOKEN_CLIENT_AUTOSTART_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/error.h"
 
 /* Starts a daemon and waits until it is ready, at most timeout (usec). Returns 0 when it, or
- * one that was quicker, serves; -1 when none is to be started (*why as it was) or it failed
- * (*why says how). */
+ * one that was quicker, serves; -1 when none is to be started (*why as it was, or that there
+ * is no runtime directory) or it failed (*why says how). */
 int autostart_start(uint64_t timeout, struct error *why);
+
+/* The same whatever KUBETOKEN_AUTOSTART says: a person asked for it. */
+int autostart_now(uint64_t timeout, struct error *why);
+
+/* Whether systemd keeps the daemon: its manager has the socket enabled. */
+bool autostart_is_systemds(void);
+
+/* Has remedies speak of systemd only where that is so. */
+void autostart_set_keeper(void);
 
 /* Starts a daemon that serves this process alone and ends with it, whatever systemd and
  * KUBETOKEN_AUTOSTART say; from now on it is the one that is asked. Once only. Returns as

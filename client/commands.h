@@ -9,6 +9,8 @@ int command_get(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_simple(int argc, char **argv); /* refresh, reload, logout */
 int command_inspect(int argc, char **argv);
+int command_stop(int argc, char **argv);
+int command_restart(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_explain(int argc, char **argv);

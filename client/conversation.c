@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "client/autostart.h"
 #include "client/output.h"
+#include "client/own_config.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/protocol.h"
@@ -26,6 +28,8 @@ struct sink {
     size_t size, used;
     bool silent;        /* with out: nothing to stderr */
     struct error *said; /* with silent: what is meant for stderr, or NULL */
+    bool of_config;     /* the answer is that the configuration is wrong, or missing */
+    struct own_config own;
 };
 
 void line_add(struct line *line, const char *text)
@@ -63,38 +67,80 @@ static int set_time(int fd, int option, uint64_t usec)
     return setsockopt(fd, SOL_SOCKET, option, &t, sizeof t);
 }
 
+/* Returns a descriptor, or -1 with errno. */
+static int open_connection(const struct sockaddr_un *address, uint64_t timeout)
+{
+    int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+    /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
+    if (fd >= 0 && set_time(fd, SO_SNDTIMEO, timeout) == 0 &&
+        set_time(fd, SO_RCVTIMEO, timeout) == 0 &&
+        connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+        return fd;
+    int number = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = number;
+    return -1;
+}
+
+/* Nothing is there: it may be that XDG_RUNTIME_DIR is gone, and the socket elsewhere. Returns
+ * whether that is so. */
+static bool find_elsewhere(char path[PATHS_SOCKET_MAX])
+{
+    char other[PATHS_SOCKET_MAX];
+    struct error ignored;
+
+    if (paths_socket(other, &ignored) < 0 || text_equal(path, other))
+        return false;
+    memcpy(path, other, sizeof other);
+    return true;
+}
+
+static void explain_connect(const char *path, int number, bool *ret_absent, struct error *why)
+{
+    struct stat st;
+
+    *ret_absent = number == ENOENT || number == ECONNREFUSED;
+    if (number == ECONNREFUSED && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        *ret_absent = false;
+        error_set(why, ERROR_NOT_A_SOCKET, "%s is no socket", path);
+        return;
+    }
+    paths_explain(why, path, number);
+    if (number == EAGAIN)
+        why->code = ERROR_DAEMON_SILENT;
+    else if (why->code == ERROR_NO_FOLDER)
+        why->code = ERROR_NO_DAEMON;
+}
+
 /* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
  * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
 static int connect_daemon(uint64_t timeout, bool *ret_absent, struct error *why)
 {
+    enum { UNMAPPED = 65534 }; /* what a user namespace shows of a uid that it does not know */
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    if (paths_socket(address.sun_path, why) < 0)
+    if (paths_socket_as_named(address.sun_path, why) < 0)
         return -1;
-    int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
-    if (fd < 0 || set_time(fd, SO_SNDTIMEO, timeout) < 0 ||
-        set_time(fd, SO_RCVTIMEO, timeout) < 0 ||
-        connect(fd, (const struct sockaddr *)&address, sizeof address) < 0) {
-        *ret_absent = errno == ENOENT || errno == ECONNREFUSED;
-        error_set(why,
-                  errno == EAGAIN                     ? ERROR_DAEMON_SILENT
-                  : errno == EACCES || errno == EPERM ? ERROR_FOREIGN_SOCKET
-                                                      : ERROR_NO_DAEMON,
-                  "%s: %s", address.sun_path, strerror(errno));
-        goto fail;
+    int fd = open_connection(&address, timeout), number = errno;
+    if (fd < 0 && number == ENOENT && find_elsewhere(address.sun_path)) {
+        fd = open_connection(&address, timeout);
+        number = errno;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid()) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is served by uid %u", address.sun_path,
-                  (unsigned)peer.uid);
-        goto fail;
+    if (fd < 0) {
+        explain_connect(address.sun_path, number, ret_absent, why);
+        return -1;
     }
-    return fd;
-fail:
-    if (fd >= 0)
-        close(fd);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid())
+        return fd;
+    error_set(why, ERROR_OTHER_UID, "%s is served by uid %u%s, and this is uid %u",
+              address.sun_path, (unsigned)peer.uid,
+              peer.uid == UNMAPPED ? " (one that is not mapped here, perhaps)" : "",
+              (unsigned)geteuid());
+    close(fd);
     return -1;
 }
 
@@ -122,6 +168,8 @@ static ssize_t read_some(int fd, char *to, size_t room, uint64_t deadline)
 
 static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
+    if (to == STDERR_FILENO && sink->of_config && !sink->silent)
+        length = own_config_look(&sink->own, bytes, length);
     if (!sink->out || (to == STDERR_FILENO && !sink->silent))
         return output_write(to, bytes, length);
     if (to == STDERR_FILENO && sink->said) {
@@ -189,6 +237,7 @@ static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
         error_set(why, ERROR_BAD_ANSWER, "%s", "");
         return ENDING_FAILED;
     }
+    sink->of_config = answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG;
     size_t out = answer.out, err = answer.err;
     int r = deliver_blocks(sink, &out, &err, buffer + header, have - (size_t)header);
     deadline = out + err > 0 ? time_boottime() + timeout : 0;
@@ -268,6 +317,7 @@ int conversation_run(struct line *request, uint64_t timeout)
     struct error why;
     enum error_code code = run(request, timeout, &sink, &why);
 
+    own_config_end(&sink.own);
     if (why.code != ERROR_NONE)
         return output_fail(why.code, why.detail);
     return error_exit_code(code);
@@ -303,6 +353,7 @@ int conversation_query(struct line *request, uint64_t timeout, char *out, size_t
 
     out[0] = '\0';
     enum error_code code = run(request, timeout, &sink, &why);
+    own_config_end(&sink.own);
     if (why.code != ERROR_NONE)
         return output_fail(why.code, why.detail);
     return error_exit_code(code);

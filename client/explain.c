@@ -43,17 +43,26 @@ static void print_wrapped(const char *text)
     }
 }
 
-static void print_code(enum error_code code)
+static void print_remedy(const char *label, const char *remedy)
 {
     char text[256];
 
+    snprintf(text, sizeof text, "%s: %s", label, remedy);
+    printf("\n");
+    print_wrapped(text);
+}
+
+static void print_code(enum error_code code)
+{
+    const char *remedy = error_remedy_for(code, ERROR_KEEPER_SYSTEMD);
+    const char *other = error_remedy_for(code, ERROR_KEEPER_NONE);
+
     printf("%s: %s\n\n", error_name(code), error_sentence(code));
     print_wrapped(explain_text(code));
-    if (*error_remedy(code)) {
-        snprintf(text, sizeof text, "What to do: %s", error_remedy(code));
-        printf("\n");
-        print_wrapped(text);
-    }
+    if (*remedy)
+        print_remedy("What to do", remedy);
+    if (remedy != other)
+        print_remedy("Without systemd", other);
     printf("\nExit code: %d\n", error_exit_code(code));
 }
 

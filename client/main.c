@@ -22,6 +22,8 @@ static const char usage[] =
     "  logout      forget token and typed password\n"
     "  refresh     ask the provider for a new token now\n"
     "  reload      read the configuration again\n"
+    "  stop        end the daemon, unless it is systemd's\n"
+    "  restart     end it, and start another with this environment\n"
     "  kubeconfig  print the kubeconfig user that runs kubetoken   --api-version v1|v1beta1\n"
     "  explain     what an error's code means, and what to do; without one, all codes\n"
     "  doctor      every link from the configuration to the API server's answer   --json\n"
@@ -52,6 +54,8 @@ static const struct command {
     { "logout", command_simple },
     { "refresh", command_simple },
     { "reload", command_simple },
+    { "stop", command_stop },
+    { "restart", command_restart },
     { "kubeconfig", command_admin },
     { "explain", command_explain },
     { "doctor", command_admin },

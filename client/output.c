@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/autostart.h"
+
 int output_write(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -24,6 +26,7 @@ int output_fail(enum error_code code, const char *detail)
 {
     char line[1024], clean[256];
 
+    autostart_set_keeper();
     error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
     size_t length = error_line(line, sizeof line, NULL, code, clean);
     output_write(STDERR_FILENO, line, length);

@@ -36,14 +36,65 @@ static const struct row table[ERROR_MAX] = {
                            "client and daemon may be of different versions; restart it with: "
                            "systemctl --user restart kubetoken.service" },
     [ERROR_FOREIGN_SOCKET] = { "foreign-socket", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
-                               "the socket is not safe to use",
+                               "the socket's place is closed to this user",
                                "su and sudo may keep another user's XDG_RUNTIME_DIR: unset it, or "
-                               "set KUBETOKEN_SOCKET" },
+                               "set KUBETOKEN_SOCKET to a path of your own" },
     [ERROR_OPEN_FOLDER] = { "open-folder", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
                             "others can write to the socket's folder",
                             "close it with chmod go-w, or set KUBETOKEN_SOCKET to a path in a "
                             "folder "
                             "of your own" },
+    [ERROR_SQUATTED] = { "squatted", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                         "the folder for the socket belongs to somebody else",
+                         "have its owner or root remove it, or set KUBETOKEN_SOCKET to a path in a "
+                         "folder of your own" },
+    [ERROR_OTHER_UID] = { "other-uid", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                          "the socket is another user's",
+                          "sudo -E keeps XDG_RUNTIME_DIR: unset it; in a container run as that "
+                          "uid, "
+                          "or set KUBETOKEN_SOCKET to a path of its own" },
+    [ERROR_NOT_A_SOCKET] = { "not-a-socket", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                             "something else is in the socket's place",
+                             "remove it if nobody needs it, or set KUBETOKEN_SOCKET to another "
+                             "path" },
+    [ERROR_DEAD_SOCKET] = { "dead-socket", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                            "the daemon of a socket that cannot be replaced is gone",
+                            "start it where the socket comes from, and mount the socket's folder "
+                            "instead of the socket, which is made anew" },
+    [ERROR_READ_ONLY] = { "read-only", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                          "the place for the socket can only be read",
+                          "set KUBETOKEN_SOCKET to a path that can be written, or mount a tmpfs "
+                          "there" },
+    [ERROR_NO_ROOM] = { "no-room", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                        "there is no room for the socket",
+                        "make room (df shows blocks, df -i inodes, quota a quota), or set "
+                        "KUBETOKEN_SOCKET to a path elsewhere" },
+    [ERROR_NO_FOLDER] = { "no-folder", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                          "the socket's folder cannot be made",
+                          "make the folder above it, or set KUBETOKEN_SOCKET to a path in a folder "
+                          "that is there" },
+    [ERROR_LONG_PATH] = { "long-path", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                          "the socket's path is longer than a socket's may be",
+                          "set KUBETOKEN_SOCKET to a path of at most 107 bytes" },
+    [ERROR_LOGGED_OUT] = { "logged-out", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                           "there is no runtime directory, as after a logout",
+                           "systemd removes it with the last session: loginctl enable-linger keeps "
+                           "it, and user services" },
+    [ERROR_NO_PROGRAM] = { "no-program", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                           "kubetokend cannot be run",
+                           "install kubetoken whole (its package, or make install), or put "
+                           "kubetokend on the PATH" },
+    [ERROR_NO_PROCESS] = { "no-process", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                           "no process can be made for kubetokend",
+                           "a limit is reached: see ulimit -u, and the container's limits of pids "
+                           "and memory" },
+    [ERROR_BY_SYSTEMD] = { "by-systemd", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                           "systemd starts and stops this kubetokend",
+                           "systemctl --user restart kubetoken.service; or, to end it: systemctl "
+                           "--user stop kubetoken.socket kubetoken.service" },
+    [ERROR_FORGOTTEN] = { "forgotten", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                          "the typed password is forgotten with the daemon",
+                          "say kubetoken login" },
     [ERROR_NO_PROFILE] = { "no-profile", 4, ERROR_CLASS_NONE, ERROR_LINK_PROFILE, "no such profile",
                            "kubetoken status lists the profiles" },
     [ERROR_NO_DEFAULT] = { "no-default", 4, ERROR_CLASS_NONE, ERROR_LINK_PROFILE, "which profile?",
@@ -57,6 +108,11 @@ static const struct row table[ERROR_MAX] = {
                           "write it as kubetoken.conf(5) shows; it is read at the next request" },
     [ERROR_CREDENTIAL] = { "credential", 9, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
                            "a credential cannot be read", "" },
+    [ERROR_NO_COMMAND] = { "no-command", 9, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
+                           "the command for a credential is not found",
+                           "write its full path, or: systemctl --user import-environment PATH, "
+                           "then "
+                           "systemctl --user restart kubetoken.service" },
     [ERROR_LOGIN_NEEDED] = { "login-needed", 5, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
                              "no password is known",
                              "say kubetoken login, or set password-file or another source" },
@@ -292,6 +348,39 @@ static const struct row table[ERROR_MAX] = {
                          "see: journalctl --user -u kubetoken.service" },
 };
 
+/* The remedies that are others where no systemd keeps the daemon. */
+static const struct {
+    unsigned char code;
+    bool names_log; /* which follows */
+    char remedy[80];
+} by_hand[] = {
+    { ERROR_NO_DAEMON, false, "start it with: kubetoken restart" },
+    { ERROR_DAEMON_SILENT, true, "end it and start another with: kubetoken restart" },
+    { ERROR_BAD_ANSWER, false,
+      "client and daemon may be of different versions; say: kubetoken restart" },
+    { ERROR_NO_COMMAND, false,
+      "write its full path, or have your PATH taken by: kubetoken restart" },
+    { ERROR_OUTDATED, false, "restart it with: kubetoken restart" },
+    { ERROR_NOT_LOCKED, false, "raise the limit (ulimit -l), then: kubetoken restart" },
+    { ERROR_FETCHER, true, "see the log of kubetokend" },
+    { ERROR_INTERNAL, true, "see the log of kubetokend" },
+};
+
+enum { LOG_NAME_MAX = 200 }; /* a remedy has to end somewhere */
+
+static enum error_keeper keeper_of_daemon;
+static char log_name[LOG_NAME_MAX + 1];
+
+void error_set_keeper(enum error_keeper keeper, const char *log)
+{
+    size_t length = log ? strlen(log) : 0;
+
+    keeper_of_daemon = keeper;
+    if (length > LOG_NAME_MAX)
+        length = 0;
+    error_clean(log_name, sizeof log_name, log ? log : "", length);
+}
+
 static const struct row *row_of(enum error_code code)
 {
     return &table[(unsigned)code < ERROR_MAX ? code : ERROR_INTERNAL];
@@ -307,9 +396,31 @@ const char *error_sentence(enum error_code code)
     return row_of(code)->sentence;
 }
 
+/* Its place in by_hand, or -1. */
+static int place_by_hand(const struct row *row, enum error_keeper keeper)
+{
+    for (size_t i = 0; keeper == ERROR_KEEPER_NONE && i < sizeof by_hand / sizeof *by_hand; i++)
+        if (&table[by_hand[i].code] == row)
+            return (int)i;
+    return -1;
+}
+
+const char *error_remedy_for(enum error_code code, enum error_keeper keeper)
+{
+    int i = place_by_hand(row_of(code), keeper);
+
+    return i < 0 ? row_of(code)->remedy : by_hand[i].remedy;
+}
+
 const char *error_remedy(enum error_code code)
 {
-    return row_of(code)->remedy;
+    static char text[sizeof by_hand->remedy + sizeof log_name + 8];
+    int i = place_by_hand(row_of(code), keeper_of_daemon);
+
+    if (i < 0 || !by_hand[i].names_log || !*log_name)
+        return error_remedy_for(code, keeper_of_daemon);
+    snprintf(text, sizeof text, "%s; log: %s", by_hand[i].remedy, log_name);
+    return text;
 }
 
 int error_exit_code(enum error_code code)
@@ -396,11 +507,12 @@ size_t error_line(char *out, size_t size, const char *profile, enum error_code c
                   const char *detail)
 {
     const struct row *row = row_of(code);
-    bool named = profile && *profile, detailed = detail && *detail, mended = *row->remedy;
+    const char *remedy = error_remedy(code);
+    bool named = profile && *profile, detailed = detail && *detail, mended = *remedy;
 
     int n = snprintf(out, size, "kubetoken: %s%s%s%s%s%s%s", named ? profile : "",
                      named ? ": " : "", row->sentence, detailed ? ": " : "", detailed ? detail : "",
-                     mended ? "; " : "", row->remedy);
+                     mended ? "; " : "", remedy);
     size_t length = n < 0 ? 0 : (size_t)n < size - 1 ? (size_t)n : size - 2;
     out[length++] = '\n'; /* without it kubectl's own message is glued on */
     out[length] = '\0';

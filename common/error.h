@@ -23,6 +23,19 @@ enum error_code {
     ERROR_BAD_ANSWER,
     ERROR_FOREIGN_SOCKET,
     ERROR_OPEN_FOLDER,
+    ERROR_SQUATTED,
+    ERROR_OTHER_UID,
+    ERROR_NOT_A_SOCKET,
+    ERROR_DEAD_SOCKET,
+    ERROR_READ_ONLY,
+    ERROR_NO_ROOM,
+    ERROR_NO_FOLDER,
+    ERROR_LONG_PATH,
+    ERROR_LOGGED_OUT,
+    ERROR_NO_PROGRAM,
+    ERROR_NO_PROCESS,
+    ERROR_BY_SYSTEMD,
+    ERROR_FORGOTTEN,
     ERROR_NO_PROFILE,
     ERROR_NO_DEFAULT,
     ERROR_INTERRUPTED,
@@ -30,6 +43,7 @@ enum error_code {
     ERROR_CONFIG,
     ERROR_NO_CONFIG,
     ERROR_CREDENTIAL,
+    ERROR_NO_COMMAND,
     ERROR_LOGIN_NEEDED,
     ERROR_NO_TOKEN,
     /* what the provider said of the credentials */
@@ -157,17 +171,30 @@ enum error_link {
 
 enum { ERROR_DETAIL_MAX = 500 }; /* two paths fit */
 
+/* Who looks after the daemon: remedies name systemctl and journalctl only where those know it. */
+enum error_keeper {
+    ERROR_KEEPER_SYSTEMD,
+    ERROR_KEEPER_NONE, /* a client started it, or a person */
+};
+
 /* One failure: its kind, and what was seen this time (printable UTF-8, no secret). */
 struct error {
     enum error_code code;
     char detail[ERROR_DETAIL_MAX + 1];
 };
 
+/* Says for the whole program who keeps the daemon; until then it is systemd. log: where the
+ * daemon's log is, for remedies, or why there is none; NULL or too long to be shown: not known. */
+void error_set_keeper(enum error_keeper keeper, const char *log);
+
 /* The code's name ("refused"), what happened in words, what to do, and the exit code of
- * the client. Total: any value outside the enum reads as ERROR_INTERNAL. */
+ * the client. Total: any value outside the enum reads as ERROR_INTERNAL. The remedy is that for the
+ * keeper, and good until the next call. */
 const char *error_name(enum error_code code);
 const char *error_sentence(enum error_code code);
 const char *error_remedy(enum error_code code);
+/* As it stands in the table for that keeper, without the name of the log. */
+const char *error_remedy_for(enum error_code code, enum error_keeper keeper);
 int error_exit_code(enum error_code code);
 
 /* What the code means for the request, and its link. Total, too. */

@@ -35,10 +35,32 @@ static void user_folder(char out[64], const char *prefix)
     text_join(out, 64, prefix, text_decimal(digits, geteuid()), "");
 }
 
-int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
+static bool is_gone(const char *folder)
+{
+    struct stat st;
+    return stat(folder, &st) < 0 && errno == ENOENT;
+}
+
+/* The place where no variable names one. What is in /tmp may be anybody's. */
+static int find_fallback(char out[PATHS_SOCKET_MAX], struct error *why)
+{
+    char folder[64];
+    struct stat st;
+
+    user_folder(folder, "/run/user/");
+    if (ours_and_private(folder))
+        return join(out, PATHS_SOCKET_MAX, folder, "/kubetoken/socket", "");
+    user_folder(folder, "/tmp/kubetoken-");
+    if (lstat(folder, &st) == 0 && st.st_uid != geteuid()) {
+        error_set(why, ERROR_SQUATTED, "%s (uid %u)", folder, (unsigned)st.st_uid);
+        return -1;
+    }
+    return join(out, PATHS_SOCKET_MAX, folder, "/socket", "");
+}
+
+static int find_socket(char out[PATHS_SOCKET_MAX], bool trusting, struct error *why)
 {
     const char *set = getenv("KUBETOKEN_SOCKET"), *runtime = absolute_variable("XDG_RUNTIME_DIR");
-    char folder[64];
     int r;
 
     if (set && *set) {
@@ -47,29 +69,59 @@ int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
             return -1;
         }
         r = join(out, PATHS_SOCKET_MAX, set, "", "");
-    } else if (runtime) {
+    } else if (runtime && (trusting || !is_gone(runtime))) {
         r = join(out, PATHS_SOCKET_MAX, runtime, "/kubetoken/socket", "");
     } else {
-        user_folder(folder, "/run/user/");
-        const char *tail = "/kubetoken/socket";
-        if (!ours_and_private(folder)) {
-            user_folder(folder, "/tmp/kubetoken-");
-            tail = "/socket";
-            struct stat st;
-            if (lstat(folder, &st) == 0 && !ours_and_private(folder)) {
-                error_set(why, ERROR_FOREIGN_SOCKET,
-                          "%s belongs to somebody else or is open "
-                          "to others",
-                          folder);
-                return -1;
-            }
-        }
-        r = join(out, PATHS_SOCKET_MAX, folder, tail, "");
+        return find_fallback(out, why);
     }
-    if (r < 0)
-        error_set(why, ERROR_USAGE, "the socket's path is longer than %d characters",
-                  PATHS_SOCKET_MAX - 1);
+    if (r < 0) /* its end tells no more than its beginning */
+        error_set(why, ERROR_LONG_PATH, "%s=%.100s...",
+                  set && *set ? "KUBETOKEN_SOCKET" : "XDG_RUNTIME_DIR",
+                  set && *set ? set : runtime);
     return r;
+}
+
+int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why)
+{
+    return find_socket(out, false, why);
+}
+
+int paths_socket_as_named(char out[PATHS_SOCKET_MAX], struct error *why)
+{
+    return find_socket(out, true, why);
+}
+
+bool paths_logged_out(void)
+{
+    const char *set = getenv("KUBETOKEN_SOCKET"), *runtime = absolute_variable("XDG_RUNTIME_DIR");
+    char folder[64];
+
+    if ((set && *set) || (runtime ? !is_gone(runtime) : is_gone("/run/systemd/system")))
+        return false;
+    user_folder(folder, "/run/user/");
+    return !ours_and_private(folder);
+}
+
+void paths_explain(struct error *why, const char *path, int number)
+{
+    enum error_code code = ERROR_NO_FOLDER;
+    bool closed = number == EACCES || number == EPERM;
+    struct stat st;
+
+    if (closed && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid != geteuid()) {
+        error_set(why, ERROR_OTHER_UID, "%s is of uid %u, and this is uid %u", path,
+                  (unsigned)st.st_uid, (unsigned)geteuid());
+        return;
+    }
+    if (number == EROFS)
+        code = ERROR_READ_ONLY;
+    else if (number == ENOSPC || number == EDQUOT)
+        code = ERROR_NO_ROOM;
+    else if (number == ENOTDIR || number == EPROTOTYPE)
+        code = ERROR_NOT_A_SOCKET;
+    else if (closed)
+        code = ERROR_FOREIGN_SOCKET;
+    error_set(why, code, "%s: %s", path, strerror(number));
 }
 
 /* A missing folder is made, but not in somebody else's: root, by sudo -E, would leave one in
@@ -91,7 +143,7 @@ static int make_folder(const char *folder, struct error *why)
     }
     if (mkdir(folder, 0700) == 0 || errno == EEXIST)
         return 0;
-    error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", folder, strerror(errno));
+    paths_explain(why, folder, errno);
     return -1;
 }
 
@@ -107,8 +159,12 @@ int paths_socket_folder(const char *socket_path, struct error *why)
     *strrchr(folder, '/') = '\0';
     if (make_folder(folder, why) < 0)
         return -1;
-    if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is not a folder of this user", folder);
+    if (lstat(folder, &st) < 0 || !S_ISDIR(st.st_mode)) {
+        error_set(why, ERROR_NOT_A_SOCKET, "%s is no folder", folder);
+        return -1;
+    }
+    if (st.st_uid != geteuid()) {
+        error_set(why, ERROR_SQUATTED, "%s (uid %u)", folder, (unsigned)st.st_uid);
         return -1;
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) { /* it may serve others: its mode is not ours to mend */
@@ -127,6 +183,15 @@ int paths_user_config(char out[PATHS_MAX])
     if (home)
         return join(out, PATHS_MAX, home, "/.config/kubetoken/kubetoken.conf", "");
     return -1;
+}
+
+int paths_log(char out[PATHS_MAX])
+{
+    const char *state = absolute_variable("XDG_STATE_HOME"), *home = absolute_variable("HOME");
+
+    if (state)
+        return join(out, PATHS_MAX, state, "/kubetoken/log", "");
+    return home ? join(out, PATHS_MAX, home, "/.local/state/kubetoken/log", "") : -1;
 }
 
 int paths_expand(const char *path, const char *folder, char out[PATHS_MAX])

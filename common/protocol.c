@@ -17,6 +17,7 @@ static const char *const verbs[] = {
     [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
     [VERB_REFRESH] = "refresh", [VERB_INSPECT] = "inspect", [VERB_LOGIN] = "login",
     [VERB_LOGOUT] = "logout",   [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
+    [VERB_STOP] = "stop",
 };
 
 static const char *const formats[] = {

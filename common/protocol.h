@@ -42,6 +42,7 @@ enum protocol_verb {
     VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,
     VERB_VERSION,
+    VERB_STOP, /* end, unless it is systemd that keeps the daemon */
 };
 
 enum protocol_format {

@@ -4,6 +4,7 @@
 #ifndef KUBETOKEN_CONTEXT_H
 #define KUBETOKEN_CONTEXT_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
@@ -19,6 +20,9 @@ struct context {
     sd_event *event;
     int fetcher; /* the program, from fetcher_open() */
     char fetcher_path[PATHS_MAX];
+    char log[PATHS_MAX];         /* the file of an autostarted daemon, or "" */
+    char no_log[PATHS_MAX + 64]; /* why it has none, or "" */
+    bool logged_out;             /* paths_logged_out(), for a socket made here */
     struct fetch_queue fetch_queue;
     struct account_table *accounts;
     struct store *store; /* NULL: nothing outlives this process */

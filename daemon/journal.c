@@ -10,7 +10,9 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
-static bool to_journal;
+#include "daemon/log_file.h"
+
+static bool to_journal, to_file;
 
 void journal_open(void)
 {
@@ -20,6 +22,27 @@ void journal_open(void)
 
     to_journal = stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
                  fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+int journal_open_file(const char *path)
+{
+    int r = log_file_open(path);
+
+    to_file = true;
+    to_journal = false; /* who started us may have had its stderr there */
+    return r;
+}
+
+/* As plain text, for a file or a terminal. */
+static void write_plain(const char *profile, const char *text)
+{
+    char line[2200];
+
+    snprintf(line, sizeof line, "%s%s%s", profile ? profile : "", profile ? ": " : "", text);
+    if (to_file)
+        log_file_write(line);
+    else
+        fprintf(stderr, "kubetokend: %s\n", line);
 }
 
 void journal_write(int priority, const char *profile, const char *event, const char *format, ...)
@@ -39,5 +62,5 @@ void journal_write(int priority, const char *profile, const char *event, const c
         sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", priority, "KUBETOKEN_EVENT=%s", event,
                         NULL);
     else
-        fprintf(stderr, "kubetokend: %s%s%s\n", profile ? profile : "", profile ? ": " : "", text);
+        write_plain(profile, text);
 }

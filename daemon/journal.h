@@ -11,6 +11,10 @@
  * (systemd.exec(5), JOURNAL_STREAM), else to stderr. */
 void journal_open(void);
 
+/* From now on lines go to that file (daemon/log_file.h) alone. Returns 0, or a negative errno: then
+ * nowhere. */
+int journal_open_file(const char *path);
+
 /* Writes a line. profile may be NULL; event is a word such as "token". Secrets have a type
  * that no format takes; text of a provider comes as an argument, cleaned before. */
 void journal_write(int priority, const char *profile, const char *event, const char *format, ...)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +65,19 @@ static bool is_at_path(const struct listener *l)
     return lstat(l->address.sun_path, &st) == 0 && st.st_dev == l->device && st.st_ino == l->inode;
 }
 
+/* What stands in the way of making the socket. Where a dead one lies there, one that nobody can
+ * replace is all that matters. */
+static int fail(const struct listener *l, const char *path, int number, struct error *why)
+{
+    struct stat st;
+
+    paths_explain(why, path, number);
+    if (lstat(l->address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+        find_daemon(&l->address) == ECONNREFUSED)
+        why->code = ERROR_DEAD_SOCKET;
+    return -1;
+}
+
 static int bind_locked(struct listener *l, struct error *why)
 {
     const struct sockaddr *address = (const struct sockaddr *)&l->address;
@@ -77,20 +89,21 @@ static int bind_locked(struct listener *l, struct error *why)
         return -1;
     }
     if (lstat(l->address.sun_path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s is no socket", l->address.sun_path);
+        error_set(why, ERROR_NOT_A_SOCKET, "%s is no socket", l->address.sun_path);
         return -1;
     }
     if (found != ENOENT && found != ECONNREFUSED) { /* a datagram socket, for one */
-        error_set(why, ERROR_FOREIGN_SOCKET, "%s: %s", l->address.sun_path, strerror(found));
+        paths_explain(why, l->address.sun_path, found);
         return -1;
     }
-    unlink(l->address.sun_path);
+    if (unlink(l->address.sun_path) < 0 && errno != ENOENT) /* it is mounted, say */
+        return fail(l, l->address.sun_path, errno, why);
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0177);
     bool bound = l->fd >= 0 && bind(l->fd, address, sizeof l->address) == 0;
     umask(mask);
     if (!bound || listen(l->fd, SOMAXCONN) < 0 || lstat(l->address.sun_path, &st) < 0) {
-        error_set(why, ERROR_INTERNAL, "%s: %s", l->address.sun_path, strerror(errno));
+        paths_explain(why, l->address.sun_path, errno);
         return -1;
     }
     l->device = st.st_dev;
@@ -107,10 +120,8 @@ static int make(struct listener *l, struct error *why)
     l->address.sun_family = AF_UNIX;
     memcpy(l->address.sun_path, path, strlen(path) + 1);
     int held = lock(l);
-    if (held < 0) {
-        error_set(why, ERROR_INTERNAL, "%s.lock: %s", path, strerror(errno));
-        return -1;
-    }
+    if (held < 0)
+        return fail(l, path, errno, why);
     int r = bind_locked(l, why);
     close(held);
     return r;
@@ -130,6 +141,11 @@ struct listener *listener_open(int handed_over, struct error *why)
     else if (make(l, why) < 0)
         return listener_close(l);
     return l;
+}
+
+bool listener_is_own(const struct listener *l)
+{
+    return is_own(l);
 }
 
 struct listener *listener_close(struct listener *l)

@@ -4,6 +4,7 @@
 #ifndef KUBETOKEN_LISTENER_H
 #define KUBETOKEN_LISTENER_H
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "common/error.h"
@@ -13,6 +14,9 @@ struct listener;
 /* Takes the socket that was handed over, or (-1) makes one at paths_socket(): a living daemon there
  * is not replaced, a dead one's socket is. Returns the listener, or NULL with *why set. */
 struct listener *listener_open(int handed_over, struct error *why);
+
+/* Whether it was made here: then nobody starts the daemon again for who connects. */
+bool listener_is_own(const struct listener *listener);
 
 /* Removes the socket, if it was made here and is still the one at its path. Takes NULL. */
 struct listener *listener_close(struct listener *listener);

@@ -38,6 +38,7 @@ static const char usage[] =
     "  -c, --config FILE   read FILE alone instead of the usual two\n"
     "      --check-config  check configuration and credential files, and exit\n"
     "      --idle-exit D   end when nobody has asked for anything for so long (12h)\n"
+    "      --autostarted   as kubetoken starts it: with a log file, and not without configuration\n"
     "      --ready-fd N    write a line there when clients are served, or why they are not\n"
     "  -h, --help          show this and exit\n"
     "      --version       show the version and exit\n"
@@ -46,7 +47,7 @@ static const char usage[] =
 
 struct arguments {
     const char *config;
-    bool check;
+    bool check, autostarted;
     int ready_fd;       /* -1: nobody wants to know */
     uint64_t idle_exit; /* usec; USEC_INFINITY = never */
 };
@@ -74,11 +75,12 @@ static int printed(int status)
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *options)
 {
-    enum { CHECK = 256, VERSION, IDLE, READY };
+    enum { CHECK = 256, VERSION, IDLE, READY, AUTOSTARTED };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
         { "idle-exit", required_argument, NULL, IDLE },
+        { "autostarted", no_argument, NULL, AUTOSTARTED },
         { "ready-fd", required_argument, NULL, READY },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, VERSION },
@@ -94,6 +96,9 @@ static int parse_options(int argc, char **argv, struct arguments *options)
             break;
         case CHECK:
             options->check = true;
+            break;
+        case AUTOSTARTED:
+            options->autostarted = true;
             break;
         case IDLE:
             if (time_parse_duration(optarg, strlen(optarg), &options->idle_exit) == 0 &&
@@ -206,6 +211,25 @@ static void harden(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+/* The stderr of who started us is not ours to keep. */
+static void open_log(struct context *shared)
+{
+    char path[PATHS_MAX];
+    sigset_t too_large;
+
+    int r = paths_log(path);
+    if (r < 0)
+        snprintf(shared->no_log, sizeof shared->no_log, "HOME is not set");
+    else if ((r = journal_open_file(path)) < 0)
+        snprintf(shared->no_log, sizeof shared->no_log, "%s: %s", path, strerror(-r));
+    else
+        memcpy(shared->log, path, strlen(path) + 1);
+    /* by a hard limit of the size of files, which would end us */
+    sigemptyset(&too_large);
+    sigaddset(&too_large, SIGXFSZ);
+    sigprocmask(SIG_BLOCK, &too_large, NULL);
 }
 
 /* kubetoken-fetch: beside us in a build tree, or where it was installed. */
@@ -341,6 +365,28 @@ static int open_store(struct daemon *d, const int *descriptors, size_t n)
     return d->shared.accounts ? 0 : -1;
 }
 
+/* Somebody said so: the path is free before that one is answered. */
+static void on_stop(void *context)
+{
+    struct daemon *d = context;
+
+    journal_write(LOG_NOTICE, NULL, "stop", "told to end");
+    d->listener = listener_close(d->listener);
+    sd_event_exit(d->shared.event, 0);
+}
+
+/* Whoever comes next may have another HOME, and a configuration there. */
+static bool lacks_config(const struct daemon *d)
+{
+    struct config_report report;
+    struct config *config = config_load(d->paths, d->n_paths, &report);
+    bool lacking = report.code == ERROR_NO_CONFIG;
+
+    config_free(config);
+    config_report_clear(&report);
+    return lacking;
+}
+
 static int fail(struct error *why, const char *what)
 {
     error_set(why, ERROR_INTERNAL, "%s cannot be set up", what);
@@ -357,6 +403,10 @@ static int start(struct daemon *d, struct error *why)
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return fail(why, "the event loop");
     take_descriptors(&socket, stores, &n_stores);
+    if (socket < 0) {
+        error_set_keeper(ERROR_KEEPER_NONE, *d->shared.log ? d->shared.log : NULL);
+        d->shared.logged_out = paths_logged_out();
+    }
     if (open_store(d, stores, n_stores) < 0)
         return fail(why, "the store");
     if (open_fetcher(&d->shared) < 0) {
@@ -374,6 +424,8 @@ static int start(struct daemon *d, struct error *why)
     d->server = server_new(d->shared.event, listener_take(d->listener), d->profiles);
     if (!d->server || add_idle(d) < 0)
         return fail(why, "the server");
+    if (listener_is_own(d->listener))
+        server_on_stop(d->server, on_stop, d);
     profiles_reload(d->profiles); /* with errors we serve them */
     return 0;
 }
@@ -403,6 +455,8 @@ int main(int argc, char **argv)
         return status;
     harden();
     journal_open();
+    if (options.autostarted)
+        open_log(&d.shared);
     if (find_config(&d, &options) < 0) {
         error_set(&why, ERROR_CONFIG, "HOME is not set; set it, or use --config");
         fprintf(stderr, "kubetokend: %s\n", why.detail);
@@ -413,7 +467,12 @@ int main(int argc, char **argv)
         return check_config(&d);
 
     d.idle_exit = options.idle_exit;
-    status = start(&d, &why);
+    if (options.autostarted && lacks_config(&d)) {
+        error_set(&why, ERROR_NO_CONFIG, "%s", d.user_config);
+        status = -1;
+    } else {
+        status = start(&d, &why);
+    }
     tell_starter(options.ready_fd, status == 0 ? NULL : &why);
     if (status == 0) {
         sd_notify(0, "READY=1");

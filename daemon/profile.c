@@ -952,6 +952,11 @@ void profile_configure(struct profile *p, const struct profile_config *config)
     arm(p);
 }
 
+bool profile_has_typed_password(const struct profile *p)
+{
+    return typed_of(p) != NULL;
+}
+
 const struct profile_config *profile_config(const struct profile *p)
 {
     return p->config;

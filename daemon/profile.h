@@ -63,6 +63,9 @@ void profile_system_changed(struct profile *profile, bool route);
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);
 
+/* Whether a password is in hand that somebody typed: it ends with the daemon. */
+bool profile_has_typed_password(const struct profile *profile);
+
 /* What others may look at, never change. */
 const struct profile_config *profile_config(const struct profile *profile);
 /* The token in hand, NULL when none lives. */

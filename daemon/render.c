@@ -157,6 +157,24 @@ void render_text(struct rendered *out, const char *text)
     render_report(out, text, ERROR_NONE);
 }
 
+void render_forgotten(struct rendered *out, const struct profiles *all)
+{
+    size_t n, size;
+    struct profile *const *list = profiles_list(all, &n);
+    char line[512], *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+
+    for (size_t i = 0; f && i < n; i++)
+        if (profile_has_typed_password(list[i])) {
+            error_line(line, sizeof line, profile_config(list[i])->name, ERROR_FORGOTTEN, NULL);
+            fputs(line, f);
+        }
+    if (f)
+        fclose(f);
+    render_text(out, text ? text : "");
+    free(text);
+}
+
 /* ---- status ---------------------------------------------------------------------------------- */
 
 static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
@@ -226,6 +244,11 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
                 facts->clock_offset);
 }
 
+static void warn_of(FILE *f, enum error_code code)
+{
+    fprintf(f, "warning: %s; %s\n", error_sentence(code), error_remedy(code));
+}
+
 static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
                          size_t n, uint64_t now)
 {
@@ -241,12 +264,14 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
     if (!fetcher_is_current(shared->fetcher, shared->fetcher_path))
-        fprintf(f,
-                "warning: %s is not the one that this daemon runs; restart it with: "
-                "systemctl --user restart kubetoken.service\n",
-                shared->fetcher_path);
+        fprintf(f, "warning: %s is not the one that this daemon runs; %s\n", shared->fetcher_path,
+                error_remedy(ERROR_OUTDATED));
     if (!secret_locked())
-        fprintf(f, "warning: not all secrets could be locked in memory (see LimitMEMLOCK=)\n");
+        warn_of(f, ERROR_NOT_LOCKED);
+    if (shared->logged_out)
+        warn_of(f, ERROR_LOGGED_OUT);
+    if (*shared->no_log)
+        fprintf(f, "warning: no log is kept: %s\n", shared->no_log);
 }
 
 static cJSON *error_json(const struct error *error)
@@ -348,6 +373,9 @@ static void add_health(cJSON *json, const struct profiles *all)
     cJSON_AddBoolToObject(json, "fetcherCurrent",
                           fetcher_is_current(shared->fetcher, shared->fetcher_path));
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
+    cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
+    if (*shared->log)
+        cJSON_AddStringToObject(json, "log", shared->log);
 }
 
 static char *status_json(const struct profiles *all, struct profile *const *profiles, size_t n,

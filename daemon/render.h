@@ -39,6 +39,9 @@ void render_report(struct rendered *out, const char *report, enum error_code cod
 /* Text for stdout. */
 void render_text(struct rendered *out, const char *text);
 
+/* A line for each profile whose typed password ends with the daemon. */
+void render_forgotten(struct rendered *out, const struct profiles *all);
+
 /* The table of `status`, or its JSON; one profile or (NULL) all. */
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
                    enum protocol_format format, uint64_t now);

@@ -136,6 +136,16 @@ static void fail(struct secret_command *c, const char *what)
     c->done(c->context, NULL, &why);
 }
 
+/* By a shell, too: which of its words it is, it has told stderr. */
+static void fail_missing(struct secret_command *c)
+{
+    const char *path = getenv("PATH");
+    struct error why;
+
+    error_set(&why, ERROR_NO_COMMAND, "exit status 127, with PATH=%.300s", path ? path : "");
+    c->done(c->context, NULL, &why);
+}
+
 /* Output and process have both ended: one may come before the other. */
 static void conclude(struct secret_command *c)
 {
@@ -155,9 +165,10 @@ static void conclude(struct secret_command *c)
     }
     if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "was killed by signal %d", WTERMSIG(status));
-    else if (WEXITSTATUS(status) == 127)
-        snprintf(what, sizeof what, "was not found (exit status 127)");
-    else
+    else if (WEXITSTATUS(status) == 127) {
+        fail_missing(c);
+        return;
+    } else
         snprintf(what, sizeof what, "failed with exit status %d", WEXITSTATUS(status));
     fail(c, what);
 }

@@ -53,6 +53,8 @@ struct server {
     int listener;
     sd_event_source *source, *timer;
     struct profiles *profiles;
+    void (*stop)(void *context);
+    void *stop_context;
     struct clients clients;
     size_t n_clients;
     uint64_t asked;       /* when a peer last came or asked */
@@ -223,6 +225,18 @@ static void answer_profile(struct rendered *r, const struct profile *profile)
     render_text(r, text);
 }
 
+static void answer_stop(struct server *s, struct rendered *r)
+{
+    struct error why = { ERROR_BY_SYSTEMD, "" };
+
+    if (!s->stop) {
+        render_error(r, s->profiles, NULL, &why);
+        return;
+    }
+    s->stop(s->stop_context);
+    render_forgotten(r, s->profiles);
+}
+
 /* Requests about the daemon, not about one profile. */
 static bool handle_general(struct server *s, const struct request *request, struct rendered *r,
                            uint64_t now)
@@ -235,6 +249,9 @@ static bool handle_general(struct server *s, const struct request *request, stru
         return true;
     case VERB_RELOAD:
         answer_reload(s, r);
+        return true;
+    case VERB_STOP:
+        answer_stop(s, r);
         return true;
     case VERB_STATUS:
         if (*request->profile)
@@ -637,6 +654,12 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     return s;
+}
+
+void server_on_stop(struct server *s, void (*stop)(void *context), void *context)
+{
+    s->stop = stop;
+    s->stop_context = context;
 }
 
 uint64_t server_last_asked(const struct server *s)

@@ -15,6 +15,10 @@ struct server;
 struct server *server_new(sd_event *event, int listener, struct profiles *profiles);
 struct server *server_free(struct server *server);
 
+/* What `stop` does, which is refused without it. It has to give the socket's path free at once, so
+ * that who is answered can start another daemon, and to have the loop end. */
+void server_on_stop(struct server *server, void (*stop)(void *context), void *context);
+
 /* When a peer last came or asked, usec of CLOCK_BOOTTIME; at first when it was made. */
 uint64_t server_last_asked(const struct server *server);
 

@@ -75,6 +75,17 @@ static void print_rows(void)
     }
 }
 
+static void print_remedy(const char *label, const char *remedy)
+{
+    char text[256];
+
+    if (!*remedy)
+        return;
+    snprintf(text, sizeof text, "%s: %s.", label, remedy);
+    printf(".Pp\n");
+    print_text(text);
+}
+
 static void print_entry(enum error_code code)
 {
     char text[512];
@@ -84,11 +95,9 @@ static void print_entry(enum error_code code)
     print_line(text, strlen(text));
     printf(".Pp\n");
     print_text(explain_text(code));
-    if (!*error_remedy(code))
-        return;
-    snprintf(text, sizeof text, "What to do: %s.", error_remedy(code));
-    printf(".Pp\n");
-    print_text(text);
+    print_remedy("What to do", error_remedy_for(code, ERROR_KEEPER_SYSTEMD));
+    if (error_remedy_for(code, ERROR_KEEPER_NONE) != error_remedy_for(code, ERROR_KEEPER_SYSTEMD))
+        print_remedy("Without systemd", error_remedy_for(code, ERROR_KEEPER_NONE));
 }
 
 static void print_explained(void)

@@ -27,16 +27,20 @@ const char *doctor_text(const cJSON *json, const char *name)
  * nothing here is decided by it. */
 static void strip_line(struct error *why, enum error_code code)
 {
-    const char *sentence = error_sentence(code), *remedy = error_remedy(code);
+    const char *sentence = error_sentence(code);
     char *start = strstr(why->detail, sentence);
 
     if (!start)
         return;
     start += strlen(sentence);
     start += strncmp(start, ": ", 2) == 0 ? 2 : 0;
-    size_t length = strlen(start), tail = strlen(remedy);
-    if (tail > 0 && length >= tail && strcmp(start + length - tail, remedy) == 0)
-        length -= tail;
+    size_t length = strlen(start);
+    for (int keeper = ERROR_KEEPER_SYSTEMD; keeper <= ERROR_KEEPER_NONE; keeper++) {
+        const char *remedy = error_remedy_for(code, (enum error_keeper)keeper);
+        const char *tail = *remedy ? strstr(start, remedy) : NULL;
+        if (tail) /* with the name of the log, where that follows */
+            length = (size_t)(tail - start);
+    }
     while (length > 0 && (start[length - 1] == ' ' || start[length - 1] == ';'))
         length--;
     memmove(why->detail, start, length);
@@ -114,7 +118,11 @@ static void check_version(struct doctor *d)
     static const char mine[] = "kubetokend " KUBETOKEN_VERSION " ";
     struct error why;
 
-    if (doctor_ask(d, "version *", NULL, &why) != ERROR_NONE)
+    enum error_code code = doctor_ask(d, "version *", NULL, &why);
+    if (code == ERROR_NO_CONFIG) /* of a daemon that does not stay: another one answers this */
+        report_add(&d->report, LEVEL_SKIPPED, "daemon", ERROR_NONE,
+                   "one is started once there is a configuration");
+    if (code != ERROR_NONE)
         return;
     d->answer[strcspn(d->answer, "\n")] = '\0';
     if (strncmp(d->answer, mine, sizeof mine - 1) == 0) {
@@ -138,6 +146,8 @@ static void check_health(struct doctor *d)
                    doctor_text(d->status, "fetcher"));
     if (cJSON_IsFalse(locked))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_NOT_LOCKED, "%s", "");
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "loggedOut")))
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_LOGGED_OUT, "%s", "");
     if (cJSON_IsFalse(force))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG,
                    "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
@@ -148,7 +158,7 @@ static void use_own_daemon(struct doctor *d, const struct error *missing)
 {
     struct error why;
 
-    report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_NO_DAEMON, "%s", missing->detail);
+    report_add(&d->report, LEVEL_ERROR, "daemon", missing->code, "%s", missing->detail);
     error_set(&why, ERROR_NO_DAEMON, "no memory");
     if (autostart_own(d->timeout, &why) < 0) {
         report_add(&d->report, LEVEL_ERROR, "daemon", why.code, "%s", why.detail);
@@ -164,7 +174,7 @@ void doctor_daemon(struct doctor *d)
     struct error why;
     enum error_code code = doctor_ask(d, "status json", NULL, &why);
 
-    if (code == ERROR_NO_DAEMON) {
+    if (code == ERROR_NO_DAEMON || code == ERROR_LOGGED_OUT) {
         use_own_daemon(d, &why);
         return;
     }

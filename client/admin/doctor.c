@@ -81,6 +81,7 @@ int doctor_run(int argc, char **argv, const char *folder)
     if (r)
         return r;
     d.folder = folder;
+    autostart_set_keeper();
     d.answer = locked_memory(DOCTOR_ANSWER_MAX);
 
     doctor_read_kubectl(&d);

@@ -14,7 +14,7 @@ static void check_request(const struct request *r)
     size_t length = strnlen(r->profile, sizeof r->profile);
 
     PROMISE(length == 0 || protocol_name_valid(r->profile, length));
-    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_VERSION);
+    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_STOP);
     PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT
                                 : r->format == FORMAT_TEXT || r->format == FORMAT_JSON);
     PROMISE(r->verb == VERB_STATUS || r->verb == VERB_INSPECT || r->format != FORMAT_JSON ||

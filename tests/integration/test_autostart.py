@@ -13,6 +13,13 @@ import pytest
 import rig
 
 
+def link_of(path):
+    try:
+        return os.readlink(path)
+    except OSError:  # it was closed just now
+        return None
+
+
 def daemons(socket_path):
     """The pids of the daemons that have the socket at that path bound."""
     inodes = set()
@@ -24,7 +31,7 @@ def daemons(socket_path):
         try:
             if process.joinpath("comm").read_text() != "kubetokend\n":
                 continue
-            links = {os.readlink(fd) for fd in process.joinpath("fd").iterdir()}
+            links = {link_of(fd) for fd in process.joinpath("fd").iterdir()}
         except OSError:
             continue
         if links & inodes:
@@ -45,6 +52,7 @@ def end(socket_path):
     for pid in daemons(socket_path):
         fd = os.pidfd_open(pid)
         os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)  # a test may have stopped it
         wait_end(fd)
 
 
@@ -75,7 +83,7 @@ def test_the_first_get_starts_a_daemon_and_the_next_ones_use_it(auto, fake):
 def test_not_when_it_is_switched_off(auto):
     auto.environment["KUBETOKEN_AUTOSTART"] = "0"
     r = auto.run("get")
-    assert r.returncode == 3 and "systemctl --user" in r.stderr
+    assert r.returncode == 3 and r.stderr.endswith("; start it with: kubetoken restart\n")
     assert not auto.socket_path.exists()
 
 
@@ -328,9 +336,15 @@ def test_without_a_runtime_directory_it_is_a_folder_in_tmp(installed):
     user = pwd.getpwnam("daemon")
     folder = pathlib.Path(f"/tmp/kubetoken-{user.pw_uid}")
     assert not folder.exists(), "left over; remove it"
+    config = installed / "config" / "kubetoken"
+    config.mkdir(parents=True)
+    (config / "kubetoken.conf").write_text("colour = blue\n")
+    mine = {"XDG_CONFIG_HOME": str(config.parent)}
     try:
         r = as_user("daemon", installed / "kubetoken", "get")
         assert r.returncode == 9 and "/.config/kubetoken/kubetoken.conf" in r.stderr, r.stderr
+        r = as_user("daemon", installed / "kubetoken", "get", **mine)
+        assert r.returncode == 9 and f"{config}/kubetoken.conf" in r.stderr, r.stderr
         assert folder.stat().st_uid == user.pw_uid and folder.stat().st_mode & 0o777 == 0o700
         end(folder / "socket")
         os.chown(folder, 0, 0)

@@ -11,6 +11,8 @@ import pytest
 
 import rig
 import scripted
+import test_autostart
+import test_desks
 import test_doctor
 from rig import wait_until
 from scripted import json_answer
@@ -138,16 +140,11 @@ def running(s):
         r.stderr.index(ROWS["running"][1]):])
 
 
-def foreign_socket(s):
-    folder = s.folder / "link"
-    folder.symlink_to(s.folder)
-    return s.get(env={"KUBETOKEN_AUTOSTART": "1", "KUBETOKEN_SOCKET": f"{folder}/socket"})
-
-
 def open_folder(s):
     folder = s.folder / "shared"
     folder.mkdir()
     folder.chmod(0o1777)
+    s.configure()
     return s.get(env={"KUBETOKEN_AUTOSTART": "1", "KUBETOKEN_SOCKET": f"{folder}/socket"})
 
 
@@ -432,6 +429,27 @@ def not_locked(s):
         return doctor(s)
 
 
+def desk(s, **kwargs):
+    """Where no systemd offers the socket."""
+    s.home = rig.Home(s.folder / "desk")
+    del s.home.environment["KUBETOKEN_AUTOSTART"]
+    s.configure(**kwargs)
+
+
+def place(cause):
+    """Something is wrong with the place of the socket."""
+    return lambda s: (desk(s), cause(s.home))[1]
+
+
+def forgotten(s):
+    desk(s, password=None)
+    try:
+        assert s.run("login", input="canary-pw").returncode == 0
+        return s.run("stop")
+    finally:
+        test_autostart.end(s.home.socket_path)
+
+
 def on_socket(s, request):
     """An error of a request that no kubetoken sends."""
     s.start()
@@ -452,14 +470,28 @@ SCENES = {
     "no-daemon": lambda s: s.run("get", env={"KUBETOKEN_SOCKET": f"{s.folder}/socket"}),
     "daemon-silent": lambda s: s.client_with(None),
     "bad-answer": lambda s: s.client_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
-    "foreign-socket": foreign_socket,
+    "foreign-socket": place(test_desks.others_parent),
     "open-folder": open_folder,
+    "squatted": place(test_desks.squatted),
+    "other-uid": place(test_desks.others_daemon),
+    "not-a-socket": place(test_desks.plain_file),
+    "dead-socket": place(test_desks.mounted_socket),
+    "read-only": place(test_desks.read_only),
+    "no-room": place(test_desks.no_inodes),
+    "no-folder": place(test_desks.missing_folder),
+    "long-path": place(test_desks.long_socket),
+    "logged-out": place(test_desks.logged_out),
+    "no-program": place(test_desks.no_program),
+    "no-process": place(test_desks.no_process),
+    "by-systemd": lambda s: (s.start(), s.run("stop"))[1],
+    "forgotten": forgotten,
     "no-profile": lambda s: (s.start(), s.run("get", "other"))[1],
     "no-default": no_default,
     "interrupted": interrupted,
     "config": lambda s: (s.start("colour = blue"), s.get())[1],
     "no-config": lambda s: (s.daemon.start(), s.run("get"))[1],
     "credential": lambda s: s.failure("password-file = nothing", password=None),
+    "no-command": lambda s: s.failure("password-command = /no/such-program", password=None),
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
     "doubted": doubted,
     "silence": silence,
@@ -582,7 +614,8 @@ def test_it_is_explained(code):
     assert title == f"{code}: {sentence}" and last == f"Exit code: {exit_code}"
     assert 100 < len(text) < 800 and text.endswith(".") and text.isascii()
     assert [line for line in r.stdout.split("\n") if len(line) > 80] == []
-    assert len(remedy) <= 1 and all(p.startswith("What to do: ") for p in remedy)
+    assert len(remedy) <= 2 and all(p.startswith(start) for p, start in
+                                    zip(remedy, ["What to do: ", "Without systemd: "]))
     assert remedy or code == "credential", "its text says what to do, by the kind of source"
 
 

@@ -213,7 +213,7 @@ def test_a_daemon_that_cannot_be_run(home, fake, tmp_path):
         [tmp_path / "kubetoken", "doctor", "--json"], text=True, capture_output=True,
         env={**home.environment, "PATH": "/bin/nowhere"}, timeout=rig.PATIENCE))
     assert report.found() == [("configuration", "error", "incomplete"),
-                              ("daemon", "error", "no-daemon"), ("daemon", "error", "no-daemon")]
+                              ("daemon", "error", "no-daemon"), ("daemon", "error", "no-program")]
     assert set(CHAIN[2:]) <= set(report.skipped())
 
 

@@ -76,7 +76,7 @@ def test_status_tells_when_the_fetcher_on_disk_is_another(fake, home, tmp_path):
         assert "restart" not in home.run("status").stdout
         shutil.copy(rig.BUILD / "kubetoken-fetch", own / "new")
         os.replace(own / "new", own / "kubetoken-fetch")
-        assert "systemctl --user restart" in home.run("status").stdout
+        assert "restart it with: kubetoken restart" in home.run("status").stdout
         whole = json.loads(home.run("status", "--json").stdout)
         assert (whole["fetcherCurrent"], whole["configurationInForce"]) == (False, True)
         (own / "kubetoken-fetch").unlink()

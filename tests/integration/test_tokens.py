@@ -333,7 +333,7 @@ def test_a_dead_daemons_socket_is_replaced(provider, home):
 
 
 def test_no_daemon_is_said_with_what_to_do(home):
-    assert "systemctl --user" in fails(home, 3, "p")
+    assert fails(home, 3, "p").endswith("; start it with: kubetoken restart\n")
 
 
 def test_a_daemon_that_hangs_does_not_hang_the_client(provider, home, daemon):

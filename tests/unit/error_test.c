@@ -59,8 +59,8 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
         enum error_code codes[12];
     } rows[] = {
         { ERROR_CLASS_LOCAL,
-          { ERROR_CONFIG, ERROR_NO_CONFIG, ERROR_CREDENTIAL, ERROR_LOGIN_NEEDED, ERROR_TLS_FILE,
-            ERROR_FETCHER, ERROR_INTERNAL } },
+          { ERROR_CONFIG, ERROR_NO_CONFIG, ERROR_CREDENTIAL, ERROR_NO_COMMAND, ERROR_LOGIN_NEEDED,
+            ERROR_TLS_FILE, ERROR_FETCHER, ERROR_INTERNAL } },
         { ERROR_CLASS_UNSENT,
           { ERROR_DNS, ERROR_CONNECT, ERROR_TLS, ERROR_DISCOVERY_INVALID, ERROR_ISSUER_TEMPLATE,
             ERROR_KEYS_INVALID } },
@@ -123,6 +123,39 @@ static void a_line_is_one_line_that_ends(void **state)
     assert_int_equal(small[length - 1], '\n');
 }
 
+static void a_remedy_names_systemd_only_where_that_keeps_the_daemon(void **state)
+{
+    (void)state;
+    for (int i = 1; i < ERROR_MAX; i++) {
+        const char *remedy = error_remedy_for((enum error_code)i, ERROR_KEEPER_NONE);
+        if (i != ERROR_BY_SYSTEMD && (strstr(remedy, "systemctl") || strstr(remedy, "journalctl")))
+            fail_msg("%s: %s", error_name((enum error_code)i), remedy);
+    }
+    assert_non_null(strstr(error_remedy(ERROR_INTERNAL), "journalctl"));
+    error_set_keeper(ERROR_KEEPER_NONE, NULL);
+    assert_string_equal(error_remedy(ERROR_INTERNAL), "see the log of kubetokend");
+    assert_string_equal(error_remedy(ERROR_NO_DAEMON), "start it with: kubetoken restart");
+    assert_string_equal(error_remedy(ERROR_DNS), "check the network and issuer");
+    error_set_keeper(ERROR_KEEPER_SYSTEMD, NULL);
+}
+
+static void a_remedy_names_the_log_where_that_is_known(void **state)
+{
+    char out[1024], path[300];
+
+    (void)state;
+    error_set_keeper(ERROR_KEEPER_NONE, "/home/u/.local/state/kubetoken/log");
+    error_line(out, sizeof out, NULL, ERROR_INTERNAL, "x");
+    assert_string_equal(out, "kubetoken: internal error: x; see the log of kubetokend; log: "
+                             "/home/u/.local/state/kubetoken/log\n");
+    assert_null(strstr(error_remedy(ERROR_NO_DAEMON), "log"));
+    memset(path, 'a', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    error_set_keeper(ERROR_KEEPER_NONE, path); /* half a path would be another one */
+    assert_string_equal(error_remedy(ERROR_INTERNAL), "see the log of kubetokend");
+    error_set_keeper(ERROR_KEEPER_SYSTEMD, NULL);
+}
+
 static void a_freed_secret_is_wiped_and_its_neighbours_live(void **state)
 {
     struct secret *a = secret_copy("first secret", 12), *b = secret_copy("second", 6);
@@ -150,6 +183,8 @@ int main(void)
         cmocka_unit_test(every_row_says_where_it_belongs),
         cmocka_unit_test(every_row_says_what_it_means_for_the_request),
         cmocka_unit_test(each_failure_of_a_request_has_its_class_and_the_rest_has_none),
+        cmocka_unit_test(a_remedy_names_systemd_only_where_that_keeps_the_daemon),
+        cmocka_unit_test(a_remedy_names_the_log_where_that_is_known),
         cmocka_unit_test(foreign_text_is_made_printable),
         cmocka_unit_test(a_line_is_one_line_that_ends),
         cmocka_unit_test(a_freed_secret_is_wiped_and_its_neighbours_live),

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static int without_variables(void **state)
     unsetenv("KUBETOKEN_SOCKET");
     unsetenv("XDG_RUNTIME_DIR");
     unsetenv("XDG_CONFIG_HOME");
+    unsetenv("XDG_STATE_HOME");
     setenv("HOME", "/home/u", 1);
     return folder_setup(state);
 }
@@ -46,13 +48,74 @@ static void a_relative_socket_is_refused(void **state)
 
 static void the_socket_is_below_the_runtime_directory(void **state)
 {
-    char path[PATHS_SOCKET_MAX];
+    char path[PATHS_SOCKET_MAX], expected[256];
     struct error why;
 
     (void)state;
-    setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
+    setenv("XDG_RUNTIME_DIR", test_folder, 1);
+    snprintf(expected, sizeof expected, "%s/kubetoken/socket", test_folder);
     assert_int_equal(paths_socket(path, &why), 0);
-    assert_string_equal(path, "/run/user/1/kubetoken/socket");
+    assert_string_equal(path, expected);
+    assert_int_equal(paths_socket_as_named(path, &why), 0);
+    assert_string_equal(path, expected);
+    assert_false(paths_logged_out());
+}
+
+static void a_runtime_directory_that_is_gone_is_as_none(void **state)
+{
+    char none[PATHS_SOCKET_MAX], path[PATHS_SOCKET_MAX];
+    struct error why;
+
+    (void)state;
+    assert_int_equal(paths_socket(none, &why), 0); /* by /run/user, or /tmp */
+    setenv("XDG_RUNTIME_DIR", "/nowhere/1", 1);
+    assert_int_equal(paths_socket(path, &why), 0);
+    assert_string_equal(path, none);
+    assert_int_equal(paths_logged_out(), strncmp(none, "/tmp/", 5) == 0);
+    assert_int_equal(paths_socket_as_named(path, &why), 0); /* which does not look */
+    assert_string_equal(path, "/nowhere/1/kubetoken/socket");
+    setenv("KUBETOKEN_SOCKET", "/some/where", 1); /* it needs none */
+    assert_false(paths_logged_out());
+}
+
+static void the_log_follows_xdg_too(void **state)
+{
+    char path[PATHS_MAX];
+
+    (void)state;
+    assert_int_equal(paths_log(path), 0);
+    assert_string_equal(path, "/home/u/.local/state/kubetoken/log");
+    setenv("XDG_STATE_HOME", "/s", 1);
+    assert_int_equal(paths_log(path), 0);
+    assert_string_equal(path, "/s/kubetoken/log");
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
+    assert_int_equal(paths_log(path), -1);
+}
+
+/* What the kernel says, and what a person is to be told. */
+static void each_cause_has_a_code_of_its_own(void **state)
+{
+    static const struct {
+        int number;
+        enum error_code code;
+    } rows[] = { { EROFS, ERROR_READ_ONLY },
+                 { ENOSPC, ERROR_NO_ROOM },
+                 { EDQUOT, ERROR_NO_ROOM },
+                 { ENOTDIR, ERROR_NOT_A_SOCKET },
+                 { EPROTOTYPE, ERROR_NOT_A_SOCKET },
+                 { EACCES, ERROR_FOREIGN_SOCKET },
+                 { EPERM, ERROR_FOREIGN_SOCKET },
+                 { ENOENT, ERROR_NO_FOLDER },
+                 { EIO, ERROR_NO_FOLDER } };
+    struct error why;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        paths_explain(&why, "/p", rows[i].number);
+        assert_int_equal(why.code, rows[i].code);
+        assert_holds(why.detail, "/p: ");
+    }
 }
 
 static void a_path_that_fits_no_socket_address_is_refused(void **state)
@@ -66,6 +129,7 @@ static void a_path_that_fits_no_socket_address_is_refused(void **state)
     longest[PATHS_SOCKET_MAX] = '\0';
     setenv("KUBETOKEN_SOCKET", longest, 1);
     assert_int_equal(paths_socket(path, &why), -1);
+    assert_int_equal(why.code, ERROR_LONG_PATH); /* no wrong usage: who set it? */
     longest[PATHS_SOCKET_MAX - 1] = '\0';
     setenv("KUBETOKEN_SOCKET", longest, 1);
     assert_int_equal(paths_socket(path, &why), 0);
@@ -157,7 +221,7 @@ static void a_link_is_no_folder(void **state)
     assert_int_equal(symlink(target, path), 0);
     snprintf(path, sizeof path, "%s/link/socket", test_folder);
     assert_int_equal(paths_socket_folder(path, &why), -1);
-    assert_int_equal(why.code, ERROR_FOREIGN_SOCKET);
+    assert_int_equal(why.code, ERROR_NOT_A_SOCKET);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, without_variables, folder_teardown)
@@ -168,6 +232,9 @@ int main(void)
         TEST(the_sockets_variable_wins),
         TEST(a_relative_socket_is_refused),
         TEST(the_socket_is_below_the_runtime_directory),
+        TEST(a_runtime_directory_that_is_gone_is_as_none),
+        TEST(the_log_follows_xdg_too),
+        TEST(each_cause_has_a_code_of_its_own),
         TEST(a_path_that_fits_no_socket_address_is_refused),
         TEST(the_configuration_follows_xdg_and_ignores_relative_ones),
         TEST(paths_are_expanded),

@@ -68,7 +68,8 @@ static void every_verb_is_known(void **state)
 {
     static const char *const verbs[] = { "get",     "status",  "profile",
                                          "refresh", "inspect", "login * * secret=1",
-                                         "logout",  "reload",  "version" };
+                                         "logout",  "reload",  "version",
+                                         "stop" };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
