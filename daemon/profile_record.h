@@ -23,7 +23,7 @@ struct profile_record {
     uint64_t changed_at;
     struct attempt_note note;
     uint64_t configuration; /* config_keys_digest() */
-    bool had_password; /* a typed one */
+    bool had_password;      /* a typed one */
     bool had_refresh_token;
 };
 

@@ -229,7 +229,7 @@ def denied(s):
 
 def silence(s):
     s.provider.hang(TOKEN)
-    s.start("timeout = 1s")
+    s.start("timeout = 1s\nkeep-over-restart = nothing")
     s.get(timeout="1s")
     wait_until(lambda: s.home.status("p")["state"] == "waiting" and len(s.provider.grants()) == 2,
                "two answers that do not come")
