@@ -71,12 +71,12 @@ FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get inherited inspect locked \
-  login main options output own_config status stop
+  login main options output own_config progress service status stop
 CLIENT_COMMON := descriptor error paths protocol text time
 
 ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
   main report
-ADMIN_CLIENT := autostart conversation inherited locked options output own_config
+ADMIN_CLIENT := autostart conversation inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
 
@@ -173,7 +173,7 @@ $(O)/kubetoken: $(client_o) $(O)/links
 
 UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
-unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o
+unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o $(O)/client/service.o
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm)

@@ -53,6 +53,11 @@ static bool systemd_runs(void)
     return is_there(path, "/systemd/private", "");
 }
 
+bool autostart_systemd_runs(void)
+{
+    return systemd_runs();
+}
+
 /* Whether that manager has kubetoken.socket enabled: then a missing socket was stopped by
  * somebody, and a daemon of our own would be in the way. */
 bool autostart_is_systemds(void)
@@ -204,11 +209,11 @@ int autostart_start(uint64_t timeout, struct error *why)
     pid_t pid;
 
     if (autostart_is_systemds())
-        return -1;
+        return 1;
     if (setting && text_equal(setting, "0")) {
         if (paths_logged_out())
             why->code = ERROR_LOGGED_OUT;
-        return -1;
+        return 1;
     }
     return start(0, timeout, &pid, why);
 }

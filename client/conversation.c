@@ -2,7 +2,9 @@
 #include "client/conversation.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -12,6 +14,8 @@
 #include "client/autostart.h"
 #include "client/output.h"
 #include "client/own_config.h"
+#include "client/progress.h"
+#include "client/service.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/protocol.h"
@@ -21,6 +25,18 @@
 /* What an answer is read into: most tokens fit with their frame. Larger ones take another read;
  * a larger buffer would cost every `get` a page fault for each page of it. */
 enum { BUFFER = 8 * 1024 };
+
+/* When a terminal is told what is waited for. */
+static const uint64_t show_after = 500 * USEC_PER_MSEC;
+/* For how long a socket that nobody listens on may be about to be replaced. */
+static const uint64_t absence = 2 * USEC_PER_SEC;
+/* When systemd is asked about a daemon that takes the connection and says nothing, and how long. */
+static const uint64_t look_after = 2 * USEC_PER_SEC, look_time = 2 * USEC_PER_SEC;
+/* When it is asked again, and twice that after each time: not in step with RestartSec=, or it would
+ * be in the middle of one more start each time. */
+static const uint64_t look_again = 300 * USEC_PER_MSEC;
+/* Between two tries, doubled each time, about. */
+static const uint64_t pause_first = 20 * USEC_PER_MSEC, pause_most = 500 * USEC_PER_MSEC;
 
 /* Where the answer goes. */
 struct sink {
@@ -59,6 +75,99 @@ void line_add_number(struct line *line, const char *name, uint64_t number)
     line_add(line, text_decimal(digits, number));
 }
 
+/* ---- the course of a request ----------------------------------------------------------------- */
+
+/* From the first try to the last. Times are usec of CLOCK_BOOTTIME. */
+struct course {
+    uint64_t now;          /* as far as it was looked at */
+    uint64_t deadline;     /* the client's own */
+    uint64_t show, look;   /* when to; USEC_INFINITY: not any more */
+    uint64_t look_pause;   /* before the next look */
+    uint64_t absent_until; /* nobody has listened since the last try; 0: somebody did */
+    uint64_t pause;        /* before the next try */
+    unsigned early;        /* connections that ended before an answer */
+    bool has_text;         /* to be shown */
+    bool shown;            /* on the terminal, perhaps */
+};
+
+/* What is shown until the daemon says more. */
+static const char waiting[] = "waiting for kubetokend";
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t next_event(const struct course *c)
+{
+    return least(c->deadline, least(c->show, c->look));
+}
+
+static bool is_over(struct course *c)
+{
+    c->now = time_boottime();
+    return c->now >= c->deadline;
+}
+
+static void set_text(struct course *c, const char *text, size_t length)
+{
+    c->has_text = true;
+    progress_set(text, length);
+}
+
+static void show(struct course *c)
+{
+    if (c->now < c->show)
+        return;
+    c->show = USEC_INFINITY;
+    c->shown = true;
+    if (!c->has_text)
+        set_text(c, waiting, sizeof waiting - 1);
+    progress_show();
+}
+
+static void hide(struct course *c)
+{
+    if (c->shown) /* or its memory would cost a `get` a page fault */
+        progress_hide();
+    c->shown = false;
+}
+
+/* Where systemd starts the daemon it knows why none comes. Returns -1 with *why when it does. */
+static int look(struct course *c, struct error *why)
+{
+    if (c->now < c->look)
+        return 0;
+    c->look = USEC_INFINITY;
+    if (!autostart_systemd_runs())
+        return 0;
+    enum service_state state = service_ask(least(look_time, c->deadline - c->now), why);
+    if (state == SERVICE_STARTS) {
+        c->look = time_boottime() + c->look_pause;
+        c->look_pause *= 2;
+    }
+    return state == SERVICE_FAILS ? -1 : 0;
+}
+
+/* Lets some time go by before the next try. False: there is to be none. */
+static bool rest(struct course *c, uint64_t until)
+{
+    uint32_t random;
+
+    c->now = time_boottime();
+    if (c->now >= until)
+        return false;
+    set_text(c, waiting, sizeof waiting - 1);
+    show(c);
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0)
+        random = (uint32_t)c->now;
+    uint64_t half = c->pause / 2, time = half + random % (half + 1); /* not all at the same time */
+    c->pause = least(2 * c->pause, pause_most);
+    time = least(least(time, until - c->now), c->show - c->now);
+    poll(NULL, 0, (int)(time / USEC_PER_MSEC) + 1);
+    return !is_over(c);
+}
+
 /* ---- one conversation ------------------------------------------------------------------------ */
 
 static int set_time(int fd, int option, uint64_t usec)
@@ -68,13 +177,13 @@ static int set_time(int fd, int option, uint64_t usec)
 }
 
 /* Returns a descriptor, or -1 with errno. */
-static int open_connection(const struct sockaddr_un *address, uint64_t timeout)
+static int open_connection(const struct sockaddr_un *address, const struct course *c)
 {
     int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
     /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
-    if (fd >= 0 && set_time(fd, SO_SNDTIMEO, timeout) == 0 &&
-        set_time(fd, SO_RCVTIMEO, timeout) == 0 &&
+    if (fd >= 0 && set_time(fd, SO_SNDTIMEO, c->deadline - c->now) == 0 &&
+        set_time(fd, SO_RCVTIMEO, next_event(c) - c->now) == 0 &&
         connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
         return fd;
     int number = errno;
@@ -116,7 +225,7 @@ static void explain_connect(const char *path, int number, bool *ret_absent, stru
 
 /* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
  * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
-static int connect_daemon(uint64_t timeout, bool *ret_absent, struct error *why)
+static int connect_daemon(const struct course *c, bool *ret_absent, struct error *why)
 {
     enum { UNMAPPED = 65534 }; /* what a user namespace shows of a uid that it does not know */
     struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -125,9 +234,9 @@ static int connect_daemon(uint64_t timeout, bool *ret_absent, struct error *why)
 
     if (paths_socket_as_named(address.sun_path, why) < 0)
         return -1;
-    int fd = open_connection(&address, timeout), number = errno;
+    int fd = open_connection(&address, c), number = errno;
     if (fd < 0 && number == ENOENT && find_elsewhere(address.sun_path)) {
-        fd = open_connection(&address, timeout);
+        fd = open_connection(&address, c);
         number = errno;
     }
     if (fd < 0) {
@@ -146,23 +255,43 @@ static int connect_daemon(uint64_t timeout, bool *ret_absent, struct error *why)
 
 enum ending {
     ENDING_DONE,   /* the answer was written out */
-    ENDING_EARLY,  /* the connection ended before an answer: worth a second try */
+    ENDING_EARLY,  /* the connection ended before an answer: worth another try */
     ENDING_ABSENT, /* nobody listens */
     ENDING_FAILED,
 };
 
-static ssize_t read_some(int fd, char *to, size_t room, uint64_t deadline)
+/* What there is to do when the socket's time has ended, or a signal came. Returns -1 with *why when
+ * it is not worth while to wait on. */
+static int attend(int fd, struct course *c, struct error *why)
+{
+    if (is_over(c)) {
+        error_set(why, ERROR_DAEMON_SILENT, "%s", "");
+        return -1;
+    }
+    show(c);
+    if (look(c, why) < 0)
+        return -1;
+    if (!is_over(c))
+        set_time(fd, SO_RCVTIMEO, next_event(c) - c->now);
+    return 0;
+}
+
+/* Returns how many bytes came; 0 when the connection has ended, and -1 when it has failed, both
+ * with *why. */
+static ssize_t read_some(int fd, char *to, size_t room, struct course *c, struct error *why)
 {
     for (;;) {
         ssize_t n = read(fd, to, room);
-        if (n >= 0 || errno != EINTR)
+        if (n > 0)
             return n;
-        uint64_t now = time_boottime();
-        if (now >= deadline) {
-            errno = EAGAIN;
-            return -1;
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            if (attend(fd, c, why) < 0)
+                return -1;
+            continue;
         }
-        set_time(fd, SO_RCVTIMEO, deadline - now);
+        error_set(why, ERROR_NO_DAEMON, "%s",
+                  n == 0 ? "the connection ended before the answer" : strerror(errno));
+        return n == 0 || errno == ECONNRESET ? 0 : -1;
     }
 }
 
@@ -202,51 +331,54 @@ static int deliver_blocks(struct sink *sink, size_t *out_left, size_t *err_left,
     return 0;
 }
 
-static void explain_read(ssize_t n, struct error *why)
+/* Takes the wait lines off the head of what has come, and then the answer's header. Returns as
+ * answer_parse(). */
+static long take_header(char *buffer, size_t *have, struct answer *ret, struct course *c)
 {
-    if (n == 0)
-        error_set(why, ERROR_NO_DAEMON, "the connection ended before the answer");
-    else
-        error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s",
-                  errno == EAGAIN ? "" : strerror(errno));
+    const char *text;
+    size_t length;
+    long line;
+
+    while ((line = wait_parse(buffer, *have, &text, &length)) > 0) {
+        set_text(c, text, length);
+        c->look = USEC_INFINITY; /* it lives */
+        *have -= (size_t)line;
+        memmove(buffer, buffer + line, *have);
+    }
+    if (line < 0)
+        return line == -EAGAIN ? 0 : line;
+    return answer_parse(buffer, *have, ret);
 }
 
 /* Reads the answer and delivers it while it comes. */
-static enum ending read_answer(int fd, uint64_t timeout, struct sink *sink,
+static enum ending read_answer(int fd, struct course *c, struct sink *sink,
                                enum error_code *ret_code, struct error *why)
 {
     char buffer[BUFFER];
     struct answer answer;
     size_t have = 0;
     long header = 0;
-    /* The socket's own time bounds the first read; the clock is read only when that was not
-     * the whole answer. */
-    uint64_t deadline = 0;
 
     while (header == 0) {
-        ssize_t n = read_some(fd, buffer + have, sizeof buffer - have,
-                              deadline ? deadline : time_boottime() + timeout);
-        if (n <= 0) {
-            explain_read(n, why);
-            return have == 0 && (n == 0 || errno == ECONNRESET) ? ENDING_EARLY : ENDING_FAILED;
-        }
+        ssize_t n = read_some(fd, buffer + have, sizeof buffer - have, c, why);
+        if (n <= 0)
+            return n == 0 ? ENDING_EARLY : ENDING_FAILED;
         have += (size_t)n;
-        header = answer_parse(buffer, have, &answer);
+        header = take_header(buffer, &have, &answer, c);
     }
     if (header < 0) {
         error_set(why, ERROR_BAD_ANSWER, "%s", "");
         return ENDING_FAILED;
     }
+    hide(c);
+    c->show = c->look = USEC_INFINITY;
     sink->of_config = answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG;
     size_t out = answer.out, err = answer.err;
     int r = deliver_blocks(sink, &out, &err, buffer + header, have - (size_t)header);
-    deadline = out + err > 0 ? time_boottime() + timeout : 0;
     while (r == 0 && out + err > 0) {
-        ssize_t n = read_some(fd, buffer, sizeof buffer, deadline);
-        if (n <= 0) {
-            explain_read(n, why);
+        ssize_t n = read_some(fd, buffer, sizeof buffer, c, why);
+        if (n <= 0)
             return ENDING_FAILED;
-        }
         r = deliver_blocks(sink, &out, &err, buffer, (size_t)n);
     }
     if (r < 0) {
@@ -267,23 +399,71 @@ static int send_whole(int fd, const char *bytes, size_t length)
     return n == (ssize_t)length ? 0 : -1;
 }
 
-static enum ending converse(const struct line *request, uint64_t timeout, struct sink *sink,
+static enum ending converse(const struct line *request, struct course *c, struct sink *sink,
                             enum error_code *ret_code, struct error *why)
 {
     bool absent = false;
-    int fd = connect_daemon(timeout, &absent, why);
     enum ending ending = ENDING_EARLY;
 
+    c->look = c->now + look_after;
+    c->look_pause = look_again;
+    int fd = connect_daemon(c, &absent, why);
     if (fd < 0)
         return absent ? ENDING_ABSENT : ENDING_FAILED;
     if (send_whole(fd, request->text, request->length) == 0 &&
         (request->block_length == 0 || send_whole(fd, request->block, request->block_length) == 0))
-        ending = read_answer(fd, timeout, sink, ret_code, why);
-    else
-        error_set(why, errno == EAGAIN ? ERROR_DAEMON_SILENT : ERROR_NO_DAEMON, "%s",
-                  strerror(errno));
+        ending = read_answer(fd, c, sink, ret_code, why);
+    else if (errno == EAGAIN) {
+        error_set(why, ERROR_DAEMON_SILENT, "%s", strerror(errno));
+        ending = ENDING_FAILED;
+    } else {
+        error_set(why, ERROR_NO_DAEMON, "%s", strerror(errno));
+    }
     close(fd);
     return ending;
+}
+
+/* ---- one try after the other ----------------------------------------------------------------- */
+
+/* Ends the line with what each try says anew; what of the time is left, in whole seconds. */
+static void complete(struct line *request, uint64_t left)
+{
+    line_add_number(request, "timeout", left < USEC_PER_SEC ? 1 : left / USEC_PER_SEC);
+    line_add(request, " tell once\n");
+}
+
+/* Nobody listens: the socket may be being replaced, or a daemon has to be started. Returns whether
+ * to try again. */
+static bool await_daemon(struct line *request, struct course *c, struct error *why)
+{
+    bool first = c->absent_until == 0;
+    int r = 1;
+
+    if (request->may_be_absent || is_over(c))
+        return false;
+    if (first)
+        c->absent_until = least(c->now + absence, c->deadline);
+    if (request->may_start)
+        r = autostart_start(c->deadline - c->now, why);
+    if (r != 0 && request->may_own && !is_over(c)) {
+        request->may_own = false;
+        r = autostart_own(c->deadline - c->now, why);
+    }
+    if (r < 0)
+        return false;
+    return r == 0 && first ? !is_over(c) : rest(c, c->absent_until);
+}
+
+/* The connection ended before an answer: the daemon is being restarted, or dies of something. */
+static bool await_answer(struct course *c, struct error *why)
+{
+    c->early++;
+    c->absent_until = 0;
+    if (rest(c, c->deadline))
+        return true;
+    error_set(why, ERROR_DAEMON_SILENT, "it ended the connection before an answer, %u times",
+              c->early);
+    return false;
 }
 
 /* Sets *why, to ERROR_NONE where the daemon answered: then the code is the answer's. */
@@ -291,19 +471,27 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
                            struct error *why)
 {
     enum error_code code = ERROR_INTERNAL;
+    uint64_t now = time_boottime();
+    struct course c = {
+        .now = now, .deadline = now + timeout, .show = now + show_after, .pause = pause_first
+    };
+    size_t length = request->length;
+    enum ending ending;
+    bool again;
 
-    line_add(request, " once\n");
-    if (request->overflow) {
-        error_set(why, ERROR_USAGE, "the request is too long");
-        return ERROR_USAGE;
-    }
-    /* A daemon that is being restarted drops who was accepted and not yet answered. */
-    enum ending ending = converse(request, timeout, sink, &code, why);
-    if (ending == ENDING_EARLY)
-        ending = converse(request, timeout, sink, &code, why);
-    if (ending == ENDING_ABSENT && ((request->may_start && autostart_start(timeout, why) == 0) ||
-                                    (request->may_own && autostart_own(timeout, why) == 0)))
-        ending = converse(request, timeout, sink, &code, why);
+    do {
+        request->length = length;
+        complete(request, c.deadline - c.now);
+        if (request->overflow) {
+            error_set(why, ERROR_USAGE, "the request is too long");
+            return ERROR_USAGE;
+        }
+        ending = converse(request, &c, sink, &code, why);
+        again = ending == ENDING_ABSENT  ? await_daemon(request, &c, why)
+                : ending == ENDING_EARLY ? await_answer(&c, why)
+                                         : false;
+    } while (again);
+    hide(&c);
     if (ending == ENDING_DONE) {
         why->code = ERROR_NONE;
         return code;

@@ -16,21 +16,23 @@ struct line {
     char text[512];
     size_t length;
     bool overflow;
-    bool may_start;    /* a daemon, where none answers */
-    bool may_own;      /* one for this request alone, where none is to be started */
-    const char *block; /* sent behind the line: a password */
+    bool may_start;     /* a daemon, where none answers */
+    bool may_own;       /* one for this request alone, where none is to be started */
+    bool may_be_absent; /* no daemon is an answer, too: none is waited for */
+    const char *block;  /* sent behind the line: a password */
     size_t block_length;
 };
 
 /* Appends text; a word too many for a request makes the line void. */
 void line_add(struct line *line, const char *text);
-/* Appends " name=NUMBER", and " name=SECONDS". */
+/* Appends " name=NUMBER", and " name=SECONDS" (a part of a second counts as one). */
 void line_add_number(struct line *line, const char *name, uint64_t number);
 void line_add_seconds(struct line *line, const char *name, uint64_t usec);
 
-/* Sends the request (its newline is added), waits at most timeout (usec) for the answer and
- * writes it out: stdout and stderr as the daemon rendered them. Tries once more when the
- * connection ends before an answer. Returns the exit code. */
+/* Sends the request (timeout, tell, once and its newline are added), waits at most timeout (usec)
+ * for the answer and writes it out: stdout and stderr as the daemon rendered them. Where the
+ * connection ends before an answer it tries again, until that time is up; where nobody listens, for
+ * 2 s. On a terminal it shows meanwhile what is waited for. Returns the exit code. */
 int conversation_run(struct line *request, uint64_t timeout);
 
 /* The same, but the answer for stdout goes into out (size bytes, NUL-terminated) and nothing is

@@ -127,7 +127,6 @@ int command_get(int argc, char **argv)
     line_add(&line, format);
     line_add(&line, " ");
     line_add(&line, g.profile ? g.profile : "*");
-    line_add_seconds(&line, "timeout", g.timeout);
     if (g.min_validity)
         line_add_seconds(&line, "min-validity", g.min_validity);
     if (g.rejected)

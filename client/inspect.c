@@ -65,7 +65,6 @@ int command_inspect(int argc, char **argv)
     line_add(&line, o.profile ? o.profile : "*");
     if (line.block_length > 0)
         line_add_number(&line, "secret", line.block_length);
-    line_add_seconds(&line, "timeout", o.timeout);
     r = conversation_run(&line, o.timeout);
     if (token)
         explicit_bzero(token, ROOM);

@@ -130,7 +130,6 @@ int command_login(int argc, char **argv)
     line_add(&line, "login * ");
     line_add(&line, profile);
     line_add_number(&line, "secret", (uint64_t)length);
-    line_add_seconds(&line, "timeout", o.timeout);
     r = conversation_run(&line, o.timeout);
     explicit_bzero(password, ROOM);
     return r;

@@ -26,7 +26,6 @@ static int ask(const char *verb, int argc, char **argv, bool has_json)
     line_add(&line, s.json ? "json" : "text");
     line_add(&line, " ");
     line_add(&line, s.profile ? s.profile : "*");
-    line_add_seconds(&line, "timeout", s.timeout);
     return conversation_run(&line, s.timeout);
 }
 
@@ -43,7 +42,7 @@ int command_simple(int argc, char **argv)
 int command_version(int argc, char **argv)
 {
     static const char mine[] = "kubetoken " KUBETOKEN_VERSION " protocol " PROTOCOL_VERSION "\n";
-    struct line line = { .length = 0 };
+    struct line line = { .may_be_absent = true };
     char text[128];
 
     (void)argv;

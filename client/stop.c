@@ -72,7 +72,7 @@ static bool end_by_signal(int signal_number, uint64_t timeout)
 /* Returns 0 once no daemon has the socket, or the exit code after having complained. */
 static int stop(uint64_t timeout)
 {
-    struct line line = { .may_start = false };
+    struct line line = { .may_be_absent = true };
     struct error why;
     char said[8192];
 

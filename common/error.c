@@ -31,6 +31,9 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_DAEMON_SILENT] = { "daemon-silent", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
                               "kubetokend does not answer in time",
                               "see: systemctl --user status kubetoken.service" },
+    [ERROR_START_FAILED] = { "start-failed", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
+                             "kubetokend does not start",
+                             "see: journalctl --user -u kubetoken -n 20" },
     [ERROR_BAD_ANSWER] = { "bad-answer", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
                            "the answer of kubetokend cannot be understood",
                            "client and daemon may be of different versions; restart it with: "

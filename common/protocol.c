@@ -87,6 +87,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 
     if (word_is(name, "once"))
         r->once = true;
+    else if (word_is(name, "tell"))
+        r->tell = true;
     else if (word_is(name, "rejected"))
         r->rejected = true;
     else if (word_is(name, "timeout"))
@@ -205,6 +207,46 @@ size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer)
     p = put_count(put_count(p, answer->out), answer->err);
     *p++ = '\n';
     return (size_t)(p - out);
+}
+
+static const char wait_word[] = "wait ";
+enum { WAIT_WORD = sizeof wait_word - 1 };
+
+size_t wait_line(char out[PROTOCOL_WAIT_MAX], const char *text)
+{
+    memcpy(out, wait_word, WAIT_WORD);
+    size_t length = error_clean(out + WAIT_WORD, PROTOCOL_WAIT_MAX - WAIT_WORD, text, strlen(text));
+
+    if (length == 0)
+        out[WAIT_WORD + length++] = '?';
+    out[WAIT_WORD + length++] = '\n'; /* in the place of the NUL */
+    return WAIT_WORD + length;
+}
+
+static bool is_printable(const char *text, size_t length)
+{
+    for (size_t i = 0, n; i < length; i += n) {
+        n = text[i] == ' ' ? 1 : error_character(text + i, length - i);
+        if (n == 0)
+            return false;
+    }
+    return length > 0;
+}
+
+long wait_parse(const char *bytes, size_t length, const char **ret_text, size_t *ret_length)
+{
+    size_t scan = length < PROTOCOL_WAIT_MAX ? length : PROTOCOL_WAIT_MAX;
+
+    if (length < WAIT_WORD || memcmp(bytes, wait_word, WAIT_WORD) != 0)
+        return 0; /* its first bytes alone are no answer either */
+    const char *text = bytes + WAIT_WORD, *end = memchr(bytes, '\n', scan);
+    if (!end)
+        return scan < PROTOCOL_WAIT_MAX ? -EAGAIN : -EBADMSG;
+    if (!is_printable(text, (size_t)(end - text)))
+        return -EBADMSG;
+    *ret_text = text;
+    *ret_length = (size_t)(end - text);
+    return end + 1 - bytes;
 }
 
 static int parse_count(struct word w, size_t *ret)

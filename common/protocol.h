@@ -4,6 +4,7 @@
  *   request = verb [format [profile]] option* "\n"      words parted by blanks, <= 4 KiB
  *   option  = name | name "=" value                     unknown ones are ignored
  *             "secret=" N: N bytes follow the line, for `login` and `inspect`
+ *   wait    = "wait" TEXT "\n"        before an answer, any number, to who asked for it: "tell"
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
  *
@@ -21,6 +22,7 @@
 enum {
     PROTOCOL_REQUEST_MAX = 4096,
     PROTOCOL_HEADER_MAX = 64,
+    PROTOCOL_WAIT_MAX = 256, /* a wait line, with its newline */
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
     PROTOCOL_PASSWORD_MAX = 16 * 1024, /* that follows `login` */
@@ -63,6 +65,7 @@ struct request {
     size_t secret;                       /* bytes of the block that follows the line */
     int32_t client_go;                   /* pid of the client-go that asks, or 0 */
     bool rejected;                       /* the API server refused the token handed out last */
+    bool tell;                           /* say what it waits for */
     bool once;                           /* close after the answer */
 };
 
@@ -80,6 +83,15 @@ struct answer {
 
 /* Writes the header line. Returns its length (< PROTOCOL_HEADER_MAX). */
 size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer);
+
+/* Writes the line that says what is waited for; a text that is too long is cut, what cannot be
+ * printed is left out. Returns its length (<= PROTOCOL_WAIT_MAX). */
+size_t wait_line(char out[PROTOCOL_WAIT_MAX], const char *text);
+
+/* Parses such a line at the head of the bytes. Returns its length, with the text (printable, at
+ * least a character, without NUL); 0 when there is none, but perhaps an answer; -EAGAIN when more
+ * bytes are needed, -EBADMSG when it is not valid. */
+long wait_parse(const char *bytes, size_t length, const char **ret_text, size_t *ret_length);
 
 /* Parses the header at the head of the bytes. Returns the length of the line, 0 when more
  * bytes are needed, -EBADMSG when this is no answer. */

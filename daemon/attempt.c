@@ -602,6 +602,7 @@ static void advance(struct attempt *a)
             further = fetch(a);
             break;
         }
+    context_progress(a->shared);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *context)
@@ -701,7 +702,7 @@ bool attempt_is_held_up(const struct attempt *a)
     return who_is_before(a) != NULL;
 }
 
-void attempt_where(const struct attempt *a, struct error *ret)
+void attempt_words(const struct attempt *a, char *out, size_t size)
 {
     const struct attempt *before = who_is_before(a), *at = before ? before : a;
     char where[320] = "busy";
@@ -709,15 +710,27 @@ void attempt_where(const struct attempt *a, struct error *ret)
     if (at->fetcher)
         fetcher_where(at->fetcher, where, sizeof where);
     if (before)
-        error_set(ret, ERROR_TIMEOUT, "still waiting for %s of profile %s, which is %s",
-                  a->stage == STAGE_TURN ? "the login" : "the request", before->order.config->name,
-                  where);
+        snprintf(out, size, "waiting for %s of profile %s, which is %s",
+                 a->stage == STAGE_TURN ? "the login" : "the request", before->order.config->name,
+                 where);
     else if (a->fetcher)
-        error_set(ret, ERROR_TIMEOUT, "still %s", where);
+        snprintf(out, size, "%s", where);
     else if (a->command)
+        snprintf(out, size, "waiting for the %s",
+                 a->stage == STAGE_PASSWORD ? "password-command" : "client-secret-command");
+    else
+        snprintf(out, size, "waiting for its turn");
+}
+
+void attempt_where(const struct attempt *a, struct error *ret)
+{
+    char words[448];
+
+    attempt_words(a, words, sizeof words);
+    if (a->command)
         error_set(ret, ERROR_CREDENTIAL, "the command has not ended yet");
     else
-        error_set(ret, ERROR_TIMEOUT, "still waiting for its turn");
+        error_set(ret, ERROR_TIMEOUT, "still %s", words);
 }
 
 const struct step *attempt_step(const struct attempt *a)

@@ -78,7 +78,10 @@ void attempt_update(struct attempt *attempt, const struct profile_config *config
 /* A client waits for it now: no more delay, and before others. */
 void attempt_hurry(struct attempt *attempt);
 
-/* What it waits for, as an error of who does not wait with it: "still resolving ...". */
+/* What it waits for now, in words: "resolving login.example.com". */
+void attempt_words(const struct attempt *attempt, char *out, size_t size);
+
+/* The same, as an error of who does not wait with it: "still resolving ...". */
 void attempt_where(const struct attempt *attempt, struct error *ret);
 
 /* Where its fetcher is, or NULL. */

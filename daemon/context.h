@@ -29,6 +29,16 @@ struct context {
     struct system_watch *system_watch;
     unsigned inspections;      /* under way */
     struct attempt_list turns; /* those that wait for another's login */
+    /* Called by context_progress(); NULL: nobody wants to know. */
+    void (*on_progress)(void *who);
+    void *who;
 };
+
+/* What a client waits for may be another by now. */
+static inline void context_progress(const struct context *shared)
+{
+    if (shared->on_progress)
+        shared->on_progress(shared->who);
+}
 
 #endif

@@ -36,6 +36,8 @@ static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *co
             error_set(&result.error, ERROR_FETCHER, "it sent a token and no report");
         in->done(in->context, result.report, &result.error);
         result_clear(&result);
+    } else {
+        context_progress(in->shared);
     }
     return 0;
 }
@@ -97,6 +99,11 @@ int inspection_start(struct context *shared, const struct profile_config *config
     error_set(why, ERROR_FETCHER, "it cannot be started");
     inspection_free(in);
     return -1;
+}
+
+void inspection_words(const struct inspection *in, char *out, size_t size)
+{
+    fetcher_where(in->fetcher, out, size);
 }
 
 struct inspection *inspection_free(struct inspection *in)

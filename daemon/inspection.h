@@ -20,6 +20,9 @@ int inspection_start(struct context *shared, const struct profile_config *config
                      inspection_done_fn done, void *context, struct inspection **ret,
                      struct error *why);
 
+/* What it waits for now, in words. */
+void inspection_words(const struct inspection *inspection, char *out, size_t size);
+
 /* Ends it, if it still runs. Takes NULL. */
 struct inspection *inspection_free(struct inspection *inspection);
 

@@ -539,6 +539,8 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     bool watching = p->watch != NULL;
     attend(p);
     arm(p);
+    if (!TAILQ_EMPTY(&p->waiters))
+        context_progress(p->shared);
     /* what changed before the watch was there, while a request was under way, is told by nobody */
     if (!watching && p->watch && attempt_is_outdated(p->attempt, p->config))
         on_sources(p);
@@ -980,6 +982,21 @@ const struct step *profile_failed_step(const struct profile *p)
 const struct step *profile_step(const struct profile *p)
 {
     return attempt_step(p->attempt);
+}
+
+void profile_words(const struct profile *p, uint64_t now, char *out, size_t size)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+    char span[24];
+
+    if (lc->state == LIFECYCLE_ASKING) {
+        attempt_words(p->attempt, out, size);
+        return;
+    }
+    time_format_duration(span, sizeof span,
+                         (lc->retry_at > now ? lc->retry_at - now : 0) + USEC_PER_SEC - 1);
+    snprintf(out, size, "trying again in %s: %s%s%s", span, error_sentence(p->error.code),
+             *p->error.detail ? ": " : "", p->error.detail);
 }
 
 struct profile_look profile_look(const struct profile *p, uint64_t now)

@@ -76,6 +76,8 @@ const struct error *profile_error(const struct profile *profile);
  * or is, none. */
 const struct step *profile_failed_step(const struct profile *profile);
 const struct step *profile_step(const struct profile *profile);
+/* What a client that is queued waits for now, in words. */
+void profile_words(const struct profile *profile, uint64_t now, char *out, size_t size);
 /* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
 uint64_t profile_advertised_expiry(const struct profile *profile, uint64_t now);
 

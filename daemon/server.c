@@ -36,13 +36,15 @@ struct client {
     struct inspection *inspection; /* under way for it */
     struct secret *unsent;         /* the rest of an answer */
     size_t sent;
-    size_t length;             /* bytes in `line` */
-    uint64_t deadline;         /* 0: nothing is due from the peer */
-    bool close_after;          /* the answer */
-    bool no_more;              /* the peer has shut down its side; it still reads */
-    bool held;                 /* waiter.request is parsed and its block is not there yet */
-    bool draining;             /* it sent nonsense: told so, and no longer listened to */
-    TAILQ_ENTRY(client) entry; /* the longest-silent first */
+    size_t length;                /* bytes in `line` */
+    uint64_t deadline;            /* 0: nothing is due from the peer */
+    bool close_after;             /* the answer */
+    bool no_more;                 /* the peer has shut down its side; it still reads */
+    bool held;                    /* waiter.request is parsed and its block is not there yet */
+    bool draining;                /* it sent nonsense: told so, and no longer listened to */
+    bool deaf;                    /* a wait line found no room: it is told no more */
+    char told[PROTOCOL_WAIT_MAX]; /* the last wait line, with its newline */
+    TAILQ_ENTRY(client) entry;    /* the longest-silent first */
     char line[PROTOCOL_REQUEST_MAX];
 };
 
@@ -52,6 +54,7 @@ struct server {
     sd_event *event;
     int listener;
     sd_event_source *source, *timer;
+    sd_event_source *progress; /* on while somebody may have to be told what it waits for */
     struct profiles *profiles;
     void (*stop)(void *context);
     void *stop_context;
@@ -189,6 +192,50 @@ static int flush(struct client *c)
     if (c->draining)
         shutdown(c->fd, SHUT_WR);
     return c->close_after ? -1 : 0;
+}
+
+/* ---- wait lines ------------------------------------------------------------------------------ */
+
+/* Tells a client that asked for it what it waits for, if that is another thing than it was told
+ * last. Never waits for the peer, and frees nobody. */
+static void say(struct client *c)
+{
+    char line[PROTOCOL_WAIT_MAX], text[1024];
+
+    if (!c->waiter.request.tell || !waiting(c) || c->deaf)
+        return;
+    if (c->inspection)
+        inspection_words(c->inspection, text, sizeof text);
+    else
+        profile_words(c->waiter.profile, time_boottime(), text, sizeof text);
+    size_t length = wait_line(line, text);
+    if (memcmp(line, c->told, length) == 0) /* with its newline: neither begins the other */
+        return;
+    memcpy(c->told, line, length);
+    ssize_t n = send(c->fd, line, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    c->deaf = n != (ssize_t)length;
+    if (n > 0 && c->deaf) /* half a line would run into the answer; the peer tries again */
+        shutdown(c->fd, SHUT_RDWR);
+}
+
+static int on_progress(sd_event_source *source, void *context)
+{
+    struct server *s = context;
+    struct client *c;
+
+    (void)source;
+    TAILQ_FOREACH (c, &s->clients, entry)
+        say(c);
+    return 0;
+}
+
+/* Once this turn of the loop is over: much may change in it. */
+static void progress(void *context)
+{
+    struct server *s = context;
+
+    if (s->n_clients > 0)
+        sd_event_source_set_enabled(s->progress, SD_EVENT_ONESHOT);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -479,8 +526,11 @@ static void work(struct client *c)
         c->close_after = !bad && c->waiter.request.once;
         if (bad)
             render_error(&r, c->server->profiles, NULL, &why);
-        else if (!handle(c, &r))
+        else if (!handle(c, &r)) {
+            c->told[0] = '\0';
+            say(c);
             break;
+        }
         c->waiter.secret = secret_free(c->waiter.secret);
         bool alive = respond(c, &r);
         render_clear(&r);
@@ -650,9 +700,13 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
     TAILQ_INIT(&s->clients);
     s->first = secret_new(PROTOCOL_REQUEST_MAX);
     if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
-        sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0)
+        sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0 ||
+        sd_event_add_defer(event, &s->progress, on_progress, s) < 0)
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+    sd_event_source_set_enabled(s->progress, SD_EVENT_OFF);
+    profiles_context(profiles)->on_progress = progress;
+    profiles_context(profiles)->who = s;
     return s;
 }
 
@@ -671,10 +725,12 @@ struct server *server_free(struct server *s)
 {
     if (!s)
         return NULL;
+    profiles_context(s->profiles)->on_progress = NULL;
     while (!TAILQ_EMPTY(&s->clients))
         client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
     sd_event_source_disable_unref(s->source);
     sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->progress);
     secret_free(s->first);
     close(s->listener);
     free(s);

@@ -55,7 +55,6 @@ enum error_code doctor_ask(struct doctor *d, const char *request, const char *pr
     line_add(&line, request);
     line_add(&line, " ");
     line_add(&line, profile && *profile ? profile : "*");
-    line_add_seconds(&line, "timeout", d->timeout);
     enum error_code code = conversation_ask_why(&line, d->timeout, d->answer, DOCTOR_ANSWER_MAX,
                                                 why);
     if (code != ERROR_NONE)
@@ -174,7 +173,7 @@ void doctor_daemon(struct doctor *d)
     struct error why;
     enum error_code code = doctor_ask(d, "status json", NULL, &why);
 
-    if (code == ERROR_NO_DAEMON || code == ERROR_LOGGED_OUT) {
+    if (code == ERROR_NO_DAEMON || code == ERROR_LOGGED_OUT || code == ERROR_START_FAILED) {
         use_own_daemon(d, &why);
         return;
     }

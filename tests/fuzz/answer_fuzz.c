@@ -1,6 +1,7 @@
-/* The header of an answer, as the client reads it. */
+/* The header of an answer, and the wait lines before it, as the client reads them. */
 #include "fuzz.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +30,30 @@ static void check_answer(const char *bytes, long length, const struct answer *an
     PROMISE(same(answer, &again));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_wait(const char *bytes, long length, const char *text, size_t text_length)
 {
-    char *bytes = fuzz_bytes(data, size);
+    char line[PROTOCOL_WAIT_MAX], *part, said[PROTOCOL_WAIT_MAX];
+    const char *again;
+    size_t n;
+
+    PROMISE(length <= PROTOCOL_WAIT_MAX && bytes[length - 1] == '\n');
+    PROMISE(text_length > 0 && text + text_length == bytes + length - 1);
+    for (size_t i = 0; i < text_length; i++) /* nothing that moves a cursor */
+        PROMISE((unsigned char)text[i] >= 0x20 && text[i] != 0x7f);
+    for (long i = 5; i < length; i++) {
+        part = fuzz_bytes((const uint8_t *)bytes, (size_t)i);
+        PROMISE(wait_parse(part, (size_t)i, &again, &n) == -EAGAIN);
+        free(part);
+    }
+    memcpy(said, text, text_length);
+    said[text_length] = '\0';
+    n = wait_line(line, said);
+    PROMISE(n <= (size_t)length || text[0] == ' '); /* blanks are folded */
+    PROMISE(wait_parse(line, n, &again, &text_length) == (long)n);
+}
+
+static void check_answers(const char *bytes, size_t size)
+{
     struct answer answer;
     long length = answer_parse(bytes, size, &answer);
 
@@ -40,6 +62,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_answer(bytes, length, &answer);
     if (size >= PROTOCOL_HEADER_MAX)
         PROMISE(length != 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *bytes = fuzz_bytes(data, size);
+    const char *text;
+    size_t text_length;
+    long length = wait_parse(bytes, size, &text, &text_length);
+
+    PROMISE(length <= (long)size);
+    if (length > 0)
+        check_wait(bytes, length, text, text_length);
+    else if (length == -EAGAIN)
+        PROMISE(size < PROTOCOL_WAIT_MAX);
+    if (length == 0) /* else it begins another way */
+        check_answers(bytes, size);
+    else
+        PROMISE(answer_parse(bytes, size, &(struct answer){ 0 }) <= 0);
     free(bytes);
     return 0;
 }

@@ -14,6 +14,7 @@ import scripted
 import test_autostart
 import test_desks
 import test_doctor
+import test_waiting
 from rig import wait_until
 from scripted import json_answer
 
@@ -124,6 +125,17 @@ class Scene:
                 if answer:
                     connection.sendall(answer)
                 return self.end_of(client)
+
+
+def start_failed(s):
+    s.daemon.close()  # in whose place nobody answers
+    s.home.socket_path.unlink()
+    test_waiting.Manager(s.home, test_waiting.FAILED)
+    listener = test_waiting.Listener(s.home, test_waiting.say())
+    try:
+        return s.run("get")
+    finally:
+        listener.close()
 
 
 def running(s):
@@ -469,6 +481,7 @@ SCENES = {
     "running": running,
     "no-daemon": lambda s: s.run("get", env={"KUBETOKEN_SOCKET": f"{s.folder}/socket"}),
     "daemon-silent": lambda s: s.client_with(None),
+    "start-failed": start_failed,
     "bad-answer": lambda s: s.client_with(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
     "foreign-socket": place(test_desks.others_parent),
     "open-folder": open_folder,

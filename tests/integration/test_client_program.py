@@ -83,16 +83,15 @@ def fake_daemon(home):
 
 
 def conversation(home, fake_daemon, answers, *args):
-    """Runs a `get` and answers its connections one after the other (None: closes at once).
-    Returns the exit code, both outputs, and whether a further connection came."""
+    """Runs a `get` and answers its connections one after the other. Returns the exit
+    code, both outputs, and whether a further connection came."""
     client = subprocess.Popen([rig.BUILD / "kubetoken", "get", "p", *args], env=home.environment,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for answer in answers:
         connection, _ = fake_daemon.accept()
         with connection:
-            assert connection.recv(4096) == b"get token p timeout=30 once\n"
-            if answer:
-                connection.sendall(answer)
+            assert connection.recv(4096) == b"get token p timeout=30 tell once\n"
+            connection.sendall(answer)
     out, err = client.communicate(timeout=rig.PATIENCE)
     fake_daemon.setblocking(False)
     try:
@@ -101,15 +100,6 @@ def conversation(home, fake_daemon, answers, *args):
     except BlockingIOError:
         more = False
     return client.returncode, out, err, more
-
-
-def test_a_connection_that_ends_early_is_tried_once_more(home, fake_daemon):
-    assert conversation(home, fake_daemon, [None, b"ok 4 0\ntok\n"]) == (0, b"tok\n", b"", False)
-
-
-def test_it_is_tried_once_more_only(home, fake_daemon):
-    code, out, err, more = conversation(home, fake_daemon, [None, None])
-    assert (code, out, more) == (3, b"", False) and err.count(b"\n") == 1
 
 
 def test_an_answer_larger_than_the_buffer_arrives_whole(home, fake_daemon):

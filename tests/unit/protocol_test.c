@@ -40,7 +40,7 @@ static void assert_refused(const char *line)
 static void a_whole_request_is_understood(void **state)
 {
     (void)state;
-    parse("get exec/v1 minikube client-go=4711 min-validity=300 timeout=10s rejected once");
+    parse("get exec/v1 minikube client-go=4711 min-validity=300 timeout=10s rejected tell once");
     assert_int_equal(request.verb, VERB_GET);
     assert_int_equal(request.format, FORMAT_EXEC_V1);
     assert_string_equal(request.profile, "minikube");
@@ -48,6 +48,7 @@ static void a_whole_request_is_understood(void **state)
     assert_int_equal(request.min_validity, 300 * USEC_PER_SEC);
     assert_int_equal(request.timeout, 10 * USEC_PER_SEC);
     assert_true(request.rejected);
+    assert_true(request.tell);
     assert_true(request.once);
 }
 
@@ -61,6 +62,7 @@ static void a_verb_alone_has_the_defaults(void **state)
     assert_int_equal(request.min_validity, 0);
     assert_int_equal(request.client_go, 0);
     assert_false(request.rejected);
+    assert_false(request.tell);
     assert_false(request.once);
 }
 
@@ -425,6 +427,89 @@ static void further_words_of_a_newer_daemon_are_ignored(void **state)
     assert_int_equal(answer.err, 2);
 }
 
+/* ---- wait lines ------------------------------------------------------------------------------ */
+
+static const char *text;
+static size_t text_length;
+
+static long parse_wait(const char *bytes)
+{
+    text = "untouched";
+    return wait_parse(bytes, strlen(bytes), &text, &text_length);
+}
+
+static void a_wait_line_comes_back(void **state)
+{
+    char line[PROTOCOL_WAIT_MAX];
+
+    (void)state;
+    size_t n = wait_line(line, "waiting for a token from login.example.com");
+    assert_memory_equal(line, "wait waiting for a token from login.example.com\n", n);
+    assert_int_equal(n, 48);
+    assert_int_equal(wait_parse(line, n, &text, &text_length), n);
+    assert_int_equal(text_length, 42);
+    assert_memory_equal(text, "waiting for a token from login.example.com", text_length);
+}
+
+static void a_wait_line_is_printable_and_cut_between_characters(void **state)
+{
+    char line[PROTOCOL_WAIT_MAX], much[600];
+
+    (void)state;
+    assert_int_equal(wait_line(line, "a\nb\x1b[1m"), strlen("wait a b [1m\n"));
+    assert_memory_equal(line, "wait a b [1m\n", 13);
+    assert_int_equal(wait_line(line, "\n"), 7); /* a text there is */
+    for (size_t i = 0; i < sizeof much - 1; i += 2)
+        memcpy(much + i, "\xc3\xa9", 2);
+    much[sizeof much - 2] = '\0';
+    size_t n = wait_line(line, much);
+    assert_int_equal(n, 256);
+    assert_int_equal(wait_parse(line, n, &text, &text_length), n);
+    assert_int_equal(text_length, 250);
+}
+
+static void what_follows_a_wait_line_is_left_alone(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_wait("wait a b\nok 1 0\nx"), 9);
+    assert_int_equal(text_length, 3);
+}
+
+static void an_unfinished_wait_line_needs_more(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_wait("wait "), -EAGAIN);
+    assert_int_equal(parse_wait("wait resolving"), -EAGAIN);
+    assert_string_equal(text, "untouched");
+}
+
+static void what_may_be_an_answer_is_no_wait_line(void **state)
+{
+    static const char *const others[] = {
+        "", "w", "wait", "ok 1 0\n", "waits\n", "error wait 0 0\n"
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_int_equal(parse_wait(others[i]), 0);
+}
+
+static void a_wait_line_that_is_not_valid_is_refused(void **state)
+{
+    char much[PROTOCOL_WAIT_MAX + 2] = "wait ";
+
+    (void)state;
+    assert_int_equal(parse_wait("wait \n"), -EBADMSG);
+    assert_int_equal(parse_wait("wait a\x1b[2J\n"), -EBADMSG);
+    assert_int_equal(parse_wait("wait a\tb\n"), -EBADMSG);
+    assert_int_equal(parse_wait("wait \xff\n"), -EBADMSG);
+    memset(much + 5, 'x', sizeof much - 6);
+    much[PROTOCOL_WAIT_MAX - 1] = '\0';
+    assert_int_equal(parse_wait(much), -EAGAIN); /* its newline would be the last that fits */
+    much[PROTOCOL_WAIT_MAX - 1] = 'x';
+    assert_int_equal(parse_wait(much), -EBADMSG);
+}
+
 #define TEST(f) cmocka_unit_test(f)
 
 int main(void)
@@ -470,6 +555,12 @@ int main(void)
         TEST(a_refused_answer_writes_nothing),
         TEST(an_error_of_a_newer_daemon_is_an_internal_one),
         TEST(further_words_of_a_newer_daemon_are_ignored),
+        TEST(a_wait_line_comes_back),
+        TEST(a_wait_line_is_printable_and_cut_between_characters),
+        TEST(what_follows_a_wait_line_is_left_alone),
+        TEST(an_unfinished_wait_line_needs_more),
+        TEST(what_may_be_an_answer_is_no_wait_line),
+        TEST(a_wait_line_that_is_not_valid_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
