@@ -260,6 +260,7 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_number(&w, "retry-after", (int64_t)result->retry_after);
     tlv_put_number(&w, "http-status", result->http_status);
     tlv_put_number(&w, "refresh-without-token", result->refresh_without_token);
+    tlv_put_number(&w, "nobody-listens", result->nobody_listens);
     put_secret(&w, "id-token", result->id_token);
     put_secret(&w, "refresh-token", result->refresh_token);
     tlv_put_number(&w, "lifetime", (int64_t)result->lifetime);
@@ -383,6 +384,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
         result->sent = (uint64_t)n;
     else if (tlv_is(f, "verified"))
         result->verified = n != 0;
+    else if (tlv_is(f, "nobody-listens"))
+        result->nobody_listens = n != 0;
     else
         result->refresh_without_token = n != 0;
     return 0;
@@ -391,8 +394,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
 static int take_field(struct result *result, const struct tlv_field *f)
 {
     static const char *const numbers[] = {
-        "clock-offset", "retry-after", "http-status",          "lifetime",
-        "sent",         "verified",    "refresh-without-token"
+        "clock-offset", "retry-after", "http-status",           "lifetime",
+        "sent",         "verified",    "refresh-without-token", "nobody-listens"
     };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);

@@ -100,6 +100,7 @@ struct result {
     uint64_t retry_after;         /* usec, 0 = none */
     unsigned http_status;         /* of the token endpoint's answer, 0 = none came */
     bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
+    bool nobody_listens;          /* ERROR_CONNECT: provider or proxy refuses connections */
     struct secret *refresh_token; /* OUTCOME_TOKEN, OUTCOME_STALE; NULL: none came */
     /* OUTCOME_TOKEN */
     struct secret *id_token;

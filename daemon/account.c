@@ -27,6 +27,7 @@ static const uint64_t silence_pauses[] = { SECOND,     MINUTE,      2 * MINUTE, 
 static const uint64_t untried_pauses[ACCOUNT_LOST - 1] = { SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE,
                                                            2 * HOUR };
 static const uint64_t untried_later = 6 * HOUR;
+static const uint64_t pause_most = DAY + DAY / 4; /* of all of these */
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
@@ -452,7 +453,7 @@ void account_clamp(struct account *a, uint64_t now)
         struct account_trouble *t = &a->troubles[i];
         clamp(&t->silent_since, now);
         clamp(&t->route_at, now);
-        clamp(&t->pause_until, now + untried_later + untried_later / 4);
+        clamp(&t->pause_until, now + pause_most);
         for (size_t k = 0; k < ACCOUNT_DENIALS - 1; k++)
             clamp(&t->denied_at[k], now);
     }

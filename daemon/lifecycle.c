@@ -24,6 +24,10 @@ static const uint64_t route_most = 30 * SECOND, route_floor = MINUTE;
 /* A refresh token that brings only faults: so many, and so long between two logins for them. */
 enum { FAULTS_MAX = 3 };
 static const uint64_t fault_login_floor = 15 * MINUTE;
+/* Where nobody listens is certain by two connections that were refused, so far apart, */
+static const uint64_t deserted_after = 2 * SECOND;
+/* and not so soon after a resume or a change of the network, which may not be complete yet. */
+static const uint64_t settles_in = 30 * SECOND;
 /* With less left no token is handed out without a word. */
 static const uint64_t few_seconds = 5 * SECOND;
 
@@ -158,6 +162,25 @@ static bool in_vain(const struct lifecycle *lc, uint64_t deadline, uint64_t now)
            deadline <= now + lc->patience + SECOND;
 }
 
+static bool settled(const struct lifecycle *lc, uint64_t now)
+{
+    return lc->unsettled_at == 0 || now - lc->unsettled_at >= settles_in;
+}
+
+/* Whether nobody listens for certain, by the failures up to that one: who waits, waits in vain. */
+static bool deserted(const struct lifecycle *lc, uint64_t failed_at, uint64_t now)
+{
+    return lc->deserted_at > 0 && failed_at >= lc->deserted_at + deserted_after && settled(lc, now);
+}
+
+/* When a request would make that certain; UINT64_MAX where it is, or cannot be yet. */
+static uint64_t certain_at(const struct lifecycle *lc, uint64_t failed_at, uint64_t now)
+{
+    if (lc->deserted_at == 0 || !settled(lc, now) || deserted(lc, failed_at, now))
+        return UINT64_MAX;
+    return most(lc->deserted_at + deserted_after, failed_at + backoff_least);
+}
+
 /* Of a token that might be had. */
 static uint64_t longest_life(const struct lifecycle *lc, const struct lifecycle_policy *policy)
 {
@@ -175,7 +198,7 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
     bool enough = alive && lc->expires_at - now >= min_validity;
     bool refetch = event->wanted.suspected ||
                    (event->wanted.rejected && now - lc->sent >= rejection_floor);
-    bool fading = now >= lc->advertised_expiry && lc->failures == 0 && lc->soft_failures == 0;
+    bool fading = now >= lc->advertised_expiry && lc->failed_at == 0;
 
     lc->last_use = now;
     if (alive && min_validity > longest_life(lc, policy)) {
@@ -200,14 +223,15 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
     case LIFECYCLE_WAITING:
         if (enough) {
             actions->verdict = serve(lc, now);
-        } else if (lc->local && now - lc->failed_at >= failure_memory) {
-            ask(lc, policy, now, actions); /* reading a file again hurts nobody */
+        } else if ((lc->local || lc->deserted_at > 0) && now - lc->failed_at >= failure_memory) {
+            ask(lc, policy, now, actions); /* reading a file again, or knocking, hurts nobody */
             actions->verdict = LIFECYCLE_QUEUE;
-        } else if (lc->local || lc->retry_at >= event->wanted.deadline ||
-                   in_vain(lc, event->wanted.deadline, now)) {
-            actions->verdict = LIFECYCLE_FAIL;
         } else {
-            actions->verdict = LIFECYCLE_QUEUE;
+            lc->retry_at = least(lc->retry_at, certain_at(lc, lc->failed_at, now));
+            bool hopeless = lc->local || deserted(lc, lc->failed_at, now) ||
+                            lc->retry_at >= event->wanted.deadline ||
+                            in_vain(lc, event->wanted.deadline, now);
+            actions->verdict = hopeless ? LIFECYCLE_FAIL : LIFECYCLE_QUEUE;
         }
         return;
     case LIFECYCLE_STOPPED:
@@ -280,7 +304,7 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->advertised_expiry = lc->renew_at + (lc->expires_at - lc->renew_at) / 2;
     lc->has_refresh_token = event->token.refresh_token;
     lc->failures = lc->soft_failures = 0;
-    lc->failed_at = lc->gave_up_at = 0;
+    lc->failed_at = lc->gave_up_at = lc->deserted_at = 0;
     lc->local = lc->put_off = false;
     enter(lc, LIFECYCLE_IDLE, now);
     if (lifetime < next_to_nothing && !lc->again && !password_next) {
@@ -379,6 +403,20 @@ static uint64_t soft_delay(struct lifecycle *lc, const struct lifecycle_event *e
     return delay + share(delay / 4, event->random);
 }
 
+/* What may pass. While somebody waits, a host that refuses connections is asked again when that
+ * makes it certain; then they are told. */
+static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,
+                            struct lifecycle_actions *actions)
+{
+    uint64_t certain = now < lc->waited_until ? certain_at(lc, now, now) : UINT64_MAX;
+
+    lc->failures++;
+    lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
+    wait_for(lc, certain < UINT64_MAX ? certain - now : backoff(lc, event->random), now, actions);
+    if (deserted(lc, now, now))
+        actions->waiters = LIFECYCLE_ANSWER_ALL;
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -392,6 +430,10 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->password_next |= lc->again_for_person && lc->refresh_faults > 0;
     lc->again = lc->again_for_person = lc->by_route = false;
     lc->not_before = 0;
+    if (!event->failed.nobody_listens)
+        lc->deserted_at = 0;
+    else if (lc->deserted_at == 0)
+        lc->deserted_at = now;
     if (fall_back_to_password(lc, policy, event, now, actions))
         return;
     if (again) {
@@ -404,9 +446,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->put_off = kind == LIFECYCLE_SOFT || kind == LIFECYCLE_DEFERRED;
     switch (kind) {
     case LIFECYCLE_TEMPORARY:
-        lc->failures++;
-        lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
-        wait_for(lc, backoff(lc, event->random), now, actions);
+        wait_for_better(lc, event, now, actions);
         return;
     case LIFECYCLE_DEFERRED:
         wait_for(lc, event->failed.retry_after, now, actions);
@@ -443,7 +483,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         lc->last_use = now;
     lc->waited_until = most(lc->waited_until, event->changed.deadline);
     lc->failures = lc->soft_failures = 0;
-    lc->failed_at = lc->gave_up_at = 0;
+    lc->failed_at = lc->gave_up_at = lc->deserted_at = 0;
     if (lc->state == LIFECYCLE_ASKING) {
         lc->again = true;
         lc->again_for_person |= event->changed.person;
@@ -470,14 +510,27 @@ static void route_changed(struct lifecycle *lc, const struct lifecycle_event *ev
     lc->retry_at = soon;
 }
 
+/* What was refused before was another network's. A machine that woke up begins its back-off anew:
+ * who sits down at it waits for the retry. */
+static void unsettle(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
+{
+    if (event->system_changed.clock)
+        return;
+    lc->unsettled_at = now;
+    lc->deserted_at = 0;
+    if (event->system_changed.resume)
+        lc->failures = 0;
+}
+
 /* A link that flaps brings many events: what has just failed still gets its second. */
 static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
     uint64_t soon = saturated(now, share(system_changed_most, event->random));
 
+    unsettle(lc, event, now);
     if (lc->state != LIFECYCLE_WAITING)
         return;
-    if (lc->soft_failures > 0 || lc->put_off) {
+    if (lc->put_off) {
         if (event->system_changed.route && lc->soft_failures > 0)
             route_changed(lc, event, now);
         return;
@@ -490,10 +543,11 @@ static void world(struct lifecycle *lc, const struct lifecycle_event *event, uin
 static void forget(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
 {
-    uint64_t last_use = lc->last_use;
+    uint64_t last_use = lc->last_use, unsettled_at = lc->unsettled_at;
 
     lifecycle_init(lc, now);
     lc->last_use = last_use;
+    lc->unsettled_at = unsettled_at;
     if (event->forget.need_login)
         enter(lc, LIFECYCLE_NEED_LOGIN, now);
     actions->drop_token = actions->drop_refresh_token = true;

@@ -67,6 +67,8 @@ struct lifecycle {
     uint64_t wanted_life;    /* the longest that a queued client wants a token to live */
     uint64_t route_at;       /* the last request for a new route's sake; 0 = none */
     uint64_t fault_login_at; /* the last login since refreshing met faults; 0 = none */
+    uint64_t deserted_at;    /* the first failure in a row for which nobody listens; 0 = none */
+    uint64_t unsettled_at;   /* the machine woke up, or its network changed; 0 = not yet */
     unsigned failures;       /* in a row that may pass */
     unsigned soft_failures;  /* in a row that probably do not pass soon */
     unsigned refresh_faults; /* in a row: what the refresh token brought was nobody's refusal */
@@ -94,7 +96,7 @@ enum lifecycle_event_type {
     LIFECYCLE_CHANGED, /* the credential changed, or a person says: try again */
     LIFECYCLE_FORGET,  /* logged out, or another identity: token and refresh token are void */
     LIFECYCLE_GAVE_UP, /* a waiting client's time is up */
-    LIFECYCLE_SYSTEM_CHANGED, /* the network came up, or the clock was set: it may go well now */
+    LIFECYCLE_SYSTEM_CHANGED, /* the network, the clock, or awake again: it may go well now */
 };
 
 enum lifecycle_failure {
@@ -131,6 +133,7 @@ struct lifecycle_event {
             bool not_the_token;         /* the client was refused, or by the proxy */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
             bool fault;                 /* an answer came that nobody could use */
+            bool nobody_listens; /* TEMPORARY: the host refuses connections, nothing was sent */
         } failed;
         struct {
             bool person;       /* somebody said so, and is going to use the token */
@@ -141,8 +144,10 @@ struct lifecycle_event {
             bool need_login; /* no password is known */
         } forget;
         struct {
-            bool route; /* the default route changed */
-        } system_changed;
+            bool route;   /* the default route changed */
+            bool resume;  /* the machine slept, and woke up */
+            bool clock;   /* no more than that was set */
+        } system_changed; /* none of these: the network came up */
     };
 };
 

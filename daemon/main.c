@@ -294,11 +294,11 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *context)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static void on_system_change(void *context, bool route)
+static void on_system_change(void *context, enum system_change what)
 {
     const struct daemon *d = context;
 
-    profiles_system_changed(d->profiles, route);
+    profiles_system_changed(d->profiles, what);
 }
 
 static int add_idle(struct daemon *d)

@@ -374,6 +374,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
                          .not_the_token = spares_the_token(code),
                          .retry_after = end->retry_after,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
+                         .nobody_listens = end->result && end->result->nobody_listens,
                          .fault = is_fault(end) },
          });
 }
@@ -496,10 +497,14 @@ static void attend(struct profile *p)
     p->in_system_watch = waiting;
 }
 
-void profile_system_changed(struct profile *p, bool route)
+void profile_system_changed(struct profile *p, enum system_change what)
 {
-    step(p,
-         (struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .system_changed = { route } });
+    step(p, (struct lifecycle_event){
+                .type = LIFECYCLE_SYSTEM_CHANGED,
+                .system_changed = { .route = what == SYSTEM_ROUTE,
+                                    .resume = what == SYSTEM_RESUME,
+                                    .clock = what == SYSTEM_CLOCK },
+            });
 }
 
 /* Writes down how it stands, for a next life. */

@@ -57,8 +57,8 @@ enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter
 /* Forgets token, refresh token and typed password. Clients that wait are told. */
 void profile_logout(struct profile *profile);
 
-/* The network came up, or (route) goes out another way, or the clock was set. */
-void profile_system_changed(struct profile *profile, bool route);
+/* The network came up or goes out another way, the machine woke up, or the clock was set. */
+void profile_system_changed(struct profile *profile, enum system_change what);
 
 /* The client is gone. Takes waiters that do not wait, too. */
 void profile_forget(struct waiter *waiter);

@@ -19,6 +19,8 @@ static const struct {
     { "failed-at", AT(failed_at), 0 },
     { "route-at", AT(route_at), 0 },
     { "fault-login-at", AT(fault_login_at), 0 },
+    { "deserted-at", AT(deserted_at), 0 },
+    { "unsettled-at", AT(unsettled_at), 0 },
     { "retry-at", AT(retry_at), LIFECYCLE_PAUSE_MOST },
     { "not-before", AT(not_before), LIFECYCLE_PAUSE_MOST },
     /* of the token, which goes before them (lifecycle_restore_token) */

@@ -171,10 +171,10 @@ struct profile *profiles_find(struct profiles *r, const char *name, struct error
     return NULL;
 }
 
-void profiles_system_changed(struct profiles *r, bool route)
+void profiles_system_changed(struct profiles *r, enum system_change what)
 {
     for (size_t i = 0; i < r->n_profiles; i++)
-        profile_system_changed(r->profiles[i], route);
+        profile_system_changed(r->profiles[i], what);
 }
 
 struct profile *const *profiles_list(const struct profiles *r, size_t *ret_n)

@@ -24,8 +24,8 @@ bool profiles_reload(struct profiles *profiles);
  * changed. */
 struct profile *profiles_find(struct profiles *profiles, const char *name, struct error *why);
 
-/* The network came up, or (route) goes out another way, or the clock was set. */
-void profiles_system_changed(struct profiles *profiles, bool route);
+/* The network came up or goes out another way, the machine woke up, or the clock was set. */
+void profiles_system_changed(struct profiles *profiles, enum system_change what);
 
 /* All profiles, sorted by name. */
 struct profile *const *profiles_list(const struct profiles *profiles, size_t *ret_n);

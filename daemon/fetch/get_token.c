@@ -89,5 +89,6 @@ void get_token_run(struct http *http, const struct job *job, http_step_fn on_ste
     provider_open(&provider, http, job);
     if (provider_find_endpoints(&provider, ret) == 0)
         get_token(&provider, on_step, ret);
+    ret->nobody_listens = ret->error.code == ERROR_CONNECT && http_refused_connection(http);
     provider_close(&provider, ret);
 }

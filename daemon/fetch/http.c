@@ -18,6 +18,7 @@
 #include "daemon/fetch/proxy.h"
 
 enum { BODY_MAX = 1024 * 1024, LOCATION_MAX = 120, ADDRESSES_MAX = 16 };
+enum { PLACE_MAX = INET6_ADDRSTRLEN + 8 };
 
 struct address {
     char text[INET6_ADDRSTRLEN];
@@ -40,6 +41,9 @@ struct http {
     char location[LOCATION_MAX + 1];
     struct address addresses[ADDRESSES_MAX]; /* that were tried in this job */
     size_t n_addresses, first_address;       /* of the request under way */
+    char place[PLACE_MAX + 1];               /* address and port of the last one; "" = none yet */
+    char refused_by[PLACE_MAX + 1];          /* the first one that refuses connections; "" = none */
+    bool other_trouble;                      /* another one failed for a reason that may pass */
     uint64_t limit; /* usec for the next request; 0 = the job's deadline alone */
     char message[CURL_ERROR_SIZE];
 };
@@ -112,6 +116,38 @@ static void write_address(const struct curl_sockaddr *address, char *out, size_t
               out, (socklen_t)size);
 }
 
+/* With the port: behind a proxy it is the proxy's. */
+static void write_place(struct http *h, const struct curl_sockaddr *address, const char *text)
+{
+    const struct sockaddr_in *in = (const void *)&address->addr; /* the port has the same place */
+    bool long_form = address->family == AF_INET6;
+
+    snprintf(h->place, sizeof h->place, "%s%s%s:%u", long_form ? "[" : "", text,
+             long_form ? "]" : "", ntohs(in->sin_port));
+}
+
+/* Why the connection before came to nothing: libcurl keeps the last reason alone. */
+static void note_connection(struct http *h)
+{
+    long error = 0;
+
+    curl_easy_getinfo(h->curl, CURLINFO_OS_ERRNO, &error);
+    switch (error) {
+    case ECONNREFUSED:
+        if (!*h->refused_by)
+            memcpy(h->refused_by, h->place, sizeof h->place);
+        return;
+    case 0:
+    case ENETUNREACH: /* no way there from here, as to IPv6 on many a machine */
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+        return;
+    default:
+        h->other_trouble = true;
+        return;
+    }
+}
+
 /* libcurl calls this when the name is resolved and a socket is wanted, for one address after the
  * other. It gives each half of the time that is left, which goes once in a job: without a socket it
  * takes the next one at once. */
@@ -122,9 +158,12 @@ static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_
     char text[INET6_ADDRSTRLEN] = "";
 
     (void)purpose;
+    if (*h->place)
+        note_connection(h);
     write_address(address, text, sizeof text);
     if (is_dead(h, text))
         return CURL_SOCKET_BAD;
+    write_place(h, address, text);
     if (h->n_addresses < ADDRESSES_MAX) {
         memcpy(tried->text, text, sizeof text);
         h->n_addresses++;
@@ -334,6 +373,21 @@ static bool explain_proxy(struct http *h, CURLcode r, struct error *why)
     return failed;
 }
 
+/* Whether nobody listens, at any address that could be tried. */
+static bool explain_refused_connection(struct http *h, CURLcode r, struct error *why)
+{
+    if (r == CURLE_COULDNT_CONNECT && *h->place)
+        note_connection(h);
+    if (r != CURLE_COULDNT_CONNECT || h->other_trouble)
+        h->refused_by[0] = '\0';
+    if (!*h->refused_by)
+        return false;
+    bool same = strcmp(h->host, h->refused_by) == 0;
+    error_set(why, ERROR_CONNECT, "%s%s%s refused the connection", same ? "" : h->host,
+              same ? "" : ": ", h->refused_by);
+    return true;
+}
+
 static const char *hint_for(const struct http *h, CURLcode r, const char *message)
 {
     bool handshake = r == CURLE_SSL_CONNECT_ERROR;
@@ -355,6 +409,8 @@ static void explain(struct http *h, CURLcode r, struct error *why)
 {
     const char *message = *h->message ? h->message : curl_easy_strerror(r);
 
+    if (explain_refused_connection(h, r, why))
+        return;
     if (h->too_large) {
         error_set(why, ERROR_ANSWER_INVALID, "%s sent more than 1 MiB", h->host);
         return;
@@ -452,6 +508,11 @@ static struct curl_slist *headers(const struct http_form *form)
     return list;
 }
 
+bool http_refused_connection(const struct http *h)
+{
+    return *h->refused_by != '\0';
+}
+
 void http_hurry(struct http *h, uint64_t limit)
 {
     h->limit = limit;
@@ -494,7 +555,8 @@ int http_request(struct http *h, const char *step, const char *url, const struct
     if (h->body)
         h->body[0] = '\0';
     h->too_large = h->is_http = h->is_http2 = false;
-    h->message[0] = '\0';
+    h->other_trouble = false;
+    h->message[0] = h->place[0] = h->refused_by[0] = '\0';
     h->step = step;
     h->first_address = h->n_addresses;
     curl_easy_setopt(h->curl, CURLOPT_URL, url);

@@ -64,6 +64,10 @@ void http_hurry(struct http *http, uint64_t limit);
 int http_request(struct http *http, const char *step, const char *url, const struct http_form *form,
                  struct http_reply *ret, struct error *why);
 
+/* Whether the last request failed since the host, or the proxy's, refuses connections at all of its
+ * addresses: nobody listens there, and nothing was sent. */
+bool http_refused_connection(const struct http *http);
+
 /* Whether the job allows that URL: https, or http to loopback where it says so. */
 bool http_url_allowed(const struct job *job, const char *url);
 

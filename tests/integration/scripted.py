@@ -79,9 +79,9 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     context = None  # of TLS; for each connection anew, so that a test may change it
 
-    def __init__(self, host, handler):
+    def __init__(self, host, handler, port=0):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, 0), handler)
+        super().__init__((host, port), handler)
 
     def get_request(self):
         connection, peer = super().get_request()
@@ -123,6 +123,9 @@ class Provider:
             self.certify(names=(name or host,))
         self.base = f"http{'s' if tls else ''}://{self.host}"
         self.issuer = self.base + issuer_path
+        self._serve()
+
+    def _serve(self):
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
 
@@ -164,6 +167,14 @@ class Provider:
         self.placeholder = socket.socket(family)
         self.placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.placeholder.bind(address)
+
+    def listen_again(self):
+        """After refuse(), at the same port."""
+        former, self.server = self.server, _Server(
+            self.server.server_address[0], self._handler(), self.port)
+        self.server.context = former.context
+        self.placeholder.close()
+        self._serve()
 
     def stop(self):
         self.hanging.set()

@@ -287,7 +287,7 @@ FAULTS = {
     # the way
     "hangs": (lambda p: p.hang(TOKEN), 7, SLOW, "timeout = 1s", "HOST"),
     "drips": (drips, 7, SLOW, "timeout = 1s", "HOST"),
-    "refused": (scripted.Provider.refuse, 7, DOWN + "Failed to connect to 127.0.0.1 port "),
+    "refused": (scripted.Provider.refuse, 7, DOWN[:-2] + " refused the connection"),
     "unknown-ca": (lambda p: p.certify(trusted=False),
                    7, NO_TLS + "SSL certificate problem: unable to get local issuer certificate"),
     "expired-certificate": (lambda p: p.certify(names=(p.name,), days=(-9, -2)),

@@ -332,6 +332,8 @@ static void p5_request(const struct world *w, const struct model *p)
         check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
     if (l->failing && !told_to && !c->fallback && !l->put_off && w->now - l->failed_at < SECOND)
         check_broken(w, p, "P5 polite", "less than a second after a failure");
+    if (c->type == LIFECYCLE_WANTED && l->deserted_at > 0 && w->now - l->failed_at < 5 * SECOND)
+        check_broken(w, p, "P5 polite", "clients knock more often than each 5 s");
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
         check_broken(w, p, "P5 polite", "less than a second after the last token was asked for");
@@ -407,6 +409,64 @@ static void p6_refresh(const struct world *w, const struct model *p)
         check_broken(w, p, "P6 outlives outages", "the end of a session is not told");
 }
 
+/* Connections were refused twice, 2 s apart, and there was neither a resume nor a change of the
+ * network in the 30 s before. */
+static bool settled(const struct ledger *l)
+{
+    return l->unsettled_at == 0 || l->still_at >= l->unsettled_at + 30 * SECOND;
+}
+
+static bool deserted(const struct ledger *l)
+{
+    return l->deserted_at > 0 && l->still_at - l->deserted_at >= 2 * SECOND && settled(l);
+}
+
+/* Where nobody listens nobody waits: as soon as that is certain, which is soon. */
+static void p6_deserted(const struct world *w, const struct model *p)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (p->waiters == 0 || p->flight != FLIGHT_NONE || l->deserted_at == 0 || !settled(l))
+        return;
+    uint64_t certain = l->deserted_at + 2 * SECOND, soonest = l->still_at + SECOND;
+    if (deserted(l))
+        check_broken(w, p, "P6 outlives outages", "a client waits though nobody listens");
+    if (lifecycle_next(p->lc, p->policy) > (certain > soonest ? certain : soonest) + SLACK)
+        check_broken(w, p, "P6 outlives outages",
+                     "a client waits longer than it takes to know that nobody listens");
+}
+
+/* Whether a client with as much time as this one was told just before. */
+static bool gave_up_just_now(const struct world *w, const struct ledger *l)
+{
+    return l->gave_up_at > 0 && w->now - l->gave_up_at < 5 * SECOND;
+}
+
+/* Until it is certain that nobody listens a client waits for the retry: the host may be starting,
+ * the network coming up. */
+static void p7_told(const struct world *w, const struct model *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->token || f->call->wants_new || p->absent || l->deserted_at == 0 || deserted(l) ||
+        gave_up_just_now(w, l))
+        return;
+    if (f->call->deadline > w->now && f->call->deadline > lifecycle_next(p->lc, p->policy))
+        check_broken(w, p, "P7 any clock", "a client is not let wait for the retry");
+}
+
+/* Nor does who asks after a resume get the error of before it. */
+static void p7_resumed(const struct world *w, const struct model *p, const struct fact *f)
+{
+    const struct ledger *l = &p->ledger;
+
+    if (f->verdict == LIFECYCLE_FAIL && l->failing && l->failure == LIFECYCLE_TEMPORARY &&
+        w->slept_at > 0 && w->now < w->slept_at + 3 * SECOND &&
+        f->call->deadline > (w->now > l->not_before ? w->now : l->not_before) + 10 * SECOND &&
+        !gave_up_just_now(w, l))
+        check_broken(w, p, "P7 any clock", "after a resume a client does not wait for the retry");
+}
+
 /* A client that only a token by password can serve. */
 static bool password_serves(const struct world *w, const struct model *p, const struct call *call)
 {
@@ -422,6 +482,8 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
 
     if (f->kind == FACT_REQUEST)
         p6_refresh(w, p);
+    if (f->kind == FACT_REST)
+        p6_deserted(w, p);
     if (f->kind == FACT_WANTED && f->verdict == LIFECYCLE_TOO_SHORT &&
         password_serves(w, p, f->call))
         check_broken(w, p, "P6 outlives outages", "no token lives that long, but by password");
@@ -446,6 +508,10 @@ static void p6_outlives(const struct world *w, const struct model *p, const stru
 
 static void p7_any_clock(const struct world *w, const struct model *p, const struct fact *f)
 {
+    if (f->kind == FACT_TOLD)
+        p7_told(w, p, f);
+    if (f->kind == FACT_WANTED)
+        p7_resumed(w, p, f);
     if (f->kind == FACT_REST && p->ledger.retry_by < w->now && w->slept_at + 5 * SECOND < w->now)
         check_broken(w, p, "P7 any clock", "the network came up, and no retry was made in time");
 }
@@ -540,18 +606,27 @@ static void take_out(unsigned *list, unsigned length, unsigned password)
         list[kept++] = 0;
 }
 
+static bool is_outage(enum regime regime)
+{
+    return regime == REGIME_DOWN || regime == REGIME_DESERTED || regime == REGIME_BLACKHOLE ||
+           regime == REGIME_5XX;
+}
+
 static void note_sent(struct world *w, struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
     struct ledger *l = &p->ledger;
 
     w->statistics.requests[check_class(w, p)]++;
-    if (v->regime == REGIME_DOWN || v->regime == REGIME_BLACKHOLE || v->regime == REGIME_5XX) {
+    if (is_outage(v->regime)) {
         if (l->outage_since == 0) {
             l->outage_since = w->now;
             l->outage_requests = 0;
         }
-        l->outage_requests++;
+        if (!l->knocked || v->regime != REGIME_DESERTED)
+            l->outage_requests++;
+        else if (l->outage_requests > 0)
+            l->outage_requests--; /* the pause begins anew, and that by chance */
     } else {
         l->outage_since = 0;
     }
@@ -728,6 +803,18 @@ static void note_refresh(struct model *p, const struct fact *f)
     l->fault_login = false;
 }
 
+static void note_refused_connection(const struct world *w, struct model *p, bool failed)
+{
+    struct ledger *l = &p->ledger;
+    bool refused = failed && p->reply.nobody_listens;
+
+    if (!refused)
+        l->deserted_at = 0;
+    else if (l->deserted_at == 0)
+        l->deserted_at = w->now;
+    l->still_at = w->now;
+}
+
 static void note_ended(struct world *w, struct model *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
@@ -736,10 +823,11 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     if (sent && !p->by_refresh_token)
         note_answer(w, p);
     note_refresh(p, f);
+    note_refused_connection(w, p, f->failed && sent);
     l->not_before = 0;
     if (!f->failed) {
         l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
-        l->failing = l->doubted = l->forgiven = false;
+        l->failing = l->forgiven = false;
         l->gave_up_at = 0;
         l->got_at = w->now;
         l->use_before_due = l->last_use;
@@ -757,7 +845,6 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     l->put_off = f->failure == LIFECYCLE_DEFERRED || (f->failure == LIFECYCLE_SOFT && !sent);
     l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
-    l->doubted |= f->failure == LIFECYCLE_SOFT;
     if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
         l->not_before = w->now + least(p->reply.retry_after, HOUR);
 }
@@ -778,9 +865,8 @@ static void note_changed(const struct world *w, struct model *p, const struct fa
 
     l->disturbed_at = w->now;
     l->forgiven = true;
-    l->doubted = false;
     l->gave_up_at = 0;
-    l->outage_since = 0;
+    l->outage_since = l->deserted_at = 0;
     l->change_pending = true;
     l->stale &= !f->password;
     if (f->use)
@@ -828,8 +914,9 @@ static void note_network(const struct world *w, struct model *p)
     uint64_t by = w->now + 3 * SECOND + SLACK;
 
     by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
-    l->outage_since = 0;
-    if (p->flight != FLIGHT_NONE || !l->failing || l->forgiven || l->doubted ||
+    l->outage_since = l->deserted_at = 0;
+    l->unsettled_at = w->now;
+    if (p->flight != FLIGHT_NONE || !l->failing || l->forgiven ||
         l->failure != LIFECYCLE_TEMPORARY || (!is_known_in_use(p, by) && p->waiters == 0))
         return;
     l->retry_by = least(l->retry_by, by);
@@ -848,7 +935,8 @@ static void note_forgotten(struct world *w, struct model *p)
                           .retry_by = NEVER,
                           .suspected_at = l->suspected_at,
                           .suspected_token = l->suspected_token,
-                          .waited_until = l->waited_until };
+                          .waited_until = l->waited_until,
+                          .unsettled_at = l->unsettled_at };
 }
 
 /* A crash costs up to ten minutes of what is known of the last use. */
@@ -861,8 +949,10 @@ static void note_restarted(struct world *w, struct model *p)
         note_lost(w, sent_password(w, p), p);
     if (p->flight != FLIGHT_NONE)
         l->failing = false;
-    if (p->origin == ORIGIN_TYPED && p->keep != KEEP_ALL)
+    if (p->origin == ORIGIN_TYPED && p->keep != KEEP_ALL) {
         l->failing = true; /* only a login helps */
+        l->failure = LIFECYCLE_NO_LOGIN;
+    }
     l->forgiven = true;
     l->disturbed_at = w->now;
     l->retry_by = NEVER;
@@ -891,6 +981,7 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_REQUEST:
         l->change_pending = l->person_pending = false;
+        l->knocked = p->cause.type == LIFECYCLE_WANTED;
         if (p->lc->by_route)
             l->route_at = w->now;
         if (is_fault_login(p)) {
@@ -951,7 +1042,8 @@ enum class check_class(const struct world *w, const struct model *p) {
     switch (v->regime){
         case REGIME_WELL : if (password_of(w, p) != v->right) return CLASS_WRONG_PASSWORD;
         return v->lifetime < 2 * MINUTE ? CLASS_SHORT : CLASS_WELL;
-        case REGIME_DOWN : case REGIME_BLACKHOLE : case REGIME_5XX : return CLASS_OUTAGE;
+        case REGIME_DOWN : case REGIME_DESERTED : case REGIME_BLACKHOLE : case
+        REGIME_5XX : return CLASS_OUTAGE;
         case REGIME_429 : return CLASS_LIMITED;
         default : return CLASS_ODD;
     }

@@ -211,10 +211,17 @@ void daemon_client_gone(struct world *w, unsigned client)
 
 void daemon_network(struct world *w)
 {
-    if (w->wanting == 0)
-        return; /* then the network is not listened to */
-    trace(w, NULL, "the network comes up", NULL, NEVER, NEVER);
-    profiles_system_changed(w->configured, chance_permille(w, 500));
+    bool route = chance_permille(w, 500);
+
+    if (w->wanting == 0 && !route)
+        return; /* then that is not listened to */
+    trace(w, NULL, "the network comes up", route ? "by another way out" : NULL, NEVER, NEVER);
+    profiles_system_changed(w->configured, route ? SYSTEM_ROUTE : SYSTEM_NETWORK);
+}
+
+void daemon_resume(struct world *w)
+{
+    profiles_system_changed(w->configured, SYSTEM_RESUME);
 }
 
 /* ---- what it does ---------------------------------------------------------------------------- */
@@ -431,6 +438,7 @@ static void unconfigured(struct world *w, struct model *p)
     p->real = NULL;
     p->lc = NULL;
     forgotten(w, p);
+    p->ledger.unsettled_at = 0;
 }
 
 void daemon_start(struct world *w)
@@ -472,9 +480,9 @@ static void restarted(struct world *w, struct model *p)
         unconfigured(w, p);
         return;
     }
-    check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
     p->real = NULL;
     p->lc = NULL;
+    check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
     p->flight = FLIGHT_NONE;
     if (p->keep != KEEP_ALL || in_flight)
         p->newest_refresh_token = 0; /* none that may be sent any more */

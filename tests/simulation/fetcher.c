@@ -86,7 +86,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
         return NULL;
     struct reply *r = &f->p->reply;
     if (!f->was_read) { /* nobody will ever know what the provider said */
-        r->token = r->refresh_without_token = false;
+        r->token = r->refresh_without_token = r->nobody_listens = false;
         r->retry_after = 0;
         r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;
         r->http_status = 0;
@@ -143,6 +143,7 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
     ret->retry_after = r->retry_after;
     ret->http_status = r->http_status;
     ret->refresh_without_token = r->refresh_without_token;
+    ret->nobody_listens = r->nobody_listens;
     switch (r->kind) {
     case LIFECYCLE_REFUSED:
         ret->outcome = OUTCOME_REFUSED;

@@ -7,6 +7,7 @@ static const uint64_t login_step = 6 * SECOND;
 static const char *const regime_names[REGIMES] = {
     [REGIME_WELL] = "well",
     [REGIME_DOWN] = "down",
+    [REGIME_DESERTED] = "deserted",
     [REGIME_BLACKHOLE] = "black hole",
     [REGIME_5XX] = "5xx",
     [REGIME_429] = "429",
@@ -256,6 +257,10 @@ struct reply provider_receive(struct world *w, struct model *p)
     case REGIME_DOWN:
         return failure(LIFECYCLE_TEMPORARY, w->now + chance_span(w, MSEC, SECOND),
                        ACCOUNT_NOT_SENT);
+    case REGIME_DESERTED:
+        r = failure(LIFECYCLE_TEMPORARY, w->now + chance_span(w, MSEC, SECOND), ACCOUNT_NOT_SENT);
+        r.nobody_listens = true;
+        return r;
     case REGIME_BLACKHOLE:
         return failure(LIFECYCLE_TEMPORARY, NEVER, ACCOUNT_NOT_SENT);
     case REGIME_5XX:

@@ -33,6 +33,7 @@ static void sleeps(struct world *w)
     trace(w, NULL, "woken after", NULL, span, NEVER);
     for (unsigned i = 0; i < w->n_profiles; i++)
         check(w, &w->profiles[i], &(struct fact){ .kind = FACT_SLEPT });
+    daemon_resume(w);
     if (chance_permille(w, 800))
         queue_set(&w->queue, EVENT_NETWORK, w->now + chance_span(w, MSEC, 20 * SECOND));
     queue_set(&w->queue, EVENT_SLEEP, w->now + chance_span(w, HOUR, 10 * DAY));

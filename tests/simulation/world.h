@@ -78,10 +78,11 @@ enum regime {
     REGIME_BLACKHOLE, /* no connection, after the deadline */
     REGIME_5XX,
     REGIME_429,
-    REGIME_GATEWAY, /* a page of something in between, or another odd answer */
-    REGIME_SLOW,    /* answers from a second to beyond the deadline */
-    REGIME_LOST,    /* the request counts, the answer is lost */
-    REGIME_FLAKY,   /* any of these, request by request */
+    REGIME_GATEWAY,  /* a page of something in between, or another odd answer */
+    REGIME_SLOW,     /* answers from a second to beyond the deadline */
+    REGIME_LOST,     /* the request counts, the answer is lost */
+    REGIME_DESERTED, /* its host refuses connections */
+    REGIME_FLAKY,    /* any of these, request by request */
     REGIMES,
 };
 
@@ -100,6 +101,7 @@ struct reply {
     uint64_t retry_after, lifetime;
     unsigned http_status;
     bool reached;
+    bool nobody_listens;
     bool counted; /* as a wrong password */
     bool overlap; /* another login of the user was under way */
     bool refresh_without_token;
@@ -198,8 +200,7 @@ struct ledger {
     uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
     bool failing;            /* the last attempt failed */
     bool forgiven;           /* but somebody said: try again */
-    bool doubted;
-    bool stale; /* a refresh brought nothing newer, and there was a password */
+    bool stale;              /* a refresh brought nothing newer, and there was a password */
     enum lifecycle_failure failure;
     bool put_off;          /* nothing was sent then: the account had it wait */
     unsigned failed_stamp; /* of the source, then */
@@ -218,7 +219,10 @@ struct ledger {
     bool faulty;            /* the last request was by refresh token, and brought a fault */
     bool fault_login;       /* one was made for that in this token's life */
     uint64_t fault_login_at;
-    uint64_t route_at; /* the last request for a new route's sake; 0 = none */
+    uint64_t route_at;              /* the last request for a new route's sake; 0 = none */
+    uint64_t deserted_at, still_at; /* connections were refused, in a row: first, last; 0 = none */
+    uint64_t unsettled_at;          /* a resume, or a change of the network; 0 = none */
+    bool knocked;                   /* the request under way was begun for a client */
 };
 
 /* Where its password comes from. */
@@ -434,8 +438,9 @@ void daemon_renew(struct world *w, struct model *p, unsigned password);
 void daemon_logout(struct world *w, struct model *p);
 void daemon_reload(struct world *w);
 void daemon_restart(struct world *w);
-/* The network came up, or the clock was set. */
+/* The network came up; the machine woke up. */
 void daemon_network(struct world *w);
+void daemon_resume(struct world *w);
 /* The client of that number waits no longer. */
 void daemon_client_gone(struct world *w, unsigned client);
 /* Until when clients are told to use the token. */
@@ -466,7 +471,7 @@ enum fact_kind {
     FACT_SENT,      /* it goes to the provider */
     FACT_ENDED,     /* it ended, perhaps unsent, and lifecycle.c is about to be told */
     FACT_CHANGED,   /* a credential changed, or (person) somebody says so */
-    FACT_NETWORK,   /* the network came up */
+    FACT_NETWORK,   /* the network came up, or the machine woke up */
     FACT_FORGOTTEN, /* logout, restart of one of which nothing is kept */
     FACT_RESTARTED, /* of one of which something is */
     FACT_SLEPT,     /* time has leapt */

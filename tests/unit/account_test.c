@@ -443,6 +443,23 @@ static void the_first_answer_that_is_lost_is_made_up_for_at_once(void **state)
     sends(1, ACCOUNT_TOOK);
 }
 
+static void the_longest_pause_outlives_the_daemon(void **state)
+{
+    (void)state;
+    chance = UINT32_MAX;
+    for (int i = 0; i < 6; i++)
+        person_sends(1, ACCOUNT_SILENCE);
+    assert_int_equal(ask(1, &anna), ACCOUNT_SILENT);
+    uint64_t until = when;
+    assert_true(until > now + DAY);
+    account_clamp(&account, now);
+    assert_int_equal(ask(1, &anna), ACCOUNT_SILENT);
+    assert_int_equal(when, until);
+    account_clamp(&account, now - HOUR); /* the clock of another boot */
+    assert_int_equal(ask(1, &anna), ACCOUNT_SILENT);
+    assert_in_range(when, now, until - 1);
+}
+
 static void silences_are_counted_for_each_password(void **state)
 {
     (void)state;
@@ -594,6 +611,7 @@ int main(void)
         TEST(an_untried_password_is_sent_six_times_in_a_day_of_silence),
         TEST(one_that_was_taken_is_sent_thirty_times_a_day_and_never_stops),
         TEST(the_first_answer_that_is_lost_is_made_up_for_at_once),
+        TEST(the_longest_pause_outlives_the_daemon),
         TEST(silences_are_counted_for_each_password),
         TEST(an_answer_that_says_nothing_of_it_ends_no_silence),
         TEST(a_crash_is_no_way_around_it),

@@ -443,7 +443,7 @@ static void every_failure_comes_back(void **state)
     sent.id_token = secret_free(sent.id_token);
     error_set(&sent.error, ERROR_RATE_LIMITED, "HTTP 429");
     sent.retry_after = 60 * USEC_PER_SEC;
-    sent.refresh_without_token = true;
+    sent.refresh_without_token = sent.nobody_listens = true;
     for (int i = OUTCOME_REFUSED; i <= OUTCOME_CONFIG; i++) {
         if (i == OUTCOME_REPORT)
             continue;
@@ -454,6 +454,7 @@ static void every_failure_comes_back(void **state)
         assert_string_equal(result.error.detail, "HTTP 429");
         assert_int_equal(result.retry_after, 60 * USEC_PER_SEC);
         assert_true(result.refresh_without_token);
+        assert_true(result.nobody_listens);
     }
 }
 

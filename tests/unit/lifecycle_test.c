@@ -1354,6 +1354,292 @@ static void another_way_out_is_a_network_that_came_up_for_other_failures(void **
     assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
 }
 
+static void what_failed_last_decides_what_the_network_means(void **state)
+{
+    (void)state;
+    asking();
+    soft(0);
+    now = next();
+    timer();
+    failed(LIFECYCLE_TEMPORARY);
+    lc.retry_at = now + 300 * SECOND;
+    world_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
+}
+
+/* ---- where nobody listens -------------------------------------------------------------------- */
+
+/* The host refuses the connection. */
+static struct lifecycle_actions deserted_with(uint32_t random)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .random = random,
+        .failed = { .kind = LIFECYCLE_TEMPORARY, .nobody_listens = true } });
+}
+
+static struct lifecycle_actions deserted(void)
+{
+    return deserted_with(UINT32_MAX);
+}
+
+static struct lifecycle_actions resumed(void)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_SYSTEM_CHANGED, .random = UINT32_MAX, .system_changed.resume = true });
+}
+
+static struct lifecycle_actions clock_set(void)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_SYSTEM_CHANGED, .random = UINT32_MAX, .system_changed.clock = true });
+}
+
+static struct lifecycle_actions network_came(void)
+{
+    return world_changed(UINT32_MAX);
+}
+
+static struct lifecycle_actions another_route(void)
+{
+    return route_changed(UINT32_MAX);
+}
+
+/* The retry, at that time. */
+static void retry_at(uint64_t when)
+{
+    now = when;
+    lc.retry_at = when;
+    assert_true(timer().request);
+}
+
+static void connections_refused_twice_two_seconds_apart_answer_who_waits(void **state)
+{
+    (void)state;
+    asking();
+    uint64_t first = now;
+    assert_int_equal(deserted_with(0).waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(next(), first + 2 * SECOND); /* whatever chance says */
+    assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
+    now = next();
+    assert_true(timer().request);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_in_range(next(), now + SECOND, now + 4 * SECOND); /* it goes on as it would */
+}
+
+static void less_than_two_seconds_apart_they_may_be_one_start_of_the_provider(void **state)
+{
+    (void)state;
+    asking();
+    uint64_t first = now;
+    deserted();
+    retry_at(first + 2 * SECOND - 1);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(next(), now + SECOND);
+    now = next();
+    timer();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+}
+
+static void another_failure_in_between_counts_anew(void **state)
+{
+    (void)state;
+    asking();
+    deserted();
+    now = next();
+    timer();
+    assert_int_equal(failed(LIFECYCLE_TEMPORARY).waiters, LIFECYCLE_ANSWER_SOON);
+    now = next();
+    timer();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(next(), now + 2 * SECOND);
+}
+
+static void so_does_a_change_by_a_person_or_at_the_source(void **state)
+{
+    (void)state;
+    asking();
+    deserted();
+    now = next();
+    assert_true(changed().request);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(next(), now + 2 * SECOND);
+}
+
+static void so_does_a_token(void **state)
+{
+    (void)state;
+    asking();
+    deserted();
+    now = next();
+    timer();
+    token(10 * SECOND);
+    now += 10 * SECOND;
+    asking();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+}
+
+static void not_within_thirty_seconds_of_a_resume_or_of_a_change_of_the_network(void **state)
+{
+    struct lifecycle_actions (*const changes[])(void) = { resumed, network_came, another_route };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        lifecycle_init(&lc, now);
+        uint64_t changed_at = now;
+        changes[i]();
+        asking();
+        assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+        assert_in_range(next(), now + SECOND, now + 2 * SECOND - 1); /* as after any failure */
+        retry_at(changed_at + 10 * SECOND);
+        assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+        retry_at(changed_at + 30 * SECOND - 1);
+        assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+        assert_int_equal(wanted_within(5 * MINUTE).verdict, LIFECYCLE_QUEUE);
+        retry_at(changed_at + 30 * SECOND);
+        assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+        now += HOUR;
+    }
+}
+
+static void what_was_refused_before_that_does_not_count(void **state)
+{
+    (void)state;
+    asking();
+    deserted();
+    now += SECOND;
+    another_route();
+    retry_at(now + 30 * SECOND);
+    wanted();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+    assert_int_equal(next(), now + 2 * SECOND);
+}
+
+static void a_clock_that_is_set_is_no_reason_to_wait(void **state)
+{
+    (void)state;
+    clock_set();
+    asking();
+    deserted();
+    clock_set();
+    retry_at(now + 2 * SECOND);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+}
+
+static void a_logout_does_not_make_one_forget_the_resume(void **state)
+{
+    (void)state;
+    resumed();
+    forget();
+    asking();
+    deserted();
+    retry_at(now + 5 * SECOND);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+}
+
+/* Certain that nobody listens. */
+static void nobody_listens(void)
+{
+    asking();
+    deserted();
+    now = next();
+    timer();
+    deserted();
+}
+
+static void who_comes_within_five_seconds_is_told_at_once(void **state)
+{
+    (void)state;
+    nobody_listens();
+    now += 5 * SECOND - 1;
+    lc.retry_at = now + SECOND;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_FAIL);
+    assert_false(a.request);
+}
+
+static void who_comes_later_has_it_tried_at_once_and_is_told_what_comes_of_it(void **state)
+{
+    (void)state;
+    nobody_listens();
+    now += 5 * SECOND;
+    lc.retry_at = now + 5 * MINUTE;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+}
+
+static void who_comes_after_one_refusal_waits_for_the_second(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    lc.failures = 12;
+    deserted(); /* nobody waits: as after any failure */
+    assert_in_range(next(), now + 4 * MINUTE, now + 5 * MINUTE);
+    now += SECOND;
+    struct lifecycle_actions a = wanted_for(HOUR);
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_false(a.request);
+    assert_int_equal(next(), now + SECOND);
+    now = next();
+    timer();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_ALL);
+}
+
+static void a_living_token_is_served_though_nobody_listens(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    deserted();
+    now = next();
+    timer();
+    deserted();
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+    now += 10 * SECOND;
+    struct lifecycle_actions a = wanted();
+    assert_int_equal(a.verdict, LIFECYCLE_SERVE);
+    assert_false(a.request);
+}
+
+static void after_a_resume_a_client_waits_for_the_retry(void **state)
+{
+    (void)state;
+    nobody_listens();
+    lc.failures = 12;
+    now += SECOND;
+    lc.retry_at = now + 5 * MINUTE;
+    resumed();
+    assert_in_range(next(), now + 2 * SECOND, now + 3 * SECOND);
+    assert_int_equal(wanted().verdict, LIFECYCLE_QUEUE);
+    now = next();
+    timer();
+    assert_int_equal(deserted().waiters, LIFECYCLE_ANSWER_SOON);
+    assert_in_range(next(), now + SECOND, now + 2 * SECOND); /* the back-off begins anew */
+}
+
+static void
+after_a_resume_nobody_waits_while_a_token_lives_and_nothing_newer_could_be_had(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    failed(LIFECYCLE_TEMPORARY);
+    now = lc.advertised_expiry;
+    lc.retry_at = now + 5 * MINUTE;
+    resumed();
+    now = next();
+    assert_true(timer().request);
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+    assert_true(lifecycle_fading(&lc, now));
+}
+
 /* ---- refresh tokens that bring only faults --------------------------------------------------- */
 
 static struct lifecycle_actions fault_with(uint64_t retry_after)
@@ -1776,6 +2062,22 @@ int main(void)
         TEST(a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds),
         TEST(it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live),
         TEST(every_state_has_a_name),
+        TEST(what_failed_last_decides_what_the_network_means),
+        TEST(connections_refused_twice_two_seconds_apart_answer_who_waits),
+        TEST(less_than_two_seconds_apart_they_may_be_one_start_of_the_provider),
+        TEST(another_failure_in_between_counts_anew),
+        TEST(so_does_a_change_by_a_person_or_at_the_source),
+        TEST(so_does_a_token),
+        TEST(not_within_thirty_seconds_of_a_resume_or_of_a_change_of_the_network),
+        TEST(what_was_refused_before_that_does_not_count),
+        TEST(a_clock_that_is_set_is_no_reason_to_wait),
+        TEST(a_logout_does_not_make_one_forget_the_resume),
+        TEST(who_comes_within_five_seconds_is_told_at_once),
+        TEST(who_comes_later_has_it_tried_at_once_and_is_told_what_comes_of_it),
+        TEST(who_comes_after_one_refusal_waits_for_the_second),
+        TEST(a_living_token_is_served_though_nobody_listens),
+        TEST(after_a_resume_a_client_waits_for_the_retry),
+        TEST(after_a_resume_nobody_waits_while_a_token_lives_and_nothing_newer_could_be_had),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

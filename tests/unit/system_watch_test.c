@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -22,12 +23,14 @@ enum { HUNG = 60 }; /* seconds */
 static sd_event *event;
 static struct system_watch *world;
 static int calls, routes;
+static enum system_change last;
 
-static void on_change(void *context, bool route)
+static void on_change(void *context, enum system_change what)
 {
     (void)context;
     calls++;
-    routes += route;
+    routes += what == SYSTEM_ROUTE;
+    last = what;
 }
 
 static int setup(void **state)
@@ -88,6 +91,11 @@ struct route {
     uint32_t network, mask;
 };
 
+static bool is_way_out(const struct route *r)
+{
+    return (r->mask & 0x7fffffff) == 0;
+}
+
 /* In a child with a network of its own, which comes up and then gets the route (NULL: none).
  * Returns how often it was told of a new way out, and 10 times how often it was told at all. */
 static int in_own_network(int wants, const struct route *route)
@@ -108,19 +116,24 @@ static int in_own_network(int wants, const struct route *route)
         run(own, wants > 0);
         if (route && add_route(route->network, route->mask) < 0)
             _exit(79);
-        run(own, route != NULL);
+        run(own, route && (wants > 0 || is_way_out(route)));
         _exit(10 * calls + routes);
     }
     waitpid(pid, &status, 0);
     return WEXITSTATUS(status);
 }
 
-static void skip_without_network(int status)
+static void skip_without(int status, const char *why)
 {
     if (status != 77)
         return;
-    print_message("not run: no network namespace can be made here\n");
+    print_message("not run: %s here\n", why);
     skip();
+}
+
+static void skip_without_network(int status)
+{
+    skip_without(status, "no network namespace can be made");
 }
 
 /* Also soon after the network came up, which is when a VPN's routes come. */
@@ -156,6 +169,16 @@ static void nobody_who_wants_to_know_is_not_woken(void **state)
     int called = in_own_network(0, NULL);
     skip_without_network(called);
     assert_int_equal(called, 0);
+    assert_int_equal(in_own_network(0, &(struct route){ 0x0a000000, 0xff000000 }), 0);
+}
+
+static void another_way_out_is_told_to_those_who_want_nothing_else(void **state)
+{
+    (void)state;
+    int told = in_own_network(0, &(struct route){ 0, 0 });
+    skip_without_network(told);
+    assert_int_equal(told, 11);
+    assert_int_equal(in_own_network(0, &(struct route){ 0x80000000, 0x80000000 }), 11);
 }
 
 static void a_clock_that_is_set_is_told_each_time(void **state)
@@ -171,7 +194,62 @@ static void a_clock_that_is_set_is_told_each_time(void **state)
         }
         sd_event_run(event, HUNG * USEC_PER_SEC);
         assert_int_equal(calls, i);
+        assert_int_equal(last, SYSTEM_CLOCK);
     }
+}
+
+/* Sets it to what it is; whether that is allowed here. */
+static bool set_clock(void)
+{
+    struct timespec now;
+
+    return clock_gettime(CLOCK_REALTIME, &now) == 0 && clock_settime(CLOCK_REALTIME, &now) == 0;
+}
+
+/* Moves this process to where CLOCK_BOOTTIME, and it alone, is an hour ahead: as after a sleep. */
+static bool sleep_an_hour(void)
+{
+    static const char hour[] = "boottime 3600 0";
+    const int to_time = 0x80; /* CLONE_NEWTIME, which older headers do not have */
+    if (unshare(to_time) < 0)
+        return false;
+    int fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    bool done = write(fd, hour, strlen(hour)) > 0;
+    close(fd);
+    fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    done = done && setns(fd, to_time) == 0;
+    close(fd);
+    return done;
+}
+
+/* In a child; 77: the machine does not allow it. */
+static int told_after_a_sleep(void)
+{
+    sd_event *own;
+
+    sd_event_new(&own);
+    struct system_watch *w = system_watch_new(own, on_change, NULL);
+    if (!w || !sleep_an_hour() || !set_clock())
+        return 77;
+    run(own, true);
+    if (calls != 1 || last != SYSTEM_RESUME)
+        return 1;
+    set_clock();
+    run(own, true);
+    return calls == 2 && last == SYSTEM_CLOCK ? 0 : 2;
+}
+
+static void a_machine_that_wakes_up_is_told_as_such(void **state)
+{
+    int status;
+
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(told_after_a_sleep());
+    waitpid(pid, &status, 0);
+    skip_without(WEXITSTATUS(status), "no clock can be set ahead");
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void wanting_and_not_wanting_are_counted(void **state)
@@ -191,9 +269,14 @@ static void wanting_and_not_wanting_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_network_that_comes_up_is_told_once),     TEST(another_way_out_is_told_as_such),
-        TEST(a_route_to_somewhere_is_no_other_way_out), TEST(nobody_who_wants_to_know_is_not_woken),
-        TEST(a_clock_that_is_set_is_told_each_time),    TEST(wanting_and_not_wanting_are_counted),
+        TEST(a_network_that_comes_up_is_told_once),
+        TEST(another_way_out_is_told_as_such),
+        TEST(a_route_to_somewhere_is_no_other_way_out),
+        TEST(nobody_who_wants_to_know_is_not_woken),
+        TEST(another_way_out_is_told_to_those_who_want_nothing_else),
+        TEST(a_clock_that_is_set_is_told_each_time),
+        TEST(a_machine_that_wakes_up_is_told_as_such),
+        TEST(wanting_and_not_wanting_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
