@@ -27,7 +27,6 @@ static const uint64_t silence_pauses[] = { SECOND,     MINUTE,      2 * MINUTE, 
 static const uint64_t untried_pauses[ACCOUNT_LOST - 1] = { SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE,
                                                            2 * HOUR };
 static const uint64_t untried_later = 6 * HOUR;
-static const uint64_t pause_most = DAY + DAY / 4; /* of all of these */
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
@@ -437,11 +436,15 @@ void account_release(struct account *a, const void *who)
 
 /* ---- another life ---------------------------------------------------------------------------- */
 
-static void clamp(uint64_t *time, uint64_t most)
+static void clamp(uint64_t *number, uint64_t most)
 {
-    if (*time > most)
-        *time = most;
+    if (*number > most)
+        *number = most;
 }
+
+/* Up to the end of the day in which an untried password met silence, and a quarter more. */
+static const uint64_t pause_most = DAY + DAY / 4;
+enum { COUNT_MOST = 1000000 };
 
 void account_clamp(struct account *a, uint64_t now)
 {
@@ -454,6 +457,8 @@ void account_clamp(struct account *a, uint64_t now)
         clamp(&t->silent_since, now);
         clamp(&t->route_at, now);
         clamp(&t->pause_until, now + pause_most);
+        clamp(&t->silences, COUNT_MOST);
+        clamp(&t->softs, COUNT_MOST);
         for (size_t k = 0; k < ACCOUNT_DENIALS - 1; k++)
             clamp(&t->denied_at[k], now);
     }

@@ -146,7 +146,8 @@ uint64_t account_next(const struct account *account, const struct account_creden
 void account_lift(struct account *account, const struct account_credential *what);
 
 /* Brings times of another life, whose clock may have been another, to where they can be now:
- * nothing has happened later than now, and no pause ends later than one that begins now. */
+ * nothing has happened later than now, and no pause ends later than one that begins now. Counts are
+ * brought to where they can be counted on. */
 void account_clamp(struct account *account, uint64_t now);
 
 /* A `who` that account_admit() let go is through with it. */

@@ -107,15 +107,16 @@ static void take_field(struct account *a, const struct tlv_field *f, struct coun
     uint64_t numbers[NUMBERS];
 
     take_numbers(f, numbers);
+    bool there = numbers[0] != 0; /* the first place without a password ends a list */
     if (tlv_is(f, "bucket-full"))
         a->bucket_full = numbers[0];
     else if (tlv_is(f, "silent-at"))
         a->silent_at = numbers[0];
-    else if (tlv_is(f, "accepted") && n->accepted < ACCOUNT_ACCEPTED)
+    else if (tlv_is(f, "accepted") && there && n->accepted < ACCOUNT_ACCEPTED)
         a->accepted[n->accepted++] = numbers[0];
-    else if (tlv_is(f, "refusal") && n->refusals < ACCOUNT_REFUSALS)
+    else if (tlv_is(f, "refusal") && there && n->refusals < ACCOUNT_REFUSALS)
         a->refusals[n->refusals++] = take_refusal(f);
-    else if (tlv_is(f, "trouble") && n->troubles < ACCOUNT_TROUBLES)
+    else if (tlv_is(f, "trouble") && there && n->troubles < ACCOUNT_TROUBLES)
         a->troubles[n->troubles++] = take_trouble(f);
     else if (tlv_is(f, "why-of"))
         a->why_of = numbers[0];
@@ -139,6 +140,8 @@ int account_record_decode(const void *bytes, size_t length, uint64_t now, struct
         take_field(&a, &f, &n);
     if (more < 0)
         return -EBADMSG;
+    if (a.why.code == ERROR_NONE)
+        a.why_of = 0; /* nothing was said */
     account_clamp(&a, now);
     *ret = a;
     return 0;

@@ -62,6 +62,11 @@ const void *holdings_rest(const struct holdings *h, enum holding which, size_t *
     return h->each[which].record ? store_rest(h->each[which].record, ret_length) : NULL;
 }
 
+static struct secret *copy_of(const struct secret *secret)
+{
+    return secret_copy(secret_peek(secret), secret_length(secret));
+}
+
 bool holdings_take(struct holdings *h, enum holding which, struct secret *secret, const void *rest,
                    size_t length)
 {
@@ -70,9 +75,14 @@ bool holdings_take(struct holdings *h, enum holding which, struct secret *secret
 
     if (!secret && !*record)
         return *own != NULL;
+    if (!secret) /* where there is no room for what is said of it, the store loses it */
+        secret = copy_of(store_secret(*record));
+    if (!secret) {
+        holdings_drop(h, which);
+        return false;
+    }
     if (is_kept(h, which)) {
-        *record = store_put(h->store, kinds[which], h->id, secret ? secret : store_secret(*record),
-                            rest, length);
+        *record = store_put(h->store, kinds[which], h->id, secret, rest, length);
         if (*record) {
             secret_free(secret);
             *own = secret_free(*own);
@@ -81,7 +91,7 @@ bool holdings_take(struct holdings *h, enum holding which, struct secret *secret
     }
     secret_free(*own); /* the store is full, or it does not belong there */
     *own = secret;
-    return secret != NULL;
+    return true;
 }
 
 void holdings_drop(struct holdings *h, enum holding which)
@@ -113,8 +123,7 @@ static void move(struct holdings *h, enum holding which)
     bool kept = is_kept(h, which);
 
     if (record && !kept) {
-        const struct secret *there = store_secret(record);
-        h->each[which].own = secret_copy(secret_peek(there), secret_length(there));
+        h->each[which].own = copy_of(store_secret(record));
         h->each[which].record = NULL;
         store_remove(h->store, record);
     } else if (!record && kept && h->each[which].own) {

@@ -36,8 +36,9 @@ enum lifecycle_state {
     LIFECYCLE_NEED_LOGIN,
 };
 
-/* No pause between two requests is longer, usec: that of an account which never answered. */
-#define LIFECYCLE_PAUSE_MOST (8 * 3600 * 1000000ULL)
+/* No pause between two requests is longer, usec: that of an account which never answered. (But for
+ * a refresh token that brings nothing newer: another life may ask once more.) */
+#define LIFECYCLE_PAUSE_MOST (30 * 3600 * 1000000ULL)
 
 /* What the configuration says about it. */
 struct lifecycle_policy {

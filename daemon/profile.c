@@ -225,8 +225,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     uint64_t now = time_boottime();
 
     (void)source, (void)usec;
-    if (typed_of(p) && now >= p->typed_until)
-        holdings_drop(&p->holdings, HOLDING_PASSWORD);
     if (first_deadline(p) <= now) {
         struct lifecycle_event event = { .type = LIFECYCLE_GAVE_UP,
                                          .gave_up.patience = patience(p, now) };
@@ -383,12 +381,17 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
  * the next one, and take the old one for stolen. */
 static const char in_flight[] = "sent";
 
+static void mark_in_flight(struct profile *p)
+{
+    holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, in_flight, sizeof in_flight);
+}
+
 static void on_sending(void *context)
 {
     struct profile *p = context;
 
     if (p->lifecycle.by_refresh_token)
-        holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, in_flight, sizeof in_flight);
+        mark_in_flight(p);
     attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
 }
 
@@ -551,8 +554,12 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         on_sources(p);
 }
 
+/* A typed password whose time is over is gone, also when something comes before the timer: a resume
+ * brings all of them at once. */
 static void update_policy(struct profile *p)
 {
+    if (typed_of(p) && time_boottime() >= p->typed_until)
+        holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->policy.password_at_hand = typed_of(p) || !password_is_typed(p);
 }
 
@@ -932,6 +939,8 @@ static void configure_holdings(struct profile *p, bool same_identity)
         hold_token(p, NULL);
     if (typed_of(p))
         hold_password(p, NULL);
+    if (refresh_token_of(p) && p->lifecycle.by_refresh_token && attempt_step(p->attempt))
+        mark_in_flight(p);
     attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
     note(p);
 }

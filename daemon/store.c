@@ -360,7 +360,7 @@ static bool is_chain(const struct store *s)
 
     while (at < size) {
         const struct block *b = block_at(s, at);
-        if (size - at < sizeof *b || b->size < sizeof *b || b->size % ALIGNMENT != 0 ||
+        if (size - at < sizeof *b || b->size < sizeof *b + ALIGNMENT || b->size % ALIGNMENT != 0 ||
             b->size > size - at)
             return false;
         at += b->size;
@@ -372,7 +372,8 @@ static bool is_whole(const struct store *s, const struct block *b)
 {
     uint64_t room = b->size - sizeof *b;
 
-    return (uint64_t)b->secret + 1 + b->rest <= room && b->check == check_of(s, b);
+    return (uint64_t)b->secret + 1 + b->rest <= room && b->content[b->secret] == '\0' &&
+           b->check == check_of(s, b);
 }
 
 /* A write that was cut short, or whatever has happened to it. */

@@ -41,6 +41,23 @@ char *fuzz_text(const uint8_t *data, size_t size)
     return copy;
 }
 
+/* "#1,2" as two numbers of 64 bits, in the order of this machine. */
+static void put_numbers(struct tlv_writer *w, const char *name, const char *text, size_t length)
+{
+    uint64_t numbers[64];
+    size_t n = 0, at = 1;
+
+    while (at < length && n < sizeof numbers / sizeof *numbers && text[at] >= '0' &&
+           text[at] <= '9') {
+        uint64_t number = 0;
+        for (; at < length && text[at] >= '0' && text[at] <= '9'; at++)
+            number = number * 10 + (uint64_t)(text[at] - '0');
+        numbers[n++] = number;
+        at++;
+    }
+    tlv_put(w, name, numbers, n * sizeof *numbers);
+}
+
 static void put_line(struct tlv_writer *w, const char *line, size_t length)
 {
     const char *equals = memchr(line, '=', length);
@@ -50,7 +67,9 @@ static void put_line(struct tlv_writer *w, const char *line, size_t length)
     if (n == 0 || n >= sizeof name)
         return;
     snprintf(name, sizeof name, "%.*s", (int)n, line);
-    if (*name && equals)
+    if (*name && equals && length > n + 2 && equals[1] == '#')
+        put_numbers(w, name, equals + 1, length - n - 1);
+    else if (*name && equals)
         tlv_put(w, name, equals + 1, length - n - 1);
 }
 
@@ -77,6 +96,14 @@ void *fuzz_record(const uint8_t *data, size_t size, size_t *ret_length)
     uint8_t *exact = fuzz_bytes(bytes, *ret_length);
     free(bytes);
     return exact;
+}
+
+void fuzz_wipe_tail(char *text, size_t room)
+{
+    size_t length = strnlen(text, room);
+
+    PROMISE(length < room);
+    memset(text + length, 0, room - length);
 }
 
 /* The length of the UTF-8 character at p, 0: it is none or moves the cursor. Not by the tables

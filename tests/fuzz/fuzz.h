@@ -30,8 +30,12 @@ void *fuzz_bytes(const uint8_t *data, size_t size);
 char *fuzz_text(const uint8_t *data, size_t size);
 
 /* A record: the bytes themselves where they begin with "KTR1", else one made of their lines
- * "name=value", which a fuzzer changes with more success. The caller frees it. */
+ * "name=value", which a fuzzer changes with more success; of "name=#1,2" the value is two numbers
+ * of 64 bits. The caller frees it. */
 void *fuzz_record(const uint8_t *data, size_t size, size_t *ret_length);
+
+/* Zeroes what lies behind the text in its room, so that structs can be compared. */
+void fuzz_wipe_tail(char *text, size_t room);
 
 /* Whether the text is UTF-8 in lines without control characters; blanks stand between words. */
 bool fuzz_is_clean(const char *text);

@@ -290,7 +290,7 @@ static void p4_ended(struct world *w, const struct model *p, const struct fact *
         check_broken(w, p, "P4 no lock-out",
                      "a password that was taken is stopped without a probe");
     if (p->reply.overlap && w->providers[p->provider].lifetime >= MINUTE &&
-        w->providers[p->provider].well_since + 2 * MINUTE < w->now && pw->overlaps > 0 &&
+        plus(w->providers[p->provider].well_since, 2 * MINUTE) < w->now && pw->overlaps > 0 &&
         p->password == w->providers[p->provider].right)
         check_broken(w, p, "P4 no lock-out", "a right password is stopped by overlapping logins");
 }

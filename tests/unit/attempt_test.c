@@ -1,11 +1,13 @@
 #include "support.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "common/time.h"
 #include "daemon/attempt.h"
+#include "daemon/digest.h"
 #include "daemon/fetcher.h"
 
 /* A profile without any password: an attempt that has begun ends at once, and sends nothing. */
@@ -172,7 +174,190 @@ static void a_fetcher_that_hangs_is_killed_at_its_deadline(void **state)
     secret_free(password.value);
 }
 
+/* ---- another life ---------------------------------------------------------------------------- */
+
+static struct profile_config with_file;
+static char path[128];
+static const struct error said = { ERROR_REFUSED, "invalid_grant" };
+
+static int setup_with_file(void **state)
+{
+    if (folder_setup(state) < 0 || setup(state) < 0)
+        return -1;
+    snprintf(path, sizeof path, "%s", write_file("password", "pw\n", 0600));
+    with_file = (struct profile_config){ .name = name,
+                                         .issuer = issuer,
+                                         .client_id = name,
+                                         .client_auth = name,
+                                         .username = username,
+                                         .signing_algs = name,
+                                         .proxy = name,
+                                         .scope = name,
+                                         .password = { .kind = SOURCE_FILE, .text = path },
+                                         .timeout = 1000 };
+    return 0;
+}
+
+static int teardown_with_file(void **state)
+{
+    teardown(state);
+    return folder_teardown(state);
+}
+
+/* Of that password, as the profile would send it. */
+static struct permit permit_of(const char *text)
+{
+    struct secret *password = secret_copy(text, strlen(text));
+    struct permit p;
+
+    permit_open(&p, shared.accounts, &with_file, NULL, password);
+    secret_free(password);
+    return p;
+}
+
+static struct account *account_of(const struct permit *p)
+{
+    return account_table_get(shared.accounts, p->parts[PERMIT_USER].id);
+}
+
+/* The account refuses what the file holds, and so the attempt is. */
+static struct permit refused(void)
+{
+    struct permit p = permit_of("pw");
+
+    account_of(&p)->refusals[0].what.password = p.parts[PERMIT_USER].what.password;
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
+    until_the_end();
+    assert_int_equal(kind, LIFECYCLE_REFUSED);
+    return p;
+}
+
+/* Another one takes up what this one knew. */
+static void restart(uint64_t now)
+{
+    struct attempt_note note = attempt_note(attempt);
+
+    attempt_free(attempt);
+    attempt = attempt_new(&shared, on_sending, on_done, NULL);
+    assert_non_null(attempt);
+    attempt_restore(attempt, &note, &said, now);
+}
+
+static void what_stands_against_it_outlives_a_restart(void **state)
+{
+    uint64_t now = time_boottime();
+
+    (void)state;
+    struct permit p = refused();
+    struct attempt_note before = attempt_note(attempt), after;
+    assert_false(attempt_worthwhile(attempt, &with_file, now));
+    restart(time_boottime());
+    after = attempt_note(attempt);
+    assert_memory_equal(&after, &before, sizeof after);
+    assert_false(attempt_worthwhile(attempt, &with_file, now));
+    account_lift(account_of(&p), &p.parts[PERMIT_USER].what);
+    assert_true(attempt_worthwhile(attempt, &with_file, now));
+}
+
+static void a_file_that_changed_between_two_lives_is_seen(void **state)
+{
+    uint64_t now = time_boottime();
+
+    (void)state;
+    refused();
+    restart(now);
+    assert_false(attempt_is_outdated(attempt, &with_file));
+    write_file("password", "another one\n", 0600);
+    assert_true(attempt_is_outdated(attempt, &with_file));
+    assert_true(attempt_worthwhile(attempt, &with_file, now));
+}
+
+/* Where it waits since its source could not be read, say. */
+static void it_is_seen_also_where_nothing_was_refused(void **state)
+{
+    struct attempt_note note;
+
+    (void)state;
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
+    until_the_end(); /* there is no fetcher */
+    assert_int_not_equal(kind, LIFECYCLE_REFUSED);
+    note = attempt_note(attempt);
+    assert_int_equal(note.numbers[0], 0);
+    restart(time_boottime());
+    assert_false(attempt_is_outdated(attempt, &with_file));
+    assert_false(attempt_worthwhile(attempt, &with_file, time_boottime()));
+    write_file("password", "another one\n", 0600);
+    assert_true(attempt_is_outdated(attempt, &with_file));
+}
+
+/* The numbers, whose order is for good. */
+enum { AT, UNTIL, STAMP, PASSWORD, CLIENT_SECRET, LOCAL = ATTEMPT_NOTE - 2, TYPED };
+
+static void what_was_refused_for_this_request_alone_is_not_sent_again(void **state)
+{
+    struct secret *password = secret_copy("pw", 2);
+    struct attempt_note note = { { [AT] = 1,
+                                   [PASSWORD] = digest_secret(password),
+                                   [CLIENT_SECRET] = digest_secret(NULL),
+                                   [LOCAL] = 1 } };
+
+    (void)state;
+    secret_free(password);
+    attempt_restore(attempt, &note, &said, time_boottime());
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
+    until_the_end();
+    assert_int_equal(kind, LIFECYCLE_REFUSED);
+    assert_int_equal(code, said.code);
+    write_file("password", "another one\n", 0600);
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
+    ends = 0;
+    until_the_end();
+    assert_int_not_equal(kind, LIFECYCLE_REFUSED);
+}
+
+/* A typed one is not at any source: only a source that there is now may have another. */
+static void a_typed_one_that_was_refused_is_no_files(void **state)
+{
+    struct attempt_note note = { { [AT] = 1, [TYPED] = 1 } };
+
+    (void)state;
+    attempt_restore(attempt, &note, &said, time_boottime());
+    assert_false(attempt_worthwhile(attempt, &config, time_boottime()));
+    assert_true(attempt_worthwhile(attempt, &with_file, time_boottime()));
+}
+
+/* A command is asked again 10 s after the refusal. */
+static void a_refusal_of_the_future_was_now(void **state)
+{
+    struct attempt_note note = { { [AT] = 1000 * hour, [LOCAL] = 1 } };
+    struct profile_config with_command = with_file;
+    uint64_t now = time_boottime();
+
+    (void)state;
+    with_command.password = (struct source){ .kind = SOURCE_COMMAND, .text = path };
+    attempt_restore(attempt, &note, &said, now);
+    assert_false(attempt_worthwhile(attempt, &with_command, now));
+    assert_false(attempt_worthwhile(attempt, &with_command, now + 10 * USEC_PER_SEC - 1));
+    assert_true(attempt_worthwhile(attempt, &with_command, now + 10 * USEC_PER_SEC));
+}
+
+static void no_wait_is_longer_than_the_longest_pause(void **state)
+{
+    struct attempt_note note = { { [AT] = 1, [UNTIL] = UINT64_MAX } };
+    uint64_t now = time_boottime();
+
+    (void)state;
+    attempt_restore(attempt, &note, &said, now);
+    assert_true(attempt_is_decided(attempt, now + 30 * hour - 1)); /* nothing is known of it */
+    assert_false(attempt_is_decided(attempt, now + 30 * hour));
+    note.numbers[UNTIL] = now + hour;
+    attempt_restore(attempt, &note, &said, now);
+    assert_int_equal(attempt_note(attempt).numbers[UNTIL], now + hour);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH_FILE(name)                                                                       \
+    cmocka_unit_test_setup_teardown(name, setup_with_file, teardown_with_file)
 
 int main(void)
 {
@@ -183,6 +368,13 @@ int main(void)
         TEST(who_waits_already_is_not_delayed),
         TEST(a_delayed_one_that_is_cancelled_never_begins),
         TEST(a_fetcher_that_hangs_is_killed_at_its_deadline),
+        TEST_WITH_FILE(what_stands_against_it_outlives_a_restart),
+        TEST_WITH_FILE(a_file_that_changed_between_two_lives_is_seen),
+        TEST_WITH_FILE(it_is_seen_also_where_nothing_was_refused),
+        TEST_WITH_FILE(what_was_refused_for_this_request_alone_is_not_sent_again),
+        TEST_WITH_FILE(a_typed_one_that_was_refused_is_no_files),
+        TEST_WITH_FILE(a_refusal_of_the_future_was_now),
+        TEST_WITH_FILE(no_wait_is_longer_than_the_longest_pause),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

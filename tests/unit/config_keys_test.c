@@ -333,6 +333,71 @@ static void a_key_changes_the_identity_where_its_row_says_so(void **state)
     }
 }
 
+/* Also one that no request is made of, as keep-fresh: to try once more for its sake costs little.
+ */
+static void a_key_with_another_value_changes_the_digest_of_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(expectations); i++) {
+        const struct expectation *e = &expectations[i];
+        if (!is_of_profile(e))
+            continue;
+        load_with(e);
+        uint64_t a = config_keys_digest(config_find(config, "a"));
+        if (a == config_keys_digest(config_find(config, "b")))
+            fail_msg("%s does not change the digest", e->key);
+        load_with(e);
+        assert_int_equal(config_keys_digest(config_find(config, "a")), a);
+    }
+}
+
+/* Of which what is kept over a restart is told by. */
+static void a_key_changes_the_digest_of_the_identity_where_it_changes_that(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(expectations); i++) {
+        const struct expectation *e = &expectations[i];
+        if (!is_of_profile(e))
+            continue;
+        load_with(e);
+        if ((config_keys_identity(config_find(config, "a")) !=
+             config_keys_identity(config_find(config, "b"))) != e->identity)
+            fail_msg("%s makes %s identity", e->key, e->identity ? "the same" : "another");
+    }
+}
+
+static void a_value_that_moves_to_another_key_changes_the_digest_of_all(void **state)
+{
+    static const struct expectation pairs[][2] = {
+        { { .key = "audience", .value = "x" }, { .key = "resource", .value = "x" } },
+        { { .key = "password-file", .value = "/x" }, { .key = "password-command", .value = "/x" } },
+        { { .key = "password-file", .value = "/x" }, { .key = "ca-file", .value = "/x" } },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(pairs); i++) {
+        load_with(&pairs[i][0]);
+        uint64_t one = config_keys_digest(config_find(config, "b"));
+        load_with(&pairs[i][1]);
+        if (config_keys_digest(config_find(config, "b")) == one)
+            fail_msg("%s and %s are taken for one", pairs[i][0].key, pairs[i][1].key);
+    }
+}
+
+static void the_proxy_of_the_environment_changes_the_digest_where_it_counts(void **state)
+{
+    (void)state;
+    load_with(expectation_of("proxy", "this"));
+    uint64_t automatic = config_keys_digest(config_find(config, "a"));
+    uint64_t fixed = config_keys_digest(config_find(config, "b"));
+    setenv("https_proxy", "http://proxy:3128", 1);
+    bool changed = config_keys_digest(config_find(config, "a")) != automatic;
+    bool other_changed = config_keys_digest(config_find(config, "b")) != fixed;
+    unsetenv("https_proxy");
+    assert_true(changed);
+    assert_false(other_changed);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -345,6 +410,10 @@ int main(void)
         TEST(every_key_fills_its_field_of_a_job_and_no_other),
         TEST(the_proxy_variables_are_in_the_job_where_they_count),
         TEST(a_key_changes_the_identity_where_its_row_says_so),
+        TEST(a_key_with_another_value_changes_the_digest_of_all),
+        TEST(a_key_changes_the_digest_of_the_identity_where_it_changes_that),
+        TEST(a_value_that_moves_to_another_key_changes_the_digest_of_all),
+        TEST(the_proxy_of_the_environment_changes_the_digest_where_it_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

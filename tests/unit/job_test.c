@@ -768,6 +768,135 @@ static void an_empty_record_is_not_believed(void **state)
     assert_end_refused();
 }
 
+/* ---- the result of an earlier life ----------------------------------------------------------- */
+
+/* What is known of a token, which lies elsewhere. */
+static size_t bare(void)
+{
+    sent.id_token = secret_free(sent.id_token);
+    return result_encode(&sent, memory, sizeof memory);
+}
+
+static int restore_with(const char *text, size_t length, uint64_t when)
+{
+    struct secret *token = secret_copy(text, strlen(text));
+    int r = result_restore(memory, length, token, when, &result);
+
+    secret_free(token);
+    return r;
+}
+
+static void assert_not_restored(size_t length)
+{
+    struct result untouched = result;
+
+    assert_int_equal(restore_with(TOKEN, length, now), -EBADMSG);
+    assert_memory_equal(&result, &untouched, sizeof result);
+}
+
+static void what_is_known_of_a_token_comes_back_a_day_later(void **state)
+{
+    (void)state;
+    sent.verified = true;
+    sent.has_clock_offset = true;
+    sent.clock_offset = -7200;
+    sent.http_status = 200;
+    snprintf(sent.user, sizeof sent.user, "anna@example.com");
+    snprintf(sent.changed, sizeof sent.changed, "groups: a -> b");
+    sent.n_warnings = 1;
+    error_set(&sent.warnings[0], ERROR_NOT_VERIFIED, "first");
+    size_t length = bare();
+    assert_int_equal(restore_with(TOKEN, length, now + 24 * 3600 * USEC_PER_SEC), 0);
+    assert_int_equal(result.outcome, OUTCOME_TOKEN);
+    assert_int_equal(result.lifetime, sent.lifetime);
+    assert_int_equal(result.sent, sent.sent);
+    assert_true(result.verified);
+    assert_true(result.has_clock_offset);
+    assert_int_equal(result.clock_offset, -7200);
+    assert_int_equal(result.http_status, 200);
+    assert_string_equal(result.user, sent.user);
+    assert_string_equal(result.changed, sent.changed);
+    assert_int_equal(result.n_warnings, 1);
+    assert_int_equal(result.warnings[0].code, ERROR_NOT_VERIFIED);
+    assert_string_equal(result.warnings[0].detail, "first");
+    assert_null(result.id_token);
+}
+
+static void a_token_of_the_future_is_not_restored(void **state)
+{
+    (void)state;
+    sent.sent = now;
+    size_t length = bare();
+    assert_int_equal(restore_with(TOKEN, length, now), 0);
+    sent.sent = now + 1;
+    assert_not_restored(bare());
+}
+
+static void a_token_that_lives_too_long_is_not_restored(void **state)
+{
+    (void)state;
+    sent.lifetime = RESULT_LIFETIME_MAX * USEC_PER_SEC;
+    size_t length = bare();
+    assert_int_equal(restore_with(TOKEN, length, now), 0);
+    sent.lifetime++;
+    assert_not_restored(bare());
+    sent.lifetime = 0;
+    assert_not_restored(bare());
+}
+
+static void what_is_no_token_is_not_restored(void **state)
+{
+    size_t length = bare();
+
+    (void)state;
+    assert_int_equal(restore_with("no token", length, now), -EBADMSG);
+    assert_int_equal(restore_with("", length, now), -EBADMSG);
+    assert_int_equal(result_restore(memory, length, NULL, now, &result), -EBADMSG);
+}
+
+/* Nor is a failure, or a report, what is known of a token. */
+static void another_outcome_is_not_restored(void **state)
+{
+    (void)state;
+    error_set(&sent.error, ERROR_REFUSED, "x");
+    for (int i = OUTCOME_TOKEN + 1; i <= OUTCOME_CONFIG; i++) {
+        sent.outcome = (enum outcome)i;
+        sent.report = i == OUTCOME_REPORT ? strdup("x") : NULL;
+        size_t length = bare();
+        free(sent.report);
+        sent.report = NULL;
+        assert_not_restored(length);
+    }
+}
+
+static void facts_that_hold_more_than_facts_are_not_restored(void **state)
+{
+    static const char *const fields[] = { "id-token", "refresh-token", "report", "cache" };
+
+    (void)state;
+    for (size_t i = 0; i <= COUNT(fields); i++) {
+        tlv_begin(&w, memory, sizeof memory);
+        tlv_put_text(&w, "outcome", "token");
+        tlv_put_number(&w, "lifetime", 60000000);
+        tlv_put_number(&w, "sent", (int64_t)started);
+        if (i == COUNT(fields)) { /* so that it is not for what else is there */
+            assert_int_equal(restore_with(TOKEN, tlv_end(&w), now), 0);
+            return;
+        }
+        tlv_put_text(&w, fields[i], TOKEN);
+        assert_not_restored(tlv_end(&w));
+    }
+}
+
+static void half_of_the_facts_are_not_restored(void **state)
+{
+    size_t length = bare();
+
+    (void)state;
+    for (size_t n = 0; n < length; n++)
+        assert_not_restored(n);
+}
+
 /* ---- the shape of a token -------------------------------------------------------------------- */
 
 static bool shaped(const char *text)
@@ -884,6 +1013,13 @@ int main(void)
         TEST(a_record_of_another_type_is_not_believed),
         TEST(a_record_without_a_type_is_not_believed),
         TEST(an_empty_record_is_not_believed),
+        TEST(what_is_known_of_a_token_comes_back_a_day_later),
+        TEST(a_token_of_the_future_is_not_restored),
+        TEST(a_token_that_lives_too_long_is_not_restored),
+        TEST(what_is_no_token_is_not_restored),
+        TEST(another_outcome_is_not_restored),
+        TEST(facts_that_hold_more_than_facts_are_not_restored),
+        TEST(half_of_the_facts_are_not_restored),
         TEST(three_base64url_parts_are_a_token),
         TEST(anything_else_is_no_token),
         TEST(a_token_with_a_nul_is_none),

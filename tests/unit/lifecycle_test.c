@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/lifecycle.h"
+#include "daemon/profile_record.h"
 
 #define SECOND 1000000ULL
 #define MINUTE (60 * SECOND)
@@ -1140,6 +1141,171 @@ static void it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live(voi
     assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at + HOUR), 0);
 }
 
+/* ---- another life ---------------------------------------------------------------------------- */
+
+/* The daemon ends, and another one takes up what this one has written, but for the token. */
+static void restart_with(bool password, bool refresh_token)
+{
+    char bytes[PROFILE_RECORD_MAX];
+    struct profile_record r = { .lifecycle = lc };
+    size_t length = profile_record_encode(&r, bytes, sizeof bytes);
+
+    assert_int_equal(profile_record_decode(bytes, length, now, &r), 0);
+    memset(&lc, 0xff, sizeof lc);
+    policy.password_at_hand = password;
+    lifecycle_restore(&lc, &r.lifecycle, password, refresh_token);
+}
+
+static void what_was_under_way_when_it_ended_is_not_any_more(void **state)
+{
+    (void)state;
+    asking();
+    restart_with(true, false);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    assert_int_equal(lc.last_use, now);
+    assert_true(wanted().request);
+}
+
+static void a_retry_outlives_a_restart(void **state)
+{
+    (void)state;
+    waiting();
+    failed_with(LIFECYCLE_TEMPORARY, 30 * MINUTE, 0);
+    restart_with(true, false);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(lc.not_before, now + 30 * MINUTE);
+    assert_int_equal(lc.failures, 2);
+    assert_int_equal(lc.failed_at, now);
+    assert_int_equal(next(), now + 30 * MINUTE);
+    assert_false(changed().request);
+    assert_int_equal(next(), now + 30 * MINUTE);
+}
+
+static void what_was_refused_stays_stopped(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        setup(NULL);
+        asking();
+        failed(LIFECYCLE_REFUSED);
+        restart_with(i & 1, i & 2);
+        assert_int_equal(lc.state, LIFECYCLE_STOPPED);
+        assert_int_equal(wanted().verdict, LIFECYCLE_FAIL);
+    }
+}
+
+/* Typed passwords and refresh tokens are lost by default. */
+static void without_a_credential_a_login_is_needed(void **state)
+{
+    (void)state;
+    with_token();
+    restart_with(false, false);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    setup(NULL);
+    asking();
+    restart_with(false, false);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    setup(NULL);
+    waiting();
+    restart_with(false, false);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    assert_int_equal(next(), NEVER);
+    assert_int_equal(wanted().verdict, LIFECYCLE_FAIL);
+}
+
+static void with_a_refresh_token_none_is(void **state)
+{
+    (void)state;
+    with_token();
+    restart_with(false, true);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    wanted();
+    assert_true(lc.by_refresh_token);
+}
+
+static void a_login_that_was_needed_is_not_where_there_is_a_password_now(void **state)
+{
+    (void)state;
+    asking();
+    failed(LIFECYCLE_NO_LOGIN);
+    restart_with(true, false);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    assert_true(wanted().request);
+}
+
+static void a_refresh_token_that_is_lost_is_not_used(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    restart_with(true, false);
+    wanted();
+    assert_false(lc.by_refresh_token);
+}
+
+static void the_token_of_before_is_served_until_its_renewal(void **state)
+{
+    uint64_t sent = now;
+
+    (void)state;
+    asking();
+    token_that(HOUR, false, UINT32_MAX); /* by chance a little sooner than by rule */
+    uint64_t due = next(), told = lc.advertised_expiry;
+    now += 10 * MINUTE;
+    restart_with(true, false);
+    lifecycle_restore_token(&lc, &policy, sent, HOUR);
+    assert_int_equal(lc.sent, sent);
+    assert_int_equal(lc.expires_at, sent + HOUR);
+    assert_int_equal(next(), due);
+    assert_int_equal(lc.advertised_expiry, told);
+    assert_true(lifecycle_serves(&lc, 0, now));
+    now = due;
+    assert_true(timer().request);
+}
+
+/* Killed when the next one had just come, before it was written down how things stood. */
+static void the_renewal_of_the_token_before_is_not_that_of_the_one_in_hand(void **state)
+{
+    (void)state;
+    with_token();
+    now += 48 * MINUTE;
+    assert_true(timer().request);
+    restart_with(true, false);
+    lifecycle_restore_token(&lc, &policy, now + SECOND, HOUR);
+    assert_int_equal(lc.renew_at, now + SECOND + 48 * MINUTE);
+    assert_int_equal(lc.advertised_expiry, now + SECOND + 54 * MINUTE);
+    assert_int_equal(next(), lc.renew_at);
+}
+
+/* Nor one that lies behind the death of what is in hand. */
+static void no_renewal_comes_after_the_death_of_the_token(void **state)
+{
+    struct lifecycle kept = { .last_use = now, .renew_at = now + 2 * HOUR, .advertised_expiry = 1 };
+
+    (void)state;
+    lifecycle_restore(&lc, &kept, true, false);
+    lifecycle_restore_token(&lc, &policy, now, HOUR);
+    assert_int_equal(lc.renew_at, now + 48 * MINUTE);
+    assert_int_equal(lc.advertised_expiry, now + 54 * MINUTE);
+    kept.renew_at = now + 40 * MINUTE;
+    kept.advertised_expiry = now + 2 * HOUR;
+    lifecycle_restore(&lc, &kept, true, false);
+    lifecycle_restore_token(&lc, &policy, now, HOUR);
+    assert_int_equal(lc.renew_at, now + 40 * MINUTE);
+    assert_int_equal(lc.advertised_expiry, now + 50 * MINUTE);
+}
+
+/* The record of how things stood may be lost alone. */
+static void a_token_of_which_nothing_else_is_known_is_renewed_by_rule(void **state)
+{
+    (void)state;
+    policy.refresh_before = 10 * MINUTE;
+    policy.keep_fresh = NEVER;
+    lifecycle_restore_token(&lc, &policy, now - MINUTE, HOUR);
+    assert_int_equal(lc.expires_at, now + 59 * MINUTE);
+    assert_int_equal(next(), now + 49 * MINUTE);
+    assert_int_equal(lc.advertised_expiry, now + 54 * MINUTE);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 static void a_typed_password_is_used_before_the_refresh_token(void **state)
@@ -2061,6 +2227,17 @@ int main(void)
         TEST(the_time_of_a_state_is_when_it_was_entered),
         TEST(a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds),
         TEST(it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live),
+        TEST(what_was_under_way_when_it_ended_is_not_any_more),
+        TEST(a_retry_outlives_a_restart),
+        TEST(what_was_refused_stays_stopped),
+        TEST(without_a_credential_a_login_is_needed),
+        TEST(with_a_refresh_token_none_is),
+        TEST(a_login_that_was_needed_is_not_where_there_is_a_password_now),
+        TEST(a_refresh_token_that_is_lost_is_not_used),
+        TEST(the_token_of_before_is_served_until_its_renewal),
+        TEST(the_renewal_of_the_token_before_is_not_that_of_the_one_in_hand),
+        TEST(no_renewal_comes_after_the_death_of_the_token),
+        TEST(a_token_of_which_nothing_else_is_known_is_renewed_by_rule),
         TEST(every_state_has_a_name),
         TEST(what_failed_last_decides_what_the_network_means),
         TEST(connections_refused_twice_two_seconds_apart_answer_who_waits),

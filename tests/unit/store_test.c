@@ -425,6 +425,26 @@ static void what_is_no_store_is_not_believed(void **state)
     }
 }
 
+/* A block that is all head, with a kind: its content, which is to be wiped, would have a length
+ * below 0. */
+static void a_block_without_room_for_content_is_none(void **state)
+{
+    enum { HEAD = 64 };
+    const uint32_t head[] = { HEAD, STORE_TOKEN }, rest[] = { 16384 - AT_FIRST_BLOCK - HEAD, 0 };
+    int fd = store_of("token");
+
+    (void)state;
+    assert_int_equal(pwrite(fd, head, sizeof head, AT_FIRST_BLOCK), sizeof head);
+    assert_int_equal(pwrite(fd, rest, sizeof rest, AT_FIRST_BLOCK + HEAD), sizeof rest);
+    struct store *s = again(fd);
+    assert_null(store_find(s, STORE_TOKEN, 1));
+    put(s, STORE_TOKEN, 1, "of this life", "");
+    store_free(s);
+    s = again(kept());
+    assert_kept(s, STORE_TOKEN, 1, "of this life", "");
+    store_free(s);
+}
+
 /* It can grow, which costs nothing: what is behind its end is not looked at. */
 static void nobody_can_cut_it_off_beneath_us(void **state)
 {
@@ -465,6 +485,7 @@ int main(void)
         TEST(a_record_that_is_broken_is_lost_alone_and_wiped),
         TEST(of_two_the_one_written_last_is_taken),
         TEST(what_is_no_store_is_not_believed),
+        TEST(a_block_without_room_for_content_is_none),
         TEST(nobody_can_cut_it_off_beneath_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
