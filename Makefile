@@ -8,6 +8,7 @@ MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/kubetoken
 # systemd looks for user units below /usr/lib, /usr/local/lib and /etc only
 USERUNITDIR = $(PREFIX)/lib/systemd/user
+CATALOGDIR = $(PREFIX)/lib/systemd/catalog
 PYTHON ?= /usr/bin/python3
 
 PKG_CONFIG ?= pkg-config
@@ -59,10 +60,10 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt config config_keys digest fetch_queue fetcher \
-  file_watch holdings inspection journal lifecycle listener log_file main peer_process permit \
+  file_watch holdings inspection journal lifecycle listener log_file main notify peer_process permit \
   private_file profile profile_record profiles rejection render secret_command secret_source server \
-  store system_watch
-DAEMON_COMMON := descriptor error job paths protocol secret text time tlv url
+  store summary system_watch
+DAEMON_COMMON := descriptor error job message_id paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text cache claims_diff discovery get_token grant http http_field id_token inspect \
@@ -263,8 +264,14 @@ mutants:
 $(O)/codes: $(O)/man/codes.o $(O)/common/error.o $(O)/client/explain_text.o $(O)/links
 	$(link)
 
+# So has the catalogue of the journal.
+$(O)/catalogue: $(O)/man/catalogue.o $(O)/common/error.o $(O)/common/message_id.o \
+  $(O)/client/explain_text.o $(O)/links
+	$(link)
+
 .PHONY: man
-man: $(O)/codes
+man: $(O)/codes $(O)/catalogue
+	@$(O)/catalogue > $(O)/page; cat $(O)/page > systemd/kubetoken.catalog
 	@set -e; for page in man/kubetoken-protocol.7 man/kubetoken-codes.7; do \
 	  $(O)/codes < $$page > $(O)/page; cat $(O)/page > $$page; done
 
@@ -275,7 +282,7 @@ deps:
 	@packaging/install-dependencies
 
 .PHONY: unit
-unit: $(unit_programs) $(O)/codes
+unit: $(unit_programs) $(O)/codes $(O)/catalogue
 	@set -e; for t in $(unit_programs); do echo "== $$t"; $$t; done
 
 # A second make, since what there is to build with may only be there after `deps`.
@@ -333,6 +340,7 @@ install: all
 	$(call install_in,systemd/kubetoken.socket,$(USERUNITDIR),0644)
 	sed 's|@BINDIR@|$(BINDIR)|' systemd/kubetoken.service.in > $(O)/kubetoken.service
 	$(call install_in,$(O)/kubetoken.service,$(USERUNITDIR),0644)
+	$(call install_in,systemd/kubetoken.catalog,$(CATALOGDIR),0644)
 	$(call install_in,man/kubetoken.1,$(MANDIR)/man1,0644)
 	$(call install_in,man/kubetoken.conf.5,$(MANDIR)/man5,0644)
 	$(call install_in,man/kubetoken-codes.7 man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
@@ -355,7 +363,7 @@ help:
 	@echo '                bounds that do not hold yet'
 	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 10 each in make check'
 	@echo 'make mutants    does the simulation see broken promises?'
-	@echo 'make man        writes the table of errors into the manual pages'
+	@echo 'make man        writes the table of errors into the manual pages and the catalogue'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
 	@echo 'make clean      remove what was built'
 

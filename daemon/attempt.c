@@ -357,11 +357,16 @@ static void start_fetcher(struct attempt *a)
 {
     struct error why;
 
+    int program = fetcher_find(&a->shared->fetcher, &why);
+    if (program < 0) {
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+        return;
+    }
     a->deadline = time_boottime() + a->order.config->timeout + grace;
     advance_at(a, a->deadline);
     _secret_ struct secret *job = build_job(a);
     a->sending(a->context);
-    int r = job ? fetcher_start(a->shared->fetcher, job, &a->fetcher) : -1;
+    int r = job ? fetcher_start(program, job, &a->fetcher) : -1;
     if (r == 0)
         r = sd_event_add_io(a->shared->event, &a->input, fetcher_fd(a->fetcher), EPOLLIN, on_output,
                             a);
@@ -532,6 +537,8 @@ static void clear(struct attempt *a)
 {
     if (a->stage == STAGE_TURN)
         TAILQ_REMOVE(&a->shared->turns, a, turn);
+    if (a->stage != STAGE_NONE)
+        notify_end_work(a->shared->notify);
     a->stage = STAGE_NONE;
     sd_event_source_set_enabled(a->timer, SD_EVENT_OFF);
     give_slot(a);
@@ -620,6 +627,7 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
     if (order->typed && by_password(a))
         a->password = secret_copy(secret_peek(order->typed), secret_length(order->typed));
     a->stage = STAGE_DELAYED;
+    notify_begin_work(a->shared->notify);
     advance_at(a, order->delay == 0 || order->urgent ? 0 : time_boottime() + order->delay);
 }
 

@@ -8,9 +8,10 @@
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
-#include "common/paths.h"
 #include "daemon/account_table.h"
 #include "daemon/fetch_queue.h"
+#include "daemon/fetcher.h"
+#include "daemon/notify.h"
 #include "daemon/system_watch.h"
 
 struct attempt;
@@ -18,8 +19,10 @@ TAILQ_HEAD(attempt_list, attempt);
 
 struct context {
     sd_event *event;
-    int fetcher; /* the program, from fetcher_open() */
-    char fetcher_path[PATHS_MAX];
+    struct notify *notify; /* NULL: no systemd listens */
+    struct fetcher_program fetcher;
+    int program; /* our own, as it was started, and where; -1: not known */
+    char program_path[PATHS_MAX];
     char log[PATHS_MAX];         /* the file of an autostarted daemon, or "" */
     char no_log[PATHS_MAX + 64]; /* why it has none, or "" */
     bool logged_out;             /* paths_logged_out(), for a socket made here */

@@ -33,8 +33,31 @@ struct fetcher {
 
 int fetcher_open(const char *path)
 {
+    /* one that is there and cannot be run, while it is being installed, is looked at again */
+    if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+        return -errno;
     int fd = open(path, O_PATH | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+int fetcher_find(struct fetcher_program *p, struct error *why)
+{
+    const char *const places[] = { p->beside, p->installed };
+    int cause = ENOENT;
+
+    for (size_t i = 0; p->fd < 0 && i < sizeof places / sizeof *places; i++) {
+        if (!places[i] || !*places[i])
+            continue;
+        p->fd = fetcher_open(places[i]);
+        if (p->fd < 0 && cause != ENOENT)
+            continue; /* the first place has said more */
+        cause = -p->fd;
+        snprintf(p->path, sizeof p->path, "%s", places[i]);
+    }
+    if (p->fd >= 0)
+        return p->fd;
+    error_set(why, ERROR_FETCHER, "%s: %s", p->path, strerror(cause));
+    return -1;
 }
 
 bool fetcher_is_current(int program, const char *path)

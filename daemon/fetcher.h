@@ -10,11 +10,24 @@
 #define KUBETOKEN_FETCHER_H
 
 #include "common/job.h"
+#include "common/paths.h"
 
 struct fetcher;
 
-/* Opens the program, so that all jobs of a daemon run the same one, also across an upgrade.
- * Returns a descriptor, or -errno. */
+/* The program of a daemon, opened once, so that all jobs run the same one, also across an
+ * upgrade. */
+struct fetcher_program {
+    int fd;                 /* < 0: -errno, why there is none */
+    char path[PATHS_MAX];   /* of the one that was opened, or where it was looked for in vain */
+    char beside[PATHS_MAX]; /* the places, "" and NULL: none */
+    const char *installed;
+};
+
+/* The program, opened if it is not yet: a daemon without one serves the error, and looks again at
+ * each job. Returns its descriptor, or -1 with *why set. */
+int fetcher_find(struct fetcher_program *program, struct error *why);
+
+/* Opens a program. Returns a descriptor, or -errno. */
 int fetcher_open(const char *path);
 
 /* Whether the file at that path is still the program that was opened, or another by now (or

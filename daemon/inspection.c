@@ -86,9 +86,15 @@ int inspection_start(struct context *shared, const struct profile_config *config
         free(in);
         return -1;
     }
+    int program = fetcher_find(&shared->fetcher, why);
+    if (program < 0) {
+        free(in);
+        return -1;
+    }
     *in = (struct inspection){ .shared = shared, .done = done, .context = context };
     shared->inspections++;
-    if (fetcher_start(shared->fetcher, job, &in->fetcher) == 0 &&
+    notify_begin_work(shared->notify);
+    if (fetcher_start(program, job, &in->fetcher) == 0 &&
         sd_event_add_io(shared->event, &in->input, fetcher_fd(in->fetcher), EPOLLIN, on_fetcher,
                         in) >= 0 &&
         sd_event_add_time(shared->event, &in->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline,
@@ -114,6 +120,7 @@ struct inspection *inspection_free(struct inspection *in)
     sd_event_source_disable_unref(in->timer);
     fetcher_free(in->fetcher);
     in->shared->inspections--;
+    notify_end_work(in->shared->notify);
     free(in);
     return NULL;
 }

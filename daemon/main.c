@@ -25,6 +25,7 @@
 #include "daemon/profiles.h"
 #include "daemon/secret_source.h"
 #include "daemon/server.h"
+#include "daemon/summary.h"
 
 #ifndef KUBETOKEN_LIBEXEC
 #define KUBETOKEN_LIBEXEC "/usr/libexec/kubetoken"
@@ -232,24 +233,37 @@ static void open_log(struct context *shared)
     sigprocmask(SIG_BLOCK, &too_large, NULL);
 }
 
-/* kubetoken-fetch: beside us in a build tree, or where it was installed. */
-static int open_fetcher(struct context *shared)
+/* Our own program, to see later whether the one on the disk is another. */
+static void open_program(struct context *shared)
 {
-    char *path = shared->fetcher_path;
-    size_t size = sizeof shared->fetcher_path;
-    ssize_t n = readlink("/proc/self/exe", path, size - 1);
-    char *slash = n > 0 ? memrchr(path, '/', (size_t)n) : NULL;
+    static const char gone[] = " (deleted)"; /* replaced before we looked (proc(5)) */
+    char *path = shared->program_path;
+    ssize_t n = readlink("/proc/self/exe", path, sizeof shared->program_path - 1);
+    size_t length = n > 0 ? (size_t)n : 0, cut = sizeof gone - 1;
 
-    shared->fetcher = -1;
-    if (slash && (size_t)(slash - path) < size - sizeof "/kubetoken-fetch") {
-        memcpy(slash, "/kubetoken-fetch", sizeof "/kubetoken-fetch");
-        shared->fetcher = fetcher_open(path);
-    }
-    if (shared->fetcher < 0) {
-        snprintf(path, size, "%s", KUBETOKEN_LIBEXEC "/kubetoken-fetch");
-        shared->fetcher = fetcher_open(path);
-    }
-    return shared->fetcher;
+    path[length] = '\0';
+    if (length > cut && strcmp(path + length - cut, gone) == 0)
+        path[length - cut] = '\0';
+    shared->program = length > 0 ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
+}
+
+/* kubetoken-fetch: beside us in a build tree, or where it was installed. */
+static void look_for_fetcher(struct context *shared)
+{
+    static const char name[] = "/kubetoken-fetch";
+    struct fetcher_program *f = &shared->fetcher;
+    struct error why;
+
+    *f = (struct fetcher_program){ .fd = -ENOENT,
+                                   .installed = KUBETOKEN_LIBEXEC "/kubetoken-fetch" };
+    const char *slash = strrchr(shared->program_path, '/');
+    if (slash)
+        snprintf(f->beside, sizeof f->beside, "%.*s%s", (int)(slash - shared->program_path),
+                 shared->program_path, name);
+    if (fetcher_find(f, &why) < 0)
+        journal_write(LOG_ERR, NULL, error_name(why.code),
+                      "%s: %s; it is looked for at each request", error_sentence(why.code),
+                      why.detail);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
@@ -257,9 +271,9 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
     struct daemon *d = context;
 
     (void)source, (void)info;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)time_boottime());
+    notify_reloading(d->shared.notify);
     profiles_reload(d->profiles);
-    sd_notify(0, "READY=1");
+    notify_ready(d->shared.notify);
     return 0;
 }
 
@@ -277,7 +291,6 @@ static int add_signals(struct daemon *d)
         sd_event_add_signal(e, NULL, SIGINT, NULL, NULL) < 0 ||
         sd_event_add_signal(e, NULL, SIGHUP, on_hangup, d) < 0)
         return -1;
-    sd_event_set_watchdog(e, true);
     return 0;
 }
 
@@ -393,6 +406,13 @@ static int fail(struct error *why, const char *what)
     return -1;
 }
 
+static void on_status(void *context, char *out, size_t size)
+{
+    const struct daemon *d = context;
+
+    summary_write(d->profiles, out, size);
+}
+
 static int start(struct daemon *d, struct error *why)
 {
     int socket, stores[STORES_MAX];
@@ -402,6 +422,7 @@ static int start(struct daemon *d, struct error *why)
     TAILQ_INIT(&d->shared.turns);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
         return fail(why, "the event loop");
+    d->shared.notify = notify_new(d->shared.event, on_status, d);
     take_descriptors(&socket, stores, &n_stores);
     if (socket < 0) {
         error_set_keeper(ERROR_KEEPER_NONE, *d->shared.log ? d->shared.log : NULL);
@@ -409,11 +430,8 @@ static int start(struct daemon *d, struct error *why)
     }
     if (open_store(d, stores, n_stores) < 0)
         return fail(why, "the store");
-    if (open_fetcher(&d->shared) < 0) {
-        error_set(why, ERROR_FETCHER, "%s: %s", d->shared.fetcher_path,
-                  strerror(-d->shared.fetcher));
-        return -1;
-    }
+    open_program(&d->shared);
+    look_for_fetcher(&d->shared);
     d->shared.system_watch = system_watch_new(d->shared.event, on_system_change, d);
     d->listener = listener_open(socket, why);
     if (!d->listener)
@@ -430,9 +448,10 @@ static int start(struct daemon *d, struct error *why)
     return 0;
 }
 
-static void stop(struct daemon *d)
+/* why: it ends before the start, NULL: it does not. */
+static void stop(struct daemon *d, const struct error *why)
 {
-    sd_notify(0, "STOPPING=1");
+    notify_stopping(d->shared.notify, why);
     d->listener = listener_close(d->listener); /* first: who comes now starts another one */
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
@@ -440,6 +459,7 @@ static void stop(struct daemon *d)
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);
     store_free(d->shared.store);
+    notify_free(d->shared.notify);
     sd_event_unref(d->shared.event);
 }
 
@@ -475,12 +495,13 @@ int main(int argc, char **argv)
     }
     tell_starter(options.ready_fd, status == 0 ? NULL : &why);
     if (status == 0) {
-        sd_notify(0, "READY=1");
+        notify_ready(d.shared.notify);
         status = sd_event_loop(d.shared.event);
+        stop(&d, NULL);
     } else {
         journal_write(LOG_ERR, NULL, error_name(why.code), "%s: %s", error_sentence(why.code),
                       why.detail);
+        stop(&d, &why);
     }
-    stop(&d);
     return status < 0 ? 1 : status;
 }

@@ -18,6 +18,14 @@
 
 TAILQ_HEAD(waiters, waiter);
 
+/* What the log was told to be wrong, and not yet to be over. */
+struct complaint {
+    enum profile_trouble trouble;
+    enum error_code code;
+    uint64_t since; /* 0: nothing */
+    struct journal_limit limit;
+};
+
 struct profile {
     struct context *shared;
     const struct profile_config *config;
@@ -35,6 +43,7 @@ struct profile {
     struct error error;
     struct step failed_step; /* where the fetcher was at that */
     const char *loss;        /* what a restart took, so that only a login helps; or NULL */
+    struct complaint complaint;
     uint64_t forced_at; /* when a person asked: also what was refused is sent; 0 = nobody did */
     sd_event_source *timer;
     uint64_t armed_for; /* USEC_INFINITY: it is off */
@@ -123,6 +132,7 @@ static void tell(struct waiter *w, const struct error *why)
         rejection_note(&p->rejection, w->request.client_go, p->lifecycle.sent, time_boottime());
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
+    notify_end_work(p->shared->notify);
     w->ready(w, p, why);
 }
 
@@ -260,6 +270,24 @@ static void hold_token(struct profile *p, struct secret *token)
                   result_encode(&p->facts, facts, sizeof facts));
 }
 
+static void log_token(struct profile *p, bool first, uint64_t lifetime)
+{
+    const char *user = *p->facts.user ? p->facts.user : "?";
+    unsigned long long seconds = lifetime / USEC_PER_SEC;
+    uint64_t since = p->complaint.since;
+    char span[24];
+
+    p->complaint.since = 0;
+    if (since == 0) {
+        journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
+                      first ? "token" : "token renewed", user, seconds);
+        return;
+    }
+    time_format_duration(span, sizeof span, time_boottime() - since);
+    journal_write(LOG_NOTICE, p->config->name, "recovered",
+                  "recovered after %s: token for %s, %llu s", span, user, seconds);
+}
+
 static void take_token(struct profile *p, struct result *result)
 {
     bool first = !token_of(p);
@@ -272,9 +300,7 @@ static void take_token(struct profile *p, struct result *result)
     p->facts = *result;
     hold_token(p, token);
     p->error = (struct error){ ERROR_NONE, "" };
-    journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
-                  first ? "token" : "token renewed", *p->facts.user ? p->facts.user : "?",
-                  (unsigned long long)(result->lifetime / USEC_PER_SEC));
+    log_token(p, first, result->lifetime);
     if (*result->changed) {
         memcpy(p->changed, result->changed, sizeof p->changed);
         p->changed_at = time_boottime();
@@ -459,19 +485,39 @@ static void start_attempt(struct profile *p)
 
 /* ---- lifecycle ------------------------------------------------------------------------------- */
 
-static void log_change(const struct profile *p)
+/* What is still as it was told is not told again, whoever asked meanwhile. */
+static bool is_told(const struct profile *p)
+{
+    const struct complaint *c = &p->complaint;
+
+    return c->since > 0 && c->trouble == profile_trouble(p) && c->code == p->error.code;
+}
+
+static void log_change(struct profile *p, uint64_t now)
 {
     static const char *const next[] = {
-        [LIFECYCLE_IDLE] = "",
-        [LIFECYCLE_ASKING] = "",
-        [LIFECYCLE_WAITING] = "; it is tried again",
-        [LIFECYCLE_STOPPED] = "; it is not tried again until the credential changes",
-        [LIFECYCLE_NEED_LOGIN] = "",
+        [PROFILE_REFUSED] = "; it is not tried again until the credential changes",
+        [PROFILE_LOGIN_NEEDED] = "; say kubetoken login ",
+        [PROFILE_WAITS] = "; it is tried again",
+        [PROFILE_WELL] = "",
     };
+    struct complaint *c = &p->complaint;
+    enum profile_trouble trouble = profile_trouble(p);
+    char left_out[48] = "";
 
-    journal_write(LOG_WARNING, p->config->name, error_name(p->error.code), "%s%s%s%s",
-                  error_sentence(p->error.code), *p->error.detail ? ": " : "", p->error.detail,
-                  next[p->lifecycle.state]);
+    if (is_told(p) || !journal_allows(&c->limit, now))
+        return;
+    if (c->limit.left_out > 0)
+        snprintf(left_out, sizeof left_out, " (%u lines before it were left out)",
+                 c->limit.left_out);
+    c->limit.left_out = 0;
+    c->trouble = trouble;
+    c->code = p->error.code;
+    c->since = c->since > 0 ? c->since : now;
+    journal_write(trouble == PROFILE_REFUSED ? LOG_ERR : LOG_WARNING, p->config->name,
+                  error_name(p->error.code), "%s%s%s%s%s%s", error_sentence(p->error.code),
+                  *p->error.detail ? ": " : "", p->error.detail, next[trouble],
+                  trouble == PROFILE_LOGIN_NEEDED ? p->config->name : "", left_out);
 }
 
 static void on_sources(void *context)
@@ -536,7 +582,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     if (actions->drop_refresh_token)
         holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
     if (actions->newly_waiting)
-        log_change(p);
+        log_change(p, now);
     if (actions->request)
         start_attempt(p);
     note(p); /* before anybody is told of it: it is not forgotten then */
@@ -545,6 +591,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
     bool watching = p->watch != NULL;
+    notify_changed(p->shared->notify);
     attend(p);
     arm(p);
     if (!TAILQ_EMPTY(&p->waiters))
@@ -580,6 +627,7 @@ static void enqueue(struct profile *p, struct waiter *w)
     w->profile = p;
     w->asked = time_boottime();
     TAILQ_INSERT_TAIL(&p->waiters, w, entry);
+    notify_begin_work(p->shared->notify);
 }
 
 static void hold_password(struct profile *p, struct secret *password)
@@ -699,6 +747,7 @@ void profile_forget(struct waiter *w)
         return;
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
+    notify_end_work(p->shared->notify);
     arm(p);
 }
 
@@ -713,6 +762,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
     p->failed_step = (struct step){ "", "" };
+    p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p,
          (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
@@ -815,8 +865,7 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
                                     "keep-over-restart = all keeps it";
     error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", p->loss);
     p->lifecycle.failed_at = time_boottime();
-    journal_write(LOG_WARNING, p->config->name, error_name(p->error.code), "%s: %s",
-                  error_sentence(p->error.code), p->error.detail);
+    log_change(p, p->lifecycle.failed_at);
 }
 
 static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
@@ -847,6 +896,10 @@ static bool restore(struct profile *p, struct profile_record *r)
     if (known)
         restore_record(p, r, now);
     bool token = restore_token(p, now);
+    if (p->lifecycle.failed_at > 0) /* that life has told it */
+        p->complaint = (struct complaint){ .trouble = profile_trouble(p),
+                                           .code = p->error.code,
+                                           .since = p->lifecycle.failed_at };
     explain_loss(p, r, in_doubt);
     return known || token;
 }
@@ -986,6 +1039,22 @@ const struct secret *profile_token(const struct profile *p, uint64_t now)
 const struct error *profile_error(const struct profile *p)
 {
     return &p->error;
+}
+
+enum profile_trouble profile_trouble(const struct profile *p)
+{
+    switch (p->lifecycle.state) {
+    case LIFECYCLE_STOPPED:
+        return PROFILE_REFUSED;
+    case LIFECYCLE_NEED_LOGIN:
+        return PROFILE_LOGIN_NEEDED;
+    case LIFECYCLE_WAITING:
+    case LIFECYCLE_ASKING:
+        return p->error.code == ERROR_NONE ? PROFILE_WELL : PROFILE_WAITS;
+    case LIFECYCLE_IDLE:
+        break;
+    }
+    return PROFILE_WELL;
 }
 
 const struct step *profile_failed_step(const struct profile *p)

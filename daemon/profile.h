@@ -72,6 +72,15 @@ const struct profile_config *profile_config(const struct profile *profile);
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
 /* The last failure, ERROR_NONE: none since the last token. */
 const struct error *profile_error(const struct profile *profile);
+/* What is wrong with a profile, the worst first. */
+enum profile_trouble {
+    PROFILE_REFUSED,      /* nothing is sent until the credential changes */
+    PROFILE_LOGIN_NEEDED, /* until somebody types a password */
+    PROFILE_WAITS,        /* it is tried again */
+    PROFILE_WELL,
+};
+/* What is wrong with it now; profile_error() says why. */
+enum profile_trouble profile_trouble(const struct profile *profile);
 /* Where the fetcher was at that failure, and where one is now; NULL, or without a name: there was,
  * or is, none. */
 const struct step *profile_failed_step(const struct profile *profile);

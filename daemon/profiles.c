@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/journal.h"
 #include "daemon/private_file.h"
@@ -16,6 +15,7 @@ struct profiles {
     size_t n_paths;
     struct config *config; /* in force; NULL: none yet */
     struct config_report report;
+    bool complained; /* the log was told of its errors */
     struct private_file_stamp stamp;
     struct profile **profiles; /* in the order of config->profiles */
     size_t n_profiles;
@@ -97,18 +97,25 @@ static bool adopt(struct profiles *r, struct config *config)
     return true;
 }
 
-static void announce(const struct profiles *r)
+/* One line for each error, up to so many. */
+enum { LINES_MAX = 20 };
+
+static void announce(struct profiles *r)
 {
-    if (r->report.code == ERROR_NONE) {
-        sd_notifyf(0, "STATUS=Serving %zu profile%s", r->n_profiles, r->n_profiles == 1 ? "" : "s");
-        return;
-    }
-    sd_notifyf(0, "STATUS=%s%s", error_sentence(r->report.code),
-               r->config ? "; the former configuration stays in force" : "");
+    const char *event = error_name(r->report.code);
+    unsigned lines = 0;
+
+    notify_changed(r->shared->notify);
+    if (r->complained && r->report.code == ERROR_NONE)
+        journal_write(LOG_NOTICE, NULL, "recovered", "the configuration is in order again");
+    r->complained = r->report.text != NULL;
     if (r->report.code == ERROR_NO_CONFIG)
-        journal_write(LOG_NOTICE, NULL, "config", "there is no %s yet", r->paths[r->n_paths - 1]);
-    for (const char *line = r->report.text; line && *line; line += strcspn(line, "\n") + 1)
-        journal_write(LOG_ERR, NULL, "config", "%.*s", (int)strcspn(line, "\n"), line);
+        journal_write(LOG_NOTICE, NULL, event, "there is no %s yet", r->paths[r->n_paths - 1]);
+    for (const char *line = r->report.text; line && *line && lines < LINES_MAX;
+         line += strcspn(line, "\n") + 1, lines++)
+        journal_write(LOG_ERR, NULL, event, "%.*s", (int)strcspn(line, "\n"), line);
+    if (lines == LINES_MAX && r->report.count > lines)
+        journal_write(LOG_ERR, NULL, event, "and %u more errors", r->report.count - lines);
 }
 
 bool profiles_reload(struct profiles *r)
@@ -181,6 +188,11 @@ struct profile *const *profiles_list(const struct profiles *r, size_t *ret_n)
 {
     *ret_n = r->n_profiles;
     return r->profiles;
+}
+
+const char *profiles_path(const struct profiles *r)
+{
+    return r->paths[r->n_paths - 1];
 }
 
 struct context *profiles_context(const struct profiles *r)

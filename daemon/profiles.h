@@ -33,6 +33,9 @@ struct profile *const *profiles_list(const struct profiles *profiles, size_t *re
 /* What is wrong with the files as they were read last (one line for each error), or NULL. */
 const struct config_report *profiles_report(const struct profiles *profiles);
 
+/* The user's own file. */
+const char *profiles_path(const struct profiles *profiles);
+
 /* What the profiles share. */
 struct context *profiles_context(const struct profiles *profiles);
 

@@ -177,6 +177,22 @@ void render_forgotten(struct rendered *out, const struct profiles *all)
 
 /* ---- status ---------------------------------------------------------------------------------- */
 
+/* Looked at as a job would: systemd is told when it is there at last. */
+static bool has_fetcher(struct context *shared, struct error *why)
+{
+    bool missing = shared->fetcher.fd < 0, found = fetcher_find(&shared->fetcher, why) >= 0;
+
+    if (missing && found)
+        notify_changed(shared->notify);
+    return found;
+}
+
+/* Whether our own program is still the one on the disk, as far as that is known. */
+static bool is_current(const struct context *shared)
+{
+    return shared->program < 0 || fetcher_is_current(shared->program, shared->program_path);
+}
+
 static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
 {
     char span[24];
@@ -244,6 +260,25 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
                 facts->clock_offset);
 }
 
+/* An upgrade that the daemon has not seen yet, or half an installation. */
+static void print_programs(FILE *f, struct context *shared)
+{
+    struct error why;
+    bool found = has_fetcher(shared, &why);
+    const char *other = NULL;
+
+    if (!is_current(shared))
+        other = shared->program_path;
+    else if (found && !fetcher_is_current(shared->fetcher.fd, shared->fetcher.path))
+        other = shared->fetcher.path;
+    if (!found)
+        fprintf(f, "error: %s: %s; %s\n", error_sentence(why.code), why.detail,
+                error_remedy(ERROR_INCOMPLETE));
+    if (other)
+        fprintf(f, "warning: %s is not the one that this daemon runs; %s\n", other,
+                error_remedy(ERROR_OUTDATED));
+}
+
 static void warn_of(FILE *f, enum error_code code)
 {
     fprintf(f, "warning: %s; %s\n", error_sentence(code), error_remedy(code));
@@ -253,7 +288,7 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
                          size_t n, uint64_t now)
 {
     const struct config_report *report = profiles_report(all);
-    const struct context *shared = profiles_context(all);
+    struct context *shared = profiles_context(all);
 
     fprintf(f, "%-20s %-28s %-13s %-11s %s\n", "PROFILE", "USER", "STATE", "LEFT", "NEXT");
     for (size_t i = 0; i < n; i++)
@@ -263,9 +298,7 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
-    if (!fetcher_is_current(shared->fetcher, shared->fetcher_path))
-        fprintf(f, "warning: %s is not the one that this daemon runs; %s\n", shared->fetcher_path,
-                error_remedy(ERROR_OUTDATED));
+    print_programs(f, shared);
     if (!secret_locked())
         warn_of(f, ERROR_NOT_LOCKED);
     if (shared->logged_out)
@@ -362,16 +395,21 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
 static void add_health(cJSON *json, const struct profiles *all)
 {
     const struct config_report *report = profiles_report(all);
-    const struct context *shared = profiles_context(all);
+    struct context *shared = profiles_context(all);
+    struct error why;
 
     cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
     cJSON_AddBoolToObject(json, "configurationInForce", report == NULL);
     if (report)
         cJSON_AddStringToObject(json, "configurationErrors",
                                 report->text ? report->text : "it is missing\n");
-    cJSON_AddStringToObject(json, "fetcher", shared->fetcher_path);
+    cJSON_AddStringToObject(json, "daemon", shared->program_path);
+    cJSON_AddBoolToObject(json, "daemonCurrent", is_current(shared));
+    if (!has_fetcher(shared, &why))
+        cJSON_AddStringToObject(json, "fetcherError", why.detail);
+    cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
     cJSON_AddBoolToObject(json, "fetcherCurrent",
-                          fetcher_is_current(shared->fetcher, shared->fetcher_path));
+                          fetcher_is_current(shared->fetcher.fd, shared->fetcher.path));
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
     cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
     if (*shared->log)

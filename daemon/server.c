@@ -254,7 +254,11 @@ static void answer_reload(struct server *s, struct rendered *r)
     char text[64];
     size_t n;
 
-    if (!profiles_reload(s->profiles)) {
+    struct notify *notify = profiles_context(s->profiles)->notify;
+    notify_reloading(notify); /* this is ExecReload= */
+    bool good = profiles_reload(s->profiles);
+    notify_ready(notify);
+    if (!good) {
         why.code = profiles_report(s->profiles)->code;
         render_error(r, s->profiles, NULL, &why);
         return;

@@ -136,11 +136,18 @@ static void check_version(struct doctor *d)
 /* What it says of itself: an older one says less. */
 static void check_health(struct doctor *d)
 {
+    const cJSON *daemon = cJSON_GetObjectItemCaseSensitive(d->status, "daemonCurrent");
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(d->status, "fetcherCurrent");
     const cJSON *locked = cJSON_GetObjectItemCaseSensitive(d->status, "memoryLocked");
     const cJSON *force = cJSON_GetObjectItemCaseSensitive(d->status, "configurationInForce");
 
-    if (cJSON_IsFalse(current))
+    if (cJSON_IsFalse(daemon))
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
+                   doctor_text(d->status, "daemon"));
+    if (cJSON_HasObjectItem(d->status, "fetcherError"))
+        report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_FETCHER, "%s",
+                   doctor_text(d->status, "fetcherError"));
+    else if (cJSON_IsFalse(current) && !cJSON_IsFalse(daemon))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
                    doctor_text(d->status, "fetcher"));
     if (cJSON_IsFalse(locked))

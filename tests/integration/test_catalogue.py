@@ -707,3 +707,5 @@ def test_all_pages_are_installed(tmp_path):
         section = page.suffix[1:]
         assert re.search(rf"install -m 0644 .*man/{page.name}\b.* \S*/man/man{section}/$",
                          r.stdout, re.M), page
+    assert re.search(rf"install -m 0644 systemd/kubetoken.catalog {tmp_path}/\S*/systemd/catalog/$",
+                     r.stdout, re.M)

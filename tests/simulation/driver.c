@@ -445,7 +445,7 @@ void daemon_start(struct world *w)
 {
     struct sd_event *none = (struct sd_event *)w; /* never looked into */
 
-    w->shared = (struct context){ .event = none, .fetcher = -1 };
+    w->shared = (struct context){ .event = none, .fetcher.fd = -1 };
     fetch_queue_init(&w->shared.fetch_queue);
     TAILQ_INIT(&w->shared.turns);
     int kept = w->kept >= 0 ? dup(w->kept) : -1;
@@ -497,6 +497,8 @@ void daemon_stop(struct world *w, bool again)
     for (unsigned i = 0; i < w->n_profiles; i++)
         hang_up(w, &w->profiles[i]);
     profiles_free(w->configured);
+    if (w->working != 0)
+        check_broken(w, NULL, "P12 quiet", "work that nobody does keeps the watchdog awake");
     account_table_free(w->shared.accounts);
     store_free(w->shared.store);
     for (unsigned i = 0; i < w->n_profiles; i++)

@@ -56,6 +56,12 @@ static void take_job(struct world *w, struct model *p, const struct job *job)
         check_broken(w, p, "the job", "the client's secret is missing");
 }
 
+int fetcher_find(struct fetcher_program *program, struct error *why)
+{
+    (void)program, (void)why;
+    return 0;
+}
+
 int fetcher_start(int program, const struct secret *encoded, struct fetcher **ret)
 {
     struct world *w = the_world;

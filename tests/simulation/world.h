@@ -356,6 +356,7 @@ struct world {
     bool config_broken; /* the file, at the next reload */
     uint64_t private_file_stamp;
     int wanting;              /* how many profiles the network interests */
+    int working;              /* requests and attempts under way, for the watchdog */
     struct call *asking;      /* the call that the daemon deals with, NULL: none */
     bool speaking;            /* a person says login or refresh */
     bool crashing;            /* what the daemon does now is not known to its next life */

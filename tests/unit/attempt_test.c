@@ -38,7 +38,7 @@ static void on_done(void *context, struct attempt_end *end)
 static int setup(void **state)
 {
     (void)state;
-    shared = (struct context){ .fetcher = -1, .accounts = account_table_new(NULL) };
+    shared = (struct context){ .fetcher.fd = -1, .accounts = account_table_new(NULL) };
     ends = 0;
     fetch_queue_init(&shared.fetch_queue);
     TAILQ_INIT(&shared.turns);
@@ -164,13 +164,13 @@ static void a_fetcher_that_hangs_is_killed_at_its_deadline(void **state)
                                     .timeout = 1000 };
 
     (void)state;
-    shared.fetcher = fetcher_open("/bin/cat"); /* reads on and on */
-    assert_true(shared.fetcher >= 0);
+    shared.fetcher.fd = fetcher_open("/bin/cat"); /* reads on and on */
+    assert_true(shared.fetcher.fd >= 0);
     attempt_start(attempt, &(struct attempt_order){ .config = &hasty });
     until_the_end();
     assert_int_equal(kind, LIFECYCLE_TEMPORARY);
     assert_int_equal(code, ERROR_TIMEOUT);
-    close(shared.fetcher);
+    close(shared.fetcher.fd);
     secret_free(password.value);
 }
 

@@ -368,7 +368,7 @@ static void what_is_no_program_could_not_be_started(void **state)
 {
     (void)state;
     close(program);
-    program = fetcher_open("/dev/null");
+    program = open("/dev/null", O_PATH | O_CLOEXEC);
     assert_ends_with("token", "it could not be started");
 }
 
@@ -376,6 +376,34 @@ static void a_program_that_is_missing_is_told_at_opening(void **state)
 {
     (void)state;
     assert_int_equal(fetcher_open("/nonexistent/kubetoken-fetch"), -ENOENT);
+}
+
+static void one_that_cannot_be_run_is_told_at_opening(void **state)
+{
+    (void)state;
+    assert_int_equal(fetcher_open("/dev/null"), -EACCES);
+}
+
+static void one_that_is_missing_is_found_once_it_is_there(void **state)
+{
+    struct fetcher_program found = { .fd = -ENOENT, .installed = "/nonexistent/kubetoken-fetch" };
+
+    (void)state;
+    assert_int_equal(fetcher_find(&found, &why), -1);
+    assert_int_equal(why.code, ERROR_FETCHER);
+    assert_string_equal(why.detail, "/nonexistent/kubetoken-fetch: No such file or directory");
+    snprintf(found.beside, sizeof found.beside, "/dev/null");
+    assert_int_equal(fetcher_find(&found, &why), -1);
+    assert_string_equal(why.detail, "/dev/null: Permission denied");
+    found.installed = "/bin/false";
+    int fd = fetcher_find(&found, &why);
+    assert_true(fd >= 0);
+    assert_string_equal(found.path, "/bin/false");
+    snprintf(found.beside, sizeof found.beside,
+             "/bin/true"); /* the one that is open stays the one that is run */
+    assert_int_equal(fetcher_find(&found, &why), fd);
+    assert_string_equal(found.path, "/bin/false");
+    close(fd);
 }
 
 static void it_has_no_descriptor_no_environment_and_dies_with_us(void **state)
@@ -427,6 +455,8 @@ int main(int argc, char **argv)
         TEST(one_that_exits_at_once_is_told),
         TEST(what_is_no_program_could_not_be_started),
         TEST(a_program_that_is_missing_is_told_at_opening),
+        TEST(one_that_cannot_be_run_is_told_at_opening),
+        TEST(one_that_is_missing_is_found_once_it_is_there),
         TEST(it_has_no_descriptor_no_environment_and_dies_with_us),
         TEST(a_job_of_any_size_is_told_at_once),
     };
