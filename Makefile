@@ -59,10 +59,10 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_record account_table attempt config config_keys digest fetch_queue fetcher \
-  file_watch holdings inspection journal lifecycle listener log_file main notify peer_process permit \
-  private_file profile profile_record profiles rejection render secret_command secret_source server \
-  store summary system_watch
+DAEMON := account account_record account_table attempt command_unit config config_keys digest \
+  fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main notify \
+  peer_process permit private_file profile profile_record profiles rejection render secret_command \
+  secret_source server store summary system_watch
 DAEMON_COMMON := descriptor error job message_id paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 

@@ -128,8 +128,8 @@ static bool read_source(struct attempt *a, const struct source *source, const ch
     if (a->command)
         return false;
     if (source->kind == SOURCE_COMMAND)
-        r = secret_command_start(a->shared->event, source->text, SECRET_COMMAND_TIME, on_command, a,
-                                 &a->command, &why);
+        r = secret_command_start(a->shared->event, a->order.config->name, source->text,
+                                 SECRET_COMMAND_TIME, on_command, a, &a->command, &why);
     else
         r = secret_source_read(source, what, ret, &why);
     if (r < 0)

@@ -19,10 +19,12 @@
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/time.h"
+#include "daemon/command_unit.h"
 #include "daemon/fetcher.h"
 #include "daemon/journal.h"
 #include "daemon/listener.h"
 #include "daemon/profiles.h"
+#include "daemon/secret_command.h"
 #include "daemon/secret_source.h"
 #include "daemon/server.h"
 #include "daemon/summary.h"
@@ -76,13 +78,14 @@ static int printed(int status)
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *options)
 {
-    enum { CHECK = 256, VERSION, IDLE, READY, AUTOSTARTED };
+    enum { CHECK = 256, VERSION, IDLE, READY, AUTOSTARTED, COMMAND };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
         { "idle-exit", required_argument, NULL, IDLE },
         { "autostarted", no_argument, NULL, AUTOSTARTED },
         { "ready-fd", required_argument, NULL, READY },
+        { COMMAND_UNIT_OPTION, no_argument, NULL, COMMAND },
         { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, VERSION },
         { 0 },
@@ -113,6 +116,8 @@ static int parse_options(int argc, char **argv, struct arguments *options)
                 break;
             fputs("kubetokend: --ready-fd takes the number of an open descriptor\n", stderr);
             return 2;
+        case COMMAND:
+            return secret_command_become();
         case 'h':
             fputs(usage, stdout);
             return printed(0);

@@ -14,16 +14,29 @@
 #include <unistd.h>
 
 #include "common/time.h"
+#include "daemon/command_unit.h"
 
-enum { OUTPUT_MAX = 64 * 1024, ENVIRONMENT_MAX = 64 };
+enum {
+    OUTPUT_MAX = 64 * 1024,
+    COMPLAINT_MAX = 1024 * 1024, /* on stderr */
+    TAIL_MAX = 4 * 1024,         /* what is kept of it: the end */
+    LINE_MAX = 200,              /* what is shown of that: the last line */
+    SHARED_MAX = 4,              /* bytes in a row that it may not have in common with stdout */
+    PATH_SHOWN = 200,            /* of PATH, where it was searched */
+    WORDS_MAX = 16 * 1024,       /* a line of the configuration has 4 KiB */
+    ENVIRONMENT_MAX = 64
+};
 
 struct secret_command {
+    sd_event *event;
     uint64_t time; /* that it may take, usec */
-    pid_t pid;
-    int fd, pidfd;
-    bool output_ended, exited;
+    pid_t pid;     /* of the command, or of systemd-run */
+    int fd, error_fd, pidfd;
+    struct command_unit unit; /* without a name: a child of ours */
     struct secret *output;
-    sd_event_source *input, *timer, *exit;
+    struct secret *tail; /* of its stderr: nobody knows what it says there */
+    size_t complained;   /* bytes on stderr */
+    sd_event_source *input, *error_input, *timer, *exit;
     secret_command_done_fn done;
     void *context;
 };
@@ -97,8 +110,34 @@ char **secret_command_split(const char *line)
     return NULL;
 }
 
+/* Returns the exit status if that fails. */
+static int exec_command(char **argv, char **environment)
+{
+    execvpe(argv[0], argv, environment);
+    return errno == ENOENT ? 127 : 126;
+}
+
+int secret_command_become(void)
+{
+    static char words[WORDS_MAX], *argv[WORDS_MAX + 1];
+    char *environment[ENVIRONMENT_MAX];
+    size_t used = 0, n = 0;
+    ssize_t got;
+
+    while ((got = read(0, words + used, sizeof words - used)) > 0)
+        used += (size_t)got;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (got < 0 || used == 0 || words[used - 1] != '\0' || null < 0 || dup2(null, 0) < 0)
+        return 126;
+    for (size_t at = 0; at < used; at += strlen(words + at) + 1)
+        argv[n++] = words + at;
+    fill_environment(environment);
+    return exec_command(argv, environment);
+}
+
 /* Between fork and exec. */
-static _Noreturn void become_command(char **argv, char **environment, int output, pid_t parent)
+static _Noreturn void become_command(char **argv, char **environment, const int streams[3],
+                                     pid_t parent)
 {
     sigset_t none;
 
@@ -109,12 +148,21 @@ static _Noreturn void become_command(char **argv, char **environment, int output
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0)
-        _exit(127);
+    for (int i = 0; i < 3; i++)
+        if (dup2(streams[i], i) < 0)
+            _exit(127);
     syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
-    execvpe(argv[0], argv, environment);
-    _exit(errno == ENOENT ? 127 : 126);
+    _exit(exec_command(argv, environment));
+}
+
+static void stop_unit(const struct secret_command *c)
+{
+    char *environment[ENVIRONMENT_MAX];
+
+    if (!c->unit.name[0])
+        return;
+    fill_environment(environment);
+    command_unit_stop(&c->unit, c->event, environment);
 }
 
 static int wait_for_end(struct secret_command *c)
@@ -128,72 +176,199 @@ static int wait_for_end(struct secret_command *c)
     return status;
 }
 
-static void fail(struct secret_command *c, const char *what)
+/* ---- what it says of itself ------------------------------------------------------------------*/
+
+/* Takes out what colours a terminal: ESC [ to the final byte (ECMA-48, 5.4). */
+static size_t drop_colours(char *text, size_t length)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != '\033' || i + 1 == length || text[i + 1] != '[') {
+            text[used++] = text[i];
+            continue;
+        }
+        for (i += 2; i < length && (text[i] < '@' || text[i] > '~'); i++)
+            ;
+    }
+    return used;
+}
+
+/* A shell's own lines (set -x) begin so and have the values of variables. */
+static bool is_trace(const char *text, size_t length)
+{
+    return length > 0 && (text[0] == '+' || memmem(text, length, "\n+", 2));
+}
+
+/* Whether there is something in it that was printed as the secret, or a part of one. */
+static bool repeats(const char *line, size_t length, const struct secret *output)
+{
+    size_t have = secret_length(output), shared = have < SHARED_MAX ? have : SHARED_MAX;
+
+    for (size_t i = 0; have > 0 && i + shared <= length; i++)
+        if (memmem(secret_peek(output), have, line + i, shared))
+            return true;
+    return false;
+}
+
+/* The last line on stderr that is not empty, or "". It goes to the user and to the log: nothing
+ * where it may show the secret, or begins before what was kept, where that cannot be told. */
+static void last_line(struct secret_command *c, char out[LINE_MAX + 1])
+{
+    char *text = secret_bytes(c->tail);
+    bool cut = c->complained > secret_length(c->tail);
+    size_t end = drop_colours(text, secret_length(c->tail));
+
+    secret_set_length(c->tail, end);
+    while (end > 0 && (unsigned char)text[end - 1] <= ' ')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && text[begin - 1] != '\n' && text[begin - 1] != '\r')
+        begin--;
+    *out = '\0';
+    if ((begin > 0 || !cut) && !is_trace(text, end) &&
+        !repeats(text + begin, end - begin, c->output))
+        error_clean(out, LINE_MAX + 1, text + begin, end - begin);
+}
+
+static void fail(struct secret_command *c, const char *what, const char *said)
 {
     struct error why;
 
-    error_set(&why, ERROR_CREDENTIAL, "the command %s", what);
+    error_set(&why, ERROR_CREDENTIAL, "the command %s%s%s", what, *said ? ": " : "", said);
     c->done(c->context, NULL, &why);
+}
+
+static void fail_with_line(struct secret_command *c, const char *what)
+{
+    char line[LINE_MAX + 1];
+
+    last_line(c, line);
+    fail(c, what, line);
 }
 
 /* By a shell, too: which of its words it is, it has told stderr. */
 static void fail_missing(struct secret_command *c)
 {
     const char *path = getenv("PATH");
+    char line[LINE_MAX + 1];
     struct error why;
 
-    error_set(&why, ERROR_NO_COMMAND, "exit status 127, with PATH=%.300s", path ? path : "");
+    last_line(c, line);
+    error_set(&why, ERROR_NO_COMMAND, "%s%sexit status 127, with PATH=%.*s", line,
+              *line ? ": " : "", PATH_SHOWN, path ? path : "");
     c->done(c->context, NULL, &why);
 }
 
-/* Output and process have both ended: one may come before the other. */
-static void conclude(struct secret_command *c)
+static void fail_by_status(struct secret_command *c, int status)
 {
-    char what[64];
+    char what[80];
 
-    if (!c->output_ended || !c->exited)
-        return;
-    int status = wait_for_end(c);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        struct secret *output = c->output;
-        c->output = NULL;
-        size_t length = secret_length(output);
-        if (length > 0 && secret_peek(output)[length - 1] == '\n')
-            secret_set_length(output, length - 1);
-        c->done(c->context, output, NULL);
-        return;
-    }
     if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "was killed by signal %d", WTERMSIG(status));
-    else if (WEXITSTATUS(status) == 127) {
-        fail_missing(c);
-        return;
-    } else
+    else if (c->unit.name[0] && WEXITSTATUS(status) == 255) /* systemd-run's for both */
+        snprintf(what, sizeof what, "was killed by a signal, or failed with exit status 255");
+    else
         snprintf(what, sizeof what, "failed with exit status %d", WEXITSTATUS(status));
-    fail(c, what);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        fail_missing(c);
+    else
+        fail_with_line(c, what);
 }
+
+static void conclude(struct secret_command *c)
+{
+    int status = wait_for_end(c);
+
+    if (WIFSIGNALED(status)) /* systemd-run: its unit goes on */
+        stop_unit(c);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        fail_by_status(c, status);
+        return;
+    }
+    struct secret *output = c->output;
+    c->output = NULL;
+    size_t length = secret_length(output);
+    if (length > 0 && secret_peek(output)[length - 1] == '\n')
+        secret_set_length(output, length - 1);
+    c->done(c->context, output, NULL);
+}
+
+enum taken { TAKEN_SOME, TAKEN_ALL, TAKEN_END, TAKEN_TOO_MUCH };
+
+static enum taken taken(ssize_t n)
+{
+    if (n > 0)
+        return TAKEN_SOME;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? TAKEN_ALL : TAKEN_END;
+}
+
+static enum taken take_output(struct secret_command *c)
+{
+    size_t have = secret_length(c->output);
+    ssize_t n = read(c->fd, secret_bytes(c->output) + have, OUTPUT_MAX + 1 - have);
+
+    if (n > 0)
+        secret_set_length(c->output, have + (size_t)n);
+    return secret_length(c->output) > OUTPUT_MAX ? TAKEN_TOO_MUCH : taken(n);
+}
+
+/* Keeps the end of it. */
+static enum taken take_complaint(struct secret_command *c)
+{
+    size_t have = secret_length(c->tail), kept = TAIL_MAX / 2;
+
+    if (have == TAIL_MAX) {
+        memmove(secret_bytes(c->tail), secret_peek(c->tail) + have - kept, kept);
+        secret_set_length(c->tail, have = kept);
+    }
+    ssize_t n = read(c->error_fd, secret_bytes(c->tail) + have, TAIL_MAX - have);
+    if (n > 0) {
+        secret_set_length(c->tail, have + (size_t)n);
+        c->complained += (size_t)n;
+    }
+    return c->complained > COMPLAINT_MAX ? TAKEN_TOO_MUCH : taken(n);
+}
+
+static const char much_output[] = "printed more than 64 KiB";
+static const char much_complaint[] = "printed more than 1 MiB to stderr";
 
 static int on_output(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct secret_command *c = context;
-    size_t have = secret_length(c->output);
+    enum taken how = take_output(c);
 
-    (void)events;
-    if (have == OUTPUT_MAX) {
-        fail(c, "printed more than 64 KiB");
-        return 0;
-    }
-    ssize_t n = read(fd, secret_bytes(c->output) + have, OUTPUT_MAX - have);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    if (n > 0) {
-        secret_set_length(c->output, have + (size_t)n);
-        return 0;
-    }
-    sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    c->output_ended = true;
-    conclude(c);
+    (void)fd, (void)events;
+    if (how == TAKEN_END)
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (how == TAKEN_TOO_MUCH)
+        fail(c, much_output, "");
     return 0;
+}
+
+static int on_complaint(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+    struct secret_command *c = context;
+    enum taken how = take_complaint(c);
+
+    (void)fd, (void)events;
+    if (how == TAKEN_END)
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    if (how == TAKEN_TOO_MUCH)
+        fail(c, much_complaint, "");
+    return 0;
+}
+
+/* What is in the pipes. Their end may never come: an agent that the command has started may have
+ * them open. */
+static enum taken drain(enum taken (*take)(struct secret_command *), struct secret_command *c)
+{
+    enum taken how;
+
+    do
+        how = take(c);
+    while (how == TAKEN_SOME);
+    return how;
 }
 
 static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -202,8 +377,12 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *co
 
     (void)fd, (void)events;
     sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    c->exited = true;
-    conclude(c);
+    if (drain(take_complaint, c) == TAKEN_TOO_MUCH)
+        fail(c, much_complaint, "");
+    else if (drain(take_output, c) == TAKEN_TOO_MUCH)
+        fail(c, much_output, "");
+    else
+        conclude(c);
     return 0;
 }
 
@@ -215,32 +394,96 @@ static int on_deadline(sd_event_source *source, uint64_t now, void *context)
     (void)source, (void)now;
     time_format_duration(span, sizeof span, c->time);
     snprintf(text, sizeof text, "did not end within %s", span);
-    fail(c, text);
+    if (drain(take_complaint, c) == TAKEN_TOO_MUCH || drain(take_output, c) == TAKEN_TOO_MUCH)
+        fail(c, text, "");
+    else
+        fail_with_line(c, text); /* "Enter passphrase:" */
     return 0;
 }
 
-static int spawn(struct secret_command *c, const char *line, struct error *why)
+/* A pipe whose end for reading does not block. */
+static int open_pipe(int *ret_read, int *ret_write)
 {
-    char *environment[ENVIRONMENT_MAX], **argv = secret_command_split(line);
-    int pipe_ends[2];
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    *ret_read = ends[0];
+    *ret_write = ends[1];
+    return 0;
+}
+
+/* What stdin is: empty, or the words of the command, which a pipe's buffer holds. */
+static int open_input(const struct secret_command *c, char *const *argv)
+{
+    int ends[2];
+
+    if (!c->unit.name[0])
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -1;
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    for (; *argv; argv++) {
+        size_t length = strlen(*argv) + 1;
+        if (write(ends[1], *argv, length) != (ssize_t)length) {
+            close(ends[0]);
+            ends[0] = -1;
+            break;
+        }
+    }
+    close(ends[1]);
+    return ends[0];
+}
+
+/* As a leader of a group of its own, whoever of both comes first. */
+static int start_process(struct secret_command *c, char **argv, char **environment, int input)
+{
+    int streams[3] = { input, -1, -1 };
     pid_t parent = getpid();
+    bool ready = input >= 0 && open_pipe(&c->fd, &streams[1]) == 0 &&
+                 open_pipe(&c->error_fd, &streams[2]) == 0;
+
+    if (ready && (c->pid = fork()) == 0)
+        become_command(argv, environment, streams, parent);
+    if (c->pid > 0)
+        setpgid(c->pid, c->pid);
+    for (int i = 0; i < 3; i++)
+        if (streams[i] >= 0)
+            close(streams[i]);
+    return c->pid > 0 ? 0 : -1;
+}
+
+/* The command itself, or systemd-run. */
+static int start_either(struct secret_command *c, const char *profile, char **argv)
+{
+    char *environment[ENVIRONMENT_MAX], **unit_argv = NULL, description[128];
+
+    fill_environment(environment);
+    if (command_unit_plan(&c->unit)) {
+        snprintf(description, sizeof description, "Credential command of kubetoken, profile %s",
+                 profile);
+        unit_argv = command_unit_argv(&c->unit, description, c->time, environment);
+        if (!unit_argv)
+            return -1;
+    }
+    int r = start_process(c, unit_argv ? unit_argv : argv, environment, open_input(c, argv));
+    free(unit_argv);
+    return r;
+}
+
+static int spawn(struct secret_command *c, const char *profile, const char *line, struct error *why)
+{
+    char **argv = secret_command_split(line);
 
     if (!argv) {
         error_set(why, ERROR_CREDENTIAL, "the command line is empty or has an open quote");
         return -1;
     }
-    fill_environment(environment);
-    if (pipe2(pipe_ends, O_CLOEXEC) == 0) {
-        c->fd = pipe_ends[0];
-        c->pid = fork();
-        if (c->pid == 0)
-            become_command(argv, environment, pipe_ends[1], parent);
-        close(pipe_ends[1]);
-        fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    }
+    int r = start_either(c, profile, argv);
     free(argv[0]);
     free(argv);
-    if (c->pid > 0 && (c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0)) >= 0)
+    if (r == 0 && (c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0)) >= 0)
         return 0;
     error_set(why, ERROR_CREDENTIAL, "the command cannot be started: %s", strerror(errno));
     return -1;
@@ -252,7 +495,7 @@ static int fail_start(struct error *why)
     return -1;
 }
 
-int secret_command_start(sd_event *event, const char *line, uint64_t time,
+int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
                          secret_command_done_fn done, void *context, struct secret_command **ret,
                          struct error *why)
 {
@@ -260,13 +503,19 @@ int secret_command_start(sd_event *event, const char *line, uint64_t time,
 
     if (!c)
         return fail_start(why);
-    *c = (struct secret_command){
-        .fd = -1, .pidfd = -1, .done = done, .context = context, .time = time
-    };
-    c->output = secret_new(OUTPUT_MAX);
-    int r = c->output ? spawn(c, line, why) : fail_start(why);
+    *c = (struct secret_command){ .event = event,
+                                  .fd = -1,
+                                  .error_fd = -1,
+                                  .pidfd = -1,
+                                  .done = done,
+                                  .context = context,
+                                  .time = time };
+    c->output = secret_new(OUTPUT_MAX + 1);
+    c->tail = secret_new(TAIL_MAX);
+    int r = c->output && c->tail ? spawn(c, profile, line, why) : fail_start(why);
     if (r == 0 &&
         (sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
+         sd_event_add_io(event, &c->error_input, c->error_fd, EPOLLIN, on_complaint, c) < 0 ||
          sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
          sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, time, 1, on_deadline, c) < 0))
         r = fail_start(why);
@@ -283,18 +532,22 @@ struct secret_command *secret_command_free(struct secret_command *c)
     if (!c)
         return NULL;
     sd_event_source_disable_unref(c->input); /* before the descriptor closes */
+    sd_event_source_disable_unref(c->error_input);
     sd_event_source_disable_unref(c->exit);
     sd_event_source_disable_unref(c->timer);
     if (c->pid > 0) {
         kill(-c->pid, SIGKILL);
-        kill(c->pid, SIGKILL); /* not yet the leader of its group */
         wait_for_end(c);
+        stop_unit(c);
     }
     if (c->fd >= 0)
         close(c->fd);
+    if (c->error_fd >= 0)
+        close(c->error_fd);
     if (c->pidfd >= 0)
         close(c->pidfd);
     secret_free(c->output);
+    secret_free(c->tail);
     free(c);
     return NULL;
 }

@@ -17,17 +17,23 @@ struct secret_command;
 typedef void (*secret_command_done_fn)(void *context, struct secret *output,
                                        const struct error *why);
 
-/* Splits the line at blanks ('...' and "..." group; a shell only where it says sh -c), starts
- * it with a small environment, stdin from /dev/null, stderr to ours, and at most that much time
- * (usec; SECRET_COMMAND_TIME for a credential). Returns 0, or -1 with *why set. */
-int secret_command_start(sd_event *event, const char *line, uint64_t time,
+/* Splits the line at blanks ('...' and "..." group; a shell only where it says sh -c) and starts
+ * it, in a unit of its own where that can be (command_unit.h), else as a child: with a small
+ * environment, stdin from /dev/null, and at most that much time (usec; SECRET_COMMAND_TIME for a
+ * credential). Its last line on stderr stands in the error when it fails. It is over when its
+ * process is; what it leaves behind lives on. Returns 0, or -1 with *why set. */
+int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
                          secret_command_done_fn done, void *context, struct secret_command **ret,
                          struct error *why);
 
 #define SECRET_COMMAND_TIME (60 * USEC_PER_SEC)
 
-/* Kills the command's whole process group, if it still runs, and forgets it. Takes NULL. */
+/* If it still runs, kills its process group, or all that is in its unit. Takes NULL. */
 struct secret_command *secret_command_free(struct secret_command *command);
+
+/* What the unit of a command runs: reads its words from stdin, each with a NUL behind it, and
+ * becomes that program. Returns an exit status as a shell's, 127 or 126. */
+int secret_command_become(void);
 
 /* Splits a command line into argv, NULL at the end; the caller frees argv[0] and argv.
  * Returns NULL when a quote is open or the line is empty. */

@@ -7,6 +7,7 @@ import pathlib
 import platform
 import re
 import socket
+import subprocess
 import time
 
 import pytest
@@ -433,6 +434,10 @@ def test_commands_for_both_secrets(fake, home, daemon):
     ("/nowhere/pass", "not found"), ("/etc/passwd", "exit status 126"),
     ("sh -c 'printf canary-pw; exit 3'", "exit status 3"),
     ("sh -c 'printf canary-pw; kill -9 $$'", "killed by signal 9"),
+    ("sh -c 'echo no such entry >&2; exit 3'", "the command failed with exit status 3: no such"),
+    ("sh -c 'echo canary-pw; echo canary-pw >&2; exit 3'", "exit status 3"),
+    ("sh -c 'printf canary-p; echo got canary-pw >&2; exit 3'", "exit status 3"),
+    ("sh -xc 'p=canary-pw; exit 3'", "exit status 3"),
     ("head -c 70000 /dev/zero", "more than 64 KiB"), ("sh -c 'yes | head -c 20000'", "16 KiB"),
     ("true", "is empty"), ("echo", "is empty"), ("printf 'a\\000b'", "NUL")])
 @pytest.mark.parametrize("key", ["password", "client-secret"])
@@ -464,6 +469,19 @@ def test_a_command_that_takes_its_time_is_named(fake, home, daemon, tmp_path):
 def test_of_what_a_command_prints_one_newline_is_cut(fake, get, command, sent):
     assert get(f"client-secret-command = {command}", secret="").returncode == 0
     assert fake.grants()[0].form["client_secret"] == sent
+
+
+@pytest.mark.parametrize("words, status, printed", [
+    (b"printf\0%s|\0a  b\0\0$HOME\0", 0, b"a  b||$HOME|"), (b"cat\0", 0, b""),
+    (b"sh\0-c\0exit 3\0", 3, b""), (b"/nowhere/pass\0", 127, b""), (b"/etc/passwd\0", 126, b""),
+    (b"", 126, b""), (b"echo\0cut off", 126, b""), (b"echo\0" + b"x" * 20000 + b"\0", 126, b"")],
+    ids=["words", "no stdin", "status", "missing", "no program", "none", "cut", "too long"])
+def test_in_a_unit_the_daemons_program_becomes_the_command(home, words, status, printed):
+    """Its words come on stdin, so that the user's systemd knows nothing of them."""
+    r = subprocess.run([rig.BUILD / "kubetokend", "--credential-command"], input=words,
+                       env={**home.environment, "CANARY_VARIABLE": "x"}, capture_output=True,
+                       timeout=rig.PATIENCE, check=False)
+    assert (r.returncode, r.stdout) == (status, printed)
 
 
 def test_a_refresh_refused_for_the_client_keeps_the_refresh_token(fake, home, get):

@@ -193,13 +193,13 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-int secret_command_start(sd_event *event, const char *line, uint64_t time,
+int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
                          secret_command_done_fn done, void *context, struct secret_command **ret,
                          struct error *why)
 {
     struct secret_command *c = calloc(1, sizeof *c);
 
-    (void)why;
+    (void)profile, (void)why;
     if (!c)
         abort();
     *c = (struct secret_command){ .p = model_of(line), .done = done, .context = context };

@@ -1,12 +1,14 @@
-/* How a command line is split. */
+/* How a command line is split, and what is told of a command that fails. */
 #define _GNU_SOURCE
 #include "support.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
+#include "common/time.h"
 #include "daemon/secret_command.h"
 
 static char **argv;
@@ -124,32 +126,142 @@ static void a_command_without_a_name_is_refused(void **state)
     assert_null(secret_command_split("'' a"));
 }
 
+/* What came of a command: its output, or why there is none. */
+struct end {
+    bool over;
+    char output[64], detail[ERROR_DETAIL_MAX + 1];
+};
+
 static void on_done(void *context, struct secret *output, const struct error *why)
 {
-    assert_null(output);
-    *(struct error *)context = *why;
+    struct end *end = context;
+
+    end->over = true;
+    if (output)
+        snprintf(end->output, sizeof end->output, "%s", secret_peek(output));
+    else
+        memcpy(end->detail, why->detail, sizeof end->detail);
+    secret_free(output);
+}
+
+static struct end run(const char *line, uint64_t time)
+{
+    sd_event *event = NULL;
+    struct secret_command *command = NULL;
+    struct error why;
+    struct end end = { 0 };
+
+    assert_true(sd_event_new(&event) >= 0);
+    assert_int_equal(secret_command_start(event, "p", line, time, on_done, &end, &command, &why),
+                     0);
+    while (!end.over)
+        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
+    secret_command_free(command);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    sd_event_unref(event);
+    return end;
+}
+
+static void assert_fails(const char *line, const char *detail)
+{
+    struct end end = run(line, SECRET_COMMAND_TIME);
+
+    assert_string_equal(end.detail, detail);
 }
 
 static void a_command_that_does_not_end_is_killed(void **state)
 {
-    sd_event *event = NULL;
-    struct secret_command *command = NULL;
-    struct error why, end = { ERROR_NONE, "" };
+    (void)state;
+    struct end end = run("sleep 1000", 1);
+    assert_non_null(strstr(end.detail, "did not end within "));
+}
+
+static void what_asked_for_a_passphrase_is_told_at_the_deadline(void **state)
+{
+    struct end end = { .detail = "" };
 
     (void)state;
-    assert_true(sd_event_new(&event) >= 0);
-    assert_int_equal(secret_command_start(event, "sleep 1000", 1, on_done, &end, &command, &why),
-                     0);
-    while (end.code == ERROR_NONE)
-        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
-    assert_int_equal(end.code, ERROR_CREDENTIAL);
-    assert_non_null(strstr(end.detail, "did not end within "));
-    secret_command_free(command);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
-    sd_event_unref(event);
+    /* longer where the machine is too slow to have asked by then */
+    for (uint64_t t = 1; t <= 64 && !strstr(end.detail, ": "); t *= 2)
+        end = run("sh -c 'printf \"Enter passphrase: \" >&2; exec sleep 1000'",
+                  t * USEC_PER_SEC / 4);
+    assert_holds(end.detail, "the command did not end within ");
+    assert_holds(end.detail, ": Enter passphrase:");
+}
+
+static void what_a_command_leaves_behind_is_not_waited_for(void **state)
+{
+    char text[96];
+    const char *pid = write_file("pid", "", 0600);
+
+    (void)state;
+    snprintf(text, sizeof text, "sh -c 'sleep 1000 & echo $! > %s; echo x'", pid);
+    struct end end = run(text, SECRET_COMMAND_TIME);
+    FILE *f = fopen(pid, "re");
+    int left = 0;
+    assert_int_equal(fscanf(f, "%d", &left), 1);
+    fclose(f);
+    int killed = kill(left, SIGKILL); /* it lives, and has our pipes */
+    assert_string_equal(end.output, "x");
+    assert_int_equal(killed, 0);
+}
+
+static void the_last_line_on_stderr_is_told(void **state)
+{
+    (void)state;
+    assert_fails("sh -c 'echo one >&2; echo two >&2; echo >&2; exit 2'",
+                 "the command failed with exit status 2: two");
+    assert_fails("sh -c 'exit 2'", "the command failed with exit status 2");
+    assert_fails("sh -c 'echo two >&2; kill -9 $$'", "the command was killed by signal 9: two");
+    assert_fails("sh -c 'printf \"10%%\\r20%%\\r\" >&2; exit 2'",
+                 "the command failed with exit status 2: 20%");
+}
+
+static void it_is_printable_and_short(void **state)
+{
+    (void)state;
+    assert_fails("sh -c 'printf \"\\033[1;31mred\\033[0m\\a \\377 end\\n\" >&2; exit 2'",
+                 "the command failed with exit status 2: red end");
+    struct end end = run("sh -c 'printf %0500d 7 >&2; exit 2'", SECRET_COMMAND_TIME);
+    assert_int_equal(strspn(strchr(end.detail, ':') + 2, "0"), 200);
+}
+
+static void a_line_that_may_show_the_secret_is_not_told(void **state)
+{
+    static const char *const lines[] = {
+        "sh -c 'echo hunter2; echo got hunter2 >&2; exit 2'",
+        "sh -c 'echo got hunter2 >&2; echo hunter2; exit 2'",
+        "sh -c 'printf hunt; echo got hunter2 >&2; exit 2'",
+        "sh -c 'echo the hunter2 of x; echo \"bad: 0hunter0\" >&2; exit 2'",
+        "sh -c 'printf \"a\\nhunter2\\n\"; echo got hunter2 >&2; exit 2'",
+        "sh -c 'printf x7; echo x7 >&2; exit 2'",
+        "sh -c 'echo hunter2; printf \"hun\\033[1mter2\" >&2; exit 2'",
+        "sh -xc 'p=hunter2; exit 2'",
+        "sh -xc 'p=hunter2; echo no such entry >&2; exit 2'",
+        /* of so long a line the beginning is not known any more */
+        "sh -c 'printf \"%09000d hunter2\" 7 >&2; exit 2'",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(lines); i++)
+        assert_fails(lines[i], "the command failed with exit status 2");
+}
+
+static void nor_is_one_where_not_all_of_the_output_is_known(void **state)
+{
+    (void)state;
+    assert_fails("sh -c 'printf %066000d 7; echo hunter2 | tee /dev/stderr; exit 2'",
+                 "the command printed more than 64 KiB");
+}
+
+static void what_never_ends_on_stderr_is_ended(void **state)
+{
+    (void)state;
+    assert_fails("sh -c 'yes >&2'", "the command printed more than 1 MiB to stderr");
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
+#define IN_FOLDER(f) cmocka_unit_test_setup_teardown(f, folder_setup, folder_teardown)
 
 int main(void)
 {
@@ -168,6 +280,13 @@ int main(void)
         TEST(an_empty_line_is_refused),
         TEST(a_command_without_a_name_is_refused),
         TEST(a_command_that_does_not_end_is_killed),
+        TEST(what_asked_for_a_passphrase_is_told_at_the_deadline),
+        IN_FOLDER(what_a_command_leaves_behind_is_not_waited_for),
+        TEST(the_last_line_on_stderr_is_told),
+        TEST(it_is_printable_and_short),
+        TEST(a_line_that_may_show_the_secret_is_not_told),
+        TEST(nor_is_one_where_not_all_of_the_output_is_known),
+        TEST(what_never_ends_on_stderr_is_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
