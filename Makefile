@@ -6,7 +6,9 @@ BINDIR = $(PREFIX)/bin
 LIBEXECDIR = $(PREFIX)/libexec/kubetoken
 MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/kubetoken
-# systemd looks for user units below /usr/lib, /usr/local/lib and /etc only
+DATADIR = $(PREFIX)/share/kubetoken
+# systemd looks for user units below /usr/lib, /usr/local/lib and /etc only; packagers want
+# USERUNITDIR=/usr/lib/systemd/user
 USERUNITDIR = $(PREFIX)/lib/systemd/user
 CATALOGDIR = $(PREFIX)/lib/systemd/catalog
 PYTHON ?= /usr/bin/python3
@@ -61,8 +63,8 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 DAEMON := account account_record account_table attempt command_unit config config_keys digest \
   fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main notify \
-  peer_process permit private_file profile profile_record profiles rejection render secret_command \
-  secret_source server store summary system_watch
+  owner peer_process permit private_file profile profile_record profiles rejection render \
+  secret_command secret_source server store summary system_watch
 DAEMON_COMMON := descriptor error job message_id paths protocol secret text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
@@ -184,7 +186,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_keys digest fetch_queue \
-  holdings lifecycle permit private_file profile profile_record profiles rejection secret_source store
+  holdings lifecycle owner permit private_file profile profile_record profiles rejection secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o paths.o protocol.o text.o time.o tlv.o url.o)
@@ -301,6 +303,23 @@ check-installed: all
 	$(PYTHON) tests/lint/check-source
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
 
+# Another version of the daemon, one that keeps more over a restart, for tests/systemd.
+MORE := store_new profile_record_encode
+$(O)/kubetokend-keeps-more: $(O)/tests/systemd/keeps_more.o $(daemon_o) $(O)/links
+	$(call link,$(MORE:%=-Wl,--wrap=%) $(call pkg,libs,$(DAEMON_LIBS)))
+
+# In another root it is built with that root's libraries.
+systemd_build = $(abspath $(O))$(if $(ROOT),/root-$(notdir $(ROOT)))
+
+.PHONY: check-systemd
+check-systemd: all
+	KUBETOKEN_BUILD=$(systemd_build) KUBETOKEN_ROOT=$(ROOT) KUBETOKEN_FULL=$(FULL) \
+	  $(PYTHON) -m pytest -q -p no:cacheprovider tests/systemd
+
+.PHONY: idle
+idle: all
+	$(PYTHON) tests/systemd/idle.py --build $(systemd_build) $(if $(ROOT),--root $(ROOT))
+
 .PHONY: demo
 demo: deps
 	$(MAKE) -j$(JOBS) all
@@ -312,7 +331,7 @@ sources := $(wildcard common/*.c common/*.h client/*.c client/*.h \
   client/admin/*.c client/admin/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
   tests/simulation/*.c tests/simulation/*.h tests/fleet/*.c man/*.c \
-  tests/fuzz/*.c tests/fuzz/*.h)
+  tests/fuzz/*.c tests/fuzz/*.h tests/systemd/*.c tests/systemd/inside/*.c)
 
 .PHONY: lint
 lint:
@@ -331,21 +350,46 @@ format:
 
 # ---- installing ---------------------------------------------------------------------------------
 
-install_in = install -d $(DESTDIR)$(2) && install -m $(3) $(1) $(DESTDIR)$(2)/
+# Each line: a mode, a folder, and what goes there.
+define installed
+0755 $(BINDIR) $(O)/kubetoken $(O)/kubetokend
+0755 $(LIBEXECDIR) $(O)/kubetoken-fetch $(O)/kubetoken-admin
+0644 $(USERUNITDIR) systemd/kubetoken.socket $(O)/kubetoken.service
+0644 $(DATADIR) systemd/hardened.conf
+0644 $(CATALOGDIR) systemd/kubetoken.catalog
+0644 $(MANDIR)/man1 man/kubetoken.1
+0644 $(MANDIR)/man5 man/kubetoken.conf.5
+0644 $(MANDIR)/man7 man/kubetoken-codes.7 man/kubetoken-protocol.7
+0644 $(MANDIR)/man8 man/kubetokend.8
+0644 $(DOCDIR) README.md docs/design.md $(wildcard examples/*)
+endef
 
 .PHONY: install
+install: export FILES = $(installed)
 install: all
-	$(call install_in,$(O)/kubetoken $(O)/kubetokend,$(BINDIR),0755)
-	$(call install_in,$(O)/kubetoken-fetch $(O)/kubetoken-admin,$(LIBEXECDIR),0755)
-	$(call install_in,systemd/kubetoken.socket,$(USERUNITDIR),0644)
-	sed 's|@BINDIR@|$(BINDIR)|' systemd/kubetoken.service.in > $(O)/kubetoken.service
-	$(call install_in,$(O)/kubetoken.service,$(USERUNITDIR),0644)
-	$(call install_in,systemd/kubetoken.catalog,$(CATALOGDIR),0644)
-	$(call install_in,man/kubetoken.1,$(MANDIR)/man1,0644)
-	$(call install_in,man/kubetoken.conf.5,$(MANDIR)/man5,0644)
-	$(call install_in,man/kubetoken-codes.7 man/kubetoken-protocol.7,$(MANDIR)/man7,0644)
-	$(call install_in,man/kubetokend.8,$(MANDIR)/man8,0644)
-	$(call install_in,README.md docs/design.md $(wildcard examples/*),$(DOCDIR),0644)
+	@sed 's|@BINDIR@|$(BINDIR)|' systemd/kubetoken.service.in > $(O)/kubetoken.service
+	@printf '%s\n' "$$FILES" | while read -r mode folder files; do \
+	  install -d "$(DESTDIR)$$folder" && install -m "$$mode" $$files "$(DESTDIR)$$folder/" || exit; \
+	done
+ifeq ($(DESTDIR),)
+	@echo 'Installed below $(PREFIX). Who wants it, also who is logged in by now, says:'
+	@echo '    systemctl --user daemon-reload'
+	@echo '    systemctl --user enable --now kubetoken.socket'
+endif
+
+# With the variables of `make install`. Folders of our own go too, if nothing else is in them.
+.PHONY: uninstall
+uninstall: export FILES = $(installed)
+uninstall:
+	@printf '%s\n' "$$FILES" | while read -r mode folder files; do \
+	  for file in $$files; do rm -f "$(DESTDIR)$$folder/$${file##*/}" || exit; done; \
+	done
+	@for folder in $(LIBEXECDIR) $(DATADIR) $(DOCDIR); do \
+	  [ ! -d "$(DESTDIR)$$folder" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$folder"; done
+ifeq ($(DESTDIR),)
+	@echo 'Uninstalled. Who had it says:'
+	@echo '    systemctl --user disable --now kubetoken.socket kubetoken.service'
+endif
 
 .PHONY: clean
 clean:
@@ -357,7 +401,12 @@ help:
 	@echo '                CC= CPPFLAGS= CFLAGS= LDFLAGS= are obeyed; MUSL= does without musl'
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
-	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local USERUNITDIR=PREFIX/lib/systemd/user'
+	@echo 'make uninstall  takes out what make install, with the same variables, has put there'
+	@echo 'make check-systemd'
+	@echo '                tests/systemd alone; ROOT=FOLDER: with the systemd of another Debian, built'
+	@echo '                in there; FULL=1: each signal five times, as the units are shipped'
+	@echo 'make idle       what a daemon with 100 profiles costs in a minute of nothing; ROOT='
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
 	@echo 'make fleet      thousands of clients at one provider, a line for each scenario, with the'
 	@echo '                bounds that do not hold yet'
@@ -369,5 +418,5 @@ help:
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
-  $(O)/tests/fleet/*.d $(O)/man/*.d \
+  $(O)/tests/fleet/*.d $(O)/tests/systemd/*.d $(O)/man/*.d \
   $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)

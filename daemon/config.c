@@ -17,6 +17,7 @@
 #include "common/time.h"
 #include "common/url.h"
 #include "daemon/config_keys.h"
+#include "daemon/owner.h"
 #include "daemon/private_file.h"
 
 enum {
@@ -354,8 +355,8 @@ static bool read_file(struct loader *l, const char *file)
         complain(l->report, file, 0, "is not a regular file");
         goto out;
     }
-    if (st.st_uid != geteuid() && st.st_uid != 0) {
-        complain(l->report, file, 0, "belongs to another user (uid %u)", (unsigned)st.st_uid);
+    if (!owner_is_ours(st.st_uid)) {
+        complain(l->report, file, 0, "belongs to %s", owner_name(st.st_uid));
         goto out;
     }
     if (st.st_size > FILE_MAX_BYTES) {

@@ -125,8 +125,7 @@ static int parse_options(int argc, char **argv, struct arguments *options)
             puts("kubetokend " KUBETOKEN_VERSION);
             return printed(0);
         default:
-            fputs("kubetokend: see kubetokend --help\n", stderr);
-            return 2;
+            return 2; /* getopt_long() has said it, in one line: systemd tries again for ever */
         }
     if (optind < argc) {
         fprintf(stderr, "kubetokend: unexpected argument \"%s\"; see kubetokend --help\n",

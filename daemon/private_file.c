@@ -2,7 +2,8 @@
 #include "daemon/private_file.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "daemon/owner.h"
 
 int private_file_check(int fd, const char *path, bool secret, struct error *why)
 {
@@ -12,9 +13,8 @@ int private_file_check(int fd, const char *path, bool secret, struct error *why)
         error_set(why, ERROR_CREDENTIAL, "is not a regular file");
         return -1;
     }
-    if (st.st_uid != geteuid() && st.st_uid != 0) {
-        error_set(why, ERROR_CREDENTIAL, "belongs to another user (uid %u); chown it",
-                  (unsigned)st.st_uid);
+    if (!owner_is_ours(st.st_uid)) {
+        error_set(why, ERROR_CREDENTIAL, "belongs to %s; chown it", owner_name(st.st_uid));
         return -1;
     }
     if (secret && (st.st_mode & 077) != 0) {

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "common/time.h"
 #include "daemon/fetcher.h"
+#include "daemon/owner.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
 {
@@ -391,6 +393,14 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     return json;
 }
 
+static bool home_is_read_only(void)
+{
+    const char *home = getenv("HOME");
+    struct statvfs st;
+
+    return home && statvfs(home, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
 /* What is not a profile's. */
 static void add_health(cJSON *json, const struct profiles *all)
 {
@@ -414,6 +424,8 @@ static void add_health(cJSON *json, const struct profiles *all)
     cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
     if (*shared->log)
         cJSON_AddStringToObject(json, "log", shared->log);
+    cJSON_AddBoolToObject(json, "userNamespace", owner_some_unknown());
+    cJSON_AddBoolToObject(json, "homeReadOnly", home_is_read_only());
 }
 
 static char *status_json(const struct profiles *all, struct profile *const *profiles, size_t n,

@@ -13,6 +13,7 @@
 #include "common/time.h"
 #include "daemon/inspection.h"
 #include "daemon/journal.h"
+#include "daemon/owner.h"
 #include "daemon/render.h"
 
 enum {
@@ -600,8 +601,7 @@ static pid_t admit(int fd)
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-        (peer.uid != geteuid() && peer.uid != 0))
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !owner_is_ours(peer.uid))
         return -1;
     return peer.pid;
 }

@@ -159,6 +159,20 @@ static void check_health(struct doctor *d)
                    "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
 }
 
+/* What hardened.conf takes away, by what the daemon sees of itself. */
+static void check_sandbox(struct doctor *d)
+{
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "userNamespace")))
+        report_add(&d->report, LEVEL_OK, "sandbox", ERROR_NONE,
+                   "kubetokend is in a user namespace, where root and every other user are uid "
+                   "65534: their files are not taken, root's requests are not served, groups do "
+                   "not count");
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "homeReadOnly")))
+        report_add(&d->report, LEVEL_OK, "sandbox", ERROR_NONE,
+                   "home is read-only to kubetokend and to a command that it runs itself; by "
+                   "hardened.conf they also have a /tmp and a /dev of their own");
+}
+
 /* One that nobody is to start for good still shows the links behind it. */
 static void use_own_daemon(struct doctor *d, const struct error *missing)
 {
@@ -193,6 +207,7 @@ void doctor_daemon(struct doctor *d)
         d->status = cJSON_Parse(d->answer);
     check_version(d);
     check_health(d);
+    check_sandbox(d);
 }
 
 /* ---- the way to the provider ----------------------------------------------------------------- */

@@ -33,7 +33,10 @@ class Run:
             os.environ.get("KUBETOKEN_BUILD"))
         self.machine.__enter__()
         full = "KUBETOKEN_FULL=1 " if os.environ.get("KUBETOKEN_FULL") else ""
+        # not below /tmp, which a service may have for itself
         words = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
+                 f"--confcutdir={machine.SOURCE}/tests/systemd",
+                 f"--basetemp=/home/{machine.USER}/tests",
                  *(name_of(item.nodeid) for item in items)]
         self.lines = self.machine.stream(
             f"cd {machine.SOURCE}/tests/systemd/inside && {full}{shlex.join(words)} 2>&1")

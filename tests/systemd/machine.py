@@ -33,6 +33,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 STATE = pathlib.Path("/run/kubetoken-machine")
 SOURCE = "/srv/kubetoken"  # in the machine: this tree, not to be written
 BUILD = "/srv/build"
+OTHER = "kubetokend-keeps-more"  # in there: another version
 USER, UID = "kt", 4711
 PATIENCE = 120  # seconds; reached only by a hang
 
@@ -40,6 +41,7 @@ NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWPID, NEWNET = (
     0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x20000000, 0x40000000)
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, MOVE, REC, PRIVATE = (
     1, 2, 4, 8, 32, 4096, 8192, 16384, 1 << 18)
+DETACH = 2
 PR_SET_PDEATHSIG = 1
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -122,7 +124,7 @@ USER_UNITS = {
 
 
 def fill(root, stage):
-    """The overlay's own files: no unit of the machine but those of its packages, and two accounts."""
+    """The overlay's own files: no unit but those of packages and of ours, and two accounts."""
     units, user_units = root / "etc/systemd/system", root / "etc/systemd/user"
     for folder in (units, user_units, root / "var/log/journal", root / "var/lib/systemd"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -293,7 +295,7 @@ def become_init(space, options, report):
                    "--show-status=false", "--log-target=journal"],
                   {"container": "kubetoken-machine", "TERM": "linux",
                    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
-    except (Missing, OSError) as error:
+    except Exception as error:
         os.write(report, f"{error}\n".encode())
     finally:
         os._exit(1)
@@ -342,6 +344,9 @@ def keep(options):
             os.waitpid(pid, 0)
         if folder:
             remove_cgroup(folder)
+            # who started it may be dead; what is mounted in there is not to be removed
+            if libc.umount2(os.fsencode(space / "cgroup"), DETACH) == 0:
+                shutil.rmtree(STATE / options.name, ignore_errors=True)
 
 
 # ---- from outside ----------------------------------------------------------------------------
@@ -411,8 +416,8 @@ class Machine:
         self._wait()
         if self.root:
             # of two make-s at once each would do the other's work
-            self.run("make -s -j2 -C {0} BUILD={1} && make -s -C {0} BUILD={1} install".format(
-                SOURCE, BUILD), as_root=True)
+            self.run("make -s -j2 -C {0} BUILD={1} all {1}/{2} && make -s -C {0} BUILD={1} install"
+                     .format(SOURCE, BUILD, OTHER), as_root=True)
 
     def _start_keeper(self, stage):
         words = [sys.executable, os.path.abspath(__file__), "--name", self.name, "keep",
@@ -439,15 +444,17 @@ class Machine:
     def _wait(self):
         """Until both shells and the user manager answer."""
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.keeper.poll() is None:
             with contextlib.suppress(OSError, RuntimeError, subprocess.CalledProcessError):
                 self.run("true", as_root=True)
                 self.run("systemctl --user is-system-running --wait >/dev/null 2>&1; "
                          "systemctl --user show-environment >/dev/null 2>&1")
                 return
             time.sleep(0.05)
-        raise RuntimeError("the machine did not start:\n"
-                           + self.path("/run/console").read_text(errors="replace"))
+        console = ""
+        with contextlib.suppress(OSError):
+            console = self.path("/run/console").read_text(errors="replace")
+        raise RuntimeError(f"the machine did not start:\n{console}")
 
     def stream(self, script, as_root=False):
         return shell(str(self.path(f"/run/shell-{'root' if as_root else USER}")), script)
@@ -500,9 +507,10 @@ def end_keeper(pid):
 
 
 def make_install(top, build, **variables):
-    subprocess.run(["make", "-s", "-C", str(top), "install", f"BUILD={build}",
-                    *(f"{name}={value}" for name, value in variables.items())],
-                   check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    for what in (f"{build}/{OTHER}", "install"):
+        subprocess.run(["make", "-s", "-C", str(top), what, f"BUILD={build}",
+                        *(f"{name}={value}" for name, value in variables.items())],
+                       check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def parse():

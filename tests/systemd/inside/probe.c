@@ -45,8 +45,7 @@ static void say_of_child(const char *act, long (*try)(void))
     if (WIFSIGNALED(status))
         printf("%s %s\n", act, sigabbrev_np(WTERMSIG(status)));
     else
-        printf("%s %s\n", act,
-               WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ok");
+        printf("%s %s\n", act, WEXITSTATUS(status) ? strerrorname_np(WEXITSTATUS(status)) : "ok");
 }
 
 static long foreign_call(void)
@@ -125,9 +124,10 @@ static void say_read_only(const char *act, const char *path)
 {
     struct statvfs st;
 
-    printf("%s %s\n", act, statvfs(path, &st) < 0           ? strerrorname_np(errno)
-                           : (st.f_flag & ST_RDONLY) != 0 ? "read-only"
-                                                            : "ok");
+    printf("%s %s\n", act,
+           statvfs(path, &st) < 0         ? strerrorname_np(errno)
+           : (st.f_flag & ST_RDONLY) != 0 ? "read-only"
+                                          : "ok");
 }
 
 static void say_writable(const char *act, const char *folder)

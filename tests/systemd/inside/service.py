@@ -9,10 +9,10 @@ import time
 
 import machine
 
-CLIENT = "/usr/local/bin/kubetoken"
+CLIENT, DAEMON = "/usr/local/bin/kubetoken", "/usr/local/bin/kubetokend"
 UNITS = pathlib.Path("/usr/local/lib/systemd/user")
 HARDENED = pathlib.Path("/usr/local/share/kubetoken/hardened.conf")
-FULL = "KUBETOKEN_FULL" in os.environ
+FULL = bool(os.environ.get("KUBETOKEN_FULL"))
 PATIENCE = 90  # seconds; reached only by a hang
 
 

@@ -1,16 +1,19 @@
 """Four loops of `kubetoken get` while everything happens to the daemon: nobody notices."""
+import contextlib
 import signal
 import subprocess
 import threading
 
 import pytest
 
+import machine
 import service as kubetoken
-from service import FULL, as_root, command, wait_until
+from service import FULL, as_root, wait_until
 
-KILLS = 5 if FULL else 2
+KILLS = 5 if FULL else 3
 KEPT = ["tokens", "all"]
-PROGRAMS = "/usr/local/bin/kubetokend", "/usr/local/libexec/kubetoken/kubetoken-fetch"
+FETCHER = "/usr/local/libexec/kubetoken/kubetoken-fetch"
+PROGRAMS = kubetoken.DAEMON, FETCHER
 
 
 class Loop(threading.Thread):
@@ -80,35 +83,58 @@ def restart(service, loops, times=5):
         loops.go_on()
 
 
+def send(service, loops, number):
+    pid = service.pid()
+    service.kill(number, pid)
+    wait_until(lambda: service.pid() != pid, "another daemon")
+    loops.go_on()
+
+
 def signals(number, times):
     def disturb(service, loops):
+        if not FULL:  # what is shipped waits 2 s each time, as `hang` does
+            service.drop_in("soon", "[Service]\nRestartSec=100ms\n")
         for _ in range(times):
-            pid = service.pid()
-            service.kill(number, pid)
-            wait_until(lambda: service.pid() != pid, "another daemon")
-            loops.go_on()
+            send(service, loops, number)
     return disturb
 
 
 def hang(service, loops):
     service.drop_in("watchdog", "[Service]\nWatchdogSec=4s\n")
     service.systemctl("restart", service.name)
-    signals(signal.SIGSTOP, 1)(service, loops)
+    send(service, loops, signal.SIGSTOP)
 
 
-def replace(text):
-    """Other programs, in their place, and a restart, as a package does it. That of a version ends
-    in a word that nobody reads."""
-    def disturb(service, loops):
+def put(source, target):
+    """As a package does it."""
+    as_root(f"cp {source} {target}.new; mv {target}.new {target}")
+
+
+@contextlib.contextmanager
+def other_version():
+    """The programs are of another version, one that keeps more than this one knows."""
+    for path in PROGRAMS:
+        as_root(f"cp {path} {path}.this")
+    try:
+        put(f"{machine.BUILD}/{machine.OTHER}", kubetoken.DAEMON)
+        put(f"{FETCHER}.this", FETCHER)
+        yield
+    finally:
         for path in PROGRAMS:
-            as_root(f"cp -n {path} {path}.old; cp {path}.old {path}.new; "
-                    f"printf %s '{text}' >> {path}.new; mv {path}.new {path}")
+            as_root(f"mv {path}.this {path}")
+
+
+def upgrade(service, loops):
+    with other_version():
         loops.go_on()
-        service.systemctl("restart", service.name)
-        loops.go_on()
-        for path in PROGRAMS:
-            as_root(f"mv {path}.old {path}")
-    return disturb
+        restart(service, loops, 1)
+
+
+def downgrade(service, loops):
+    with other_version():
+        restart(service, loops, 1)
+    loops.go_on()
+    restart(service, loops, 1)
 
 
 def reload_broken(service, loops):
@@ -133,12 +159,6 @@ def reexec(service, loops):
     restart(service, loops, 1)
 
 
-def twenty_kills(service, loops):
-    if not FULL:  # what is shipped waits 2 s each time
-        service.drop_in("soon", "[Service]\nRestartSec=100ms\n")
-    signals(signal.SIGKILL, 20)(service, loops)
-
-
 def restart_socket(service, loops):
     for _ in range(5):
         service.systemctl("restart", "kubetoken.socket")
@@ -151,17 +171,15 @@ ROWS = {
     f"{KILLS} SEGV": signals(signal.SIGSEGV, KILLS),
     f"{KILLS} ABRT": signals(signal.SIGABRT, KILLS),
     "hang, 4 s watchdog": hang,
-    "upgrade": replace("another version"),
-    "downgrade": replace(""),
+    "upgrade": upgrade,
+    "upgrade and downgrade": downgrade,
     "reload of a broken file": reload_broken,
     "reload and reexec of the manager": reexec,
-    "20 kill -9": twenty_kills,
+    "20 kill -9": signals(signal.SIGKILL, 20),
     "5 restarts of the socket": restart_socket,
 }
 
-# Both of each, two together; FULL=1 has all four.
-VARIANTS = [(keep, hardened) for keep in KEPT for hardened in (False, True)
-            if FULL or hardened == (keep == "all")]
+VARIANTS = [(keep, hardened) for keep in KEPT for hardened in (False, True)]
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda v: v[0] + (", hardened" if v[1] else ""))

@@ -1,0 +1,57 @@
+"""A start that cannot succeed: tried again every 2 s, for ever, without a flood of lines, and the
+socket stays."""
+import json
+
+import pytest
+
+import service as kubetoken
+from service import wait_until
+
+CANNOT_START = {
+    "no program": "ExecStart=\nExecStart=/nowhere/kubetokend",
+    "a credential that is not there": "LoadCredential=password:/nowhere/password",
+    "a bad option": f"ExecStart=\nExecStart={kubetoken.DAEMON} --no-such-option",
+}
+
+
+def lines_since(service, cursor):
+    return [json.loads(line) for line in
+            service.journal(f"--after-cursor={cursor}").splitlines()]
+
+
+def cursor(service):
+    return json.loads(service.journal("-n1").splitlines()[-1])["__CURSOR"]
+
+
+def starts(lines):
+    """When systemd began with each, in seconds."""
+    return [int(line["__MONOTONIC_TIMESTAMP"]) / 1e6 for line in lines
+            if line.get("MESSAGE", "").startswith(f"Starting {kubetoken.Service.name}")]
+
+
+@pytest.mark.parametrize("why", CANNOT_START)
+def test_a_start_that_cannot_succeed_is_tried_every_two_seconds(service, fake, why):
+    service.configure(fake.profile())
+    service.get("p")
+    service.systemctl("stop", service.name)
+    begin = cursor(service)
+    service.drop_in("broken", f"[Service]\n{CANNOT_START[why]}\n")
+    service.systemctl("start", service.name, check=False)
+    wait_until(lambda: int(service.show("NRestarts")) >= 1, "a restart")
+    wait_until(lambda: len(starts(lines_since(service, begin))) >= 2, "another start")
+    lines = lines_since(service, begin)
+    times = starts(lines)
+    assert len(times) >= 2 and all(b - a > 1.9 for a, b in zip(times, times[1:]))
+    ours = [line["MESSAGE"] for line in lines if line.get("_COMM") == "kubetokend"]
+    assert len(ours) <= (len(times) if why == "a bad option" else 0), ours
+    assert service.show("ActiveState", "kubetoken.socket") == "active"
+
+
+def test_what_could_not_start_serves_once_it_can(service, fake):
+    service.configure(fake.profile())
+    service.drop_in("broken", f"[Service]\n{CANNOT_START['no program']}\n")
+    service.systemctl("start", service.name, check=False)
+    wait_until(lambda: service.show("SubState") == "auto-restart", "a failed start")
+    (service.drop_ins / "broken.conf").unlink()
+    service.systemctl("daemon-reload")
+    assert service.get("p")
