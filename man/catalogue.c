@@ -36,6 +36,11 @@ static const struct {
     { "stop", "Somebody said stop, or restart",
       "`kubetoken stop` and `kubetoken restart` end a daemon that kubetoken started by itself; "
       "tokens and typed passwords are forgotten." },
+    { "command", "Credential commands run inside the service",
+      "A password-command or client-secret-command has a unit of its own where the user's systemd "
+      "can be asked for one. Here it cannot, for the reason that the line gives, so the service's "
+      "restrictions hold for the command too, and an agent that it leaves behind ends with the "
+      "service." },
     { "socket", "The path of the socket leads to another one",
       "A daemon that was started by hand, or by kubetoken itself, ends when its socket's path is "
       "no longer its own: nobody could reach it." },

@@ -50,6 +50,8 @@ class Run:
                 continue
             report = config.hook.pytest_report_from_serializable(config=config,
                                                                  data=json.loads(data))
+            if isinstance(report.longrepr, list):  # where a test was skipped; JSON has no tuples
+                report.longrepr = tuple(report.longrepr)
             if name_of("inside/" + report.nodeid.rpartition("inside/")[2]) != name:
                 continue
             yield report
