@@ -1,12 +1,14 @@
 #define _GNU_SOURCE
 #include "daemon/notify.h"
 
+#include <linux/sockios.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
@@ -22,6 +24,10 @@ static const uint64_t at_work = 30 * USEC_PER_SEC;
 static const uint64_t pause_between = USEC_PER_SEC;
 
 struct notify {
+    int socket;
+    struct sockaddr_un systemd;
+    socklen_t systemd_length;
+    bool owes_ready; /* at the start, and at the end of a reload that was told */
     notify_status_fn status;
     void *context;
     char said[NOTIFY_STATUS_MAX]; /* the last STATUS= */
@@ -36,25 +42,35 @@ struct notify {
 
 /* As sd_notify(), which waits where nobody reads: what may come later, or not at all, is no reason
  * to serve nobody meanwhile. Returns whether it was taken. */
-static bool say(const char *text)
+static bool say(const struct notify *n, const char *text)
+{
+    return sendto(n->socket, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
+                  (const struct sockaddr *)&n->systemd, n->systemd_length) >= 0;
+}
+
+/* Whether all that was said by it has been read: who does not read has a queue, which others of
+ * our messages need. */
+static bool is_heard(const struct notify *n)
+{
+    int unread = 0;
+
+    return ioctl(n->socket, SIOCOUTQ, &unread) < 0 || unread == 0;
+}
+
+static int open_socket(struct notify *n)
 {
     const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    size_t length = path ? strlen(path) : 0;
+    size_t length = strlen(path);
 
-    if (length < 2 || length >= sizeof to.sun_path || (*path != '/' && *path != '@'))
-        return false;
-    memcpy(to.sun_path, path, length);
+    if ((*path != '/' && *path != '@') || length >= sizeof n->systemd.sun_path)
+        return -1;
+    n->systemd.sun_family = AF_UNIX;
+    memcpy(n->systemd.sun_path, path, length);
     if (*path == '@')
-        to.sun_path[0] = '\0'; /* an abstract one (unix(7)) */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return false;
-    ssize_t sent = sendto(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL,
-                          (const struct sockaddr *)&to,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(fd);
-    return sent >= 0;
+        n->systemd.sun_path[0] = '\0'; /* an abstract one (unix(7)) */
+    n->systemd_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    n->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return n->socket < 0 ? -1 : 0;
 }
 
 /* ---- how all stands -------------------------------------------------------------------------- */
@@ -78,10 +94,11 @@ static int on_look(sd_event_source *source, uint64_t usec, void *context)
     char text[sizeof "STATUS=" + NOTIFY_STATUS_MAX];
 
     (void)source, (void)usec;
+    bool heard = is_heard(n);
     if (!look(n))
         return 0;
     snprintf(text, sizeof text, "STATUS=%s", n->said);
-    if (!say(text)) {
+    if (!heard || !say(n, text)) {
         n->said[0] = '\0'; /* once more */
         notify_changed(n);
     }
@@ -101,29 +118,39 @@ void notify_changed(struct notify *n)
 void notify_reloading(struct notify *n)
 {
     struct timespec now;
+    char text[64];
 
     if (!n)
         return;
     clock_gettime(CLOCK_MONOTONIC, &now); /* as sd_notify(3) wants it, and not our clock */
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-               (unsigned long long)now.tv_sec * USEC_PER_SEC +
-                   (unsigned long long)now.tv_nsec / 1000);
+    snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)now.tv_sec * USEC_PER_SEC +
+                 (unsigned long long)now.tv_nsec / 1000);
+    n->owes_ready |= say(n, text);
 }
 
 void notify_ready(struct notify *n)
 {
-    if (n && look(n))
+    if (!n)
+        return;
+    if (!n->owes_ready)
+        notify_changed(n);
+    else if (look(n))
         sd_notifyf(0, "READY=1\nSTATUS=%s", n->said);
-    else if (n)
+    else
         sd_notify(0, "READY=1");
+    n->owes_ready = false;
 }
 
 void notify_stopping(struct notify *n, const struct error *why)
 {
-    if (n && why)
-        sd_notifyf(0, "STOPPING=1\nSTATUS=%s: %s", error_sentence(why->code), why->detail);
-    else if (n)
-        sd_notify(0, "STOPPING=1");
+    char text[NOTIFY_STATUS_MAX];
+
+    if (!n)
+        return;
+    snprintf(text, sizeof text, "STOPPING=1%s%s%s%s", why ? "\nSTATUS=" : "",
+             why ? error_sentence(why->code) : "", why ? ": " : "", why ? why->detail : "");
+    say(n, text);
 }
 
 /* ---- the watchdog ---------------------------------------------------------------------------- */
@@ -141,7 +168,7 @@ static int on_ping(sd_event_source *source, uint64_t usec, void *context)
     struct notify *n = context;
 
     (void)source, (void)usec;
-    say("WATCHDOG=1");
+    say(n, "WATCHDOG=1");
     arm_ping(n);
     return 0;
 }
@@ -156,7 +183,7 @@ static void set_period(struct notify *n, uint64_t period)
         return;
     /* the ping first: systemd counts the new time from the last one */
     snprintf(text, sizeof text, "WATCHDOG=1\nWATCHDOG_USEC=%llu", (unsigned long long)period);
-    if (!say(text))
+    if (!say(n, text))
         return; /* with the next change of work */
     n->period = period;
     arm_ping(n);
@@ -210,9 +237,9 @@ struct notify *notify_new(sd_event *event, notify_status_fn status, void *contex
 
     if (!n)
         return NULL;
-    n->status = status;
-    n->context = context;
-    if (sd_event_add_time(event, &n->look, CLOCK_BOOTTIME, 0, 1, on_look, n) < 0 ||
+    *n = (struct notify){ .socket = -1, .owes_ready = true, .status = status, .context = context };
+    if (open_socket(n) < 0 ||
+        sd_event_add_time(event, &n->look, CLOCK_BOOTTIME, 0, 1, on_look, n) < 0 ||
         start_watchdog(n, event) < 0)
         return notify_free(n);
     sd_event_source_set_enabled(n->look, SD_EVENT_OFF);
@@ -226,6 +253,8 @@ struct notify *notify_free(struct notify *n)
     sd_event_source_disable_unref(n->look);
     sd_event_source_disable_unref(n->ping);
     sd_event_source_disable_unref(n->rest);
+    if (n->socket >= 0)
+        close(n->socket);
     free(n);
     return NULL;
 }

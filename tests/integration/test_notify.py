@@ -139,7 +139,8 @@ def test_many_that_fail_at_once_are_told_once_a_second_at_most(home, daemon, fak
     began = time.monotonic()
     daemon.start()
     wait_for_status(daemon, "Serving 60 profiles; waiting: ")
-    wait_until(lambda: all("error" in p for p in home.status()), "a failure of each")
+    wait_until(lambda: told(daemon) is not None and all("error" in p for p in home.status()),
+               "a failure of each")
     sent = [m for m in [*daemon.messages, *told(daemon)] if status_of(m)]
     assert len(sent) <= time.monotonic() - began + 2, sent
     assert all(len(m) < 1100 for m in sent)
@@ -178,6 +179,23 @@ def test_a_systemd_that_does_not_listen_is_not_waited_for(home, daemon, fake):
     assert home.run("status").returncode == 0
     told(daemon)
     wait_for_status(daemon, "p: the provider has a fault")
+
+
+def test_what_was_not_read_yet_is_not_followed_by_more(home, daemon, fake):
+    """The queue is short, and what systemd is to keep for us needs it too."""
+    pause = 1.2  # between two looks at how all stands
+    home.configure(fake.profile())
+    daemon.start()
+    for _ in range(2):
+        fake.answers[TOKEN] = 503, {}, b""
+        assert home.run("refresh", "--timeout", "1s").returncode == 7
+        time.sleep(pause)
+        fake.answers.clear()
+        assert home.run("refresh").returncode == 0
+        time.sleep(pause)
+    message, = told(daemon)
+    assert status_of(message).startswith("p: the provider has a fault")
+    wait_for_status(daemon, "Serving 1 profile")
 
 
 def test_a_start_that_fails_says_why(home, daemon, fake):
