@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "client/progress.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -55,16 +54,15 @@ static size_t fitting(size_t columns)
     return length;
 }
 
+/* The program ends of it: nobody reads errno any more. */
 static void on_signal(int number)
 {
-    int reason = errno;
+    ssize_t ignored = shown ? write(STDERR_FILENO, clear, CLEAR) : 0;
 
-    if (shown && write(STDERR_FILENO, clear, CLEAR) < 0)
-        errno = reason;
+    (void)ignored;
     for (size_t i = 0; i < ENDING; i++)
         if (ending[i] == number)
             signal(number, before[i]);
-    errno = reason;
     raise(number); /* takes effect when this handler returns */
 }
 

@@ -222,10 +222,9 @@ static void say(struct client *c)
 static int on_progress(sd_event_source *source, void *context)
 {
     struct server *s = context;
-    struct client *c;
 
     (void)source;
-    TAILQ_FOREACH (c, &s->clients, entry)
+    for (struct client *c = TAILQ_FIRST(&s->clients); c; c = TAILQ_NEXT(c, entry))
         say(c);
     return 0;
 }
