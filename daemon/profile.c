@@ -720,7 +720,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
     if (actions.verdict == LIFECYCLE_QUEUE)
         enqueue(p, w);
-    if (actions.verdict == LIFECYCLE_QUEUE || actions.request)
+    if (actions.verdict == LIFECYCLE_QUEUE || actions.request || event.wanted.suspected)
         carry_out(p, &actions, now);
     else
         arm_for_use(p);

@@ -136,7 +136,8 @@ static void p1_fresh(const struct world *w, const struct model *p, const struct 
         check_broken(w, p, "P1 fresh", "a dead token is served");
     if (left + SLACK >= lead_of(p, f->token) / 2 || f->token->lifetime < 2 * SECOND)
         return;
-    bool nothing_newer = l->failing || f->call->deadline <= w->now || f->call->asked <= l->got_at ||
+    bool nothing_newer = l->failing || l->failed_before || f->call->deadline <= w->now ||
+                         f->call->asked <= l->got_at ||
                          (l->gave_up_at > 0 && w->now - l->gave_up_at < 5 * SECOND);
     if (!nothing_newer)
         check_broken(w, p, "P1 fresh",
@@ -335,7 +336,8 @@ static void p5_request(const struct world *w, const struct model *p)
     if (c->type == LIFECYCLE_WANTED && l->deserted_at > 0 && w->now - l->failed_at < 5 * SECOND)
         check_broken(w, p, "P5 polite", "clients knock more often than each 5 s");
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
-        !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND)
+        !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND &&
+        l->restarted_at <= l->token.sent)
         check_broken(w, p, "P5 polite", "less than a second after the last token was asked for");
     if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, when_due(w, p)) &&
         l->waited_until < w->now)
@@ -827,7 +829,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     l->not_before = 0;
     if (!f->failed) {
         l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
-        l->failing = l->forgiven = false;
+        l->failing = l->failed_before = l->forgiven = false;
         l->gave_up_at = 0;
         l->got_at = w->now;
         l->use_before_due = l->last_use;
@@ -947,14 +949,15 @@ static void note_restarted(struct world *w, struct model *p)
 
     if (p->flight == FLIGHT_SENT && !p->by_refresh_token && (p->reply.reached || w->crashing))
         note_lost(w, sent_password(w, p), p);
+    l->failed_before |= l->failing;
     if (p->flight != FLIGHT_NONE)
         l->failing = false;
-    if (p->origin == ORIGIN_TYPED && p->keep != KEEP_ALL) {
+    if (p->origin == ORIGIN_TYPED && (p->kept != KEEP_ALL || password_of(w, p) == 0)) {
         l->failing = true; /* only a login helps */
         l->failure = LIFECYCLE_NO_LOGIN;
     }
     l->forgiven = true;
-    l->disturbed_at = w->now;
+    l->disturbed_at = l->restarted_at = w->now;
     l->retry_by = NEVER;
     l->gave_up_at = 0;
     l->change_pending = l->person_pending = l->credit = false;

@@ -281,6 +281,8 @@ void daemon_sent(struct world *w, struct model *p)
     trace(w, p, "request by", p->by_refresh_token ? "refresh token" : "password",
           p->by_refresh_token ? NEVER : p->password * SECOND, NEVER);
     check(w, p, &(struct fact){ .kind = FACT_SENT });
+    if (w->queue.place[EVENT_RESTART] && chance_permille(w, 2)) /* in the middle of it */
+        queue_set(&w->queue, EVENT_RESTART, w->now + chance_span(w, MSEC, SECOND));
 }
 
 bool __real_rejection_confirm(struct rejection *s, const struct rejection_client *client,
@@ -354,6 +356,7 @@ static void forgotten(struct world *w, struct model *p)
     p->flight = FLIGHT_NONE;
     p->typed = 0;
     p->token.id = 0;
+    p->newest_refresh_token = 0; /* none that may be sent any more */
 }
 
 /* Before lifecycle.c hears of it. */
@@ -425,6 +428,7 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
         check(w, p, &(struct fact){ .kind = FACT_REQUEST });
         p->flight = FLIGHT_BEGUN;
         p->begun = now;
+        p->begun_with = p->typed;
     }
     return actions;
 }
@@ -439,6 +443,7 @@ static void unconfigured(struct world *w, struct model *p)
     p->lc = NULL;
     forgotten(w, p);
     p->ledger.unsettled_at = 0;
+    p->ledger.suspected_at = p->ledger.suspected_token = 0;
 }
 
 void daemon_start(struct world *w)
@@ -476,7 +481,7 @@ static void restarted(struct world *w, struct model *p)
 {
     bool in_flight = p->flight == FLIGHT_SENT && p->by_refresh_token;
 
-    if (!p->real || p->keep == KEEP_NOTHING) {
+    if (!p->real || p->kept == KEEP_NOTHING) {
         unconfigured(w, p);
         return;
     }
@@ -484,9 +489,9 @@ static void restarted(struct world *w, struct model *p)
     p->lc = NULL;
     check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
     p->flight = FLIGHT_NONE;
-    if (p->keep != KEEP_ALL || in_flight)
-        p->newest_refresh_token = 0; /* none that may be sent any more */
-    if (p->keep != KEEP_ALL)
+    if (p->kept != KEEP_ALL || in_flight)
+        p->newest_refresh_token = 0;
+    if (p->kept != KEEP_ALL)
         p->typed = 0;
     if (p->token.sent + p->token.lifetime <= w->now)
         p->token.id = 0; /* a dead one is of no use */
@@ -508,11 +513,20 @@ void daemon_stop(struct world *w, bool again)
             unconfigured(w, &w->profiles[i]);
 }
 
+enum keep_over_restart daemon_some_keep(struct world *w)
+{
+    return chance_permille(w, 500)   ? KEEP_TOKENS
+           : chance_permille(w, 800) ? KEEP_ALL
+                                     : KEEP_NOTHING;
+}
+
 /* Edits the section of that profile. Returns whether it is the same identity as before. */
 static bool edit(struct world *w, struct model *p)
 {
     bool other = chance_permille(w, 30);
 
+    if (chance_permille(w, 300))
+        p->keep = daemon_some_keep(w);
     p->other_scope ^= other;
     p->other_path ^= chance_permille(w, 500);
     p->absent = chance_permille(w, p->absent ? 200 : 30);
@@ -543,18 +557,47 @@ void daemon_reload(struct world *w)
 
 static void p11_restart(struct world *w, struct model *p)
 {
-    if (p->keep == KEEP_NOTHING || !p->real)
+    if (!p->real)
         return;
+    if (p->token.id == 0 && profile_token(p->real, w->now))
+        check_broken(w, p, "P11 restart", "a token is there that was not to be kept");
     if (p->token.id > 0 && p->token.sent + p->token.lifetime > w->now) {
+        if (!profile_token(p->real, w->now))
+            check_broken(w, p, "P11 restart", "a token is lost");
         token_of(w, p);
         w->statistics.kept++;
     }
     bool typed = p->typed && w->now < p->typed_until;
     if (typed && p->origin == ORIGIN_TYPED && p->lc->state == LIFECYCLE_NEED_LOGIN)
         check_broken(w, p, "P11 restart", "a typed password is lost");
+    /* asking, since the configuration is another now, it is about to find out */
     if (!typed && p->origin == ORIGIN_TYPED && p->newest_refresh_token == 0 &&
-        p->lc->state != LIFECYCLE_NEED_LOGIN && p->lc->state != LIFECYCLE_STOPPED)
+        p->lc->state != LIFECYCLE_NEED_LOGIN && p->lc->state != LIFECYCLE_STOPPED &&
+        p->lc->state != LIFECYCLE_ASKING)
         check_broken(w, p, "P11 restart", "what was not to be kept is there");
+}
+
+/* What is kept is what the last life was told to keep, and the next one is. */
+static enum keep_over_restart least_of(enum keep_over_restart a, enum keep_over_restart b)
+{
+    return a == KEEP_NOTHING || b == KEEP_NOTHING ? KEEP_NOTHING : a == b ? a : KEEP_TOKENS;
+}
+
+/* Now and then somebody edits the file, before. */
+static void end_life(struct world *w)
+{
+    bool edited = chance_permille(w, 300), same[PROFILES_MAX];
+
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct model *p = &w->profiles[i];
+        p->kept = p->keep;
+        same[i] = !edited || edit(w, p);
+        p->kept = least_of(p->kept, p->keep);
+    }
+    daemon_stop(w, true);
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        if (!same[i])
+            unconfigured(w, &w->profiles[i]);
 }
 
 /* What the daemon knows of the accounts outlives it, and as much of the profiles as they say; who
@@ -562,6 +605,9 @@ static void p11_restart(struct world *w, struct model *p)
 void daemon_restart(struct world *w)
 {
     bool crash = chance_permille(w, 500);
+
+    if (chance_permille(w, 200))
+        daemon_reload(w);
     size_t size = (size_t)lseek(w->kept, 0, SEEK_END);
     void *before_it = malloc(size);
 
@@ -569,7 +615,7 @@ void daemon_restart(struct world *w)
     if (!before_it || pread(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();
     w->crashing = crash;
-    daemon_stop(w, true);
+    end_life(w);
     w->crashing = false;
     if (crash && pwrite(w->kept, before_it, size, 0) != (ssize_t)size)
         abort();

@@ -41,7 +41,7 @@ static void take_job(struct world *w, struct model *p, const struct job *job)
     p->by_refresh_token = job->kind == JOB_REFRESH;
     if (!job->issuer || strcmp(job->issuer, w->providers[p->provider].name) != 0)
         check_broken(w, p, "the job", "it names another provider");
-    if (p->token.id > 0 && (!job->previous || daemon_number(job->previous) != p->token.id))
+    if ((job->previous ? daemon_number(job->previous) : 0) != p->token.id)
         check_broken(w, p, "the job", "the token of before is not the one in hand");
     if (p->by_refresh_token) {
         p->refresh_token = daemon_number(job->refresh_token);
@@ -52,6 +52,10 @@ static void take_job(struct world *w, struct model *p, const struct job *job)
     p->password = job->password ? daemon_number(job->password) : 0;
     if (p->password == 0 || !is_numbered(job->password, "pw", p->password))
         check_broken(w, p, "the job", "its password is none that anybody gave");
+    if (p->origin == ORIGIN_TYPED && p->password != p->begun_with)
+        check_broken(w, p, "the job", "its password is not the typed one");
+    if (p->origin == ORIGIN_TYPED && p->begun > p->typed_until)
+        check_broken(w, p, "the job", "a typed password is sent after its time");
     if (p->has_secret && !job->client_secret)
         check_broken(w, p, "the job", "the client's secret is missing");
 }

@@ -1,6 +1,6 @@
 /*
  * simulation - drives the daemon's own code through virtual years, with all that goes wrong in
- * them, and holds the promises P1 to P8 against each step.
+ * them, and holds the promises P1 to P8, and P11, against each step.
  *
  * usage: simulation [--seed N | --seeds A-B] [--steps N] [--trace]
  *
@@ -159,9 +159,7 @@ static void init_policy(struct world *w, struct model *p)
         p->password_lifetime = chance_span(w, SECOND, 3 * DAY);
     p->with_daemon = chance_permille(w, 100);
     p->has_secret = chance_permille(w, 300);
-    p->keep = chance_permille(w, 500)   ? KEEP_TOKENS
-              : chance_permille(w, 800) ? KEEP_ALL
-                                        : KEEP_NOTHING;
+    p->keep = daemon_some_keep(w);
 }
 
 static void init_profile(struct world *w, unsigned i)

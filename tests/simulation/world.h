@@ -197,8 +197,10 @@ struct ledger {
     uint64_t last_use;       /* before the event at hand; 0 = never */
     uint64_t use_unknown;    /* by so much earlier the daemon may think that was */
     uint64_t use_before_due; /* before the renewal of the token was due, at the earliest */
+    uint64_t restarted_at;   /* what was under way then is made up for */
     uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
     bool failing;            /* the last attempt failed */
+    bool failed_before;      /* the last one that ended did, before a restart cut one off */
     bool forgiven;           /* but somebody said: try again */
     bool stale;              /* a refresh brought nothing newer, and there was a password */
     enum lifecycle_failure failure;
@@ -243,7 +245,7 @@ struct model {
     uint64_t keep_fresh, refresh_before, password_lifetime;
     unsigned refresh_before_percent;
     bool use_refresh_token, with_daemon, has_secret;
-    enum keep_over_restart keep;
+    enum keep_over_restart keep, kept; /* kept: over the last restart, by what both lives say */
 
     /* the password at its source, and the typed one */
     unsigned source, stamp;
@@ -266,6 +268,7 @@ struct model {
     unsigned password;
     uint32_t refresh_token;
     uint64_t begun, sent;
+    unsigned begun_with; /* the typed password, 0 = none */
     struct reply reply;
     uint32_t newest_refresh_token; /* that an answer brought */
 
@@ -446,6 +449,8 @@ void daemon_resume(struct world *w);
 void daemon_client_gone(struct world *w, unsigned client);
 /* Until when clients are told to use the token. */
 uint64_t daemon_advertised_expiry(const struct model *p, uint64_t now);
+/* How much of a profile is kept over restarts, by chance. */
+enum keep_over_restart daemon_some_keep(struct world *w);
 /* The profile of that name. */
 struct model *daemon_model(struct world *w, const char *name);
 /* What came of a request is about to be told to lifecycle.c; a token is the newest from now on. */
