@@ -93,7 +93,7 @@ struct news {
 /* OpenVPN covers a default route by its two halves; WireGuard has one in a table of its own. */
 static bool is_default_route(const struct nlmsghdr *m)
 {
-    const struct rtmsg *route = NLMSG_DATA(m);
+    const struct rtmsg *route = (const void *)((const char *)m + NLMSG_HDRLEN); /* NLMSG_DATA(m) */
 
     return m->nlmsg_len >= NLMSG_LENGTH(sizeof *route) && route->rtm_dst_len <= 1 &&
            route->rtm_type == RTN_UNICAST;
