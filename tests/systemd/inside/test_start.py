@@ -47,6 +47,20 @@ def test_a_start_that_cannot_succeed_is_tried_every_two_seconds(service, fake, w
     assert service.show("ActiveState", "kubetoken.socket") == "active"
 
 
+@pytest.mark.parametrize("why, cause", zip(CANNOT_START, [
+    "its program is missing, or cannot be run (status 203)",
+    "a credential of its unit cannot be loaded (status 243)",
+    "it does not know an option in its ExecStart= (status 2)"]))
+def test_a_client_is_told_why_no_daemon_starts(service, fake, why, cause):
+    """Its connection has one started; when it asks, the next start may just be under way."""
+    service.configure(fake.profile())
+    service.drop_in("broken", f"[Service]\n{CANNOT_START[why]}\n")
+    for _ in range(2):
+        r = kubetoken.command(kubetoken.CLIENT, "get", "p", check=False)
+        assert r.returncode == 3, r.stderr
+        assert f"kubetokend does not start: {cause}; see: " in r.stderr
+
+
 def test_what_could_not_start_serves_once_it_can(service, fake):
     service.configure(fake.profile())
     service.drop_in("broken", f"[Service]\n{CANNOT_START['no program']}\n")
