@@ -53,18 +53,18 @@ class Service:
 
     def start_socket(self):
         self.config.mkdir(parents=True, exist_ok=True)
-        self.systemctl("daemon-reload")
-        self.systemctl("enable", "--now", "kubetoken.socket")
+        self.systemctl("start", "kubetoken.socket")
 
     def clear(self):
         pid = self.show("MainPID")
         if pid != "0":
             self.kill(signal.SIGCONT, int(pid))
-        self.systemctl("disable", "--now", "kubetoken.socket", self.name, check=False)
-        shutil.rmtree(self.drop_ins, ignore_errors=True)
-        shutil.rmtree(self.config, ignore_errors=True)
-        self.systemctl("daemon-reload")
+        self.systemctl("stop", "kubetoken.socket", self.name, check=False)
         self.systemctl("reset-failed", check=False)
+        shutil.rmtree(self.config, ignore_errors=True)
+        if self.drop_ins.exists():
+            shutil.rmtree(self.drop_ins)
+            self.systemctl("daemon-reload")
 
     def show(self, name, unit=None):
         return self.systemctl("show", "-P", name, unit or self.name).stdout.strip()

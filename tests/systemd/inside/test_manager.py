@@ -16,6 +16,19 @@ def end(get):
     return out
 
 
+def test_what_make_install_says_starts_it_at_each_login_and_now(service, fake):
+    service.systemctl("stop", "kubetoken.socket")
+    service.configure(fake.profile())
+    service.systemctl("daemon-reload")
+    service.systemctl("enable", "--now", "kubetoken.socket")
+    try:
+        assert service.show("UnitFileState", "kubetoken.socket") == "enabled"
+        assert service.show("WantedBy", "kubetoken.socket") == "sockets.target"
+        assert service.get("p")
+    finally:
+        service.systemctl("disable", "--now", "kubetoken.socket")
+
+
 def test_two_hundred_gets_start_one_daemon_and_send_one_request(service, fake):
     service.configure(fake.profile())
     gets = [start_get() for _ in range(200)]
