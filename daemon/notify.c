@@ -57,9 +57,8 @@ static bool is_heard(const struct notify *n)
     return ioctl(n->socket, SIOCOUTQ, &unread) < 0 || unread == 0;
 }
 
-static int open_socket(struct notify *n)
+static int open_socket(struct notify *n, const char *path)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
     size_t length = strlen(path);
 
     if ((*path != '/' && *path != '@') || length >= sizeof n->systemd.sun_path)
@@ -238,7 +237,7 @@ struct notify *notify_new(sd_event *event, notify_status_fn status, void *contex
     if (!n)
         return NULL;
     *n = (struct notify){ .socket = -1, .owes_ready = true, .status = status, .context = context };
-    if (open_socket(n) < 0 ||
+    if (open_socket(n, listens) < 0 ||
         sd_event_add_time(event, &n->look, CLOCK_BOOTTIME, 0, 1, on_look, n) < 0 ||
         start_watchdog(n, event) < 0)
         return notify_free(n);

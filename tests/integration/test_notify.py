@@ -211,7 +211,8 @@ def test_a_start_that_fails_says_why(home, daemon, fake):
         assert r.returncode == 1
         while "STOPPING=1" not in (message := other.recv(8192).decode()):
             assert "READY=1" not in message
-    assert status_of(message).startswith("a kubetokend is running already: ")
+    assert status_of(message) == ("a kubetokend is running already: a kubetokend "
+                                  f"serves {home.socket_path} already")
 
 
 # ---- the watchdog ------------------------------------------------------------------------------
