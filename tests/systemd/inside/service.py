@@ -13,6 +13,7 @@ CLIENT, DAEMON = "/usr/local/bin/kubetoken", "/usr/local/bin/kubetokend"
 UNITS = pathlib.Path("/usr/local/lib/systemd/user")
 HARDENED = pathlib.Path("/usr/local/share/kubetoken/hardened.conf")
 FULL = bool(os.environ.get("KUBETOKEN_FULL"))
+ENABLED = pathlib.Path.home() / ".config/systemd/user/sockets.target.wants/kubetoken.socket"
 PATIENCE = 90  # seconds; reached only by a hang
 
 
@@ -53,7 +54,9 @@ class Service:
 
     def start_socket(self):
         self.config.mkdir(parents=True, exist_ok=True)
-        self.systemctl("start", "kubetoken.socket")
+        # enabled, or else a client that meets none would start a daemon of its own
+        how = ("start",) if ENABLED.is_symlink() else ("enable", "--now")
+        self.systemctl(*how, "kubetoken.socket")
 
     def clear(self):
         pid = self.show("MainPID")

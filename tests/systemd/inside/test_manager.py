@@ -17,16 +17,14 @@ def end(get):
 
 
 def test_what_make_install_says_starts_it_at_each_login_and_now(service, fake):
-    service.systemctl("stop", "kubetoken.socket")
+    service.systemctl("disable", "--now", "kubetoken.socket")
     service.configure(fake.profile())
     service.systemctl("daemon-reload")
     service.systemctl("enable", "--now", "kubetoken.socket")
-    try:
-        assert service.show("UnitFileState", "kubetoken.socket") == "enabled"
-        assert service.show("WantedBy", "kubetoken.socket") == "sockets.target"
-        assert service.get("p")
-    finally:
-        service.systemctl("disable", "--now", "kubetoken.socket")
+    assert service.show("UnitFileState", "kubetoken.socket") == "enabled"
+    assert service.show("WantedBy", "kubetoken.socket") == "sockets.target"
+    assert service.get("p")
+    assert service.pid()
 
 
 def test_two_hundred_gets_start_one_daemon_and_send_one_request(service, fake):
