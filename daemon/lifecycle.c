@@ -64,14 +64,17 @@ void lifecycle_init(struct lifecycle *lc, uint64_t now)
     *lc = (struct lifecycle){ .state = LIFECYCLE_IDLE, .since = now };
 }
 
-void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept, bool password,
-                       bool refresh_token)
+void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept,
+                       const struct lifecycle_policy *policy, bool refresh_token)
 {
+    bool useful = refresh_token && policy->use_refresh_token && !kept->refresh_is_useless &&
+                  !kept->refresh_is_stale;
+
     *lc = *kept;
     lc->has_refresh_token = refresh_token;
     if (lc->state == LIFECYCLE_ASKING || lc->state == LIFECYCLE_NEED_LOGIN)
         lc->state = LIFECYCLE_IDLE;
-    if (!password && !refresh_token && lc->state != LIFECYCLE_STOPPED)
+    if (!policy->password_at_hand && !useful && lc->state != LIFECYCLE_STOPPED)
         lc->state = LIFECYCLE_NEED_LOGIN;
 }
 

@@ -853,7 +853,9 @@ static bool restore_refresh_token(struct profile *p)
 /* Why only a login helps, where an earlier life needed none. */
 static void explain_loss(struct profile *p, const struct profile_record *r, bool in_doubt)
 {
-    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || !(r->had_password || r->had_refresh_token))
+    bool lost = r->had_password || (r->had_refresh_token && !refresh_token_of(p));
+
+    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || !lost)
         return;
     if (in_doubt)
         p->loss = "kubetokend ended while the refresh token was under way, and it is not sent "
@@ -870,8 +872,7 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
 
 static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
 {
-    lifecycle_restore(&p->lifecycle, &r->lifecycle, p->policy.password_at_hand,
-                      refresh_token_of(p) != NULL);
+    lifecycle_restore(&p->lifecycle, &r->lifecycle, &p->policy, refresh_token_of(p) != NULL);
     p->rejection = r->rejection;
     memcpy(p->changed, r->changed, sizeof p->changed);
     p->changed_at = r->changed_at;

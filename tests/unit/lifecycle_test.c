@@ -1153,7 +1153,7 @@ static void restart_with(bool password, bool refresh_token)
     assert_int_equal(profile_record_decode(bytes, length, now, &r), 0);
     memset(&lc, 0xff, sizeof lc);
     policy.password_at_hand = password;
-    lifecycle_restore(&lc, &r.lifecycle, password, refresh_token);
+    lifecycle_restore(&lc, &r.lifecycle, &policy, refresh_token);
 }
 
 static void what_was_under_way_when_it_ended_is_not_any_more(void **state)
@@ -1223,6 +1223,28 @@ static void with_a_refresh_token_none_is(void **state)
     assert_true(lc.by_refresh_token);
 }
 
+/* One that brings no id_token, or may not be used, is no credential. */
+static void with_a_useless_refresh_token_a_login_is_needed(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    lc.refresh_is_useless = true;
+    restart_with(false, true);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    setup(NULL);
+    with_refresh_token();
+    lc.refresh_is_stale = true;
+    restart_with(false, true);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    setup(NULL);
+    with_refresh_token();
+    policy.use_refresh_token = false;
+    restart_with(false, true);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    restart_with(true, true);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+}
+
 static void a_login_that_was_needed_is_not_where_there_is_a_password_now(void **state)
 {
     (void)state;
@@ -1282,13 +1304,14 @@ static void no_renewal_comes_after_the_death_of_the_token(void **state)
     struct lifecycle kept = { .last_use = now, .renew_at = now + 2 * HOUR, .advertised_expiry = 1 };
 
     (void)state;
-    lifecycle_restore(&lc, &kept, true, false);
+    policy.password_at_hand = true;
+    lifecycle_restore(&lc, &kept, &policy, false);
     lifecycle_restore_token(&lc, &policy, now, HOUR);
     assert_int_equal(lc.renew_at, now + 48 * MINUTE);
     assert_int_equal(lc.advertised_expiry, now + 54 * MINUTE);
     kept.renew_at = now + 40 * MINUTE;
     kept.advertised_expiry = now + 2 * HOUR;
-    lifecycle_restore(&lc, &kept, true, false);
+    lifecycle_restore(&lc, &kept, &policy, false);
     lifecycle_restore_token(&lc, &policy, now, HOUR);
     assert_int_equal(lc.renew_at, now + 40 * MINUTE);
     assert_int_equal(lc.advertised_expiry, now + 50 * MINUTE);
@@ -2232,6 +2255,7 @@ int main(void)
         TEST(what_was_refused_stays_stopped),
         TEST(without_a_credential_a_login_is_needed),
         TEST(with_a_refresh_token_none_is),
+        TEST(with_a_useless_refresh_token_a_login_is_needed),
         TEST(a_login_that_was_needed_is_not_where_there_is_a_password_now),
         TEST(a_refresh_token_that_is_lost_is_not_used),
         TEST(the_token_of_before_is_served_until_its_renewal),
