@@ -466,7 +466,8 @@ def test_an_error_stands_alone(popen, terminal):
 def test_a_signal_takes_it_away(listen, popen, terminal, number):
     t = terminal()
     listen(say(b"wait resolving x\n"))
-    client = popen("get", stderr=t.slave, env={"TERM": "xterm"})
+    client = popen("get", stderr=t.slave, env={"TERM": "xterm"},  # whatever a nohup said before
+                   preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     t.read_until(b"kubetoken: resolving x")
     client.send_signal(number)
     assert client.wait(rig.PATIENCE) == -number
