@@ -333,8 +333,8 @@ static void p5_request(const struct world *w, const struct model *p)
         check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
     if (l->failing && !told_to && !c->fallback && !l->put_off && w->now - l->failed_at < SECOND)
         check_broken(w, p, "P5 polite", "less than a second after a failure");
-    if (c->type == LIFECYCLE_WANTED && l->deserted_at > 0 && w->now - l->failed_at < 5 * SECOND &&
-        l->restarted_at <= l->failed_at)
+    if (c->type == LIFECYCLE_WANTED && l->failing && l->deserted_at > 0 &&
+        w->now - l->failed_at < 5 * SECOND && l->restarted_at <= l->failed_at)
         check_broken(w, p, "P5 polite", "clients knock more often than each 5 s");
     if (!l->failing && l->token.id > 0 && !told_to && !c->fallback && !c->suspected &&
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND &&
