@@ -833,7 +833,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
         l->failing = l->failed_before = l->forgiven = false;
         l->gave_up_at = 0;
         l->got_at = w->now;
-        l->use_before_due = l->last_use;
+        l->use_before_due = l->last_use - least(l->last_use, l->use_unknown);
         return;
     }
     bool password = password_of(w, p) > 0, alive = left_of(w, &l->token) > 0;
