@@ -555,8 +555,8 @@ static size_t adopt_best(struct store *s, const int *fds, size_t n)
         close(fds[i]);
         tell_flaw(flaws[i] ? flaws[i] : "it is older than another one", chosen == n);
     }
-    if (chosen < n)
-        adopt(s, fds[chosen]);
+    if (chosen < n && adopt(s, fds[chosen]))
+        close(fds[chosen]);
     return n;
 }
 
