@@ -301,7 +301,7 @@ check-installed: all
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
 	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=10
 	$(PYTHON) tests/lint/check-source
-	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -p no:cacheprovider tests
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
 
 # Another version of the daemon, one that keeps more over a restart, for tests/systemd.
 MORE := store_new profile_record_encode
@@ -314,7 +314,7 @@ systemd_build = $(abspath $(O))$(if $(ROOT),/root-$(notdir $(ROOT)))
 .PHONY: check-systemd
 check-systemd: all
 	KUBETOKEN_BUILD=$(systemd_build) KUBETOKEN_ROOT=$(ROOT) KUBETOKEN_FULL=$(FULL) \
-	  $(PYTHON) -m pytest -q -p no:cacheprovider tests/systemd
+	  $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/systemd
 
 .PHONY: idle
 idle: all

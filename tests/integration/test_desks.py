@@ -339,8 +339,9 @@ run("restart", XDG_CONFIG_HOME="/nowhere")
 
 
 def test_no_zombie_is_left_to_a_pid_1_that_never_waits(auto, fake):  # noqa: F811
-    if os.geteuid() or subprocess.run(["unshare", "-pf", "true"], check=False).returncode:
-        pytest.skip("needs root and a PID namespace")
+    if os.geteuid() or subprocess.run(["unshare", "-pf", "--mount-proc", "true"],
+                                      check=False).returncode:
+        pytest.skip("needs root, and a PID namespace with a /proc of its own")
     auto.configure(fake.profile(extra="use-refresh-token = no"))
     with subprocess.Popen(
             ["unshare", "-pf", "--mount-proc", "--kill-child", sys.executable, "-c", INIT, RUNNER,
