@@ -446,11 +446,13 @@ static bool gave_up_just_now(const struct world *w, const struct ledger *l)
 }
 
 /* Until it is certain that nobody listens a client waits for the retry: the host may be starting,
- * the network coming up. */
+ * the network coming up. (Not for a token that lives longer than any.) */
 static void p7_told(const struct world *w, const struct model *p, const struct fact *f)
 {
     const struct ledger *l = &p->ledger;
 
+    if (f->call->min_validity > 0 && left_of(w, &l->token) > 0)
+        return;
     if (f->token || f->call->wants_new || p->absent || l->deserted_at == 0 || deserted(l) ||
         gave_up_just_now(w, l))
         return;
