@@ -517,15 +517,15 @@ def test_a_wait_line_that_is_not_valid_is_no_answer(home, listen, bad):
 
 
 class Held:
-    """An answer of the provider that the test lets go."""
+    """Answers of the provider that the test lets go, one by one."""
 
     def __init__(self, provider, path, answer):
         self.provider, self.path, self.answer = provider, path, answer
-        self.go = threading.Event()
+        self.go = threading.Semaphore(0)
         provider.answers[path] = self._hold
 
     def _hold(self, _):
-        assert self.go.wait(rig.PATIENCE)
+        assert self.go.acquire(timeout=rig.PATIENCE)
         return self.answer() if callable(self.answer) else self.answer
 
 
@@ -533,7 +533,7 @@ class Held:
 def held(fake):
     h = Held(fake, TOKEN, lambda: json_answer(fake.token()))
     yield h
-    h.go.set()
+    h.go.release(100)
 
 
 def read_waits(f, until):
@@ -561,7 +561,7 @@ def test_who_asks_is_told_what_it_waits_for(home, daemon, fake, held, request_):
         ask_for(f, request_)
         texts = read_waits(f, f"waiting for a token from {fake.host}")
         assert texts[0] == "waiting for its turn"
-        held.go.set()
+        held.go.release()
         rest = f.read().decode()
     assert f"waiting for the discovery document of {fake.host}" in texts
     header = [line for line in rest.split("\n") if not line.startswith("wait ")]
@@ -574,7 +574,7 @@ def test_who_does_not_ask_hears_the_answer_alone(home, daemon, fake, held):
     with rig.converse(home) as f:
         ask_for(f, b"get token p once\n")
         wait_until(fake.grants, "a request")
-        held.go.set()
+        held.go.release()
         assert f.read().startswith(b"ok ")
 
 
@@ -608,9 +608,10 @@ def test_the_login_of_another_profile_is_named_with_where_it_is(home, daemon, fa
         ask_for(second, b"get token q tell once\n")
         read_waits(second, "waiting for the login of profile p, which is "
                            f"waiting for a token from {fake.host}")
-        held.go.set()
+        held.go.release()
         assert b"ok " in first.read()
         read_waits(second, f"waiting for a token from {fake.host}")
+        held.go.release()
         assert b"ok " in second.read()
 
 
@@ -634,10 +635,10 @@ def test_an_inspection_is_told_too(home, daemon, fake):
         with rig.converse(home) as f:
             ask_for(f, b"inspect text p tell once\n")
             read_waits(f, f"waiting for the keys of {fake.host}")
-            keys.go.set()
+            keys.go.release(100)
             assert b"ok " in f.read()
     finally:
-        keys.go.set()
+        keys.go.release(100)
 
 
 def waits_for_room(daemon):
@@ -686,6 +687,6 @@ def test_a_get_shows_it(home, daemon, fake, held, popen, terminal):
     daemon.start()
     client = popen("get", stderr=t.slave, env={"TERM": "xterm"})
     t.read_until(f"kubetoken: waiting for a token from {fake.host}".encode())
-    held.go.set()
+    held.go.release()
     out, _ = client.communicate(timeout=rig.PATIENCE)
     assert out.decode().strip() in fake.tokens and t.screen() == [""]
