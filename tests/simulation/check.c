@@ -639,7 +639,7 @@ static void note_sent(struct world *w, struct model *p)
         return;
     struct password *pw = sent_password(w, p);
     if (!pw->tried)
-        pw->chances = 1;
+        pw->chances = pw->accepted ? 2 : 1;
     pw->tried = true;
     if (p->sent_by_route)
         pw->route_at = w->now;
