@@ -340,6 +340,8 @@ enum account_verdict account_ask(struct account *a, const struct account_credent
     a->holder = who;
     a->is_forced = leave == ACCOUNT_BY_PERSON;
     a->before = trouble_of(a, what->password);
+    a->silent_before = a->silent_at;
+    a->silent_at = now; /* where nobody will know of its end, it may still be under way there */
     take_silence(a, what->password, random, now);
     return ACCOUNT_GO;
 }
@@ -356,6 +358,7 @@ enum account_verdict account_admit(struct account *a, const struct account_crede
         if (a->holder && a->holder != who)
             return ACCOUNT_BUSY;
         a->holder = who;
+        a->silent_before = a->silent_at;
     }
     a->is_forced = leave == ACCOUNT_BY_PERSON;
     return ACCOUNT_GO;
@@ -410,6 +413,7 @@ void account_ended(struct account *a, const struct account_credential *what, con
         set_trouble(a, &a->before);
     if (a->holder == who) {
         a->holder = NULL;
+        a->silent_at = a->silent_before;
         a->before = (struct account_trouble){ 0 };
     }
     if (end == ACCOUNT_NOT_SENT && a->latest == who)

@@ -47,9 +47,10 @@ struct account_credential {
 };
 
 struct account {
-    uint64_t bucket_full; /* when it is full again */
-    uint64_t full_before; /* the same before the latest login */
-    uint64_t silent_at;   /* when an answer was missed last, of whatever password; 0 = never */
+    uint64_t bucket_full;   /* when it is full again */
+    uint64_t full_before;   /* the same before the latest login */
+    uint64_t silent_at;     /* when an answer was missed last, of whatever password; 0 = never */
+    uint64_t silent_before; /* the same before the login that is under way */
     account_digest accepted[ACCOUNT_ACCEPTED]; /* the latest first, 0 = none */
     struct account_refusal {
         struct account_credential what; /* without a password: none */

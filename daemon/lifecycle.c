@@ -171,15 +171,16 @@ static bool settled(const struct lifecycle *lc, uint64_t now)
 }
 
 /* Whether nobody listens for certain, by the failures up to that one: who waits, waits in vain. */
-static bool deserted(const struct lifecycle *lc, uint64_t failed_at, uint64_t now)
+static bool deserted(const struct lifecycle *lc, uint64_t failed_at)
 {
-    return lc->deserted_at > 0 && failed_at >= lc->deserted_at + deserted_after && settled(lc, now);
+    return lc->deserted_at > 0 && failed_at >= lc->deserted_at + deserted_after &&
+           settled(lc, failed_at);
 }
 
 /* When a request would make that certain; UINT64_MAX where it is, or cannot be yet. */
 static uint64_t certain_at(const struct lifecycle *lc, uint64_t failed_at, uint64_t now)
 {
-    if (lc->deserted_at == 0 || !settled(lc, now) || deserted(lc, failed_at, now))
+    if (lc->deserted_at == 0 || !settled(lc, now) || deserted(lc, failed_at))
         return UINT64_MAX;
     return most(lc->deserted_at + deserted_after, failed_at + backoff_least);
 }
@@ -231,7 +232,7 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
             actions->verdict = LIFECYCLE_QUEUE;
         } else {
             lc->retry_at = least(lc->retry_at, certain_at(lc, lc->failed_at, now));
-            bool hopeless = lc->local || deserted(lc, lc->failed_at, now) ||
+            bool hopeless = lc->local || deserted(lc, lc->failed_at) ||
                             lc->retry_at >= event->wanted.deadline ||
                             in_vain(lc, event->wanted.deadline, now);
             actions->verdict = hopeless ? LIFECYCLE_FAIL : LIFECYCLE_QUEUE;
@@ -416,7 +417,7 @@ static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *
     lc->failures++;
     lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
     wait_for(lc, certain < UINT64_MAX ? certain - now : backoff(lc, event->random), now, actions);
-    if (deserted(lc, now, now))
+    if (deserted(lc, now))
         actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 

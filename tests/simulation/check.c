@@ -283,6 +283,8 @@ static void p4_sent(struct world *w, const struct model *p)
 static void p4_ended(struct world *w, const struct model *p, const struct fact *f)
 {
     const struct password *pw = sent_password(w, p);
+    const struct provider *v = &w->providers[p->provider];
+    bool settled = v->well_since == NEVER || v->well_since + 2 * MINUTE < w->now;
 
     if (!f->failed || f->failure != LIFECYCLE_REFUSED || p->flight != FLIGHT_SENT ||
         p->by_refresh_token)
@@ -290,9 +292,8 @@ static void p4_ended(struct world *w, const struct model *p, const struct fact *
     if (pw->accepted && doubt_of(w, p, pw) == 0 && p->reply.end != ACCOUNT_TOOK)
         check_broken(w, p, "P4 no lock-out",
                      "a password that was taken is stopped without a probe");
-    if (p->reply.overlap && w->providers[p->provider].lifetime >= MINUTE &&
-        plus(w->providers[p->provider].well_since, 2 * MINUTE) < w->now && pw->overlaps > 0 &&
-        p->password == w->providers[p->provider].right)
+    if (p->reply.overlap && v->lifetime >= MINUTE && settled && pw->overlaps > 0 &&
+        p->password == v->right)
         check_broken(w, p, "P4 no lock-out", "a right password is stopped by overlapping logins");
 }
 

@@ -243,6 +243,27 @@ static void a_login_of_ours_that_was_given_up_may_go_on_for_a_minute(void **stat
     assert_int_equal(ask(2, &anna), ACCOUNT_REFUSED);
 }
 
+/* So may one that was under way when the daemon died. */
+static void so_may_one_of_another_life(void **state)
+{
+    (void)state;
+    sends(1, ACCOUNT_TOOK);
+    uint64_t sent = now;
+    assert_int_equal(ask(1, &anna), ACCOUNT_GO);
+    account.holder = NULL; /* the crash */
+    now += 2 * SECOND;
+    sends(1, ACCOUNT_REJECTED);
+    assert_int_equal(ask(1, &anna), ACCOUNT_DOUBTED);
+    assert_int_equal(when, sent + MINUTE + 5 * SECOND);
+    now += 20 * SECOND;
+    setup(state);
+    sends(1, ACCOUNT_TOOK); /* which was answered */
+    now += 2 * SECOND;
+    sends(1, ACCOUNT_REJECTED);
+    assert_int_equal(ask(1, &anna), ACCOUNT_DOUBTED);
+    assert_int_equal(when, now + 5 * SECOND);
+}
+
 static void another_password_is_not_doubted_with_it(void **state)
 {
     (void)state;
@@ -596,6 +617,7 @@ int main(void)
         TEST(a_probe_that_says_nothing_is_none),
         TEST(a_person_may_probe_sooner),
         TEST(a_login_of_ours_that_was_given_up_may_go_on_for_a_minute),
+        TEST(so_may_one_of_another_life),
         TEST(another_password_is_not_doubted_with_it),
         TEST(what_may_be_the_clients_ends_with_its_secret),
         TEST(and_stands_against_other_profiles_with_other_clients),
