@@ -26,6 +26,7 @@ from scripted import json_answer
 from test_autostart import auto, only_daemon  # noqa: F401: a fixture
 
 TOKEN, KEYS = "/oauth/token", "/.well-known/jwks.json"
+DISCOVERY = "/.well-known/openid-configuration"
 ANSWER = b"ok 4 0\ntok\n"
 
 
@@ -555,15 +556,21 @@ def ask_for(f, request):
 @pytest.mark.parametrize("request_", [b"get token p tell once\n", b"refresh text p tell once\n",
                                       b"login text p secret=9 tell once\ncanary-pw"])
 def test_who_asks_is_told_what_it_waits_for(home, daemon, fake, held, request_):
+    """Of each step that lasts; what has passed when the daemon looks is not told."""
     home.configure(fake.profile())
     daemon.start()
-    with rig.converse(home) as f:
-        ask_for(f, request_)
-        texts = read_waits(f, f"waiting for a token from {fake.host}")
-        assert texts[0] == "waiting for its turn"
-        held.go.release()
-        rest = f.read().decode()
-    assert f"waiting for the discovery document of {fake.host}" in texts
+    discovery = Held(fake, DISCOVERY, lambda: fake.default_answer(DISCOVERY))
+    try:
+        with rig.converse(home) as f:
+            ask_for(f, request_)
+            texts = read_waits(f, f"waiting for the discovery document of {fake.host}")
+            assert texts[0] == "waiting for its turn"
+            discovery.go.release(100)
+            read_waits(f, f"waiting for a token from {fake.host}")
+            held.go.release()
+            rest = f.read().decode()
+    finally:
+        discovery.go.release(100)
     header = [line for line in rest.split("\n") if not line.startswith("wait ")]
     assert header[0].startswith("ok ") and "wait " not in "\n".join(header), "none behind it"
 
