@@ -61,7 +61,8 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_record account_table attempt command_unit config config_keys digest \
+DAEMON := account account_record account_table attempt command_unit config config_change \
+  config_keys digest \
   fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main notify \
   owner peer_process permit private_file profile profile_record profiles rejection render \
   secret_command secret_source server store summary system_watch
@@ -185,13 +186,14 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
-SIMULATED := account account_record account_table attempt config config_keys digest fetch_queue \
+SIMULATED := account account_record account_table attempt config config_change config_keys digest \
+  fetch_queue \
   holdings lifecycle owner permit private_file profile profile_record profiles rejection secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o paths.o protocol.o text.o time.o tlv.o url.o)
 WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step open \
-  private_file_check private_file_stamp profile_new read rejection_confirm time_boottime
+  private_file_check private_file_is_young private_file_stamp profile_new read rejection_confirm time_boottime
 SEEDS ?= 1-5000
 STEPS ?= 20000
 

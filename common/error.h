@@ -101,6 +101,7 @@ enum error_code {
     ERROR_CLOCK,
     ERROR_TOKEN_LONG,
     ERROR_OUTDATED,
+    ERROR_CONFIG_CHANGED,
     ERROR_NOT_LOCKED,
     ERROR_OTHER_USER,
     /* kubectl and the cluster */

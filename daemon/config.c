@@ -897,6 +897,26 @@ struct config *config_free(struct config *config)
     return NULL;
 }
 
+struct config *config_split(struct config *config,
+                            bool (*wanted)(const struct profile_config *config, void *context),
+                            void *context)
+{
+    struct config *split = calloc(1, sizeof *split);
+    struct profile_config *profiles = calloc(config->n_profiles, sizeof *profiles);
+    size_t kept = 0;
+
+    if (!split || !profiles)
+        abort(); /* as much as was read */
+    split->profiles = profiles;
+    for (size_t i = 0; i < config->n_profiles; i++)
+        if (wanted(&config->profiles[i], context))
+            split->profiles[split->n_profiles++] = config->profiles[i];
+        else
+            config->profiles[kept++] = config->profiles[i];
+    config->n_profiles = kept;
+    return split->n_profiles > 0 ? split : config_free(split);
+}
+
 void config_report_clear(struct config_report *report)
 {
     free(report->text);

@@ -101,6 +101,12 @@ struct config *config_load(const char *const *paths, size_t n_paths, struct conf
 struct config *config_free(struct config *config);
 void config_report_clear(struct config_report *report);
 
+/* Moves the profiles that are wanted into a configuration of their own, which the caller frees.
+ * NULL: none is. */
+struct config *config_split(struct config *config,
+                            bool (*wanted)(const struct profile_config *config, void *context),
+                            void *context);
+
 /* The profile with that name, or NULL. */
 const struct profile_config *config_find(const struct config *config, const char *name);
 

@@ -53,3 +53,15 @@ struct private_file_stamp private_file_stamp(const char *const *paths, size_t n_
     }
     return stamp;
 }
+
+bool private_file_is_young(const char *const *paths, size_t n_paths, int64_t seconds, int64_t now)
+{
+    struct stat st;
+
+    for (size_t i = 0; i < n_paths; i++)
+        /* a time that is far ahead says nothing: it would stay young for ever */
+        if (stat(paths[i], &st) == 0 && st.st_mtim.tv_sec > now - seconds &&
+            st.st_mtim.tv_sec <= now + seconds)
+            return true;
+    return false;
+}

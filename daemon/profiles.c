@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/time.h"
+#include "daemon/config_keys.h"
 #include "daemon/journal.h"
 #include "daemon/private_file.h"
 #include "daemon/store.h"
@@ -14,12 +16,21 @@ struct profiles {
     const char *const *paths;
     size_t n_paths;
     struct config *config; /* in force; NULL: none yet */
+    struct config **more;  /* that profiles were taken from since */
+    size_t n_more;
+    struct config *read; /* not in force yet: all, or the profiles that are new in it; or NULL */
+    char *default_profile;
+    char *read_default;
+    struct config_change change;
     struct config_report report;
-    bool complained; /* the log was told of its errors */
-    struct private_file_stamp stamp;
-    struct profile **profiles; /* in the order of config->profiles */
+    bool complained;                 /* the log was told of its errors */
+    struct private_file_stamp stamp; /* of the files as they were read last */
+    struct profile **profiles;       /* sorted by name */
     size_t n_profiles;
 };
+
+/* Younger files may be half written. */
+enum { SETTLED = 2 /* seconds */ };
 
 struct profiles *profiles_new(struct context *shared, const char *const *paths, size_t n_paths)
 {
@@ -38,6 +49,23 @@ static void free_profiles(struct profile **profiles, size_t n,
     free(profiles);
 }
 
+/* What was read, and is not in force. */
+static void forget_read(struct profiles *r)
+{
+    r->read = config_free(r->read);
+    free(r->read_default);
+    r->read_default = NULL;
+    config_change_clear(&r->change);
+}
+
+static void free_configs(struct config *config, struct config **more, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        config_free(more[i]);
+    free(more);
+    config_free(config);
+}
+
 struct profiles *profiles_free(struct profiles *r)
 {
     if (!r)
@@ -47,7 +75,9 @@ struct profiles *profiles_free(struct profiles *r)
     r->profiles = NULL;
     r->n_profiles = 0;
     free_profiles(profiles, n, profile_free);
-    config_free(r->config);
+    forget_read(r);
+    free_configs(r->config, r->more, r->n_more);
+    free(r->default_profile);
     config_report_clear(&r->report);
     free(r);
     return NULL;
@@ -64,6 +94,14 @@ static struct profile *take(struct profiles *r, const char *name)
         }
     }
     return NULL;
+}
+
+static void set_default(struct profiles *r, const char *name)
+{
+    free(r->default_profile);
+    r->default_profile = name ? strdup(name) : NULL;
+    if (name && !r->default_profile)
+        abort(); /* a name */
 }
 
 /* Makes the list of the new configuration; profiles that stay keep their tokens. */
@@ -87,11 +125,15 @@ static bool adopt(struct profiles *r, struct config *config)
     size_t n_gone = r->n_profiles;
     r->profiles = profiles;
     r->n_profiles = config->n_profiles;
-    struct config *old = r->config;
+    struct config *old = r->config, **more = r->more;
+    size_t n_more = r->n_more;
     r->config = config;
+    r->more = NULL;
+    r->n_more = 0;
+    set_default(r, config->default_profile);
     free_profiles(gone, n_gone,
                   profile_remove); /* their waiters are answered by the new list already */
-    config_free(old);
+    free_configs(old, more, n_more);
     if (r->shared->store) /* profiles that went while no daemon ran */
         store_sweep(r->shared->store);
     return true;
@@ -124,8 +166,11 @@ bool profiles_reload(struct profiles *r)
 
     r->stamp = private_file_stamp(r->paths, r->n_paths);
     struct config *config = config_load(r->paths, r->n_paths, &report);
+    forget_read(r);
     config_report_clear(&r->report);
     r->report = report;
+    r->change.broken = report.code == ERROR_CONFIG;
+    r->change.gone = report.code == ERROR_NO_CONFIG;
     if (config && !adopt(r, config))
         config_free(config);
     announce(r);
@@ -137,6 +182,132 @@ static int by_name(const void *key, const void *entry)
     struct profile *const *p = entry;
     return strcmp(key, profile_config(*p)->name);
 }
+
+static struct profile *find(const struct profiles *r, const char *name)
+{
+    struct profile **found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles,
+                                     by_name);
+    return found ? *found : NULL;
+}
+
+/* ---- the files have changed ------------------------------------------------------------------ */
+
+static bool is_new(const struct profile_config *config, void *context)
+{
+    return !find(context, config->name);
+}
+
+/* Whether the file names another default than the one in force, or none any more. */
+static bool is_other_default(const struct profiles *r)
+{
+    const char *mine = r->default_profile, *theirs = r->read_default;
+
+    if (!theirs)
+        return r->config->default_profile != NULL;
+    return !mine || strcmp(mine, theirs) != 0;
+}
+
+static void compare(struct profiles *r, struct config *read)
+{
+    for (size_t i = 0; i < r->n_profiles; i++) {
+        const struct profile_config *mine = profile_config(r->profiles[i]);
+        const struct profile_config *theirs = config_find(read, mine->name);
+        if (!theirs || config_keys_digest(mine) != config_keys_digest(theirs))
+            config_change_note(&r->change, mine->name);
+    }
+    if (read->default_profile && !(r->read_default = strdup(read->default_profile)))
+        abort(); /* a name */
+    r->change.default_profile = is_other_default(r);
+    r->read = config_split(read, is_new, r);
+    config_free(read);
+}
+
+void profiles_look(struct profiles *r)
+{
+    struct private_file_stamp stamp = private_file_stamp(r->paths, r->n_paths);
+    int64_t now = time_realtime() / (int64_t)USEC_PER_SEC;
+    struct config_report report;
+
+    r->change.unread = stamp.hash != r->stamp.hash &&
+                       private_file_is_young(r->paths, r->n_paths, SETTLED, now);
+    if (stamp.hash == r->stamp.hash || r->change.unread)
+        return;
+    r->stamp = stamp;
+    struct config *config = config_load(r->paths, r->n_paths, &report);
+    forget_read(r);
+    config_report_clear(&r->report);
+    r->report = report;
+    r->change.broken = report.code == ERROR_CONFIG;
+    r->change.gone = report.code == ERROR_NO_CONFIG;
+    if (config && r->config)
+        compare(r, config);
+    else
+        r->read = config;
+    announce(r);
+}
+
+static int by_profile(const void *a, const void *b)
+{
+    struct profile *const *x = a, *const *y = b;
+    return strcmp(profile_config(*x)->name, profile_config(*y)->name);
+}
+
+/* With one profile more, the only one is still the default. */
+static void take_default(struct profiles *r)
+{
+    if (r->default_profile)
+        return;
+    if (r->n_profiles == 1)
+        set_default(r, profile_config(r->profiles[0])->name);
+    else
+        set_default(r, r->read_default);
+    r->change.default_profile = is_other_default(r);
+}
+
+static void take_new(struct profiles *r, struct config *config)
+{
+    struct config **more = reallocarray(r->more, r->n_more + 1, sizeof *more);
+    struct profile **list = reallocarray(r->profiles, r->n_profiles + config->n_profiles,
+                                         sizeof(struct profile *));
+
+    if (!more || !list)
+        abort(); /* a few pointers */
+    r->more = more;
+    r->more[r->n_more++] = config;
+    r->profiles = list;
+    take_default(r);
+    for (size_t i = 0; i < config->n_profiles; i++) {
+        struct profile *p = profile_new(r->shared, &config->profiles[i]);
+        if (!p)
+            abort(); /* a few hundred bytes */
+        r->profiles[r->n_profiles++] = p;
+    }
+    qsort(r->profiles, r->n_profiles, sizeof(struct profile *), by_profile);
+}
+
+void profiles_take(struct profiles *r)
+{
+    profiles_look(r);
+    struct config *config = r->read;
+    size_t n = config ? config->n_profiles : 0;
+    if (!config)
+        return;
+    r->read = NULL;
+    if (r->config)
+        take_new(r, config);
+    else if (!adopt(r, config))
+        config_free(config);
+    notify_changed(r->shared->notify);
+    journal_write(LOG_NOTICE, NULL, "configuration", "%zu new profile%s in the changed file", n,
+                  n == 1 ? "" : "s");
+}
+
+const struct config_change *profiles_change(const struct profiles *r)
+{
+    return &r->change;
+}
+
+/* ---- finding one ----------------------------------------------------------------------------- */
 
 static void list_names(const struct profiles *r, struct error *why)
 {
@@ -153,29 +324,35 @@ static void list_names(const struct profiles *r, struct error *why)
     error_set(why, ERROR_NO_DEFAULT, "there are %s", names);
 }
 
-struct profile *profiles_find(struct profiles *r, const char *name, struct error *why)
+static struct profile *find_named(struct profiles *r, const char *name, struct error *why)
 {
-    if (!r->config && private_file_stamp(r->paths, r->n_paths).hash != r->stamp.hash)
-        profiles_reload(r);
     if (!r->config) {
         error_set(why, r->report.code, "%s",
                   r->report.code == ERROR_NO_CONFIG ? r->paths[r->n_paths - 1] : "");
         return NULL;
     }
-    if (!*name && r->config->default_profile)
-        name = r->config->default_profile;
+    if (!*name && r->default_profile)
+        name = r->default_profile;
     if (!*name && r->n_profiles == 1)
         return r->profiles[0];
     if (!*name) {
         list_names(r, why);
         return NULL;
     }
-    struct profile **found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles,
-                                     by_name);
+    struct profile *found = find(r, name);
+    if (!found)
+        error_set(why, ERROR_NO_PROFILE, "%s", name);
+    return found;
+}
+
+struct profile *profiles_find(struct profiles *r, const char *name, struct error *why)
+{
+    struct profile *found = find_named(r, name, why);
+
     if (found)
-        return *found;
-    error_set(why, ERROR_NO_PROFILE, "%s", name);
-    return NULL;
+        return found;
+    profiles_take(r);
+    return find_named(r, name, why);
 }
 
 void profiles_system_changed(struct profiles *r, enum system_change what)

@@ -7,6 +7,7 @@
 #ifndef KUBETOKEN_PROFILES_H
 #define KUBETOKEN_PROFILES_H
 
+#include "daemon/config_change.h"
 #include "daemon/profile.h"
 
 struct profiles;
@@ -15,13 +16,23 @@ struct profiles;
 struct profiles *profiles_new(struct context *shared, const char *const *paths, size_t n_paths);
 struct profiles *profiles_free(struct profiles *profiles);
 
-/* Reads the files again. With errors the old configuration stays in force. Returns whether
- * the files are in order. */
+/* Reads the files again, and takes all that stands there. With errors the old configuration stays
+ * in force. Returns whether the files are in order. */
 bool profiles_reload(struct profiles *profiles);
 
-/* The profile of that name, or for "" the default one. NULL with *why set. Where the
- * configuration is broken and none is in force, the files are read again first if they have
- * changed. */
+/* Where the files have changed: reads them, unless somebody may still be writing, and compares
+ * them with what is in force. Takes nothing, and frees no profile. */
+void profiles_look(struct profiles *profiles);
+
+/* Looks, and takes what needs nobody's word: profiles that are new there, or all where no
+ * configuration is in force. */
+void profiles_take(struct profiles *profiles);
+
+/* What stands in the files, as they were looked at last, and is not in force. */
+const struct config_change *profiles_change(const struct profiles *profiles);
+
+/* The profile of that name, or for "" the default one. Where there is none, profiles_take() may
+ * bring it. NULL with *why set. */
 struct profile *profiles_find(struct profiles *profiles, const char *name, struct error *why);
 
 /* The network came up or goes out another way, the machine woke up, or the clock was set. */

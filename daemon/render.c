@@ -125,8 +125,18 @@ static char *join_lines(const char *text)
     return joined;
 }
 
-void render_error(struct rendered *out, const struct profiles *all, const char *profile,
-                  const struct error *why)
+/* Behind an error that may be gone once the files are read. Returns the length. */
+static size_t add_words(char *line, size_t length, size_t size, const char *words)
+{
+    size_t more = strlen(words);
+
+    if (more == 0 || length + more + 3 > size)
+        return length;
+    return (size_t)(stpcpy(stpcpy(stpcpy(line + length - 1, "; "), words), "\n") - line);
+}
+
+static void render_error_with(struct rendered *out, const struct profiles *all, const char *profile,
+                              const struct error *why, const char *words)
 {
     const struct config_report *report = profiles_report(all);
     char *line = out->message, *joined = NULL;
@@ -142,8 +152,24 @@ void render_error(struct rendered *out, const struct profiles *all, const char *
     }
     size_t length = error_line(line, size, profile, why->code, joined ? joined : why->detail);
     free(joined);
+    length = add_words(line, length, size, words);
     begin(out, why->code, 0, length);
     add_part(out, line, length);
+}
+
+void render_failure(struct rendered *out, const struct profiles *all, const char *profile,
+                    const struct error *why)
+{
+    const struct config_change *change = profiles_change(all);
+    bool told = (why->code == ERROR_CONFIG || why->code == ERROR_NO_CONFIG) && !change->unread;
+
+    render_error_with(out, all, profile, why, told ? "" : config_change_words(change, profile));
+}
+
+void render_error(struct rendered *out, const struct profiles *all, const char *profile,
+                  const struct error *why)
+{
+    render_error_with(out, all, profile, why, "");
 }
 
 void render_report(struct rendered *out, const char *report, enum error_code code)
@@ -286,6 +312,33 @@ static void warn_of(FILE *f, enum error_code code)
     fprintf(f, "warning: %s; %s\n", error_sentence(code), error_remedy(code));
 }
 
+/* "a, b and 3 more", of what is not in force. */
+static void name_changes(const struct config_change *change, char *out, size_t size)
+{
+    enum { NAMED = 8 };
+    size_t used = 0, n = change->n < NAMED ? change->n : NAMED;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < n && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", change->names[i]);
+    if (change->default_profile && used < size)
+        used += (size_t)snprintf(out + used, size - used, "%sdefault-profile", n ? ", " : "");
+    if (change->n > n && used < size)
+        snprintf(out + used, size - used, " and %zu more", change->n - n);
+}
+
+static void print_change(FILE *f, const struct profiles *all)
+{
+    const struct config_change *change = profiles_change(all);
+    char names[8 * (PROTOCOL_NAME_MAX + 2) + 48];
+
+    if (change->broken || change->gone || !config_change_any(change))
+        return;
+    name_changes(change, names, sizeof names);
+    fprintf(f, "warning: %s%s%s; %s\n", error_sentence(ERROR_CONFIG_CHANGED), *names ? ": " : "",
+            names, error_remedy(ERROR_CONFIG_CHANGED));
+}
+
 static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
                          size_t n, uint64_t now)
 {
@@ -300,6 +353,7 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
+    print_change(f, all);
     print_programs(f, shared);
     if (!secret_locked())
         warn_of(f, ERROR_NOT_LOCKED);
@@ -401,6 +455,17 @@ static bool home_is_read_only(void)
     return home && statvfs(home, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
+/* What of the file waits for reload. */
+static void add_change(cJSON *json, const struct config_change *change)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "configurationChanged");
+
+    for (size_t i = 0; i < change->n; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(change->names[i]));
+    if (change->default_profile)
+        cJSON_AddItemToArray(list, cJSON_CreateString("default-profile"));
+}
+
 /* What is not a profile's. */
 static void add_health(cJSON *json, const struct profiles *all)
 {
@@ -409,7 +474,9 @@ static void add_health(cJSON *json, const struct profiles *all)
     struct error why;
 
     cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
-    cJSON_AddBoolToObject(json, "configurationInForce", report == NULL);
+    cJSON_AddBoolToObject(json, "configurationInForce",
+                          report == NULL && !config_change_any(profiles_change(all)));
+    add_change(json, profiles_change(all));
     if (report)
         cJSON_AddStringToObject(json, "configurationErrors",
                                 report->text ? report->text : "it is missing\n");

@@ -33,6 +33,11 @@ void render_token(struct rendered *out, const struct profile *profile,
 void render_error(struct rendered *out, const struct profiles *all, const char *profile,
                   const struct error *why);
 
+/* The same of a request that another configuration might have let through: with what of the file is
+ * not in force, as it was looked at last. */
+void render_failure(struct rendered *out, const struct profiles *all, const char *profile,
+                    const struct error *why);
+
 /* A report for stdout. code: what is wrong with the matter of it, ERROR_NONE = nothing. */
 void render_report(struct rendered *out, const char *report, enum error_code code);
 

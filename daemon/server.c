@@ -240,12 +240,19 @@ static void progress(void *context)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
+/* A file that has changed since may be what mends it. */
+static void answer_failure(struct server *s, struct rendered *r, const char *profile,
+                           const struct error *why)
+{
+    profiles_look(s->profiles);
+    render_failure(r, s->profiles, profile, why);
+}
+
 static void answer_find_error(struct server *s, struct rendered *r, const struct request *request,
                               const struct error *why)
 {
-    render_error(r, s->profiles,
-                 why->code == ERROR_NO_PROFILE || !*request->profile ? NULL : request->profile,
-                 why);
+    answer_failure(
+        s, r, why->code == ERROR_NO_PROFILE || !*request->profile ? NULL : request->profile, why);
 }
 
 static void answer_reload(struct server *s, struct rendered *r)
@@ -307,7 +314,6 @@ static bool handle_general(struct server *s, const struct request *request, stru
     case VERB_STATUS:
         if (*request->profile)
             return false;
-        /* also the way to look at a broken configuration's files again */
         if (!profiles_find(s->profiles, "", &why) && why.code != ERROR_NO_DEFAULT)
             answer_find_error(s, r, request, &why);
         else
@@ -327,7 +333,7 @@ static void render_outcome(struct server *s, const struct profile *profile,
     char text[PROTOCOL_NAME_MAX + 32];
 
     if (why) {
-        render_error(r, s->profiles, name, why);
+        answer_failure(s, r, name, why);
     } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
         snprintf(text, sizeof text, "%s: %s\n", name,
                  request->verb == VERB_LOGIN ? "logged in" : "a new token");
@@ -353,7 +359,7 @@ static void on_report(void *context, const char *report, const struct error *why
     if (report)
         render_report(&r, report, why->code);
     else
-        render_error(&r, c->server->profiles, NULL, why);
+        answer_failure(c->server, &r, NULL, why);
     c->inspection = inspection_free(c->inspection);
     if (respond(c, &r))
         work(c);
@@ -383,7 +389,7 @@ static bool inspect(struct client *c, struct rendered *r, uint64_t now)
                                 c, &c->inspection, &why) == 0) {
         return false;
     }
-    render_error(r, profiles, profile ? profile_config(profile)->name : NULL, &why);
+    answer_failure(c->server, r, profile ? profile_config(profile)->name : NULL, &why);
     return true;
 }
 
@@ -400,6 +406,8 @@ static bool handle(struct client *c, struct rendered *r)
     s->asked = now;
     if (request->verb == VERB_INSPECT)
         return inspect(c, r, now);
+    if (request->verb == VERB_STATUS)
+        profiles_take(s->profiles);
     if (handle_general(s, request, r, now))
         return true;
     struct profile *profile = profiles_find(s->profiles, request->profile, &why);

@@ -133,6 +133,20 @@ static void check_version(struct doctor *d)
     }
 }
 
+/* What of the file is not in force: the names of profiles. */
+static void add_changed(struct doctor *d)
+{
+    const cJSON *name;
+    char names[200] = "";
+    size_t used = 0;
+
+    cJSON_ArrayForEach (name, cJSON_GetObjectItemCaseSensitive(d->status, "configurationChanged"))
+        if (cJSON_IsString(name) && used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
+                                     name->valuestring);
+    report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG_CHANGED, "%s", names);
+}
+
 /* What it says of itself: an older one says less. */
 static void check_health(struct doctor *d)
 {
@@ -154,9 +168,11 @@ static void check_health(struct doctor *d)
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_NOT_LOCKED, "%s", "");
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "loggedOut")))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_LOGGED_OUT, "%s", "");
-    if (cJSON_IsFalse(force))
+    if (cJSON_HasObjectItem(d->status, "configurationErrors"))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG,
                    "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
+    else if (cJSON_IsFalse(force))
+        add_changed(d);
 }
 
 /* What hardened.conf takes away, by what the daemon sees of itself. */
