@@ -74,13 +74,13 @@ FETCH := answer_text cache claims_diff discovery get_token grant http http_field
 FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
-CLIENT := admin autostart conversation exec_info explain explain_text get inherited inspect locked \
+CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect locked \
   login main options output own_config progress service status stop
 CLIENT_COMMON := descriptor error paths protocol text time
 
 ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
   main report
-ADMIN_CLIENT := autostart conversation inherited locked options output own_config progress service
+ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
 

@@ -17,10 +17,37 @@ static const char *skip_blanks(const char *at)
     return at;
 }
 
+static unsigned digit(char c)
+{
+    return c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+           : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+           : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                  : 0x10000;
+}
+
+/* The character at *at, which moves behind it; some writers escape the slash, and may escape any
+ * (RFC 8259 section 7). What no name of ours holds is 0. */
+static char next(const char **at, const char *to)
+{
+    const char *p = *at;
+
+    *at = p + (*p == '\\' ? 2 : 1);
+    if (*p != '\\')
+        return *p;
+    if (p[1] == '/')
+        return '/';
+    if (p[1] != 'u' || to - p < 6)
+        return '\0';
+    unsigned code = digit(p[2]) << 12 | digit(p[3]) << 8 | digit(p[4]) << 4 | digit(p[5]);
+    *at = p + 6;
+    return code < 0x80 ? (char)code : '\0';
+}
+
 static int is_text(const char *from, const char *to, const char *text)
 {
-    size_t length = strlen(text);
-    return (size_t)(to - from) == length && memcmp(from, text, length) == 0;
+    while (from < to && *text && next(&from, to) == *text)
+        text++;
+    return from >= to && *text == '\0';
 }
 
 static enum exec_version version_of(const char *at)

@@ -5,6 +5,7 @@
 
 #include "client/commands.h"
 #include "client/explain_text.h"
+#include "client/help.h"
 #include "client/output.h"
 #include "common/text.h"
 
@@ -66,24 +67,29 @@ static void print_code(enum error_code code)
     printf("\nExit code: %d\n", error_exit_code(code));
 }
 
+/* What the API server's answers are here. */
+static enum error_code code_of_http(const char *status)
+{
+    return text_equal(status, "401")   ? ERROR_UNAUTHORIZED
+           : text_equal(status, "403") ? ERROR_FORBIDDEN
+           : text_equal(status, "431") ? ERROR_TOKEN_LONG
+                                       : ERROR_NONE;
+}
+
 static int fail_unknown(const char *name)
 {
-    size_t best = SIZE_MAX;
-    const char *nearest = NULL;
+    struct text_nearest nearest = text_nearest_to(name);
+    const char *best = error_name(code_of_http(name));
     char detail[200];
 
-    for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++) {
-        size_t d = text_distance(name, error_name((enum error_code)i));
-        if (d < best) {
-            best = d;
-            nearest = error_name((enum error_code)i);
-        }
-    }
-    if (nearest)
-        snprintf(detail, sizeof detail, "there is no code \"%s\"; did you mean \"%s\"?", name,
-                 nearest);
+    for (int i = ERROR_NONE + 1; i < ERROR_MAX; i++)
+        if (text_nearest_try(&nearest, error_name((enum error_code)i)))
+            best = error_name((enum error_code)i);
+    if (!text_equal(best, error_name(ERROR_NONE)))
+        snprintf(detail, sizeof detail, "there is no code \"%.40s\"; did you mean %s?", name, best);
     else
-        snprintf(detail, sizeof detail, "there is no code \"%.40s...\"", name);
+        snprintf(detail, sizeof detail, "there is no code \"%.40s\"; kubetoken explain lists them",
+                 name);
     return output_fail(ERROR_USAGE, detail);
 }
 
@@ -91,8 +97,10 @@ int command_explain(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    if (argc > 1 && name[0] == '-')
+        return help_unknown_option("explain", name);
     if (argc > 2)
-        return output_fail(ERROR_USAGE, "explain takes one code");
+        return output_fail(ERROR_USAGE, "it takes one code");
     enum error_code code = error_from_name(name, strlen(name));
     /* kubectl shows the exit code alone */
     int is_digit = name[0] >= '0' && name[0] <= '9' && name[1] == '\0';

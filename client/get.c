@@ -7,6 +7,7 @@
 #include "client/commands.h"
 #include "client/conversation.h"
 #include "client/exec_info.h"
+#include "client/help.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
@@ -39,15 +40,13 @@ static int parse_argument(char **argv, int *i, struct get *g)
     else if ((value = options_value(argv, i, "min-validity", 0, &missing)))
         return options_duration("--min-validity", value, &g->min_validity);
     else if (missing)
-        return usage("the last option wants a value");
+        return help_value_missing(argv[*i]);
     else if (text_equal(argv[*i], "--rejected"))
         g->rejected = true;
     else if (argv[*i][0] == '-')
-        return usage(argv[*i]);
-    else if (g->profile)
-        return usage("more than one profile is named");
+        return help_unknown_option("get", argv[*i]);
     else
-        g->profile = argv[*i];
+        return options_take_profile(argv[*i], &g->profile);
     return 0;
 }
 
@@ -60,11 +59,8 @@ static int parse(int argc, char **argv, struct get *g)
             only_names = true;
             continue;
         }
-        int r = 0;
-        if (only_names && !g->profile)
-            g->profile = argv[i];
-        else
-            r = parse_argument(argv, &i, g);
+        int r = only_names ? options_take_profile(argv[i], &g->profile)
+                           : parse_argument(argv, &i, g);
         if (r)
             return r;
     }

@@ -46,7 +46,9 @@ int command_inspect(int argc, char **argv)
 {
     enum { ROOM = PROTOCOL_TOKEN_MAX + 256 };
     char *token = NULL;
-    struct options o = { .timeout = PROTOCOL_TIMEOUT, .may_json = true, .may_stdin = true };
+    struct options o = {
+        .command = "inspect", .timeout = PROTOCOL_TIMEOUT, .may_json = true, .may_stdin = true
+    };
     struct line line = { .may_start = true };
 
     int r = options_parse(argc, argv, &o);

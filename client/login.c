@@ -107,7 +107,7 @@ static ssize_t read_password(const char *profile)
 
 int command_login(int argc, char **argv)
 {
-    struct options o = { .timeout = PROTOCOL_TIMEOUT };
+    struct options o = { .command = "login", .timeout = PROTOCOL_TIMEOUT };
     struct line line = { .may_start = true };
     char profile[PROTOCOL_NAME_MAX + 2];
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "client/help.h"
 #include "client/output.h"
 #include "common/protocol.h"
 #include "common/text.h"
@@ -32,25 +33,35 @@ const char *options_value(char **argv, int *i, const char *name, char letter, bo
     return value;
 }
 
+int options_take_profile(const char *name, const char **profile)
+{
+    if (*profile)
+        return output_fail(ERROR_USAGE, "more than one profile is named");
+    *profile = name;
+    return 0;
+}
+
 static int one_option(char **argv, int *i, struct options *o)
 {
     const char *value;
     bool missing = false;
 
+    if (o->only_names)
+        return options_take_profile(argv[*i], &o->profile);
     if ((value = options_value(argv, i, "timeout", 0, &missing)))
         return options_duration("--timeout", value, &o->timeout);
     if (missing)
-        return output_fail(ERROR_USAGE, "--timeout wants a value");
-    if (o->may_json && text_equal(argv[*i], "--json"))
+        return help_value_missing("--timeout");
+    if (text_equal(argv[*i], "--"))
+        o->only_names = true;
+    else if (o->may_json && text_equal(argv[*i], "--json"))
         o->json = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')
-        return output_fail(ERROR_USAGE, argv[*i]);
-    else if (o->profile)
-        return output_fail(ERROR_USAGE, "more than one profile is named");
+        return help_unknown_option(o->command, argv[*i]);
     else
-        o->profile = argv[*i];
+        return options_take_profile(argv[*i], &o->profile);
     return 0;
 }
 

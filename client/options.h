@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What most commands take: [--timeout D] [--json] [-] [PROFILE]. */
+/* What most commands take: [--timeout D] [--json] [-] [--] [PROFILE]. command is set before. */
 struct options {
+    const char *command;
     const char *profile; /* NULL: none named */
     uint64_t timeout;
     bool may_json, json;
     bool may_stdin, standard_input; /* "-" */
+    bool only_names;                /* behind "--" */
 };
 
 /* Parses them. Returns 0, or the exit code after having complained. */
@@ -24,6 +26,10 @@ const char *options_value(char **argv, int *i, const char *name, char letter, bo
 
 /* Takes a duration for an option. Returns 0, or the exit code after having complained. */
 int options_duration(const char *name, const char *value, uint64_t *ret);
+
+/* Takes the name of the profile. Returns 0, or the exit code after having complained of a second.
+ */
+int options_take_profile(const char *name, const char **profile);
 
 /* Whether a profile can have that name, if one is given. Returns 0, or the exit code after having
  * complained. */

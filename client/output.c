@@ -22,20 +22,37 @@ int output_write(int fd, const char *bytes, size_t length)
     return 0;
 }
 
+static const char *command;
+
+void output_set_command(const char *name)
+{
+    command = name;
+}
+
+/* As error_line(), but for the help that it names. */
+static size_t usage_line(char *line, size_t size, const char *detail)
+{
+    int n = snprintf(line, size, "kubetoken: %s: %s; see kubetoken %s --help\n",
+                     error_sentence(ERROR_USAGE), detail, command);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
 int output_fail(enum error_code code, const char *detail)
 {
     char line[1024], clean[256];
 
     autostart_set_keeper();
     error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
-    size_t length = error_line(line, sizeof line, NULL, code, clean);
+    size_t length = code == ERROR_USAGE && command
+                        ? usage_line(line, sizeof line, clean)
+                        : error_line(line, sizeof line, NULL, code, clean);
     output_write(STDERR_FILENO, line, length);
     return error_exit_code(code);
 }
 
 void output_unwritten(struct error *why)
 {
-    error_set(why, ERROR_INTERNAL, "the output cannot be written: %s", strerror(errno));
+    error_set(why, ERROR_OUTPUT, "%s", strerror(errno));
 }
 
 int output_done(int code)

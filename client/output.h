@@ -11,6 +11,9 @@
 /* Writes all of it. Returns 0, or -1 with errno. */
 int output_write(int fd, const char *bytes, size_t length);
 
+/* The command that is run, a literal or of argv: wrong usage then names its own help. */
+void output_set_command(const char *command);
+
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int output_fail(enum error_code code, const char *detail);
 

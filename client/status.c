@@ -4,6 +4,7 @@
 
 #include "client/commands.h"
 #include "client/conversation.h"
+#include "client/help.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
@@ -12,7 +13,7 @@
 
 static int ask(const char *verb, int argc, char **argv, bool has_json)
 {
-    struct options s = { .timeout = PROTOCOL_TIMEOUT, .may_json = has_json };
+    struct options s = { .command = verb, .timeout = PROTOCOL_TIMEOUT, .may_json = has_json };
     /* what a daemon that is not there can not have is not worth starting one */
     struct line line = { .may_start = !text_equal(verb, "logout") && !text_equal(verb, "reload") };
 
@@ -20,7 +21,7 @@ static int ask(const char *verb, int argc, char **argv, bool has_json)
     if (r)
         return r;
     if (s.profile && text_equal(verb, "reload"))
-        return output_fail(ERROR_USAGE, "reload takes no profile: it reads all of them");
+        return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
     line_add(&line, verb);
     line_add(&line, " ");
     line_add(&line, s.json ? "json" : "text");
@@ -45,12 +46,14 @@ int command_version(int argc, char **argv)
     struct line line = { .may_be_absent = true };
     char text[128];
 
-    (void)argv;
+    if (argc > 1 && argv[1][0] == '-')
+        return help_unknown_option("version", argv[1]);
     if (argc > 1)
-        return output_fail(ERROR_USAGE, "version takes no arguments");
-    fputs(mine, stdout);
+        return output_fail(ERROR_USAGE, "it takes no arguments");
     line_add(&line, "version * *");
-    if (conversation_ask(&line, 2 * USEC_PER_SEC, text, sizeof text) == ERROR_NONE)
+    enum error_code code = conversation_ask(&line, 2 * USEC_PER_SEC, text, sizeof text);
+    fputs(mine, stdout); /* all at once, so that errno is that of a write when one fails */
+    if (code == ERROR_NONE)
         fputs(text, stdout);
     return output_done(0);
 }

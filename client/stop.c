@@ -91,7 +91,7 @@ static int stop(uint64_t timeout)
 
 static int parse(int argc, char **argv, uint64_t *ret_timeout)
 {
-    struct options o = { .timeout = PROTOCOL_TIMEOUT };
+    struct options o = { .command = argv[0], .timeout = PROTOCOL_TIMEOUT };
     int r = options_parse(argc, argv, &o);
 
     if (r == 0 && o.profile)

@@ -104,6 +104,10 @@ static const struct row table[ERROR_MAX] = {
                            "name one, or set default-profile in [defaults]" },
     [ERROR_INTERRUPTED] = { "interrupted", 1, ERROR_CLASS_LOST, ERROR_LINK_FETCHER,
                             "the request was given up", "try again" },
+    [ERROR_OUTPUT] = { "output", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                       "the output cannot be written",
+                       "see where stdout goes, and whether there "
+                       "is room" },
     [ERROR_CONFIG] = { "config", 9, ERROR_CLASS_LOCAL, ERROR_LINK_PROFILE,
                        "the configuration has errors", "correct it, then: kubetoken reload" },
     [ERROR_NO_CONFIG] = { "no-config", 9, ERROR_CLASS_LOCAL, ERROR_LINK_PROFILE,

@@ -40,6 +40,7 @@ enum error_code {
     ERROR_NO_PROFILE,
     ERROR_NO_DEFAULT,
     ERROR_INTERRUPTED,
+    ERROR_OUTPUT,
     /* configuration and credentials */
     ERROR_CONFIG,
     ERROR_NO_CONFIG,

@@ -20,8 +20,19 @@ bool text_join(char *out, size_t size, const char *a, const char *b, const char 
 /* The number in digits; returns where they begin within out. */
 const char *text_decimal(char out[TEXT_DECIMAL_SIZE], uint64_t number);
 
-/* How many letters have to be put in, taken out or changed to make one of the other; SIZE_MAX where
- * one is longer than 40. */
+/* How many letters have to be put in, taken out, changed, or exchanged with the one beside them, to
+ * make one of the other, whatever their case; SIZE_MAX where one is longer than 40. */
 size_t text_distance(const char *a, const char *b);
+
+/* What a word was meant to be: of those that are tried the nearest, if it is near enough for that.
+ * The word has to live as long. */
+struct text_nearest {
+    const char *word;
+    size_t distance;
+};
+struct text_nearest text_nearest_to(const char *word);
+
+/* Whether this one is nearer than those before, and near: a letter in three, and three at most. */
+bool text_nearest_try(struct text_nearest *nearest, const char *candidate);
 
 #endif

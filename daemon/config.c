@@ -105,16 +105,13 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
 
 static const struct config_key *find_key(const char *name, const char **ret_nearest)
 {
-    size_t best = SIZE_MAX;
+    struct text_nearest nearest = text_nearest_to(name);
 
     for (size_t i = 0; i < config_keys_count; i++) {
         if (strcmp(config_keys[i].name, name) == 0)
             return &config_keys[i];
-        size_t d = text_distance(name, config_keys[i].name);
-        if (d < best) {
-            best = d;
+        if (text_nearest_try(&nearest, config_keys[i].name))
             *ret_nearest = config_keys[i].name;
-        }
     }
     return NULL;
 }
@@ -201,7 +198,7 @@ static void add_setting(struct loader *l, const struct config_key *key, char *va
 static void read_assignment(struct loader *l, char *text, const char *file, unsigned line)
 {
     char *equals = strchr(text, '=');
-    const char *nearest = "";
+    const char *nearest = NULL;
 
     if (!equals) {
         complain(l->report, file, line, "neither \"key = value\" nor \"[section]\" nor a comment");
@@ -215,7 +212,9 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
 
     const struct config_key *key = find_key(text, &nearest);
     if (!key) {
-        complain(l->report, file, line, "unknown key \"%s\"; did you mean \"%s\"?", text, nearest);
+        complain(l->report, file, line, "unknown key \"%s\"; %s%s%s", text,
+                 nearest ? "did you mean \"" : "see kubetoken.conf(5)", nearest ? nearest : "",
+                 nearest ? "\"?" : "");
         return;
     }
     if (l->section_at == SIZE_MAX) {

@@ -18,6 +18,7 @@
 
 #include "common/descriptor.h"
 #include "common/paths.h"
+#include "common/text.h"
 #include "common/time.h"
 #include "daemon/command_unit.h"
 #include "daemon/fetcher.h"
@@ -44,7 +45,7 @@ static const char usage[] =
     "      --autostarted   as kubetoken starts it: with a log file, and not without configuration\n"
     "      --ready-fd N    write a line there when clients are served, or why they are not\n"
     "  -h, --help          show this and exit\n"
-    "      --version       show the version and exit\n"
+    "  -V, --version       show the version and exit\n"
     "\n"
     "See kubetokend(8), kubetoken.conf(5), kubetoken(1).\n";
 
@@ -72,13 +73,46 @@ struct daemon {
 /* That exit status, or 1 if not all could be printed. */
 static int printed(int status)
 {
-    return fflush(stdout) == 0 && !ferror(stdout) ? status : 1;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "kubetokend: %s: %s; %s\n", error_sentence(ERROR_OUTPUT), strerror(errno),
+            error_remedy(ERROR_OUTPUT));
+    return 1;
+}
+
+/* As getopt_long() says it, in one line: systemd tries again for ever. With what was meant. */
+static int fail_usage(const struct option *names, int letter, const char *given)
+{
+    char word[64];
+
+    if (letter > 0 && letter < 256 && !strchr("chV", letter))
+        snprintf(word, sizeof word, "-%c", letter);
+    else
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
+    struct text_nearest nearest = text_nearest_to(word);
+    const char *best = NULL;
+    char dashed[64];
+    bool known = false;
+
+    for (; names->name; names++) {
+        snprintf(dashed, sizeof dashed, "--%s", names->name);
+        known |= strcmp(dashed, word) == 0;
+        if (text_nearest_try(&nearest, dashed))
+            best = names->name;
+    }
+    if (known)
+        fprintf(stderr, "kubetokend: %s: one value, or none, is wanted; see kubetokend --help\n",
+                word);
+    else
+        fprintf(stderr, "kubetokend: unknown option %s%s%s%s; see kubetokend --help\n", word,
+                best ? "; did you mean --" : "", best ? best : "", best ? "?" : "");
+    return 2;
 }
 
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *options)
 {
-    enum { CHECK = 256, VERSION, IDLE, READY, AUTOSTARTED, COMMAND };
+    enum { CHECK = 256, IDLE, READY, AUTOSTARTED, COMMAND };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
@@ -87,13 +121,14 @@ static int parse_options(int argc, char **argv, struct arguments *options)
         { "ready-fd", required_argument, NULL, READY },
         { COMMAND_UNIT_OPTION, no_argument, NULL, COMMAND },
         { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, VERSION },
+        { "version", no_argument, NULL, 'V' },
         { 0 },
     };
     char *end;
     int c;
 
-    while ((c = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "c:hV", names, NULL)) != -1)
         switch (c) {
         case 'c':
             options->config = optarg;
@@ -121,11 +156,11 @@ static int parse_options(int argc, char **argv, struct arguments *options)
         case 'h':
             fputs(usage, stdout);
             return printed(0);
-        case VERSION:
+        case 'V':
             puts("kubetokend " KUBETOKEN_VERSION);
             return printed(0);
         default:
-            return 2; /* getopt_long() has said it, in one line: systemd tries again for ever */
+            return fail_usage(names, optopt, argv[optind - 1]);
         }
     if (optind < argc) {
         fprintf(stderr, "kubetokend: unexpected argument \"%s\"; see kubetokend --help\n",

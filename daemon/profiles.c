@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text.h"
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/journal.h"
@@ -324,6 +325,18 @@ static void list_names(const struct profiles *r, struct error *why)
     error_set(why, ERROR_NO_DEFAULT, "there are %s", names);
 }
 
+static void suggest(const struct profiles *r, const char *name, struct error *why)
+{
+    struct text_nearest nearest = text_nearest_to(name);
+    const char *best = NULL;
+
+    for (size_t i = 0; i < r->n_profiles; i++)
+        if (text_nearest_try(&nearest, profile_config(r->profiles[i])->name))
+            best = profile_config(r->profiles[i])->name;
+    error_set(why, ERROR_NO_PROFILE, "%s%s%s%s", name, best ? "; did you mean " : "",
+              best ? best : "", best ? "?" : "");
+}
+
 static struct profile *find_named(struct profiles *r, const char *name, struct error *why)
 {
     if (!r->config) {
@@ -341,7 +354,7 @@ static struct profile *find_named(struct profiles *r, const char *name, struct e
     }
     struct profile *found = find(r, name);
     if (!found)
-        error_set(why, ERROR_NO_PROFILE, "%s", name);
+        suggest(r, name, why);
     return found;
 }
 

@@ -8,6 +8,7 @@
 
 #include "client/admin/commands.h"
 #include "client/autostart.h"
+#include "client/help.h"
 #include "client/locked.h"
 #include "client/options.h"
 #include "client/output.h"
@@ -46,17 +47,15 @@ static int one_option(char **argv, int *i, struct doctor *d)
     if ((value = options_value(argv, i, "timeout", 0, &missing)))
         return options_duration("--timeout", value, &d->timeout);
     if (missing)
-        return output_fail(ERROR_USAGE, "the last option wants a value");
+        return help_value_missing(argv[*i]);
     if (strcmp(argv[*i], "--json") == 0)
         d->as_json = true;
     else if (strcmp(argv[*i], "--refresh") == 0)
         d->refresh = true;
     else if (argv[*i][0] == '-')
-        return output_fail(ERROR_USAGE, argv[*i]);
-    else if (d->profile)
-        return output_fail(ERROR_USAGE, "more than one profile is named");
+        return help_unknown_option("doctor", argv[*i]);
     else
-        d->profile = argv[*i];
+        return options_take_profile(argv[*i], &d->profile);
     return 0;
 }
 

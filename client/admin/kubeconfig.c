@@ -9,6 +9,7 @@
 #include "client/admin/child.h"
 #include "client/admin/commands.h"
 #include "client/conversation.h"
+#include "client/help.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
@@ -31,9 +32,9 @@ static int parse(int argc, char **argv, struct kubeconfig *k)
                 return output_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
             k->version = value;
         } else if (missing) {
-            return output_fail(ERROR_USAGE, "--api-version wants a value");
+            return help_value_missing("--api-version");
         } else if (argv[i][0] == '-') {
-            return output_fail(ERROR_USAGE, argv[i]);
+            return help_unknown_option("kubeconfig", argv[i]);
         } else if (k->profile) {
             return output_fail(ERROR_USAGE, "more than one profile is named");
         } else {

@@ -34,6 +34,7 @@ int main(int argc, char **argv)
     if (find_folder(argv[0], folder) < 0)
         return output_fail(ERROR_USAGE, "the path of kubetoken is too long");
     autostart_from(folder);
+    output_set_command(argv[1]);
     if (text_equal(argv[1], "doctor"))
         return doctor_run(argc - 1, argv + 1, folder);
     if (text_equal(argv[1], "kubeconfig"))

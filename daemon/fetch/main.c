@@ -79,12 +79,23 @@ static void run(const struct job *job, struct result *ret)
     redact_result(job, ret);
 }
 
+static int print(const char *text)
+{
+    size_t length = strlen(text);
+
+    return write(STDOUT_FILENO, text, length) == (ssize_t)length ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct job job;
     struct result result = { 0 };
 
-    (void)argv;
+    if (argc > 1 && (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0))
+        return print("kubetoken-fetch " KUBETOKEN_VERSION "\n");
+    if (argc > 1 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0))
+        return print("kubetoken-fetch is run by kubetokend, for one request to a provider; see "
+                     "kubetokend(8)\n");
     if (argc > 1 || fcntl(SOCKET, F_GETFD) < 0) {
         fputs("kubetoken-fetch is run by kubetokend; see kubetokend(8)\n", stderr);
         return 2;
