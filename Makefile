@@ -61,12 +61,11 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_record account_table attempt command_unit config config_change \
-  config_keys digest \
-  fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main notify \
-  owner peer_process permit private_file profile profile_record profiles rejection render \
-  secret_command secret_source server store summary system_watch
-DAEMON_COMMON := descriptor error job message_id paths protocol secret text time tlv url
+DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
+  digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
+  notify owner peer_process permit private_file profile profile_record profiles rejection render \
+  secret_command secret_remark secret_source server store summary system_watch
+DAEMON_COMMON := descriptor error job message_id paths protocol secret secret_form text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text cache claims_diff discovery get_token grant http http_field id_token inspect \
@@ -74,9 +73,9 @@ FETCH := answer_text cache claims_diff discovery get_token grant http http_field
 FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
-CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect locked \
-  login main options output own_config progress service status stop
-CLIENT_COMMON := descriptor error paths protocol text time
+CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
+  locked login main options output own_config progress service status stop
+CLIENT_COMMON := descriptor error paths protocol secret_form text time
 
 ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
   main report
@@ -187,13 +186,14 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys digest \
-  fetch_queue \
-  holdings lifecycle owner permit private_file profile profile_record profiles rejection secret_source store
+  fetch_queue holdings lifecycle owner permit private_file profile profile_record profiles rejection \
+  secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o text.o time.o tlv.o url.o)
+  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o secret_form.o text.o time.o tlv.o url.o)
 WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step open \
-  private_file_check private_file_is_young private_file_stamp profile_new read rejection_confirm time_boottime
+  private_file_check private_file_is_young private_file_stamp profile_new read rejection_confirm \
+  time_boottime
 SEEDS ?= 1-5000
 STEPS ?= 20000
 

@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -14,10 +16,11 @@
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
+#include "common/secret_form.h"
 #include "common/time.h"
 
-/* One byte more than a password may take, and its newline. */
-enum { ROOM = PROTOCOL_PASSWORD_MAX + 2 };
+/* How long stdin may stay open behind the first line before that counts as all. */
+enum { OPEN_STDIN = 1000 /* msec */ };
 
 static char *password;
 
@@ -40,21 +43,28 @@ static void catch_signals(void (*handler)(int))
     signal(SIGTSTP, handler == SIG_DFL ? SIG_DFL : SIG_IGN);
 }
 
-/* Reads until a newline (which is cut) or the end. Returns the length, -1 on failure. */
+/* Whether more may follow a line: of a terminal nothing is part of it. */
+static bool may_go_on(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+
+    return !isatty(fd) && poll(&p, 1, OPEN_STDIN) > 0;
+}
+
+/* Reads a line, and what may stand behind it. Returns the length, -1 on failure. */
 static ssize_t read_line(int fd)
 {
     size_t have = 0;
 
-    while (have < ROOM) {
-        ssize_t n = read(fd, password + have, ROOM - have);
+    while (have < SECRET_FORM_ROOM) {
+        if (memchr(password, '\n', have) && !may_go_on(fd))
+            break;
+        ssize_t n = read(fd, password + have, SECRET_FORM_ROOM - have);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return -1;
-        char *newline = memchr(password + have, '\n', (size_t)n);
         have += (size_t)n;
-        if (newline)
-            return newline - password;
         if (n == 0)
             break;
     }
@@ -81,14 +91,27 @@ static ssize_t ask_terminal(int tty, const char *profile)
     return write(tty, "\n", 1) == 1 ? n : -1;
 }
 
-/* The password from the terminal, or from stdin where that is none. Returns its length, -1
- * after having complained. */
-static ssize_t read_password(const char *profile)
+/* Says what is wrong with it. Returns the exit code. */
+static int complain(const struct secret_form *form, bool typed)
 {
+    char words[SECRET_FORM_WORDS], detail[SECRET_FORM_WORDS + 80];
+    bool usage = form->fault == SECRET_FORM_EMPTY || form->fault == SECRET_FORM_TOO_LONG;
+    bool lines = form->fault == SECRET_FORM_SECOND_LINE && !typed;
+
+    secret_form_words(form, words);
+    snprintf(detail, sizeof detail, "the password %s%s", words,
+             lines ? "; give the first alone: ... | head -n1 | kubetoken login" : "");
+    return output_fail(usage ? ERROR_USAGE : ERROR_CREDENTIAL, detail);
+}
+
+/* Reads the password from the terminal, or from stdin where that is none. Returns an exit code. */
+static int read_password(const char *profile, size_t *ret_length)
+{
+    bool typed = isatty(STDIN_FILENO);
     ssize_t n;
 
-    password = locked_memory(ROOM);
-    if (isatty(STDIN_FILENO)) {
+    password = locked_memory(SECRET_FORM_ROOM);
+    if (typed) {
         int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
         n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, profile);
         if (tty >= 0)
@@ -97,12 +120,10 @@ static ssize_t read_password(const char *profile)
         n = read_line(STDIN_FILENO);
     }
     if (n < 0)
-        output_fail(ERROR_USAGE, "the password cannot be read");
-    else if (n == 0)
-        output_fail(ERROR_USAGE, "the password is empty");
-    else if (n > PROTOCOL_PASSWORD_MAX)
-        output_fail(ERROR_USAGE, "the password is longer than 16 KiB");
-    return n > 0 && n <= PROTOCOL_PASSWORD_MAX ? n : -1;
+        return output_fail(ERROR_USAGE, "the password cannot be read");
+    const struct secret_form form = secret_form_judge(password, (size_t)n);
+    *ret_length = form.length;
+    return form.fault == SECRET_FORM_GOOD ? 0 : complain(&form, typed);
 }
 
 int command_login(int argc, char **argv)
@@ -110,6 +131,7 @@ int command_login(int argc, char **argv)
     struct options o = { .command = "login", .timeout = PROTOCOL_TIMEOUT };
     struct line line = { .may_start = true };
     char profile[PROTOCOL_NAME_MAX + 2];
+    size_t length = 0;
 
     int r = options_parse(argc, argv, &o);
     if (r)
@@ -123,14 +145,14 @@ int command_login(int argc, char **argv)
         return r;
     profile[strcspn(profile, "\n")] = '\0';
 
-    ssize_t length = read_password(profile);
-    if (length < 0)
-        return error_exit_code(ERROR_USAGE);
-    line = (struct line){ .may_start = true, .block = password, .block_length = (size_t)length };
+    r = read_password(profile, &length);
+    if (r)
+        return r;
+    line = (struct line){ .may_start = true, .block = password, .block_length = length };
     line_add(&line, "login * ");
     line_add(&line, profile);
-    line_add_number(&line, "secret", (uint64_t)length);
+    line_add_number(&line, "secret", length);
     r = conversation_run(&line, o.timeout);
-    explicit_bzero(password, ROOM);
+    explicit_bzero(password, SECRET_FORM_ROOM);
     return r;
 }

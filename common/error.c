@@ -308,6 +308,10 @@ static const struct row table[ERROR_MAX] = {
                            "the cluster sees another user than the token's",
                            "see whether the kubeconfig's user has other credentials; else set "
                            "username-claim and username-prefix as the API server has them" },
+    [ERROR_ODD_CREDENTIAL] = { "odd-credential", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                               "a credential has a form that is seldom meant",
+                               "it is sent as it is; if it is not meant so, correct it at its "
+                               "source" },
     [ERROR_KUBECTL] = { "kubectl", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE, "kubectl cannot be run",
                         "install it, or see that it is on the PATH" },
     [ERROR_KUBECONFIG] = { "kubeconfig", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,

@@ -105,6 +105,7 @@ enum error_code {
     ERROR_CONFIG_CHANGED,
     ERROR_NOT_LOCKED,
     ERROR_OTHER_USER,
+    ERROR_ODD_CREDENTIAL,
     /* kubectl and the cluster */
     ERROR_KUBECTL,
     ERROR_KUBECONFIG,

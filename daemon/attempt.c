@@ -12,6 +12,7 @@
 #include "daemon/fetcher.h"
 #include "daemon/permit.h"
 #include "daemon/secret_command.h"
+#include "daemon/secret_remark.h"
 #include "daemon/secret_source.h"
 
 /* Where an attempt is; the drawing in the header has them in this order. */
@@ -43,6 +44,7 @@ struct attempt {
     attempt_done_fn done;
     void *context;
     struct obstacle obstacle;
+    struct secret_remark remark; /* of the secrets that were read last */
 
     enum attempt_stage stage;
     struct attempt_order order;
@@ -99,12 +101,14 @@ static void on_command(void *context, struct secret *output, const struct error 
 {
     struct attempt *a = context;
     bool password = a->stage == STAGE_PASSWORD;
+    const struct profile_config *config = a->order.config;
     struct error fault;
     int r = -1;
 
     a->command = secret_command_free(a->command);
     if (output)
-        r = secret_source_accept(password ? "password" : "client secret", output,
+        r = secret_source_accept(password ? "password" : "client secret",
+                                 password ? &config->password : &config->client_secret, output,
                                  password ? &a->password : &a->client_secret, &fault);
     else
         error_set(&fault, why->code, "%s: %s",
@@ -174,6 +178,7 @@ static bool read_password(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return false;
     }
+    secret_remark_note(&a->remark, a->password, a->client_secret);
     permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret, a->password);
     a->stage = STAGE_QUEUED;
     return true;
@@ -565,6 +570,9 @@ static void end(struct attempt *a, struct attempt_end *how)
     if (a->fetcher)
         how->step = *fetcher_step(a->fetcher);
     remember_end(a, how);
+    if (how->kind == LIFECYCLE_REFUSED)
+        secret_remark_explain(&a->remark, a->order.config, by_password(a), a->order.typed,
+                              &how->error);
     clear(a);
     a->done(a->context, how);
 }
@@ -817,6 +825,19 @@ void attempt_restore(struct attempt *a, const struct attempt_note *note, const s
 void attempt_forget(struct attempt *a)
 {
     a->obstacle.at = 0;
+}
+
+void attempt_oddities(const struct attempt *a, const struct profile_config *config,
+                      struct error *ret)
+{
+    const struct secret_remark nothing = { .password = "" };
+
+    secret_remark_warn(attempt_is_outdated(a, config) ? &nothing : &a->remark, ret);
+}
+
+void attempt_forget_secrets(struct attempt *a)
+{
+    a->remark = (struct secret_remark){ .password = "" };
 }
 
 bool attempt_is_outdated(const struct attempt *a, const struct profile_config *config)

@@ -107,6 +107,14 @@ void attempt_restore(struct attempt *attempt, const struct attempt_note *note,
 /* It is another identity now: what stood against sending the last one's request is over. */
 void attempt_forget(struct attempt *attempt);
 
+/* What is seldom meant in the form of the secrets that were read last, as ERROR_ODD_CREDENTIAL;
+ * ERROR_NONE: nothing, or they may be others by now. */
+void attempt_oddities(const struct attempt *attempt, const struct profile_config *config,
+                      struct error *ret);
+
+/* They come from elsewhere now, or were forgotten. */
+void attempt_forget_secrets(struct attempt *attempt);
+
 /* Whether the sources of credentials have changed since the last attempt read them. */
 bool attempt_is_outdated(const struct attempt *attempt, const struct profile_config *config);
 

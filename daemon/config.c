@@ -331,7 +331,8 @@ static void check_permissions(struct loader *l, int fd, const char *file)
         }
     /* Who can write a file that names a source can run a command as us, or have the password
      * sent to an issuer of their own. */
-    if ((secret || source) && private_file_check(fd, file, secret, &why) < 0)
+    const struct private_file_use use = { .secret = secret };
+    if ((secret || source) && private_file_check(fd, file, use, &why) < 0)
         complain(l->report, file, 0, "it %s and %s",
                  secret    ? "holds a secret"
                  : command ? "holds a command"
@@ -342,12 +343,15 @@ static void check_permissions(struct loader *l, int fd, const char *file)
 static bool read_file(struct loader *l, const char *file)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const struct private_file_use use = { .secret = false };
+    struct error why;
     struct stat st;
 
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return false;
     if (fd < 0 || fstat(fd, &st) < 0) {
-        complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
+        private_file_explain(file, use, errno, &why);
+        complain(l->report, file, 0, "cannot be read: %s", why.detail);
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -355,7 +359,9 @@ static bool read_file(struct loader *l, const char *file)
         goto out;
     }
     if (!owner_is_ours(st.st_uid)) {
-        complain(l->report, file, 0, "belongs to %s", owner_name(st.st_uid));
+        complain(l->report, file, 0, "belongs to %s; %s", owner_name(st.st_uid),
+                 owner_some_unknown() ? "only what is yours is taken there"
+                                      : "it has to be yours or root's");
         goto out;
     }
     if (st.st_size > FILE_MAX_BYTES) {

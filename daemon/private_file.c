@@ -1,11 +1,74 @@
 #define _GNU_SOURCE
 #include "daemon/private_file.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "daemon/owner.h"
 
-int private_file_check(int fd, const char *path, bool secret, struct error *why)
+const char *private_file_quote(const char *path)
+{
+    return strpbrk(path, " \t") ? "'" : "";
+}
+
+static bool in_group(gid_t group)
+{
+    int n = getgroups(0, NULL);
+    gid_t *groups = n > 0 ? calloc((size_t)n, sizeof *groups) : NULL;
+    bool found = group == getegid();
+
+    n = groups ? getgroups(n, groups) : 0;
+    for (int i = 0; i < n; i++)
+        found |= groups[i] == group;
+    free(groups);
+    return found;
+}
+
+/* The bits that it must not have. What a group of ours may read of root's, root has meant for us:
+ * a Secret's volume with fsGroup, a secret of a service. */
+static mode_t forbidden(const struct stat *st, bool secret)
+{
+    if (!secret)
+        return 022;
+    return st->st_uid == 0 && geteuid() != 0 && in_group(st->st_gid) ? 027 : 077;
+}
+
+static bool is_read_only(int fd)
+{
+    struct statvfs st;
+
+    return fstatvfs(fd, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
+/* What mends the mode of a file, by whose it is. */
+static void explain_mode(int fd, const struct stat *st, const char *path,
+                         struct private_file_use use, struct error *why)
+{
+    const char *what = use.secret ? "is open to others" : "can be written by others";
+    const char *change = use.secret ? "600" : "go-w", *q = private_file_quote(path);
+    unsigned mode = (unsigned)st->st_mode & 0777;
+
+    if (st->st_uid == geteuid() && (!use.way || !is_read_only(fd)))
+        error_set(why, ERROR_CREDENTIAL, "%s (mode %03o); chmod %s %s%s%s", what, mode, change, q,
+                  path, q);
+    else if (st->st_uid == geteuid())
+        error_set(why, ERROR_CREDENTIAL,
+                  "%s (mode %03o); chmod %s %s%s%s, or, as its file system is read-only here, %s",
+                  what, mode, change, q, path, q, use.way);
+    else if (use.secret)
+        error_set(why, ERROR_CREDENTIAL,
+                  "%s (mode %03o); %s%shave root give it mode 0440 and a group of yours", what,
+                  mode, use.way ? use.way : "", use.way ? ", or " : "");
+    else
+        error_set(why, ERROR_CREDENTIAL, "%s (mode %03o); have root say: chmod %s %s%s%s", what,
+                  mode, change, q, path, q);
+}
+
+int private_file_check(int fd, const char *path, struct private_file_use use, struct error *why)
 {
     struct stat st;
 
@@ -14,20 +77,37 @@ int private_file_check(int fd, const char *path, bool secret, struct error *why)
         return -1;
     }
     if (!owner_is_ours(st.st_uid)) {
-        error_set(why, ERROR_CREDENTIAL, "belongs to %s; chown it", owner_name(st.st_uid));
+        error_set(why, ERROR_CREDENTIAL, "belongs to %s; %s", owner_name(st.st_uid),
+                  use.way ? use.way : "it has to be yours or root's");
         return -1;
     }
-    if (secret && (st.st_mode & 077) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "is open to others (mode %03o); chmod 600 %s",
-                  (unsigned)st.st_mode & 0777, path);
-        return -1;
-    }
-    if ((st.st_mode & 022) != 0) {
-        error_set(why, ERROR_CREDENTIAL, "can be written by others (mode %03o); chmod go-w %s",
-                  (unsigned)st.st_mode & 0777, path);
+    if ((st.st_mode & forbidden(&st, use.secret)) != 0) {
+        explain_mode(fd, &st, path, use, why);
         return -1;
     }
     return 0;
+}
+
+void private_file_explain(const char *path, struct private_file_use use, int number,
+                          struct error *why)
+{
+    struct stat st;
+    const char *q = private_file_quote(path);
+    bool closed = number == EACCES && stat(path, &st) == 0;
+
+    if (closed && st.st_uid == geteuid())
+        error_set(why, ERROR_CREDENTIAL, "%s; chmod 600 %s%s%s", strerror(number), q, path, q);
+    else if (closed && owner_some_unknown() && use.way)
+        error_set(why, ERROR_CREDENTIAL,
+                  "%s: groups do not count in the user namespace of the service; %s",
+                  strerror(number), use.way);
+    else if (closed)
+        error_set(why, ERROR_CREDENTIAL,
+                  "%s; have its owner let this user read it (a new group counts from the next "
+                  "login on)",
+                  strerror(number));
+    else
+        error_set(why, ERROR_CREDENTIAL, "%s", strerror(number));
 }
 
 struct private_file_stamp private_file_stamp(const char *const *paths, size_t n_paths)

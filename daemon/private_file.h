@@ -23,9 +23,23 @@ struct private_file_stamp private_file_stamp(const char *const *paths, size_t n_
  * will be), so that somebody may be about to write on. */
 bool private_file_is_young(const char *const *paths, size_t n_paths, int64_t seconds, int64_t now);
 
-/* Whether a file that holds a secret (or names a command, then only writing matters) is safe:
- * a regular file of this user or root that others cannot read or write. Returns 0, or -1
- * with *why set to what is wrong, to stand behind the file's name, and what mends it. */
-int private_file_check(int fd, const char *path, bool secret, struct error *why);
+/* What a file is for, and so what its bits have to keep others from. */
+struct private_file_use {
+    bool secret;     /* it holds one: reading counts, else writing alone */
+    const char *way; /* for a user who cannot change the file: "set ... = ..."; NULL: none */
+};
+
+/* Whether it is safe: a regular file of this user, or of root, that others cannot write nor, where
+ * it holds a secret, read. One of root's may be read by a group that this process is in. Returns
+ * 0, or -1 with *why set to what is wrong, to stand behind the file's name, and what this user
+ * can do about it. */
+int private_file_check(int fd, const char *path, struct private_file_use use, struct error *why);
+
+/* The same of a file that cannot be opened, by errno. */
+void private_file_explain(const char *path, struct private_file_use use, int number,
+                          struct error *why);
+
+/* What a path has to stand in to be one word of a command line: "'" or "". */
+const char *private_file_quote(const char *path);
 
 #endif

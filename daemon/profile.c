@@ -644,7 +644,8 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     if (login) {
         struct secret *given = w->secret, *typed;
         w->secret = NULL;
-        if (secret_source_accept("password", given, &typed, why) < 0)
+        static const struct source somebody = { .kind = SOURCE_NONE };
+        if (secret_source_accept("password", &somebody, given, &typed, why) < 0)
             return PROFILE_ERROR;
         p->typed_until = p->config->password_lifetime == USEC_INFINITY
                              ? USEC_INFINITY
@@ -757,6 +758,7 @@ void profile_forget(struct waiter *w)
 static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
+    attempt_forget_secrets(p->attempt);
     holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->forced_at = 0;
     p->facts = (struct result){ 0 };
@@ -1011,6 +1013,8 @@ void profile_configure(struct profile *p, const struct profile_config *config)
     p->watch = file_watch_free(p->watch); /* the paths may be others */
     take_policy(p);
     configure_holdings(p, !identity);
+    if (credential)
+        attempt_forget_secrets(p->attempt);
     if (identity) {
         attempt_forget(p->attempt);
         forget_all(p, "the configuration names another identity now");
@@ -1113,6 +1117,11 @@ const char *profile_changed(const struct profile *p, uint64_t *ret_when)
 {
     *ret_when = p->changed_at;
     return p->changed;
+}
+
+void profile_oddities(const struct profile *p, struct error *ret)
+{
+    attempt_oddities(p->attempt, p->config, ret);
 }
 
 const struct result *profile_facts(const struct profile *p)

@@ -109,6 +109,8 @@ struct profile_look {
 struct profile_look profile_look(const struct profile *profile, uint64_t now);
 /* What the last renewal that changed any claims changed in them, "" = none has, and when. */
 const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
+/* What is seldom meant in the form of its secrets, or ERROR_NONE. */
+void profile_oddities(const struct profile *profile, struct error *ret);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
 const struct result *profile_facts(const struct profile *profile);
 

@@ -256,6 +256,17 @@ static void print_row(FILE *f, const struct profile *p, uint64_t now)
             *facts->user ? facts->user : config->username, look.state, left, next);
 }
 
+/* What may be the reason of a refusal, or become one. */
+static void print_oddities(FILE *f, const struct profile *p)
+{
+    struct error odd;
+
+    profile_oddities(p, &odd);
+    if (odd.code != ERROR_NONE)
+        fprintf(f, "%s: warning: %s: %s; %s\n", profile_config(p)->name, error_sentence(odd.code),
+                odd.detail, error_remedy(odd.code));
+}
+
 /* Below the table: what a person should know or do. */
 static void print_notes(FILE *f, const struct profile *p, uint64_t now)
 {
@@ -273,6 +284,7 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
         fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
                 *error->detail ? ": " : "", error->detail, *error_remedy(error->code) ? "; " : "",
                 error_remedy(error->code));
+    print_oddities(f, p);
     uint64_t when;
     const char *changed = profile_changed(p, &when);
     if (*changed) {
@@ -415,6 +427,7 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     struct profile_look look = profile_look(p, now);
     const struct result *facts = profile_facts(p);
     const struct profile_config *config = profile_config(p);
+    struct error odd;
 
     cJSON_AddStringToObject(json, "profile", config->name);
     cJSON_AddStringToObject(json, "issuer", config->issuer);
@@ -437,6 +450,9 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
     add_requests(json, p);
     for (unsigned i = 0; i < facts->n_warnings; i++)
         cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
+    profile_oddities(p, &odd);
+    if (odd.code != ERROR_NONE)
+        cJSON_AddItemToArray(warnings, error_json(&odd));
     cJSON_AddItemToObject(json, "warnings", warnings);
     uint64_t when;
     const char *changed = profile_changed(p, &when);

@@ -288,9 +288,6 @@ static void conclude(struct secret_command *c)
     }
     struct secret *output = c->output;
     c->output = NULL;
-    size_t length = secret_length(output);
-    if (length > 0 && secret_peek(output)[length - 1] == '\n')
-        secret_set_length(output, length - 1);
     c->done(c->context, output, NULL);
 }
 

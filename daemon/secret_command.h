@@ -12,7 +12,7 @@
 
 struct secret_command;
 
-/* Told once: the output (owned by the callee; one final newline cut), or NULL and *why. The
+/* Told once: the output (owned by the callee), or NULL and *why. The
  * command is over by then and may be freed from within. */
 typedef void (*secret_command_done_fn)(void *context, struct secret *output,
                                        const struct error *why);

@@ -3,13 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/paths.h"
+#include "common/secret_form.h"
 #include "daemon/private_file.h"
+
+/* systemd copies its credentials when the service starts, and not again. */
+#define RESTART "systemctl --user restart kubetoken.service"
+#define HAND_OVER                                                                                  \
+    "add LoadCredential=%s:PATH by systemctl --user edit kubetoken.service, then: " RESTART
+
+/* What the keys of a secret begin with. */
+static const char *key_of(const char *what)
+{
+    return strcmp(what, "password") == 0 ? "password" : "client-secret";
+}
 
 /* The file behind the source, or -1 with *why. */
 static int source_path(const struct source *source, const char *what, char out[PATHS_MAX],
@@ -21,9 +34,8 @@ static int source_path(const struct source *source, const char *what, char out[P
         return paths_expand(source->text, "", out);
     if (!folder || *folder != '/') {
         error_set(why, ERROR_CREDENTIAL,
-                  "%s-credential = %s: CREDENTIALS_DIRECTORY is not set; "
-                  "add LoadCredential=%s:PATH to kubetoken.service",
-                  what, source->text, source->text);
+                  "%s-credential = %s: CREDENTIALS_DIRECTORY is not set; " HAND_OVER, key_of(what),
+                  source->text, source->text);
         return -1;
     }
     return paths_expand(source->text, folder, out);
@@ -38,97 +50,151 @@ static void name_file(struct error *why, const char *path, const char *between)
     error_set(why, why->code, "%s%s%s", path, between, detail);
 }
 
-static int read_file(const char *path, const char *what, bool from_systemd, struct secret **ret,
-                     struct error *why)
+static void fail_open(const struct source *source, const char *what, const char *path,
+                      struct private_file_use use, struct error *why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char before[32];
+    int number = errno;
 
+    snprintf(before, sizeof before, "%s: ", what);
+    if (source->kind == SOURCE_CREDENTIAL)
+        error_set(why, ERROR_CREDENTIAL, "%s; " HAND_OVER, strerror(number), source->text);
+    else
+        private_file_explain(path, use, number, why);
+    name_file(why, path, ": ");
+    name_file(why, what, ": ");
+}
+
+/* In one go: it is a regular file. One byte more than is taken shows what is too long. */
+static struct secret *read_all(int fd)
+{
+    struct secret *content = secret_new(SECRET_FORM_ROOM);
+    ssize_t n = content ? read(fd, secret_bytes(content), SECRET_FORM_ROOM) : -1;
+
+    if (n < 0)
+        return secret_free(content);
+    secret_set_length(content, (size_t)n);
+    return content;
+}
+
+static int read_file(const struct source *source, const char *what, const char *path,
+                     struct secret **ret, struct error *why)
+{
+    char way[PATHS_MAX + 64];
+    const char *q = private_file_quote(path);
+    const struct private_file_use use = { .secret = true, .way = way };
+
+    snprintf(way, sizeof way, "set %s-command = cat %s%s%s", key_of(what), q, path, q);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
-        error_set(why, ERROR_CREDENTIAL, "%s: %s: %s", what, path, strerror(errno));
+        fail_open(source, what, path, use, why);
         return -1;
     }
     /* systemd makes its credentials 0400 or 0440, in a folder of the unit's own */
-    if (!from_systemd && private_file_check(fd, path, true, why) < 0) {
+    if (source->kind != SOURCE_CREDENTIAL && private_file_check(fd, path, use, why) < 0) {
         close(fd);
         name_file(why, path, " ");
         return -1;
     }
-    struct secret *content = secret_new(SECRET_SOURCE_MAX + 1);
-    ssize_t n = content ? read(fd, secret_bytes(content), SECRET_SOURCE_MAX + 1) : -1;
-    if (n < 0) {
+    struct secret *content = read_all(fd);
+    if (!content) {
         error_set(why, ERROR_CREDENTIAL, "%s: %s: %s", what, path, strerror(errno));
         close(fd);
-        secret_free(content);
         return -1;
     }
     close(fd);
-    secret_set_length(content, (size_t)n);
-    if (n > 0 && secret_peek(content)[n - 1] == '\n') /* that of an editor; nothing else */
-        secret_set_length(content, (size_t)n - 1);
-    if (secret_source_accept(what, content, ret, why) == 0)
+    if (secret_source_accept(what, source, content, ret, why) == 0)
         return 0;
-    name_file(why, path, ": ");
+    if (why->code == ERROR_CREDENTIAL)
+        name_file(why, path, ": ");
     return -1;
 }
 
-int secret_source_accept(const char *what, struct secret *output, struct secret **ret,
-                         struct error *why)
+/* What mends the form, by where it came from; "" where the fault says it all. */
+static void mend_form(const char *what, const struct source *source, enum secret_form_fault fault,
+                      char *out, size_t size)
 {
-    size_t length = secret_length(output);
+    const char *q = source->text ? private_file_quote(source->text) : "";
+    bool mark = fault == SECRET_FORM_BOM || fault == SECRET_FORM_UTF16;
 
-    if (length == 0)
-        error_set(why, ERROR_CREDENTIAL, "the %s is empty", what);
-    else if (length > SECRET_SOURCE_MAX)
-        error_set(why, ERROR_CREDENTIAL, "the %s is longer than 16 KiB", what);
-    else if (memchr(secret_peek(output), '\0', length))
-        error_set(why, ERROR_CREDENTIAL, "the %s holds a NUL byte", what);
-    else {
-        *ret = secret_copy(secret_peek(output), length);
-        secret_free(output);
-        if (*ret)
-            return 0;
-        error_set(why, ERROR_INTERNAL, "no memory");
-        return -1;
+    *out = '\0';
+    if (source->kind == SOURCE_CREDENTIAL)
+        snprintf(out, size, "; once it is corrected: " RESTART);
+    else if (fault == SECRET_FORM_SECOND_LINE && source->kind == SOURCE_COMMAND)
+        snprintf(out, size, "; print the first alone: %s-command = sh -c 'COMMAND | head -n1'",
+                 key_of(what));
+    else if (fault == SECRET_FORM_SECOND_LINE && source->kind == SOURCE_FILE)
+        snprintf(out, size, "; leave one there, or set %s-command = head -n1 %s%s%s", key_of(what),
+                 q, source->text, q);
+    else if (mark && source->kind == SOURCE_FILE)
+        snprintf(out, size, "; save it as UTF-8 without that mark");
+}
+
+int secret_source_accept(const char *what, const struct source *source, struct secret *given,
+                         struct secret **ret, struct error *why)
+{
+    char words[SECRET_FORM_WORDS], mend[ERROR_DETAIL_MAX + 1];
+    const struct secret_form form = secret_form_judge(secret_peek(given), secret_length(given));
+
+    if (form.fault == SECRET_FORM_GOOD) {
+        *ret = secret_copy(secret_peek(given), form.length);
+        if (!*ret)
+            error_set(why, ERROR_INTERNAL, "no memory");
+    } else {
+        *ret = NULL;
+        secret_form_words(&form, words);
+        mend_form(what, source, form.fault, mend, sizeof mend);
+        error_set(why, ERROR_CREDENTIAL, "the %s %s%s", what, words, mend);
     }
-    secret_free(output);
-    return -1;
+    secret_free(given);
+    return *ret ? 0 : -1;
 }
 
 int secret_source_read(const struct source *source, const char *what, struct secret **ret,
                        struct error *why)
 {
     char path[PATHS_MAX];
+    struct secret *copy;
 
     *ret = NULL;
     switch (source->kind) {
     case SOURCE_INLINE:
-        *ret = secret_copy(secret_peek(source->value), secret_length(source->value));
-        if (*ret)
-            return 0;
+        copy = secret_copy(secret_peek(source->value), secret_length(source->value));
+        if (copy)
+            return secret_source_accept(what, source, copy, ret, why);
         error_set(why, ERROR_INTERNAL, "no memory");
         return -1;
     case SOURCE_FILE:
     case SOURCE_CREDENTIAL:
         if (source_path(source, what, path, why) < 0)
             return -1;
-        return read_file(path, what, source->kind == SOURCE_CREDENTIAL, ret, why);
+        return read_file(source, what, path, ret, why);
     default:
         return 0;
     }
 }
 
+const char *secret_source_restart(const struct source *source)
+{
+    return source->kind == SOURCE_CREDENTIAL ? RESTART : "";
+}
+
 int secret_source_check_key(const struct profile_config *profile, struct error *why)
 {
     const char *path = profile->tls_client_key ? profile->tls_client_key : profile->tls_client_cert;
+    const struct private_file_use use = { .secret = true,
+                                          .way = "name a copy that is yours, with mode 600" };
 
     if (!path)
         return 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
-        error_set(why, ERROR_TLS_FILE, "%s: %s", path, strerror(errno));
+        private_file_explain(path, use, errno, why);
+        why->code = ERROR_TLS_FILE;
+        name_file(why, path, ": ");
         return -1;
     }
-    int r = private_file_check(fd, path, true, why);
+    int r = private_file_check(fd, path, use, why);
     close(fd);
     if (r < 0)
         name_file(why, path, " ");

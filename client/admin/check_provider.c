@@ -295,6 +295,17 @@ static const char *praise(const struct doctor *d, enum error_link link)
     }
 }
 
+/* A form of a secret that is seldom meant: what of it, or "". */
+static const char *oddity(const struct doctor *d)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(d->state, "warnings"), *warning;
+
+    cJSON_ArrayForEach (warning, list)
+        if (strcmp(doctor_text(warning, "code"), error_name(ERROR_ODD_CREDENTIAL)) == 0)
+            return doctor_text(warning, "detail");
+    return "";
+}
+
 /* All links, with one (behind: none) that fails or (level) is worth a warning. */
 static void add_links(struct doctor *d, enum error_link bad, enum level level, enum error_code code,
                       const char *detail)
@@ -304,6 +315,8 @@ static void add_links(struct doctor *d, enum error_link bad, enum level level, e
             report_add(&d->report, level, links[l], code, "%s", detail);
         else if (level == LEVEL_ERROR && l > bad)
             report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", links[bad]);
+        else if (l == ERROR_LINK_CREDENTIALS && *oddity(d))
+            report_add(&d->report, LEVEL_WARNING, links[l], ERROR_ODD_CREDENTIAL, "%s", oddity(d));
         else
             report_add(&d->report, LEVEL_OK, links[l], ERROR_NONE, "%s", praise(d, l));
     }

@@ -303,6 +303,10 @@ def email_not_verified(s):
     return s.warning()
 
 
+def odd_credential(s):
+    return s.warning("client-secret = 'canary-secret'")
+
+
 def username_claim(s):
     return s.warning("username-claim = upn")
 
@@ -549,6 +553,7 @@ SCENES = {
     "too-short-lived": lambda s: (s.start(), s.get("--min-validity", "2h"))[1],
     "not-verified": not_verified,
     "email-not-verified": email_not_verified,
+    "odd-credential": odd_credential,
     "claim-twice": claim_twice,
     "username-claim": username_claim,
     "groups-claim": groups_claim,

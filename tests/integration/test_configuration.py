@@ -109,9 +109,9 @@ def test_a_password_file_has_to_be_private(home, daemon, provider, mode, code):
         assert check(home).returncode == 0
 
 
-def test_only_the_last_newline_of_a_password_file_is_cut(home, daemon, own_provider):
-    own_provider.passwd("someone", " outer blanks \n")
-    home.write("pw", " outer blanks \n\n")
+def test_only_the_newline_of_a_password_file_is_cut(home, daemon, own_provider):
+    own_provider.passwd("someone", " outer blanks ")
+    home.write("pw", " outer blanks \n")
     home.configure(own_provider.profile("p", password="", extra="password-file = pw"))
     daemon.start()
     assert home.run("get").returncode == 0

@@ -63,6 +63,18 @@ static struct model *model_of(const char *path)
     return daemon_model(the_world, name);
 }
 
+/* A source that is broken is one that gives nothing, or, of every other profile, what cannot be
+ * meant: with a byte order mark. */
+static bool is_absent(const struct model *p)
+{
+    return p->source_broken && p->number % 2 == 0;
+}
+
+static int write_password(const struct model *p, char *text, size_t size)
+{
+    return snprintf(text, size, "%spw%u\n", p->source_broken ? "\xef\xbb\xbf" : "", p->source);
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...)
@@ -72,7 +84,7 @@ int __wrap_open(const char *path, int flags, ...)
     if (!p)
         return __real_open(path, flags, 0600);
     errno = ENOENT;
-    return p->source_broken ? -1 : FIRST_FD + p->number;
+    return is_absent(p) ? -1 : FIRST_FD + p->number;
 }
 
 static bool is_file(int fd)
@@ -86,7 +98,7 @@ ssize_t __wrap_read(int fd, void *buffer, size_t size)
 {
     if (!is_file(fd))
         return __real_read(fd, buffer, size);
-    return snprintf(buffer, size, "pw%u\n", the_world->profiles[fd - FIRST_FD].source);
+    return write_password(&the_world->profiles[fd - FIRST_FD], buffer, size);
 }
 
 int __real_close(int fd);
@@ -96,10 +108,12 @@ int __wrap_close(int fd)
     return is_file(fd) ? 0 : __real_close(fd);
 }
 
-int __wrap_private_file_check(int fd, const char *path, bool secret, struct error *why);
-int __wrap_private_file_check(int fd, const char *path, bool secret, struct error *why)
+int __wrap_private_file_check(int fd, const char *path, struct private_file_use use,
+                              struct error *why);
+int __wrap_private_file_check(int fd, const char *path, struct private_file_use use,
+                              struct error *why)
 {
-    (void)fd, (void)path, (void)secret, (void)why;
+    (void)fd, (void)path, (void)use, (void)why;
     return 0;
 }
 
@@ -190,12 +204,12 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
     char text[16];
 
     (void)source, (void)usec;
-    if (c->p->source_broken) {
+    if (is_absent(c->p)) {
         error_set(&why, ERROR_CREDENTIAL, "the command failed with exit status 1");
         c->done(c->context, NULL, &why);
         return 0;
     }
-    int n = snprintf(text, sizeof text, "pw%u", c->p->source);
+    int n = write_password(c->p, text, sizeof text);
     c->done(c->context, secret_copy(text, (size_t)n), NULL);
     return 0;
 }

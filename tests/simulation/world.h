@@ -249,7 +249,7 @@ struct model {
 
     /* the password at its source, and the typed one */
     unsigned source, stamp;
-    bool source_broken;   /* cannot be read */
+    bool source_broken;   /* cannot be read, or not be meant */
     unsigned source_next; /* what EVENT_CREDENTIAL is going to set */
     struct file_watch *watch;
     unsigned typed;

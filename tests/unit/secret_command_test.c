@@ -202,7 +202,7 @@ static void what_a_command_leaves_behind_is_not_waited_for(void **state)
     assert_int_equal(fscanf(f, "%d", &left), 1);
     fclose(f);
     int killed = kill(left, SIGKILL); /* it lives, and has our pipes */
-    assert_string_equal(end.output, "x");
+    assert_string_equal(end.output, "x\n");
     assert_int_equal(killed, 0);
 }
 
