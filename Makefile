@@ -77,8 +77,9 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
   locked login main options output own_config progress service status stop
 CLIENT_COMMON := descriptor error paths protocol secret_form text time
 
-ADMIN := check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig kuberc \
-  main report
+ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope \
+  check_apiserver check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig \
+  kuberc main report yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
@@ -176,10 +177,13 @@ $(O)/kubetoken: $(client_o) $(O)/links
 
 UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
-unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o $(O)/client/service.o
+# What reads the API server's own configuration; pure.
+READERS := authentication_config cel cel_foresee cel_parse cel_scope yaml_tree
+unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
+  $(O)/client/service.o $(READERS:%=$(O)/client/admin/%.o)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
-	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) cmocka) -lm)
+	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) yaml-0.1 cmocka) -lm)
 # Never empty, which would be a rule for all there is.
 .SECONDARY: $(O)/tests/unit/support.o $(UNIT:%=$(O)/tests/unit/%.o)
 
@@ -221,7 +225,7 @@ F := $(O)/fuzz
 fuzz_flags := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
   -fno-sanitize-recover=undefined
 fuzz_o := $(patsubst $(O)/%,$(F)/%,$(filter-out %/main.o %/secret.o,$(sort $(daemon_o) $(fetch_o)))) \
-  $(F)/client/exec_info.o $(F)/tests/fuzz/heap_secret.o $(F)/tests/fuzz/fuzz.o
+  $(F)/client/exec_info.o $(READERS:%=$(F)/client/admin/%.o) $(F)/tests/fuzz/heap_secret.o $(F)/tests/fuzz/fuzz.o
 
 $(F)/%.o: %.c $(F)/flags
 	@mkdir -p $(@D)
@@ -239,7 +243,7 @@ $(F)/parsers.a: $(fuzz_o) $(O)/links
 $(FUZZ:%=$(F)/%_fuzz): $(F)/%_fuzz: $(F)/tests/fuzz/%_fuzz.o $(F)/parsers.a
 	@echo '  LINK $@'
 	$(Q)$(CLANG) $(fuzz_flags) -fsanitize=fuzzer -Wl,--as-needed -o $@ $^ \
-	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS)) -lm
+	  $(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) yaml-0.1) -lm
 .SECONDARY: $(FUZZ:%=$(F)/tests/fuzz/%_fuzz.o)
 
 # A linker that finds the runtime is the proof that it is there.
@@ -421,4 +425,4 @@ help:
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
   $(O)/tests/fleet/*.d $(O)/tests/systemd/*.d $(O)/man/*.d \
-  $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/tests/fuzz/*.d)
+  $(F)/common/*.d $(F)/daemon/*.d $(F)/daemon/fetch/*.d $(F)/client/*.d $(F)/client/admin/*.d $(F)/tests/fuzz/*.d)

@@ -281,6 +281,10 @@ static const struct row table[ERROR_MAX] = {
                                "the token lacks a claim that the API server requires",
                                "have the provider put it in, or correct --oidc-required-claim of "
                                "the API server" },
+    [ERROR_CLAIM_RULE] = { "claim-rule", 8, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                           "the token and an expression of the API server do not fit",
+                           "have the provider send what the expression reads, or correct it in the "
+                           "API server's AuthenticationConfiguration" },
     [ERROR_CLAIM_TWICE] = { "claim-twice", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                             "a claim of the id_token is given twice",
                             "the last one counts; have the provider send it once" },
@@ -343,6 +347,9 @@ static const struct row table[ERROR_MAX] = {
                             "kubectl does not trust the API server's certificate",
                             "the cluster may have been made anew: fetch its kubeconfig again, or "
                             "correct certificate-authority" },
+    [ERROR_SERVER_CONFIG] = { "server-config", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                              "the API server would not load its AuthenticationConfiguration",
+                              "correct the file that is given by --authentication-config" },
     [ERROR_UNAUTHORIZED] = { "unauthorized", 8, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                              "the API server rejects the token (401)",
                              "its log says why: look for oidc; compare --oidc-issuer-url, "

@@ -81,11 +81,18 @@ static void add_unauthorized(struct doctor *d)
 {
     const cJSON *claims = cJSON_GetObjectItemCaseSensitive(d->inspection, "claims");
     char *aud = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(claims, "aud"));
+    char rules[ERROR_DETAIL_MAX];
 
+    doctor_apiserver_rules(d, rules, sizeof rules);
     if (!d->plugin_used)
         report_add(&d->report, LEVEL_ERROR, "cluster", ERROR_UNAUTHORIZED,
                    "it is not kubetoken's, see the link plugin");
-    else if (claims)
+    else if (*rules) {
+        report_add(&d->report, LEVEL_ERROR, "cluster", ERROR_UNAUTHORIZED,
+                   "by the file its entry is %s", rules);
+        report_remedy(&d->report, "ask whether the API server was started with this file and took "
+                                  "its last change; its log names the check that failed");
+    } else if (claims)
         report_add(&d->report, LEVEL_ERROR, "cluster", ERROR_UNAUTHORIZED,
                    "the token has iss \"%s\", aud %s, alg %s", doctor_text(claims, "iss"),
                    aud ? aud : "none",

@@ -311,9 +311,11 @@ static void add_links(struct doctor *d, enum error_link bad, enum level level, e
                       const char *detail)
 {
     for (enum error_link l = first; l <= last; l++) {
-        if (l == bad)
+        if (l == bad) {
             report_add(&d->report, level, links[l], code, "%s", detail);
-        else if (level == LEVEL_ERROR && l > bad)
+            if (code == ERROR_TOKEN_AUDIENCE)
+                doctor_audience_remedy(d);
+        } else if (level == LEVEL_ERROR && l > bad)
             report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", links[bad]);
         else if (l == ERROR_LINK_CREDENTIALS && *oddity(d))
             report_add(&d->report, LEVEL_WARNING, links[l], ERROR_ODD_CREDENTIAL, "%s", oddity(d));

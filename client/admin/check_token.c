@@ -78,94 +78,6 @@ static void add_findings(struct doctor *d, const cJSON *json)
     }
 }
 
-/* Whether they differ in nothing but a final slash. */
-static bool differ_in_slash(const char *a, const char *b)
-{
-    size_t la = strlen(a), lb = strlen(b), shorter = la < lb ? la : lb;
-
-    return la + lb == 2 * shorter + 1 && strncmp(a, b, shorter) == 0 &&
-           (la > lb ? a : b)[shorter] == '/';
-}
-
-static void check_issuer(struct doctor *d, const cJSON *claims)
-{
-    const char *iss = doctor_text(claims, "iss");
-
-    if (!d->expect_issuer)
-        return;
-    if (strcmp(iss, d->expect_issuer) == 0) {
-        report_add(&d->report, LEVEL_OK, "expect-issuer", ERROR_NONE, "%s", iss);
-        return;
-    }
-    report_add(&d->report, LEVEL_ERROR, "expect-issuer", ERROR_ISSUER_MISMATCH,
-               "expected \"%s\", the token has \"%s\"%s", d->expect_issuer, iss,
-               differ_in_slash(iss, d->expect_issuer) ? ": it differs only in the final slash"
-                                                      : "");
-    report_remedy(&d->report, "set --oidc-issuer-url of the API server to what the token has, "
-                              "byte for byte");
-}
-
-static void check_audience(struct doctor *d, const cJSON *claims)
-{
-    const cJSON *aud = cJSON_GetObjectItemCaseSensitive(claims, "aud"), *one;
-
-    if (!d->expect_audience)
-        return;
-    bool found = cJSON_IsString(aud) && strcmp(aud->valuestring, d->expect_audience) == 0;
-    if (cJSON_IsArray(aud))
-        cJSON_ArrayForEach (one, aud)
-            found |= cJSON_IsString(one) && strcmp(one->valuestring, d->expect_audience) == 0;
-    char *text = cJSON_PrintUnformatted(aud);
-    if (found)
-        report_add(&d->report, LEVEL_OK, "expect-audience", ERROR_NONE, "%s", d->expect_audience);
-    else
-        report_add(&d->report, LEVEL_ERROR, "expect-audience", ERROR_TOKEN_AUDIENCE,
-                   "expected \"%s\", the token has %s", d->expect_audience, text ? text : "none");
-    if (!found)
-        report_remedy(&d->report, "set --oidc-client-id of the API server to what the token has, "
-                                  "or client-id to what it expects");
-    cJSON_free(text);
-}
-
-/* As --oidc-required-claim: a text, and the whole of it. */
-static void check_required(struct doctor *d, const cJSON *claims, const char *expected)
-{
-    const char *equals = strchr(expected, '='), *value;
-    char name[128];
-
-    snprintf(name, sizeof name, "%.*s", (int)(equals - expected), expected);
-    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(claims, name);
-    value = cJSON_IsString(claim) ? claim->valuestring : NULL;
-    if (value && strcmp(value, equals + 1) == 0)
-        report_add(&d->report, LEVEL_OK, "expect-claim", ERROR_NONE, "%s", expected);
-    else
-        report_add(&d->report, LEVEL_ERROR, "expect-claim", ERROR_REQUIRED_CLAIM,
-                   "expected %s, the token has %s%s", expected,
-                   value   ? value
-                   : claim ? "one that is no text"
-                           : "none",
-                   value ? "" : " of that name");
-}
-
-static void check_algorithm(struct doctor *d, const cJSON *header)
-{
-    const char *alg = doctor_text(header, "alg");
-
-    if (strcmp(alg, "RS256") == 0) {
-        report_add(&d->report, LEVEL_OK, "algorithm", ERROR_NONE, "%s", alg);
-        return;
-    }
-    report_add(&d->report, LEVEL_WARNING, "algorithm", ERROR_TOKEN_ALGORITHM,
-               "%s, and kube-apiserver takes RS256 alone unless it is told", alg);
-    if (strcmp(alg, "EdDSA") == 0)
-        report_remedy(&d->report, "have the provider sign with RS256: no API server takes EdDSA");
-    else
-        report_remedy(&d->report,
-                      "have the provider sign with RS256, or add %s to "
-                      "--oidc-signing-algs of the API server",
-                      alg);
-}
-
 /* Asked for once more, for its length alone: nothing else of it leaves this function. */
 static void check_length(struct doctor *d)
 {
@@ -200,6 +112,7 @@ void doctor_token(struct doctor *d)
 
     if (!d->has_token) {
         report_add(&d->report, LEVEL_SKIPPED, "claims", ERROR_NONE, "there is no token");
+        doctor_apiserver(d);
         return;
     }
     enum error_code code = doctor_ask(d, "inspect json", d->name, &why);
@@ -207,17 +120,16 @@ void doctor_token(struct doctor *d)
     if (!json) { /* an error comes with a report too, if it is one of the token */
         report_add(&d->report, LEVEL_SKIPPED, "claims", ERROR_NONE, "%s: %s", error_sentence(code),
                    why.detail);
+        doctor_apiserver(d);
         return;
     }
     const cJSON *claims = cJSON_GetObjectItemCaseSensitive(json, "claims");
     add_findings(d, json);
-    check_issuer(d, claims);
-    check_audience(d, claims);
-    for (unsigned i = 0; i < d->n_expect_claims; i++)
-        check_required(d, claims, d->expect_claims[i]);
-    check_algorithm(d, cJSON_GetObjectItemCaseSensitive(json, "header"));
     d->inspection = json;
+    doctor_apiserver(d);
     check_length(d);
+    if (d->server_config) /* which says it itself, auth-user */
+        return;
     report_add(&d->report, LEVEL_OK, "user", ERROR_NONE,
                "%s, as Kubernetes sees it (username-claim); Forbidden with that name means: the "
                "token is good, and no role binding names the user",

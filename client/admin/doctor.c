@@ -3,6 +3,7 @@
 #include "client/admin/doctor.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,56 @@
 #include "common/protocol.h"
 #include "common/time.h"
 
-static int add_expected(struct doctor *d, const char *claim)
+/* One more of an option that can be given several times. */
+static int add_text(struct apiserver_texts *to, const char *option, const char *value)
+{
+    char text[80];
+
+    if (to->n == APISERVER_TEXTS_MAX) {
+        snprintf(text, sizeof text, "--%s is given too often", option);
+        return output_fail(ERROR_USAGE, text);
+    }
+    to->texts[to->n++] = value;
+    return 0;
+}
+
+static int add_claim(struct doctor *d, const char *claim)
 {
     const char *equals = strchr(claim, '=');
 
     if (!equals || equals == claim || equals - claim > 100)
         return output_fail(ERROR_USAGE, "--expect-claim wants NAME=VALUE");
-    if (d->n_expect_claims == sizeof d->expect_claims / sizeof *d->expect_claims)
-        return output_fail(ERROR_USAGE, "--expect-claim is given too often");
-    d->expect_claims[d->n_expect_claims++] = claim;
+    return add_text(&d->expected.claims, "expect-claim", claim);
+}
+
+/* "RS256,ES256" too, as the API server takes it. Cuts the value in pieces. */
+static int add_algorithms(struct doctor *d, char *value)
+{
+    int r = 0;
+
+    for (char *name; r == 0 && (name = strsep(&value, ","));)
+        if (!apiserver_knows_algorithm(name))
+            r = output_fail(ERROR_USAGE, "--expect-signing-alg takes RS256, RS384, RS512, and ES "
+                                         "and PS likewise: an API server starts with no other");
+        else
+            r = add_text(&d->expected.algorithms, "expect-signing-alg", name);
+    return r;
+}
+
+static int expected_option(char **argv, int *i, struct doctor *d, bool *ret_taken, bool *missing)
+{
+    const char *value;
+    int at = *i;
+
+    *ret_taken = true;
+    if ((value = options_value(argv, i, "expect-claim", 0, missing)))
+        return add_claim(d, value);
+    if ((value = options_value(argv, i, "expect-audience", 0, missing)))
+        return add_text(&d->expected.audiences, "expect-audience", value);
+    if ((value = options_value(argv, i, "expect-signing-alg", 0, missing)))
+        return add_algorithms(d, argv[*i] + (value - argv[*i]));
+    *i = at;
+    *ret_taken = false;
     return 0;
 }
 
@@ -31,19 +73,20 @@ static int one_option(char **argv, int *i, struct doctor *d)
 {
     struct {
         const char *name, **value;
-    } texts[] = { { "expect-issuer", &d->expect_issuer },
-                  { "expect-audience", &d->expect_audience },
+    } texts[] = { { "expect-issuer", &d->expected.issuer },
+                  { "authentication-config", &d->authentication_config },
                   { "kubeconfig", &d->kubeconfig } };
     const char *value;
-    bool missing = false;
+    bool missing = false, taken;
 
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
         if ((value = options_value(argv, i, texts[t].name, 0, &missing))) {
             *texts[t].value = value;
             return 0;
         }
-    if ((value = options_value(argv, i, "expect-claim", 0, &missing)))
-        return add_expected(d, value);
+    int r = expected_option(argv, i, d, &taken, &missing);
+    if (taken)
+        return r;
     if ((value = options_value(argv, i, "timeout", 0, &missing)))
         return options_duration("--timeout", value, &d->timeout);
     if (missing)
@@ -67,6 +110,11 @@ static int parse(int argc, char **argv, struct doctor *d)
         r = one_option(argv, &i, d);
     if (r == 0 && d->profile && !protocol_name_valid(d->profile, strlen(d->profile)))
         r = output_fail(ERROR_NO_PROFILE, d->profile);
+    const struct apiserver_flags *f = &d->expected;
+    if (r == 0 && d->authentication_config &&
+        (f->issuer || f->audiences.n + f->algorithms.n + f->claims.n > 0))
+        r = output_fail(ERROR_USAGE, "an API server has --authentication-config or --oidc-... "
+                                     "options, never both: so have --expect-...");
     if (r == 0 && d->timeout == 0)
         r = output_fail(ERROR_USAGE, "--timeout 0 leaves no time");
     return r;
@@ -98,5 +146,8 @@ int doctor_run(int argc, char **argv, const char *folder)
     cJSON_Delete(d.inspection);
     cJSON_Delete(d.kubectl);
     cJSON_Delete(d.config);
+    if (d.server_config)
+        authentication_config_free(d.server_config);
+    free(d.server_config);
     return r;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/admin/apiserver_replay.h"
 #include "client/admin/report.h"
 #include "common/protocol.h"
 
@@ -16,9 +17,8 @@ struct doctor {
     struct report report;
     const char *folder;  /* of the program that was called */
     const char *profile; /* as it was named, or NULL */
-    const char *expect_issuer, *expect_audience;
-    const char *expect_claims[8]; /* NAME=VALUE */
-    unsigned n_expect_claims;
+    struct apiserver_flags expected;
+    const char *authentication_config; /* a file, "-": stdin; NULL: none */
     const char *kubeconfig;
     uint64_t timeout; /* of each step */
     bool as_json;
@@ -30,7 +30,8 @@ struct doctor {
     const cJSON *state; /* of the profile, in it, or NULL */
     char *answer;       /* room for answers */
     bool has_token;
-    cJSON *inspection; /* what the fetcher says of the token, or NULL */
+    cJSON *inspection;                           /* what the fetcher says of the token, or NULL */
+    struct authentication_config *server_config; /* that file, once it was read; NULL before */
 
     cJSON *kubectl; /* its version, NULL when there is none */
     const char *kubectl_version;
@@ -54,6 +55,18 @@ void doctor_read_kubectl(struct doctor *d);
 
 /* The profile that the current context's user names, or NULL. */
 const char *doctor_kubeconfig_profile(const struct doctor *d);
+
+/* What the API server makes of the token that d->inspection holds, if it does: part of the link
+ * token. */
+void doctor_apiserver(struct doctor *d);
+
+/* For an audience that is not client-id, the finding that was added last: the API server may take
+ * it, kubetoken does not. */
+void doctor_audience_remedy(struct doctor *d);
+
+/* The entry of the API server's file for the token, and its rules in the server's order; "" where
+ * there is none. */
+void doctor_apiserver_rules(const struct doctor *d, char *out, size_t size);
 
 /* The links, in the order of the chain. */
 void doctor_configuration(struct doctor *d);

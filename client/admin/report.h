@@ -10,7 +10,7 @@
 
 enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
 
-enum { REPORT_MAX = 96 };
+enum { REPORT_MAX = 192 };
 
 struct finding {
     enum level level;

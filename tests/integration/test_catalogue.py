@@ -326,6 +326,24 @@ def required_claim(s):
     return doctor(s, "--expect-claim", "hd=example.com")
 
 
+AUTHENTICATION_CONFIG = """\
+apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+jwt:
+- issuer: {{url: "{issuer}", audiences: [client]}}
+  claimMappings: {{username: {{expression: "{name}"}}}}
+"""
+
+
+def by_authentication_config(name):
+    def scene(s):
+        s.start()
+        path = s.folder / "authentication.yaml"
+        path.write_text(AUTHENTICATION_CONFIG.format(issuer=s.provider.issuer, name=name))
+        return doctor(s, "--authentication-config", str(path))
+    return scene
+
+
 def cluster_tls(c):
     test_doctor.trust(c, c.folder / "provider-ca.pem")
 
@@ -559,6 +577,7 @@ SCENES = {
     "groups-claim": groups_claim,
     "groups-elsewhere": groups_elsewhere,
     "required-claim": required_claim,
+    "claim-rule": by_authentication_config("claims.upn"),
     "cluster-tls": cluster(cluster_tls),
     "no-token": no_token,
     "busy": busy,
@@ -576,6 +595,7 @@ SCENES = {
     "plugin-version": kubeconfig("no-version"),
     "plugin-stanza": kubeconfig("status"),
     "plugin-policy": cluster(policy),
+    "server-config": by_authentication_config("claims.upn +"),
     "unauthorized": cluster(lambda c: c.server.reject_when(lambda _: True)),
     "forbidden": kubeconfig("password"),
     "fetcher": fetcher,
