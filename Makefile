@@ -68,8 +68,8 @@ DAEMON := account account_record account_table attempt command_unit config confi
 DAEMON_COMMON := descriptor error job message_id paths protocol secret secret_form text time tlv url
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := answer_text cache claims_diff discovery get_token grant http http_field id_token inspect \
-  json jwks jws main page provider proxy redact refusal sandbox
+FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
+  inspect json json_text jwk_go jwks jws main page provider proxy redact refusal sandbox
 FETCH_COMMON := descriptor error job secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 

@@ -288,6 +288,10 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_CLAIM_TWICE] = { "claim-twice", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                             "a claim of the id_token is given twice",
                             "the last one counts; have the provider send it once" },
+    [ERROR_KEYS_UNREADABLE] = { "keys-unreadable", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                                "the API server cannot use the provider's keys",
+                                "it answers 401 to the token until the provider corrects its key "
+                                "set (jwks_uri); tell the provider's administrators" },
     [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                                 "the token is about to expire and no newer "
                                 "one can be had",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/time.h"
+#include "daemon/fetch/as_go.h"
 #include "daemon/fetch/claims_diff.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/jws.h"
@@ -71,29 +72,16 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
-/* null counts as absent, as in Go. */
-static bool is_string_or_absent(const cJSON *object, const char *name)
-{
-    const cJSON *member = json_get(object, name);
-    return !member || cJSON_IsNull(member) || cJSON_IsString(member);
-}
-
 static int check_header(const struct id_token *t, struct result *ret)
 {
     const cJSON *header = t->header;
-    const char *alg = json_string(header, "alg"), *twice = json_twice(header);
-    const cJSON *b64 = json_get(header, "b64");
+    const char *alg = json_string(header, "alg");
+    char why[AS_GO_WHY];
 
-    if (twice) /* RFC 7515 §4; the library of kube-apiserver refuses it whatever the name */
-        return refuse(ret, ERROR_TOKEN_INVALID, "its header has two %s", twice);
+    if (!as_go_header(header, why))
+        return refuse(ret, ERROR_TOKEN_INVALID, "%s", why);
     if (!alg)
         return refuse(ret, ERROR_TOKEN_INVALID, "its header has no alg");
-    if (!is_string_or_absent(header, "kid"))
-        return refuse(ret, ERROR_TOKEN_INVALID, "its kid is no string");
-    if (json_get(header, "crit")) /* RFC 7515 §4.1.11: must be understood, and none is */
-        return refuse(ret, ERROR_TOKEN_INVALID, "its header has crit");
-    if (b64 && !cJSON_IsTrue(b64) && !cJSON_IsNull(b64)) /* RFC 7797 §7: not in a JWT */
-        return refuse(ret, ERROR_TOKEN_INVALID, "its header has b64");
     if (!jws_supported(alg)) /* signing-algs takes none of these */
         return refuse(ret, ERROR_TOKEN_UNVERIFIABLE, "it is signed with %s%s", alg,
                       strncmp(alg, "HS", 2) == 0 ? ", by a secret that it shares with the client"
@@ -105,45 +93,106 @@ static int check_header(const struct id_token *t, struct result *ret)
     return 0;
 }
 
-static int check_signature(const struct id_token *t, struct result *ret)
+/* The key that verifies the token, of those that have its kid or of those that have none; tried is
+ * how many there were. Its index, or -1. */
+static ssize_t find_key(const struct id_token *t, bool unnamed, unsigned *tried)
 {
     const char *alg = json_string(t->header, "alg"), *kid = json_string(t->header, "kid");
-    struct jwks *keys = t->keys;
-    unsigned tried = 0;
 
-    if (!keys || !alg)
-        return 0;
-    for (size_t i = 0; i < keys->n; i++) {
-        if (!jwks_fits(&keys->keys[i], alg, kid))
+    for (size_t i = 0; i < t->keys->n; i++) {
+        const struct jwk *key = &t->keys->keys[i];
+        if (!jwks_fits(key, alg, kid) || jwks_unnamed(key, kid) != unnamed)
             continue;
-        tried++;
-        if (jws_verify(t->text, alg, keys->keys[i].key)) {
-            jwks_mark_used(keys, i);
-            return 0;
-        }
+        ++*tried;
+        if (jws_verify(t->text, alg, key->key))
+            return (ssize_t)i;
     }
-    if (tried == 0)
+    return -1;
+}
+
+/* No key verifies it: because of what is published? */
+static int refuse_signature(const struct id_token *t, bool tried, struct result *ret)
+{
+    const char *alg = json_string(t->header, "alg"), *kid = json_string(t->header, "kid");
+
+    for (size_t i = 0; i < t->keys->n_refused; i++)
+        if (jwks_fits(&t->keys->refused[i], alg, kid))
+            return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider's key \"%s\" is no good: %s",
+                          t->keys->refused[i].kid ? t->keys->refused[i].kid : "",
+                          t->keys->refused[i].why);
+    if (!tried)
         return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider publishes no %s key named \"%s\"",
                       alg, kid ? kid : "");
     return refuse(ret, ERROR_TOKEN_SIGNATURE, "alg %s, kid \"%s\"", alg, kid ? kid : "");
 }
 
+/* The provider means it well, but the API server will not find the key. */
+static void foresee_keys(const struct id_token *t, bool unnamed, struct result *ret)
+{
+    if (*t->keys->unreadable)
+        id_token_warn(ret, ERROR_KEYS_UNREADABLE, "%s", t->keys->unreadable);
+    if (unnamed)
+        id_token_warn(ret, ERROR_KEYS_UNREADABLE,
+                      "the token names key \"%s\", and the key that signed it has no kid",
+                      json_string(t->header, "kid"));
+}
+
+static int check_signature(const struct id_token *t, struct result *ret)
+{
+    bool unnamed = false;
+    unsigned tried = 0;
+
+    if (!t->keys || !json_string(t->header, "alg"))
+        return 0;
+    ssize_t found = find_key(t, false, &tried);
+    if (found < 0) {
+        unnamed = true;
+        found = find_key(t, true, &tried);
+    }
+    if (found < 0)
+        return refuse_signature(t, tried > 0, ret);
+    jwks_mark_used(t->keys, (size_t)found);
+    foresee_keys(t, unnamed, ret);
+    return 0;
+}
+
+/* A claim in another spelling, for one that is not good itself. The standards know it not, and so
+ * it is not taken here; but who sees the API server take it should know why. */
+static const char *say_instead(const cJSON *instead, char out[80])
+{
+    *out = '\0';
+    if (instead)
+        snprintf(out, 80, "; its \"%.20s\" counts for the API server alone", instead->string);
+    return out;
+}
+
+static int refuse_audience(const struct id_token *t, const cJSON *aud, const cJSON *instead,
+                           struct result *ret)
+{
+    char *text = aud ? cJSON_PrintUnformatted(aud) : NULL, more[80];
+
+    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s%s", t->job->client_id,
+           text ? text : "none", say_instead(instead, more));
+    cJSON_free(text);
+    return -1;
+}
+
 static int check_audience(const struct id_token *t, struct result *ret)
 {
-    const cJSON *aud = json_get(t->claims, "aud");
+    const cJSON *aud = json_get(t->claims, "aud"), *instead = as_go_instead(t->claims, "aud");
+    const char *client_id = t->job->client_id;
+    const cJSON *entry;
 
-    if (json_holds(aud, t->job->client_id)) {
-        const cJSON *entry;
+    if (!json_holds(aud, client_id))
+        return refuse_audience(t, aud, json_holds(instead, client_id) ? instead : NULL, ret);
+    if (cJSON_IsArray(aud))
         cJSON_ArrayForEach (entry, aud)
             if (!cJSON_IsString(entry) && !cJSON_IsNull(entry))
                 return refuse(ret, ERROR_TOKEN_INVALID, "its aud holds what is no string");
-        return 0;
-    }
-    char *text = aud ? cJSON_PrintUnformatted(aud) : NULL;
-    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s", t->job->client_id,
-           text ? text : "none");
-    cJSON_free(text);
-    return -1;
+    if (instead && !json_holds(instead, client_id))
+        return refuse(ret, ERROR_TOKEN_AUDIENCE, "the API server takes its \"%s\" for aud",
+                      instead->string);
+    return 0;
 }
 
 static cJSON *claims_of(const char *token)
@@ -202,20 +251,25 @@ static int check_times(const struct id_token *t, struct result *ret)
     int64_t date = t->date, exp = 0, iat = 0, nbf = 0;
     int has_exp = json_seconds(claims, "exp", &exp), has_iat = json_seconds(claims, "iat", &iat);
     int has_nbf = json_seconds(claims, "nbf", &nbf);
+    char more[80];
 
     if (cJSON_IsNull(json_get(claims, "nbf"))) /* Go takes null for no nbf, but not for no exp */
         has_nbf = 0;
     if (has_exp <= 0)
-        return refuse(ret, ERROR_TOKEN_INVALID, "its exp is %s", has_exp ? "no date" : "missing");
+        return refuse(ret, ERROR_TOKEN_INVALID, "its exp is %s%s", has_exp ? "no date" : "missing",
+                      say_instead(as_go_instead(claims, "exp"), more));
     if (has_iat < 0 || has_nbf < 0)
         return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", has_iat < 0 ? "iat" : "nbf");
-    if (has_nbf && date > 0 && nbf > date + nbf_leeway)
-        return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (nbf)",
-                      (long long)(nbf - date));
+    const char *exp_name = as_go_shorten(claims, "exp", &exp);
+    const char *nbf_name = as_go_shorten(claims, "nbf", &nbf);
+    if (nbf && date > 0 && nbf > date + nbf_leeway)
+        return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (%s)",
+                      (long long)(nbf - date), nbf_name);
     /* what was cut to seconds, iat and Date, may have been nearly one more */
     int64_t life = life_of(t, exp, has_iat ? &iat : NULL, ret) - 1;
     if (life < 0)
-        return refuse(ret, ERROR_TOKEN_EXPIRED, "exp is %lld s past", (long long)(-life - 1));
+        return refuse(ret, ERROR_TOKEN_EXPIRED, "%s is %lld s past", exp_name,
+                      (long long)(-life - 1));
     if (life == 0)
         return refuse(ret, ERROR_TOKEN_EXPIRED, "it lives for less than a second");
     ret->lifetime = (uint64_t)(life < RESULT_LIFETIME_MAX ? life : RESULT_LIFETIME_MAX) *
@@ -309,24 +363,42 @@ static void foresee(const struct id_token *t, struct result *ret)
 
 static int check_issuer(const struct id_token *t, struct result *ret)
 {
+    const cJSON *instead = as_go_instead(t->claims, "iss");
     const char *iss = json_string(t->claims, "iss");
+    bool other = instead &&
+                 (!cJSON_IsString(instead) || strcmp(instead->valuestring, t->job->issuer) != 0);
+    char more[80];
 
-    if (iss && strcmp(iss, t->job->issuer) == 0)
-        return 0;
-    return refuse(ret, ERROR_ISSUER_MISMATCH, "configured \"%s\", the id_token says \"%s\"",
-                  t->job->issuer, iss ? iss : "");
+    if (!iss || strcmp(iss, t->job->issuer) != 0)
+        return refuse(ret, ERROR_ISSUER_MISMATCH, "configured \"%s\", the id_token says \"%s\"%s",
+                      t->job->issuer, iss ? iss : "", say_instead(other ? NULL : instead, more));
+    if (other)
+        return refuse(ret, ERROR_ISSUER_MISMATCH, "the API server takes its \"%s\" for iss",
+                      instead->string);
+    return 0;
+}
+
+static void warn_of_spellings(const cJSON *claims, struct result *ret)
+{
+    static const char *const names[] = { "iss", "aud", "exp", "iat", "nbf", "sub" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const cJSON *instead = as_go_instead(claims, names[i]);
+        if (instead && json_get(claims, names[i]))
+            id_token_warn(ret, ERROR_CLAIM_TWICE, "%s and %.60s", names[i], instead->string);
+    }
 }
 
 static int check_claims(const struct id_token *t, struct result *ret)
 {
-    static const char *const strings[] = { "sub", "nonce", "at_hash" };
     const char *twice = json_twice(t->claims);
+    char why[AS_GO_WHY];
 
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        if (!is_string_or_absent(t->claims, strings[i]))
-            return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no string", strings[i]);
+    if (!as_go_claims(t->claims, why))
+        return refuse(ret, ERROR_TOKEN_INVALID, "%s", why);
     if (twice)
         id_token_warn(ret, ERROR_CLAIM_TWICE, "%s", twice);
+    warn_of_spellings(t->claims, ret);
     foresee(t, ret);
     return 0;
 }

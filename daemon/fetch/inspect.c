@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/time.h"
+#include "daemon/fetch/as_go.h"
 #include "daemon/fetch/id_token.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/provider.h"
@@ -45,9 +46,12 @@ static int check_expiry(const struct token_report *in, struct error *why)
 {
     int64_t exp;
 
-    if (json_seconds(in->token.claims, "exp", &exp) <= 0 || exp > in->now)
+    if (json_seconds(in->token.claims, "exp", &exp) <= 0)
         return 0;
-    error_set(why, ERROR_TOKEN_EXPIRED, "exp is %" PRId64 " s past", in->now - exp);
+    const char *name = as_go_shorten(in->token.claims, "exp", &exp);
+    if (exp > in->now)
+        return 0;
+    error_set(why, ERROR_TOKEN_EXPIRED, "%s is %" PRId64 " s past", name, in->now - exp);
     return -1;
 }
 

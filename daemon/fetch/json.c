@@ -6,117 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The length of the number that the text begins with, 0: none. RFC 8259 §6: no plus sign, no
- * leading zero, digits on both sides of a point. */
-static size_t number_length(const char *text)
-{
-    const char *p = text + (*text == '-');
-    size_t n = strspn(p, "0123456789");
-
-    if (n == 0 || (n > 1 && *p == '0'))
-        return 0;
-    p += n;
-    if (*p == '.') {
-        n = strspn(p + 1, "0123456789");
-        if (n == 0)
-            return 0;
-        p += 1 + n;
-    }
-    if (*p == 'e' || *p == 'E') {
-        p += 1 + (p[1] == '+' || p[1] == '-');
-        n = strspn(p, "0123456789");
-        if (n == 0)
-            return 0;
-        p += n;
-    }
-    return (size_t)(p - text);
-}
-
-/* Whether the text is free of what cJSON takes and Go does not: control characters, raw in a
- * string or as white space, and numbers such as 01 or 1. (cJSON leaves them to strtod). And of
- * \u0000, at which cJSON would silently end the string. */
-static bool is_strict(const char *text, size_t length)
-{
-    bool in_string = false;
-
-    for (const char *p = text, *end = text + length; p < end; p++) {
-        if ((unsigned char)*p < 0x20 && (in_string || !memchr("\t\n\r", *p, 3)))
-            return false;
-        if (in_string && *p == '\\') {
-            p++; /* what is escaped ends no string; cJSON knows which escapes there are */
-            if ((unsigned char)*p < 0x20 || strncmp(p, "u0000", 5) == 0)
-                return false;
-        } else if (*p == '"') {
-            in_string = !in_string;
-        } else if (!in_string && (*p == '-' || (*p >= '0' && *p <= '9'))) {
-            size_t n = number_length(p);
-            if (n == 0)
-                return false;
-            p += n - 1;
-        }
-    }
-    return true;
-}
-
-/* The code unit that \uXXXX at p stands for, or -1. */
-static int code_unit(const char *p)
-{
-    static const char hex[] = "0123456789abcdefABCDEF";
-    char digits[5] = "";
-
-    if (strncmp(p, "\\u", 2) != 0 || strspn(p + 2, hex) < 4)
-        return -1;
-    memcpy(digits, p + 2, 4);
-    return (int)strtol(digits, NULL, 16);
-}
-
-static bool is_among(int unit, int first)
-{
-    return unit >= first && unit < first + 0x400;
-}
-
-/* Halves of surrogate pairs become U+FFFD, as in Go; cJSON refuses them. JavaScript writes them
- * when it cuts a name in the middle of an emoji. */
-static void mend_surrogates(char *p)
-{
-    while (*p) {
-        int unit = code_unit(p);
-        bool high = is_among(unit, 0xd800);
-        if (high && is_among(code_unit(p + 6), 0xdc00)) {
-            p += 12;
-        } else if (high || is_among(unit, 0xdc00)) {
-            memcpy(p + 2, "fffd", 4);
-            p += 6;
-        } else {
-            p += 1 + (*p == '\\' && p[1]);
-        }
-    }
-}
-
-static cJSON *parse(const char *text, size_t length)
-{
-    const char *end = NULL;
-    bool surrogates = strstr(text, "\\ud") || strstr(text, "\\uD");
-    char *mended = surrogates ? malloc(length + 1) : NULL;
-    cJSON *json = NULL;
-
-    if (mended) {
-        memcpy(mended, text, length + 1);
-        mend_surrogates(mended);
-    }
-    if (mended || !surrogates)
-        json = cJSON_ParseWithLengthOpts(mended ? mended : text, length + 1, &end, 1);
-    if (mended)
-        explicit_bzero(mended, length); /* it may hold tokens */
-    free(mended);
-    return json;
-}
+#include "daemon/fetch/json_text.h"
 
 cJSON *json_object(const char *text, size_t length)
 {
-    if (length == 0 || !is_strict(text, length))
-        return NULL;
-    cJSON *json = parse(text, length);
+    size_t bom = length >= 3 && strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    char *ready = malloc(length + 1);
+    cJSON *json = NULL;
+
+    if (ready && json_text_ready(text + bom, length - bom, ready))
+        json = cJSON_ParseWithOpts(ready, NULL, true);
+    if (ready)
+        explicit_bzero(ready, length); /* it may hold tokens */
+    free(ready);
     if (json && !cJSON_IsObject(json)) {
         cJSON_Delete(json);
         return NULL;
@@ -130,6 +32,45 @@ const cJSON *json_get(const cJSON *object, const char *name)
 
     cJSON_ArrayForEach (member, object)
         if (member->string && strcmp(member->string, name) == 0)
+            found = member;
+    return found;
+}
+
+/* Behind U+017F and U+212A, which Go takes for the letters s and k. */
+static const char *fold(const char *p, char *ret)
+{
+    static const struct {
+        char utf8[4], letter;
+    } odd[] = { { "\u017f", 's' }, { "\u212a", 'k' } };
+
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        size_t n = strlen(odd[i].utf8);
+        if (strncmp(p, odd[i].utf8, n) == 0) {
+            *ret = odd[i].letter;
+            return p + n;
+        }
+    }
+    *ret = *p >= 'A' && *p <= 'Z' ? (char)(*p + 'a' - 'A') : *p;
+    return p + 1;
+}
+
+bool json_same_name(const char *a, const char *b)
+{
+    char x, y;
+
+    do {
+        a = fold(a, &x);
+        b = fold(b, &y);
+    } while (x == y && x);
+    return x == y;
+}
+
+const cJSON *json_get_as_go(const cJSON *object, const char *name)
+{
+    const cJSON *found = NULL, *member;
+
+    cJSON_ArrayForEach (member, object)
+        if (member->string && json_same_name(member->string, name))
             found = member;
     return found;
 }
@@ -171,7 +112,7 @@ int json_seconds(const cJSON *object, const char *name, int64_t *ret)
         seconds = member->valuedouble;
     } else if (cJSON_IsString(member) && *member->valuestring) {
         const char *text = member->valuestring;
-        if (number_length(text) != strlen(text))
+        if (json_text_number(text) != strlen(text))
             return -EINVAL; /* strtod() alone takes blanks, +1, 0x10 and inf */
         seconds = strtod(text, NULL);
     } else {

@@ -2,10 +2,11 @@
  * json - reading foreign JSON strictly, on top of cJSON.
  *
  * cJSON by itself takes trailing text, raw control characters and numbers such as 01, cuts
- * strings at \u0000, refuses halves of surrogate pairs, finds members whatever their case and the
- * first of two with one name. Go, and so kube-apiserver, does none of that; what these functions
- * find is what the API server would find. Broken UTF-8 is left as it is: Go reads U+FFFD there,
- * which equals no more of what is compared.
+ * strings at \u0000, refuses halves of surrogate pairs and what is nested more than 1000 deep,
+ * finds members whatever their case and the first of two with one name. Go, and so kube-apiserver,
+ * does none of that; what these functions find is what the API server would find. \u0000 becomes
+ * U+FFFD, and what is nested more than JSON_DEPTH_KEPT deep is cut off (json_text.h). Broken UTF-8
+ * is left as it is: Go reads U+FFFD there, which equals no more of what is compared.
  */
 #ifndef KUBETOKEN_FETCH_JSON_H
 #define KUBETOKEN_FETCH_JSON_H
@@ -21,6 +22,12 @@ cJSON *json_object(const char *text, size_t length);
 
 /* The last member of that name, or NULL. */
 const cJSON *json_get(const cJSON *object, const char *name);
+
+/* Go finds a member by a name of its own without regard to case, the last of all spellings: iss,
+ * aud, exp, nbf, iat, sub, nonce and at_hash of a token, keys of a key set. json_get() is for those
+ * that somebody named, such as email, and for what is inside a header or a JWK. */
+const cJSON *json_get_as_go(const cJSON *object, const char *name);
+bool json_same_name(const char *a, const char *b);
 
 /* How many members have that name. */
 unsigned json_count(const cJSON *object, const char *name);

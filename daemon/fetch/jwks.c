@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/fetch/json.h"
+#include "daemon/fetch/jwk_go.h"
 
 enum { KEY_BYTES_MAX = 2048 }; /* RSA of 16384 bits */
 
@@ -45,15 +46,21 @@ long base64url_decode(const char *text, size_t length, unsigned char *out)
     return n;
 }
 
-/* A member in base64url. Returns its length, or -1. */
+/* A member in base64url, within which Go passes over line ends. Returns its length, or -1. */
 static long member_bytes(const cJSON *jwk, const char *name, unsigned char out[KEY_BYTES_MAX])
 {
     const char *text = json_string(jwk, name);
-    size_t length = text ? strlen(text) : 0;
+    char bare[KEY_BYTES_MAX / 3 * 4];
+    size_t n = 0;
 
-    if (length == 0 || length / 4 * 3 + 3 > KEY_BYTES_MAX)
-        return -1;
-    return base64url_decode(text, length, out);
+    for (const char *p = text ? text : ""; *p; p++) {
+        if (*p == '\r' || *p == '\n')
+            continue;
+        if (n == sizeof bare)
+            return -1;
+        bare[n++] = *p;
+    }
+    return n > 0 ? base64url_decode(bare, n, out) : -1;
 }
 
 static EVP_PKEY *key_from(const char *type, OSSL_PARAM_BLD *build)
@@ -82,9 +89,7 @@ static EVP_PKEY *rsa_key(const cJSON *jwk)
     BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL),
            *exponent = BN_bin2bn(e, (int)e_length, NULL);
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
-    /* RFC 7518 §3.3 wants 2048; but whether 1024 will do is for the provider and the API server
-     * to say: Go's verification takes it. */
-    if (build && modulus && exponent && BN_num_bits(modulus) >= 1024 &&
+    if (build && modulus && exponent &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) == 1)
         key = key_from("RSA", build);
@@ -146,41 +151,105 @@ static EVP_PKEY *okp_key(const cJSON *jwk, char ret_curve[CURVE_SIZE])
     return key;
 }
 
-/* By use and key_ops, which may be missing (RFC 7517 §4.2, §4.3). */
-static bool signs(const cJSON *jwk)
+EVP_PKEY *jwks_key(const cJSON *jwk, char ret_curve[CURVE_SIZE])
 {
-    const char *use = json_string(jwk, "use");
-    const cJSON *operations = json_get(jwk, "key_ops");
+    const char *kty = json_string(jwk, "kty");
 
-    return (!use || strcmp(use, "sig") == 0) &&
-           (!operations || cJSON_IsNull(operations) || json_holds(operations, "verify"));
+    if (kty && strcmp(kty, "RSA") == 0)
+        return rsa_key(jwk);
+    if (kty && strcmp(kty, "EC") == 0)
+        return ec_key(jwk, ret_curve);
+    return kty && strcmp(kty, "OKP") == 0 ? okp_key(jwk, ret_curve) : NULL;
+}
+
+/* Go's rule: the token that e = 1 verifies is forged without any key. */
+static bool has_good_exponent(EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool good = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) &&
+                !BN_is_one(e) && BN_num_bits(e) <= 31;
+
+    BN_free(e);
+    ERR_clear_error();
+    return good;
+}
+
+/* Why Go verifies nothing with it, or NULL. */
+static const char *why_refused(const cJSON *jwk, EVP_PKEY *key)
+{
+    if (jwk_go_private(jwk))
+        return "its private part is published, with which anybody signs";
+    if (!EVP_PKEY_is_a(key, "RSA"))
+        return NULL;
+    /* RFC 7518 §3.3 wants 2048; but whether 1024 will do is for the provider and the API server
+     * to say: Go's verification takes it. */
+    if (EVP_PKEY_get_bits(key) < 1024)
+        return "it has fewer than 1024 bits";
+    return has_good_exponent(key) ? NULL : "its e is no odd number from 3 to 2147483647";
+}
+
+static void note_unreadable(struct jwks *ret, const cJSON *jwk, size_t number, const char *why)
+{
+    const char *kid = json_string(jwk, "kid");
+    char name[64] = "";
+
+    if (*ret->unreadable)
+        return;
+    if (kid)
+        error_clean(name, sizeof name, kid, strlen(kid));
+    snprintf(ret->unreadable, sizeof ret->unreadable, "key %zu of its set%s%s%s: %s", number,
+             kid ? ", \"" : "", name, kid ? "\"" : "", why);
 }
 
 /* Takes the JWK over where it is a key. */
-static bool take_key(cJSON *jwk, struct jwk *ret)
+static bool take_key(cJSON *jwk, size_t number, struct jwks *ret)
 {
-    const char *kty = json_string(jwk, "kty");
+    char why[JWK_GO_WHY];
     struct jwk k = { .json = jwk };
 
-    if (!kty || !signs(jwk))
-        return false;
-    if (strcmp(kty, "RSA") == 0)
-        k.key = rsa_key(jwk);
-    else if (strcmp(kty, "EC") == 0)
-        k.key = ec_key(jwk, k.curve);
-    else if (strcmp(kty, "OKP") == 0)
-        k.key = okp_key(jwk, k.curve);
+    k.key = jwks_key(jwk, k.curve);
+    if (!jwk_go_reads(jwk, k.key, why))
+        note_unreadable(ret, jwk, number, why);
     if (!k.key)
         return false;
     k.kid = json_string(jwk, "kid");
-    k.alg = json_string(jwk, "alg");
-    *ret = k;
+    k.why = why_refused(jwk, k.key);
+    if (k.why) {
+        EVP_PKEY_free(k.key);
+        k.key = NULL;
+        ret->refused[ret->n_refused++] = k;
+    } else {
+        ret->keys[ret->n++] = k;
+    }
     return true;
+}
+
+static void take_keys(cJSON *list, struct jwks *ret)
+{
+    size_t number = 0;
+
+    for (cJSON *jwk = list->child, *next; jwk; jwk = next) {
+        next = jwk->next;
+        if (take_key(jwk, ++number, ret))
+            cJSON_DetachItemViaPointer(list, jwk);
+    }
+}
+
+/* What jwks_distill() wrote of a set that was unreadable; what it left of it may be readable. */
+static const char unreadable_member[] = "kubetoken-unreadable";
+
+static void take_note(const cJSON *doc, struct jwks *ret)
+{
+    const char *kept = json_string(doc, unreadable_member);
+
+    if (kept)
+        error_clean(ret->unreadable, sizeof ret->unreadable, kept, strlen(kept));
 }
 
 int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *why)
 {
-    cJSON *doc = json_object(text, length), *list = (cJSON *)(uintptr_t)json_get(doc, "keys");
+    cJSON *doc = json_object(text, length);
+    cJSON *list = (cJSON *)(uintptr_t)json_get_as_go(doc, "keys");
     struct jwks keys = { .n = 0 };
 
     if (!cJSON_IsArray(list)) {
@@ -188,18 +257,16 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
         cJSON_Delete(doc);
         return -1;
     }
-    keys.keys = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *keys.keys);
-    for (cJSON *jwk = list->child, *next; keys.keys && jwk; jwk = next) {
-        next = jwk->next;
-        if (take_key(jwk, &keys.keys[keys.n])) {
-            cJSON_DetachItemViaPointer(list, jwk);
-            keys.n++;
-        }
-    }
+    size_t room = (size_t)cJSON_GetArraySize(list) + 1;
+    keys.keys = calloc(room, sizeof *keys.keys);
+    keys.refused = calloc(room, sizeof *keys.refused);
+    take_note(doc, &keys);
+    if (keys.keys && keys.refused)
+        take_keys(list, &keys);
     cJSON_Delete(doc);
-    if (keys.n == 0) {
+    if (keys.n + keys.n_refused == 0) {
         error_set(why, ERROR_KEYS_INVALID, "it holds no RSA, EC or OKP key for signatures");
-        free(keys.keys);
+        jwks_clear(&keys);
         return -1;
     }
     *ret = keys;
@@ -212,7 +279,10 @@ void jwks_clear(struct jwks *jwks)
         EVP_PKEY_free(jwks->keys[i].key);
         cJSON_Delete(jwks->keys[i].json);
     }
+    for (size_t i = 0; i < jwks->n_refused; i++)
+        cJSON_Delete(jwks->refused[i].json);
     free(jwks->keys);
+    free(jwks->refused);
     *jwks = (struct jwks){ .n = 0 };
 }
 
@@ -259,10 +329,10 @@ bool jwks_any_used(const struct jwks *jwks)
     return false;
 }
 
-/* As JSON, with no member but those that matter; key_ops was looked at. NULL: no memory. */
+/* As JSON, with no member but those that matter. NULL: no memory. */
 static char *bare(const struct jwk *key)
 {
-    static const char *const members[] = { "kty", "use", "kid", "alg", "n", "e", "crv", "x", "y" };
+    static const char *const members[] = { "kty", "kid", "n", "e", "crv", "x", "y" };
     cJSON *out = cJSON_CreateObject();
 
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
@@ -289,11 +359,26 @@ static bool append_key(char *list, size_t size, const struct jwk *key)
     return fits;
 }
 
-static char *enclose(char *list)
+/* The note on the whole set, as a member, or empty. NULL: no memory. */
+static char *note_of(const struct jwks *jwks)
+{
+    cJSON *text = cJSON_CreateString(jwks->unreadable);
+    char *printed = text ? cJSON_PrintUnformatted(text) : NULL, *note = NULL;
+
+    if (printed && asprintf(&note, ",\"%s\":%s", unreadable_member, printed) < 0)
+        note = NULL;
+    if (note && !*jwks->unreadable)
+        *note = '\0';
+    cJSON_free(printed);
+    cJSON_Delete(text);
+    return note;
+}
+
+static char *enclose(char *list, const char *note)
 {
     char *set = NULL;
 
-    if (*list && asprintf(&set, "{\"keys\":[%s]}", list) < 0)
+    if (*list && asprintf(&set, "{\"keys\":[%s]%s}", list, note) < 0)
         set = NULL;
     free(list);
     return set;
@@ -310,7 +395,9 @@ static bool is_wanted(const struct jwk *key, bool any_used, int pass)
 char *jwks_distill(const struct jwks *jwks, size_t most)
 {
     bool any_used = jwks_any_used(jwks), whole = true;
-    size_t size = most > 16 ? most - 12 : 0; /* what encloses them */
+    char *note = note_of(jwks), *set = NULL;
+    size_t around = note ? strlen(note) + 12 : 0; /* what encloses them */
+    size_t size = note && most > around + 4 ? most - around : 0;
     char *list = size ? calloc(1, size) : NULL;
 
     for (int pass = 0; list && pass < 2; pass++)
@@ -319,7 +406,10 @@ char *jwks_distill(const struct jwks *jwks, size_t most)
                 whole &= append_key(list, size, &jwks->keys[i]);
     if (list && !any_used && !whole) /* then which of them will be wanted? */
         *list = '\0';
-    return list ? enclose(list) : NULL;
+    if (list)
+        set = enclose(list, note);
+    free(note);
+    return set;
 }
 
 bool jwks_fits(const struct jwk *key, const char *alg, const char *kid)
@@ -335,7 +425,10 @@ bool jwks_fits(const struct jwk *key, const char *alg, const char *kid)
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         suits |= strcmp(pairs[i].alg, alg) == 0 && strcmp(pairs[i].curve, key->curve) == 0;
-    if (!suits || (key->alg && strcmp(key->alg, alg) != 0))
-        return false;
-    return !kid || !*kid || !key->kid || strcmp(kid, key->kid) == 0;
+    return suits && (!kid || !*kid || !key->kid || strcmp(kid, key->kid) == 0);
+}
+
+bool jwks_unnamed(const struct jwk *key, const char *kid)
+{
+    return kid && *kid && !key->kid;
 }

@@ -38,8 +38,13 @@ class Key:
 
     def sign(self, claims, header=None):
         head = {"alg": "RS256", "typ": "JWT", "kid": self.kid, **(header or {})}
-        text = ".".join(b64(json.dumps({k: v for k, v in part.items() if v is not None}).encode())
-                        for part in (head, claims))
+        return self.sign_text(json.dumps({k: v for k, v in claims.items() if v is not None}), head)
+
+    def sign_text(self, payload, header=None):
+        """A payload as it stands."""
+        head = header or {"alg": "RS256", "typ": "JWT", "kid": self.kid}
+        text = ".".join(b64(part.encode()) for part in (
+            json.dumps({k: v for k, v in head.items() if v is not None}), payload))
         signature = self.private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{text}.{b64(signature)}"
 
@@ -49,6 +54,11 @@ def shared_key():
     """That of every provider, made once a run, since RSA keys take a while. A test that is about
     another key makes one."""
     return Key()
+
+
+# Claims that say where the groups are. The API server takes no name without a source.
+ELSEWHERE = {"_claim_names": {"groups": "src1"},
+             "_claim_sources": {"src1": {"endpoint": "https://groups.example.com/"}}}
 
 
 class Request:

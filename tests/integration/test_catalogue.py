@@ -16,7 +16,7 @@ import test_desks
 import test_doctor
 import test_waiting
 from rig import wait_until
-from scripted import json_answer
+from scripted import ELSEWHERE, json_answer
 
 TOKEN, KEYS = "/oauth/token", "/.well-known/jwks.json"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -317,7 +317,7 @@ def groups_claim(s):
 
 
 def groups_elsewhere(s):
-    s.provider.claims["_claim_names"] = {"groups": "src1"}
+    s.provider.claims.update(ELSEWHERE)
     return s.warning("groups-claim = groups")
 
 
@@ -377,6 +377,12 @@ def claim_twice(s):
     codes, status = s.warning()
     assert f"{ROWS['claim-twice'][1]}: sub; the last one counts" in status
     return codes, status
+
+
+def keys_unreadable(s):
+    foreign = {"kty": "OKP", "crv": "X25519", "kid": "foreign", "x": "A" * 43}
+    s.provider.answers[KEYS] = json_answer({"keys": [s.provider.key.jwk(), foreign]})
+    return s.warning()
 
 
 def about_to_expire(s):
@@ -573,6 +579,7 @@ SCENES = {
     "email-not-verified": email_not_verified,
     "odd-credential": odd_credential,
     "claim-twice": claim_twice,
+    "keys-unreadable": keys_unreadable,
     "username-claim": username_claim,
     "groups-claim": groups_claim,
     "groups-elsewhere": groups_elsewhere,

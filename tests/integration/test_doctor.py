@@ -475,7 +475,7 @@ def test_what_the_api_server_minds(home, start, fake, args, claims, found):
     ("username-claim = email", {"email_verified": False}, "email-not-verified", "error", 1),
     ("username-claim = upn", {}, "username-claim", "error", 1),
     ("groups-claim = groups", {"groups": {"a": 1}}, "groups-claim", "error", 1),
-    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}}, "groups-elsewhere", "warning",
+    ("groups-claim = groups", scripted.ELSEWHERE, "groups-elsewhere", "warning",
      0),
 ])
 def test_what_it_is_sure_to_reject_is_an_error(home, start, fake, keys, claims, code, level,
@@ -484,6 +484,20 @@ def test_what_it_is_sure_to_reject_is_an_error(home, start, fake, keys, claims, 
     start(extra=keys)
     report = doctor(home)
     assert (report.found(), report.exit_code) == ([("claims", level, code)], exit_code)
+
+
+@pytest.mark.parametrize("jwk, says", [
+    ({"x5u": "https://x/"}, 'key 1 of its set, "key-1": it has an x5u'),
+    ({"kid": None}, 'the token names key "key-1", and the key that signed it has no kid')])
+def test_a_key_set_that_the_api_server_cannot_use_is_told(home, start, fake, jwk, says):
+    """A warning: the API server may have been told of another key set. The last link says what it
+    answers."""
+    fake.answers[KEYS] = json_answer({"keys": [fake.key.jwk(**jwk)]})
+    start()
+    report = doctor(home)
+    assert report.found() == [("signature", "warning", "keys-unreadable")]
+    r = report.of("signature")[-1]
+    assert says in r["detail"] and "answers 401" in r["remedy"]
 
 
 def test_an_algorithm_that_no_api_server_takes(home, start, fake):

@@ -1,4 +1,5 @@
 """kubetoken inspect: a token in words."""
+import base64
 import json
 import signal
 import subprocess
@@ -92,6 +93,52 @@ def test_what_is_in_order_has_no_findings(fake, home, running):
 ])
 def test_each_check_is_found(fake, home, running, claims, found):
     assert findings(home, fake.id_token(**claims)) == [found]
+
+
+@pytest.mark.parametrize("text, found", [
+    ('"ISS":"x"', ("issuer", "error", "issuer-mismatch")),
+    ('"EXP":1000', ("times", "error", "token-expired")),
+    ('"Aud":"x"', ("audience", "error", "token-audience")),
+    ('"Sub":7', ("claims", "error", "token-invalid")),
+    ('"x":"a\\u0000b"', None),
+    ('"x":' + "[" * 2000 + "]" * 2000, None),
+])
+def test_claims_are_read_as_go_reads_them(fake, home, running, text, found):
+    """The verdicts are those of the token authenticator of Kubernetes 1.36."""
+    whole = json.loads(base64.urlsafe_b64decode(fake.id_token().split(".")[1] + "=="))
+    payload = json.dumps(whole)[:-1] + "," + text + "}"
+    twice = [("claims", "warning", "claim-twice")] if found and found[0] != "claims" else []
+    assert findings(home, fake.key.sign_text(payload)) == ([found] if found else []) + twice
+
+
+@pytest.mark.parametrize("jwk, found", [
+    ({"alg": "PS256"}, None),
+    ({"use": "enc"}, None),
+    ({"kid": None}, ("signature", "warning", "keys-unreadable")),
+    ({"x5u": "https://x/"}, ("signature", "warning", "keys-unreadable")),
+    ({"e": "AQ"}, ("signature", "error", "token-signature")),
+    ({"d": "AQAB"}, ("signature", "error", "token-signature")),
+    ({"kid": "KEY-1"}, ("signature", "error", "token-signature")),
+])
+def test_keys_are_read_as_go_reads_them(fake, home, running, jwk, found):
+    fake.answers["/.well-known/jwks.json"] = scripted.json_answer({"keys": [fake.key.jwk(**jwk)]})
+    assert findings(home, fake.id_token()) == ([found] if found else [])
+
+
+def test_a_set_that_the_api_server_cannot_read_is_told_in_words(fake, home, running):
+    foreign = {"kty": "OKP", "crv": "X25519", "kid": "box", "x": "A" * 43}
+    fake.answers["/.well-known/jwks.json"] = scripted.json_answer(
+        {"keys": [fake.key.jwk(), foreign]})
+    r = inspect(home, fake.id_token())
+    assert r.returncode == 0
+    assert ('  ok          signature\n  warning     signature: the API server cannot use the '
+            'provider\'s keys: key 2 of its set, "box": curve "X25519" is not one of its; it '
+            "answers 401 to the token until the provider corrects its key set (jwks_uri)"
+            ) in r.stdout
+    fake.answers["/.well-known/jwks.json"] = scripted.json_answer(
+        {"keys": [fake.key.jwk(e="AQ")]})
+    assert ('the provider\'s key "key-1" is no good: its e is no odd number'
+            in inspect(home, fake.id_token()).stdout)
 
 
 def test_all_that_is_wrong_is_told_at_once(fake, home, running):
@@ -205,10 +252,10 @@ def test_the_user_as_kubernetes_names_it(fake, home, daemon, keys, claims, user)
     ("groups-claim = groups", {}, None),
     ("groups-claim = groups", {"groups": None}, None),
     ("groups-claim = groups", {"groups": ["a", None]}, None),
-    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}}, "groups-elsewhere"),
-    ("groups-claim = groups", {"_claim_names": {"groups": "src1"}, "groups": []}, None),
-    ("groups-claim = groups", {"_claim_names": {"other": "src1"}}, None),
-    ("", {"_claim_names": {"groups": "src1"}}, None),
+    ("groups-claim = groups", scripted.ELSEWHERE, "groups-elsewhere"),
+    ("groups-claim = groups", {**scripted.ELSEWHERE, "groups": []}, None),
+    ("groups-claim = groups", {**scripted.ELSEWHERE, "_claim_names": {"other": "src1"}}, None),
+    ("", scripted.ELSEWHERE, None),
     ("username-claim = sub", {"email_verified": False}, None),
 ])
 def test_what_the_api_server_rejects_is_a_warning(fake, home, daemon, keys, claims, code):

@@ -495,8 +495,7 @@ static void a_payload_that_is_not_in_base64url_is_refused(void **state)
     (void)state;
     assert_refused(check_signed("{\"alg\":\"RS256\",\"b64\":false}", GOOD), ERROR_TOKEN_INVALID,
                    "b64");
-    assert_refused(check_signed("{\"alg\":\"RS256\",\"b64\":\"true\"}", GOOD), ERROR_TOKEN_INVALID,
-                   "b64");
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"b64\":\"true\"}", GOOD), 0);
     assert_int_equal(check_signed("{\"alg\":\"RS256\",\"b64\":true}", GOOD), 0);
 }
 
@@ -523,11 +522,14 @@ static void a_name_cut_within_a_character_is_taken(void **state)
     assert_true(result.verified);
 }
 
-static void crit_is_refused(void **state)
+static void crit_of_what_is_not_understood_is_refused(void **state)
 {
     (void)state;
-    assert_refused(check_signed("{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":false}", GOOD),
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"crit\":[\"exp\"]}", GOOD),
                    ERROR_TOKEN_INVALID, "crit");
+    assert_refused(check_signed("{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":false}", GOOD),
+                   ERROR_TOKEN_INVALID, "b64");
+    assert_int_equal(check_signed("{\"alg\":\"RS256\",\"crit\":[\"b64\"],\"b64\":true}", GOOD), 0);
 }
 
 /* ---- issuer and audience --------------------------------------------------------------------- */
@@ -592,9 +594,9 @@ static void nul_in_issuer_and_audience_ends_nothing(void **state)
     (void)state;
     assert_refused(check_payload("{\"iss\":\"https://login.example.com/\\u0000x\"," AUDIENCE
                                  "," GOOD_TIMES "}"),
-                   ERROR_TOKEN_INVALID, "its payload is not a JSON object");
+                   ERROR_ISSUER_MISMATCH, "https://login.example.com/\xef\xbf\xbdx");
     assert_refused(check_payload("{" ISSUER ",\"aud\":\"kube\\u0000x\"," GOOD_TIMES "}"),
-                   ERROR_TOKEN_INVALID, "its payload is not a JSON object");
+                   ERROR_TOKEN_AUDIENCE, "kube\xef\xbf\xbdx");
 }
 
 static void other_claims_of_a_wrong_type_are_refused(void **state)
@@ -987,7 +989,7 @@ int main(void)
         TEST(a_payload_that_is_not_in_base64url_is_refused),
         TEST(what_is_no_json_for_go_is_refused),
         TEST(a_name_cut_within_a_character_is_taken),
-        TEST(crit_is_refused),
+        TEST(crit_of_what_is_not_understood_is_refused),
         TEST(another_issuer_is_refused),
         TEST(an_issuer_without_its_slash_is_another),
         TEST(a_token_without_an_issuer_is_refused),

@@ -62,12 +62,16 @@ static void text_behind_it_is_refused(void **state)
     assert_refused("{},");
 }
 
-static void an_escaped_nul_is_refused(void **state)
+/* Whatever it is compared with, it is another. */
+static void an_escaped_nul_becomes_a_replacement(void **state)
 {
     (void)state;
-    assert_refused("{\"a\":\"admin\\u0000x\"}");
-    assert_refused("{\"a\\u0000\":1}");
-    assert_refused("{\"a\":\"\\\\\\u0000\"}");
+    assert_non_null(parse("{\"a\":\"admin\\u0000x\",\"b\\u0000\":1}"));
+    assert_string_equal(json_string(json, "a"), "admin\xef\xbf\xbdx");
+    assert_null(json_get(json, "b"));
+    assert_non_null(json_get(json, "b\xef\xbf\xbd"));
+    assert_non_null(parse("{\"a\":\"\\\\\\u0000\"}"));
+    assert_string_equal(json_string(json, "a"), "\\\xef\xbf\xbd");
 }
 
 static void a_backslash_before_u0000_as_text_is_no_nul(void **state)
@@ -198,6 +202,79 @@ static void halves_of_surrogate_pairs_are_replaced(void **state)
     assert_refused("{\"a\":\"\\ud83\"}");
     assert_refused("{\"a\":\"\\ud83d");
     (void)state;
+}
+
+/* {"a":[[...x...]],"b":"c"} with that many lists. */
+static cJSON *parse_nested(int depth, const char *inner)
+{
+    static char text[70000], lists[2][20000];
+
+    memset(lists[0], '[', (size_t)depth);
+    memset(lists[1], ']', (size_t)depth);
+    snprintf(text, sizeof text, "{\"a\":%.*s%s%.*s,\"b\":\"c\"}", depth, lists[0], inner, depth,
+             lists[1]);
+    return parse(text);
+}
+
+static int depth_of(const cJSON *value)
+{
+    int depth = 0;
+
+    for (; value && value->child; value = value->child)
+        depth++;
+    return depth;
+}
+
+static void what_is_nested_deeper_than_is_kept_is_cut_off(void **state)
+{
+    static const int depths[] = { 498, 499, 500, 501, 1000, 1001, 2000, 9997 };
+
+    for (size_t i = 0; i < COUNT(depths); i++) {
+        assert_non_null(parse_nested(depths[i], "7,{\"x\":[\"\\\"]\"]}"));
+        assert_string_equal(json_string(json, "b"), "c");
+        assert_in_range(depth_of(json), 499, 500);
+    }
+    (void)state;
+}
+
+static void nesting_that_go_refuses_is_refused(void **state)
+{
+    (void)state;
+    assert_null(parse_nested(10000, ""));
+    assert_non_null(parse_nested(9998, "{\"a\":1}"));
+    assert_null(parse_nested(9999, "{\"a\":1}"));
+}
+
+static void what_is_cut_off_has_to_be_json(void **state)
+{
+    static const char *const inner[] = {
+        "1,",  ",",  "1 2", "{1}", "{\"a\"}",     "{\"a\":}",    "{\"a\":1,}",
+        "x",   "01", "}",   "{]",  "\"\\x\"",     "\"\\u12g4\"", "\"\t\"",
+        "tru", "[}", "\"",  "nul", "{\"a\":1:2}", "{,}",
+    };
+
+    for (size_t i = 0; i < COUNT(inner); i++) {
+        if (parse_nested(1, inner[i]) || parse_nested(700, inner[i]))
+            fail_msg("%s was accepted", inner[i]);
+    }
+    assert_non_null(parse_nested(700, "true,false,null,-1.5e+3,\"\\u00e9\\/\",{},[]"));
+    (void)state;
+}
+
+static void names_are_compared_as_go_does(void **state)
+{
+    (void)state;
+    parse("{\"ISS\":\"1\",\"iss\":\"2\",\"iSs\":\"3\",\"is\":\"4\",\"isss\":\"5\"}");
+    assert_string_equal(json_get_as_go(json, "iss")->valuestring, "3");
+    assert_true(json_same_name("i\xc5\xbfs", "iss"));
+    assert_true(json_same_name("\xe2\x84\xaa"
+                               "eys",
+                               "keys"));
+    assert_false(json_same_name("i\xc5s", "iss"));
+    assert_false(json_same_name("", "iss"));
+    assert_false(json_same_name("\xc3\xa9", "\xc3\x89")); /* no name of a claim has one */
+    assert_true(json_same_name("_CLAIM_names", "_claim_names"));
+    assert_null(json_get_as_go(json, "x"));
 }
 
 static void very_deep_nesting_is_refused(void **state)
@@ -421,7 +498,7 @@ int main(void)
         TEST(white_space_may_stand_around_it),
         TEST(what_is_no_object_is_refused),
         TEST(text_behind_it_is_refused),
-        TEST(an_escaped_nul_is_refused),
+        TEST(an_escaped_nul_becomes_a_replacement),
         TEST(a_backslash_before_u0000_as_text_is_no_nul),
         TEST(a_raw_nul_is_refused),
         TEST(a_raw_nul_behind_a_backslash_is_refused),
@@ -433,6 +510,10 @@ int main(void)
         TEST(broken_utf_8_is_left_as_it_is),
         TEST(halves_of_surrogate_pairs_are_replaced),
         TEST(very_deep_nesting_is_refused),
+        TEST(what_is_nested_deeper_than_is_kept_is_cut_off),
+        TEST(nesting_that_go_refuses_is_refused),
+        TEST(what_is_cut_off_has_to_be_json),
+        TEST(names_are_compared_as_go_does),
         TEST(the_last_member_of_a_name_wins),
         TEST(members_of_a_name_are_counted),
         TEST(the_first_name_that_is_there_twice_is_found),
