@@ -65,12 +65,13 @@ DAEMON := account account_record account_table attempt command_unit config confi
   digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
   notify owner peer_process permit private_file profile profile_record profiles rejection render \
   secret_command secret_remark secret_source server store summary system_watch
-DAEMON_COMMON := descriptor error job message_id paths protocol secret secret_form text time tlv url
+DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
+  tlv url
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
   inspect json json_text jwk_go jwks jws main page provider proxy redact refusal sandbox
-FETCH_COMMON := descriptor error job secret text time tlv url
+FETCH_COMMON := descriptor error job kube_user secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
@@ -78,10 +79,10 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
 CLIENT_COMMON := descriptor error paths protocol secret_form text time
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope \
-  check_apiserver check_cluster check_kubeconfig check_provider check_token child doctor kubeconfig \
-  kuberc main report yaml_tree
+  check_apiserver check_cluster check_kubeconfig check_provider check_token check_user child doctor \
+  kubeconfig kuberc main report yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error paths protocol text time
+ADMIN_COMMON := descriptor error kube_user paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)

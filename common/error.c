@@ -262,12 +262,16 @@ static const struct row table[ERROR_MAX] = {
                              "check jwks-uri; the token came straight from the provider" },
     [ERROR_EMAIL_NOT_VERIFIED] = { "email-not-verified", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                                    "the e-mail address is not verified",
-                                   "an API server with username claim email rejects it; have "
-                                   "the address verified at the provider" },
+                                   "have the address verified at the provider; where the API "
+                                   "server's username claim is another, set username-claim" },
+    [ERROR_EMAIL_CLAIM] = { "email-claim", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "the token's e-mail address is of no use as a user name",
+                            "set username-claim as the API server has it (sub unless it is told); "
+                            "if that is email, have the provider put it in" },
     [ERROR_USERNAME_CLAIM] = { "username-claim", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                                "the token has no usable username claim",
-                               "the API server rejects it; have the provider put the claim in, or "
-                               "check username-claim and scope" },
+                               "have the provider put the claim in, or check username-claim and "
+                               "scope" },
     [ERROR_GROUPS_CLAIM] = { "groups-claim", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                              "the token's groups claim is no list of texts",
                              "the API server rejects it; have the provider send a text or a list "
@@ -313,9 +317,9 @@ static const struct row table[ERROR_MAX] = {
                            "not all secrets could be locked in memory",
                            "raise the limit: LimitMEMLOCK= in kubetoken.service, or ulimit -l" },
     [ERROR_OTHER_USER] = { "other-user", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
-                           "the cluster sees another user than the token's",
+                           "the cluster sees another user, or other groups, than the token's",
                            "see whether the kubeconfig's user has other credentials; else set "
-                           "username-claim and username-prefix as the API server has them" },
+                           "username-claim, groups-claim and prefixes as the API server has them" },
     [ERROR_ODD_CREDENTIAL] = { "odd-credential", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                                "a credential has a form that is seldom meant",
                                "it is sent as it is; if it is not meant so, correct it at its "

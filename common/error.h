@@ -93,6 +93,7 @@ enum error_code {
     /* findings: the token is handed out, but somebody should know */
     ERROR_NOT_VERIFIED,
     ERROR_EMAIL_NOT_VERIFIED,
+    ERROR_EMAIL_CLAIM,
     ERROR_USERNAME_CLAIM,
     ERROR_GROUPS_CLAIM,
     ERROR_GROUPS_ELSEWHERE,

@@ -31,6 +31,7 @@ static const struct {
     { "username-claim", offsetof(struct job, username_claim) },
     { "username-prefix", offsetof(struct job, username_prefix) },
     { "groups-claim", offsetof(struct job, groups_claim) },
+    { "groups-prefix", offsetof(struct job, groups_prefix) },
     { "ca-file", offsetof(struct job, ca_file) },
     { "tls-client-cert", offsetof(struct job, tls_client_cert) },
     { "tls-client-key", offsetof(struct job, tls_client_key) },
@@ -266,7 +267,9 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_number(&w, "lifetime", (int64_t)result->lifetime);
     tlv_put_number(&w, "sent", (int64_t)result->sent);
     tlv_put_number(&w, "verified", result->verified);
-    tlv_put_text(&w, "user", result->user);
+    tlv_put_text(&w, "username-claim", result->user);
+    tlv_put_text(&w, "sub", result->sub);
+    tlv_put_text(&w, "email", result->email);
     if (*result->changed)
         tlv_put_text(&w, "changed", result->changed);
     if (result->has_clock_offset)
@@ -411,8 +414,12 @@ static int take_field(struct result *result, const struct tlv_field *f)
         return take_report(result, f);
     else if (tlv_is(f, "cache"))
         return take_learnt(result, f);
-    else if (tlv_is(f, "user"))
+    else if (tlv_is(f, "username-claim"))
         error_clean(result->user, sizeof result->user, f->value, f->length);
+    else if (tlv_is(f, "sub"))
+        error_clean(result->sub, sizeof result->sub, f->value, f->length);
+    else if (tlv_is(f, "email"))
+        error_clean(result->email, sizeof result->email, f->value, f->length);
     else if (tlv_is(f, "changed"))
         error_clean(result->changed, sizeof result->changed, f->value, f->length);
     else if (tlv_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)

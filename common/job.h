@@ -61,6 +61,7 @@ struct job {
     const char *username_claim; /* as the API server's --oidc-username-claim; NULL: not told */
     const char *username_prefix;
     const char *groups_claim;
+    const char *groups_prefix;
     const char *ca_file;
     const char *tls_client_cert;
     const char *tls_client_key;
@@ -107,7 +108,9 @@ struct result {
     uint64_t lifetime;                   /* usec */
     uint64_t sent;                       /* usec of CLOCK_BOOTTIME, just before the request */
     bool verified;                       /* false: the keys could not be had */
-    char user[RESULT_DETAIL_MAX + 1];    /* whom the token speaks of, for people */
+    char user[RESULT_DETAIL_MAX + 1];    /* the username claim without a prefix, if one is told */
+    char sub[RESULT_DETAIL_MAX + 1];     /* these claims, "" where none can be a user's name */
+    char email[RESULT_DETAIL_MAX + 1];
     char changed[RESULT_DETAIL_MAX + 1]; /* claims that differ from the previous token's */
     /* any outcome */
     bool has_clock_offset;

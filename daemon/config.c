@@ -745,6 +745,35 @@ static void check_profile(struct loader *l, const struct section *s, const struc
                  p->name);
 }
 
+/* The line that counts, where the profile says it over [defaults]. */
+static const struct setting *find_setting(const struct section *defaults, const struct section *s,
+                                          const char *key)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (strcmp(s->settings[i].key->name, key) == 0)
+            return &s->settings[i];
+    return defaults ? find_setting(NULL, defaults, key) : NULL;
+}
+
+/* A prefix goes before a claim that is named: which one it would be else is a guess. */
+static void check_prefixes(struct loader *l, const struct section *defaults,
+                           const struct section *s, const struct profile_config *p)
+{
+    const struct setting *username = find_setting(defaults, s, "username-prefix");
+    const struct setting *groups = find_setting(defaults, s, "groups-prefix");
+
+    if (username && !p->username_claim)
+        complain(l->report, username->file, username->line,
+                 "profile %s: username-prefix needs username-claim; write username-claim = sub, "
+                 "or what --oidc-username-claim of the API server names",
+                 p->name);
+    if (groups && !p->groups_claim)
+        complain(l->report, groups->file, groups->line,
+                 "profile %s: groups-prefix needs groups-claim; write groups-claim = what "
+                 "--oidc-groups-claim of the API server names",
+                 p->name);
+}
+
 /* Each value is acceptable by itself; only the parameters can be too many together. */
 static void apply_section(struct loader *l, struct profile_config *p, const struct section *s)
 {
@@ -803,8 +832,10 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     apply_section(l, p, defaults);
     apply_section(l, p, s);
     check_missing(l, defaults, s, p);
-    if (!has_bad(defaults, NULL) && !has_bad(s, NULL))
-        check_profile(l, s, p);
+    if (has_bad(defaults, NULL) || has_bad(s, NULL))
+        return;
+    check_profile(l, s, p);
+    check_prefixes(l, defaults, s, p);
 }
 
 static int by_name(const void *a, const void *b)

@@ -73,6 +73,7 @@ struct profile_config {
     char *username_claim;            /* what the API server is told; NULL: not known */
     char *username_prefix;
     char *groups_claim;
+    char *groups_prefix;
     bool start_with_daemon;
     enum keep_over_restart keep_over_restart;
     char *signing_algs; /* blank-separated */

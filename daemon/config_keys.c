@@ -18,9 +18,9 @@ _Static_assert(AT(name) == NONE && JOB(kind) == NONE, "a key's place is taken fo
 #define CLAIM "the name of a claim, such as "
 
 /* A part of the identity is what the token says, who says it, and by which keys and algorithms it
- * is believed; also what the API server is told, by which a token's user and warnings were found
- * when it came. How the provider is reached is none, and neither is a secret: it may change, and
- * the user is who it was.
+ * is believed; also which claims the API server is told, by which a token's user and warnings were
+ * found when it came (a prefix is put before them when they are shown). How the provider is reached
+ * is none, and neither is a secret: it may change, and the user is who it was.
  *
  * Secrets have no place in the job here, since they are read from their source first
  * (attempt.c), nor has the timeout, which the deadline is made of. */
@@ -72,9 +72,11 @@ const struct config_key config_keys[] = {
       "always, or a duration such as 12h" },
     { "username-claim", AT(username_claim), JOB(username_claim), TYPE_TEXT, IDENTITY,
       CLAIM "email" },
-    { "username-prefix", AT(username_prefix), JOB(username_prefix), TYPE_TEXT, IDENTITY,
+    { "username-prefix", AT(username_prefix), JOB(username_prefix), TYPE_TEXT, SAME,
       "a prefix, or - for none" },
     { "groups-claim", AT(groups_claim), JOB(groups_claim), TYPE_TEXT, IDENTITY, CLAIM "groups" },
+    { "groups-prefix", AT(groups_prefix), JOB(groups_prefix), TYPE_TEXT, SAME,
+      "a prefix, such as oidc:" },
     { "start", AT(start_with_daemon), NONE, TYPE_START, SAME, "on-demand or with-daemon" },
     { "keep-over-restart", AT(keep_over_restart), NONE, TYPE_KEEP_OVER_RESTART, SAME,
       "tokens, all (also typed passwords and refresh tokens) or nothing" },

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/kube_user.h"
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/file_watch.h"
@@ -272,11 +273,11 @@ static void hold_token(struct profile *p, struct secret *token)
 
 static void log_token(struct profile *p, bool first, uint64_t lifetime)
 {
-    const char *user = *p->facts.user ? p->facts.user : "?";
     unsigned long long seconds = lifetime / USEC_PER_SEC;
     uint64_t since = p->complaint.since;
-    char span[24];
+    char span[24], user[PROFILE_USER_MAX];
 
+    profile_user(p, user, sizeof user);
     p->complaint.since = 0;
     if (since == 0) {
         journal_write(first ? LOG_INFO : LOG_DEBUG, p->config->name, "token", "%s for %s, %llu s",
@@ -1127,4 +1128,15 @@ void profile_oddities(const struct profile *p, struct error *ret)
 const struct result *profile_facts(const struct profile *p)
 {
     return &p->facts;
+}
+
+void profile_user(const struct profile *p, char *out, size_t size)
+{
+    const struct profile_config *config = p->config;
+
+    if (config->username_claim && *p->facts.user)
+        kube_user_name(out, size, config->username_claim, config->username_prefix, config->issuer,
+                       p->facts.user);
+    else
+        snprintf(out, size, "%s", config->username);
 }

@@ -113,5 +113,9 @@ const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
 void profile_oddities(const struct profile *profile, struct error *ret);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
 const struct result *profile_facts(const struct profile *profile);
+/* The user: as Kubernetes names him where username-claim says by what and the token has it, else
+ * by his name at the provider. */
+enum { PROFILE_USER_MAX = 1024 };
+void profile_user(const struct profile *profile, char *out, size_t size);
 
 #endif

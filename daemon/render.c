@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "common/kube_user.h"
 #include "common/time.h"
 #include "daemon/fetcher.h"
 #include "daemon/owner.h"
@@ -244,16 +245,15 @@ static void describe_next(const struct profile_look *look, uint64_t now, char *o
 
 static void print_row(FILE *f, const struct profile *p, uint64_t now)
 {
-    char left[24] = "-", next[48];
+    char left[24] = "-", next[48], user[PROFILE_USER_MAX];
     struct profile_look look = profile_look(p, now);
-    const struct result *facts = profile_facts(p);
-    const struct profile_config *config = profile_config(p);
 
     if (look.expires_at > 0)
         time_format_duration(left, sizeof left, look.expires_at - now);
     describe_next(&look, now, next, sizeof next);
-    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", config->name,
-            *facts->user ? facts->user : config->username, look.state, left, next);
+    profile_user(p, user, sizeof user);
+    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", profile_config(p)->name, user, look.state, left,
+            next);
 }
 
 /* What may be the reason of a refusal, or become one. */
@@ -298,6 +298,23 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
     if (facts->has_clock_offset && llabs((long long)facts->clock_offset) > 30)
         fprintf(f, "%s: warning: the provider's clock is %+" PRId64 " s from ours\n", name,
                 facts->clock_offset);
+}
+
+/* Whom Kubernetes would see by each of the usual flags, where the profile does not say which one
+ * the API server has. */
+static void print_possible_users(FILE *f, const struct profile *p, uint64_t now)
+{
+    const struct profile_config *config = profile_config(p);
+    const struct result *facts = profile_facts(p);
+    char user[PROFILE_USER_MAX];
+
+    if (config->username_claim || profile_look(p, now).expires_at == 0)
+        return;
+    kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
+    fprintf(f, "%s: user by --oidc-username-claim=sub (the default): %s\n", config->name,
+            *facts->sub ? user : "none");
+    fprintf(f, "%s: user by --oidc-username-claim=email: %s\n", config->name,
+            *facts->email ? facts->email : "none");
 }
 
 /* An upgrade that the daemon has not seen yet, or half an installation. */
@@ -362,6 +379,8 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
         print_row(f, profiles[i], now);
     for (size_t i = 0; i < n; i++)
         print_notes(f, profiles[i], now);
+    if (n == 1) /* of many it would hide what matters */
+        print_possible_users(f, profiles[0], now);
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
@@ -421,6 +440,35 @@ static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
     cJSON_AddStringToObject(json, name, when);
 }
 
+static void add_text(cJSON *json, const char *name, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(json, name, text);
+}
+
+/* "user" is never a guess; where nobody says by which claim Kubernetes names him, userByClaim has
+ * what each would give. */
+static void add_user(cJSON *json, const struct profile *p, bool has_token)
+{
+    const struct profile_config *config = profile_config(p);
+    const struct result *facts = profile_facts(p);
+    char user[PROFILE_USER_MAX];
+
+    profile_user(p, user, sizeof user);
+    add_text(json, "user", user);
+    add_text(json, "username", config->username);
+    add_text(json, "usernameClaim", config->username_claim);
+    add_text(json, "usernamePrefix", config->username_prefix);
+    add_text(json, "groupsClaim", config->groups_claim);
+    add_text(json, "groupsPrefix", config->groups_prefix);
+    if (config->username_claim || !has_token)
+        return;
+    cJSON *possible = cJSON_AddObjectToObject(json, "userByClaim");
+    kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
+    add_text(possible, "sub", *facts->sub ? user : NULL);
+    add_text(possible, "email", *facts->email ? facts->email : NULL);
+}
+
 static cJSON *profile_json(const struct profile *p, uint64_t now)
 {
     cJSON *json = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
@@ -431,11 +479,7 @@ static cJSON *profile_json(const struct profile *p, uint64_t now)
 
     cJSON_AddStringToObject(json, "profile", config->name);
     cJSON_AddStringToObject(json, "issuer", config->issuer);
-    cJSON_AddStringToObject(json, "user", *facts->user ? facts->user : config->username);
-    if (config->username_claim)
-        cJSON_AddStringToObject(json, "usernameClaim", config->username_claim);
-    if (config->groups_claim)
-        cJSON_AddStringToObject(json, "groupsClaim", config->groups_claim);
+    add_user(json, p, look.expires_at > 0);
     cJSON_AddStringToObject(json, "state", look.state);
     add_time(json, "since", look.since, now);
     uint64_t left = look.expires_at > 0 ? look.expires_at - now : 0;

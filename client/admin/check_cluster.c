@@ -139,14 +139,13 @@ static void add_identity(struct doctor *d, const char *json)
     const cJSON *info = cJSON_GetObjectItemCaseSensitive(
         cJSON_GetObjectItemCaseSensitive(review, "status"), "userInfo");
     char *groups = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(info, "groups"));
-    const char *name = doctor_text(info, "username"), *token = doctor_text(d->state, "user");
+    char note[ERROR_DETAIL_MAX];
 
-    if (d->has_token && strcmp(name, token) != 0)
-        report_add(&d->report, LEVEL_WARNING, "cluster", ERROR_OTHER_USER,
-                   "the API server sees \"%s\", the token is that of \"%s\"", name, token);
+    if (doctor_other_user(d, info, note, sizeof note))
+        report_add(&d->report, LEVEL_WARNING, "cluster", ERROR_OTHER_USER, "%s", note);
     else
-        report_add(&d->report, LEVEL_OK, "cluster", ERROR_NONE, "user %s, groups %s", name,
-                   groups ? groups : "none");
+        report_add(&d->report, LEVEL_OK, "cluster", ERROR_NONE, "user %s, groups %s%s",
+                   doctor_text(info, "username"), groups ? groups : "none", note);
     cJSON_free(groups);
     cJSON_Delete(review);
 }

@@ -93,19 +93,6 @@ static void check_length(struct doctor *d)
         report_add(&d->report, LEVEL_OK, "length", ERROR_NONE, "%zu bytes", length);
 }
 
-/* By the claim that the profile names; a prefix may come before each. */
-static void add_groups(struct doctor *d, const cJSON *claims)
-{
-    const char *name = doctor_text(d->state, "groupsClaim");
-    const cJSON *claim = cJSON_GetObjectItemCaseSensitive(claims, name);
-    char *text = claim ? cJSON_PrintUnformatted(claim) : NULL;
-
-    if (*name)
-        report_add(&d->report, LEVEL_OK, "groups", ERROR_NONE, "%s",
-                   text ? text : "none: the claim is not there");
-    cJSON_free(text);
-}
-
 void doctor_token(struct doctor *d)
 {
     struct error why = { .code = ERROR_NONE };
@@ -128,11 +115,6 @@ void doctor_token(struct doctor *d)
     d->inspection = json;
     doctor_apiserver(d);
     check_length(d);
-    if (d->server_config) /* which says it itself, auth-user */
-        return;
-    report_add(&d->report, LEVEL_OK, "user", ERROR_NONE,
-               "%s, as Kubernetes sees it (username-claim); Forbidden with that name means: the "
-               "token is good, and no role binding names the user",
-               doctor_text(d->state, "user"));
-    add_groups(d, claims);
+    if (!d->server_config) /* which says it itself, auth-user */
+        doctor_user(d, claims);
 }

@@ -68,6 +68,14 @@ void doctor_audience_remedy(struct doctor *d);
  * there is none. */
 void doctor_apiserver_rules(const struct doctor *d, char *out, size_t size);
 
+/* The links user and groups: whom Kubernetes sees, by these claims of the token. */
+void doctor_user(struct doctor *d, const cJSON *claims);
+
+/* What the API server itself says (userInfo of a SelfSubjectReview) goes into these links in place
+ * of what was foreseen. Returns whether it is another user, or other groups, than the token's and
+ * the profile's words; note is then that, else by which flag that name comes about, or "". */
+bool doctor_other_user(struct doctor *d, const cJSON *info, char *note, size_t size);
+
 /* The links, in the order of the chain. */
 void doctor_configuration(struct doctor *d);
 void doctor_daemon(struct doctor *d);

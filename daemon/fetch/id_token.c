@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/kube_user.h"
 #include "common/time.h"
 #include "daemon/fetch/as_go.h"
 #include "daemon/fetch/claims_diff.h"
@@ -277,53 +278,106 @@ static int check_times(const struct id_token *t, struct result *ret)
     return 0;
 }
 
-/* Whom the token speaks of, for people, where nobody said what the API server looks at. */
-static void guess_user(const cJSON *claims, struct result *ret)
+/* A claim as Go reads it into a string: "" for null too. Returns NULL for what it does not take. */
+static const char *text_of(const cJSON *claim)
 {
-    static const char *const names[] = { "email", "preferred_username", "name", "sub" };
-    const char *user = NULL;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names && !(user && *user); i++)
-        user = json_string(claims, names[i]);
-    if (user)
-        error_clean(ret->user, sizeof ret->user, user, strlen(user));
+    return cJSON_IsNull(claim) ? "" : cJSON_IsString(claim) ? claim->valuestring : NULL;
 }
 
-/* The user as kube-apiserver names it: with the issuer and # in front, unless the claim is email
- * or a prefix is set. */
-static void name_user(const struct id_token *t, struct result *ret)
+static const char *kind_of(const cJSON *claim)
 {
-    const char *claim = t->job->username_claim, *prefix = t->job->username_prefix;
-    const char *value = json_string(t->claims, claim), *issuer = "", *hash = "";
-    char *user;
-
-    if (!value || !*value) {
-        id_token_warn(ret, ERROR_USERNAME_CLAIM, "%s is %s", claim,
-                      value                        ? "empty"
-                      : json_get(t->claims, claim) ? "no text"
-                                                   : "missing");
-        return;
-    }
-    if (prefix) {
-        issuer = strcmp(prefix, "-") == 0 ? "" : prefix;
-    } else if (strcmp(claim, "email") != 0) {
-        issuer = t->job->issuer;
-        hash = "#";
-    }
-    if (asprintf(&user, "%s%s%s", issuer, hash, value) < 0)
-        return;
-    error_clean(ret->user, sizeof ret->user, user, strlen(user));
-    free(user);
+    return cJSON_IsNull(claim)     ? "null"
+           : cJSON_IsString(claim) ? "a text"
+           : cJSON_IsNumber(claim) ? "a number"
+           : cJSON_IsArray(claim)  ? "a list"
+           : cJSON_IsObject(claim) ? "an object"
+                                   : "true or false";
 }
 
-static void check_email(const struct id_token *t, struct result *ret)
+static void keep_text(const struct id_token *t, const char *claim, char *out, size_t size)
 {
-    const char *claim = t->job->username_claim;
+    const char *text = json_string(t->claims, claim);
+
+    if (text)
+        error_clean(out, size, text, strlen(text));
+}
+
+/* With the username claim email the API server looks at this once it could read the email. */
+static bool is_unverified(const struct id_token *t)
+{
     const cJSON *verified = json_get(t->claims, "email_verified");
 
-    if (claim ? strcmp(claim, "email") == 0 : json_get(t->claims, "email") != NULL)
-        if (verified && !cJSON_IsTrue(verified))
-            id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "%s", ret->user);
+    return verified && !cJSON_IsTrue(verified);
+}
+
+static bool counts_email(const struct id_token *t)
+{
+    return !t->job->username_claim || strcmp(t->job->username_claim, "email") == 0;
+}
+
+/* The username claim that the profile names. One that is there and empty makes a user of the
+ * prefix alone. */
+static void check_username(const struct id_token *t, struct result *ret)
+{
+    const char *claim = t->job->username_claim, *prefix = t->job->username_prefix;
+    const cJSON *value = json_get(t->claims, claim);
+    const char *text = text_of(value);
+    char user[RESULT_DETAIL_MAX];
+
+    if (!value) {
+        id_token_warn(ret, ERROR_USERNAME_CLAIM, "%s is missing: the API server answers 401",
+                      claim);
+    } else if (!text) {
+        id_token_warn(ret, ERROR_USERNAME_CLAIM, "%s is %s, no text: the API server answers 401",
+                      claim, kind_of(value));
+    } else if (*text == '\0' && !(counts_email(t) && is_unverified(t))) {
+        kube_user_name(user, sizeof user, claim, prefix, t->job->issuer, "");
+        id_token_warn(ret, ERROR_USERNAME_CLAIM, "%s is %s: the API server sees the user \"%s\"",
+                      claim, cJSON_IsNull(value) ? "null" : "empty", user);
+    }
+}
+
+/* Whether the request asked for it: what was not asked for is not missed. */
+static bool asked_for_email(const struct job *job)
+{
+    return job->scope && listed(job->scope, "email");
+}
+
+/* No username-claim says whether the email counts: it does for many an API server. */
+static void check_email_untold(const struct id_token *t, struct result *ret)
+{
+    const cJSON *email = json_get(t->claims, "email");
+    const char *text = text_of(email);
+
+    if (!email && asked_for_email(t->job))
+        id_token_warn(ret, ERROR_EMAIL_CLAIM,
+                      "it has no email: with username claim email the API server would answer 401");
+    else if (email && !text)
+        id_token_warn(ret, ERROR_EMAIL_CLAIM,
+                      "its email is %s, no text: with username claim email the API server would "
+                      "answer 401",
+                      kind_of(email));
+    else if (email && *text == '\0' && !is_unverified(t))
+        id_token_warn(ret, ERROR_EMAIL_CLAIM,
+                      "its email is %s: with username claim email the API server would see the "
+                      "user \"\", and answer 403",
+                      cJSON_IsNull(email) ? "null" : "empty");
+}
+
+static void check_email_verified(const struct id_token *t, struct result *ret)
+{
+    const cJSON *verified = json_get(t->claims, "email_verified");
+
+    if (!counts_email(t) || !text_of(json_get(t->claims, "email")) || !is_unverified(t))
+        return;
+    id_token_warn(ret, ERROR_EMAIL_NOT_VERIFIED, "email_verified is %s: %s",
+                  cJSON_IsFalse(verified)    ? "false"
+                  : cJSON_IsNull(verified)   ? "null"
+                  : cJSON_IsString(verified) ? "a text, not true"
+                                             : "not true",
+                  t->job->username_claim
+                      ? "the API server answers 401"
+                      : "with username claim email the API server would answer 401");
 }
 
 /* kube-apiserver then fetches them (OIDC Core, section 5.6.2). */
@@ -352,11 +406,18 @@ static void check_groups(const struct id_token *t, struct result *ret)
 /* What the API server makes of a token that is good: whom it sees, and what it still rejects. */
 static void foresee(const struct id_token *t, struct result *ret)
 {
-    if (t->job->username_claim)
-        name_user(t, ret);
-    else
-        guess_user(t->claims, ret);
-    check_email(t, ret);
+    const char *claim = t->job->username_claim;
+
+    keep_text(t, "sub", ret->sub, sizeof ret->sub);
+    if (!is_unverified(t)) /* else there is no user by it */
+        keep_text(t, "email", ret->email, sizeof ret->email);
+    if (claim) {
+        keep_text(t, claim, ret->user, sizeof ret->user);
+        check_username(t, ret);
+    } else {
+        check_email_untold(t, ret);
+    }
+    check_email_verified(t, ret);
     if (t->job->groups_claim)
         check_groups(t, ret);
 }

@@ -148,6 +148,10 @@ void fuzz_check_words(const struct result *result)
 {
     PROMISE(strnlen(result->user, sizeof result->user) < sizeof result->user);
     PROMISE(fuzz_is_clean(result->user));
+    PROMISE(strnlen(result->sub, sizeof result->sub) < sizeof result->sub);
+    PROMISE(fuzz_is_clean(result->sub));
+    PROMISE(strnlen(result->email, sizeof result->email) < sizeof result->email);
+    PROMISE(fuzz_is_clean(result->email));
     PROMISE(result->n_warnings <= RESULT_WARNINGS_MAX);
     for (unsigned i = 0; i < result->n_warnings; i++)
         fuzz_check_error(&result->warnings[i]);

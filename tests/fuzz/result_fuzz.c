@@ -55,6 +55,7 @@ static void check_again(const struct result *r)
     PROMISE(secret_equal(again.refresh_token, r->refresh_token));
     PROMISE(again.n_warnings == r->n_warnings && again.verified == r->verified);
     PROMISE(again.clock_offset == r->clock_offset && again.retry_after == r->retry_after);
+    PROMISE(strcmp(again.sub, r->sub) == 0 && strcmp(again.email, r->email) == 0);
     PROMISE(strcmp(again.user, r->user) == 0 && strcmp(again.changed, r->changed) == 0);
     result_clear(&again);
 }

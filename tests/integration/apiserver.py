@@ -448,7 +448,7 @@ class OidcAuthenticator:
     """What kube-apiserver's --oidc-* options set up."""
 
     def __init__(self, keys: IssuerKeys, issuer: str, client_id: str, *, username_claim: str,
-                 username_prefix: Optional[str], groups_claim: Optional[str],
+                 username_prefix: Optional[str], groups_claim: Optional[str], groups_prefix: str,
                  signing_algs, clock, log: Callable[[str], None]):
         self._keys = keys
         self._issuer = issuer
@@ -456,6 +456,7 @@ class OidcAuthenticator:
         self._username_claim = username_claim
         self._username_prefix = _effective_prefix(username_prefix, username_claim, issuer)
         self._groups_claim = groups_claim
+        self._groups_prefix = groups_prefix
         self._signing_algs = list(signing_algs)
         self._clock = clock
         self._log = log
@@ -529,11 +530,11 @@ class OidcAuthenticator:
         if self._groups_claim in claims:
             with explained(f"oidc: parse groups claim {go_quote(self._groups_claim)}: "):
                 groups = go_groups(claims[self._groups_claim])
-        return (*groups, "system:authenticated")
+        return (*(self._groups_prefix + group for group in groups), "system:authenticated")
 
 
 def _effective_prefix(prefix: Optional[str], username_claim: str, issuer: str) -> str:
-    if prefix is None:
+    if not prefix:
         return "" if username_claim == "email" else issuer + "#"
     return "" if prefix == "-" else prefix
 
@@ -1361,9 +1362,9 @@ class ApiServer:
 
     def __init__(self, directory, issuer: str, client_id: str, *, issuer_ca=None,
                  username_claim: str = "email", username_prefix: Optional[str] = None,
-                 groups_claim: Optional[str] = None, signing_algs=("RS256",),
-                 users_allowed=None, cache_seconds: float = 0, port: int = 0,
-                 clock: Callable[[], float] = time.time):
+                 groups_claim: Optional[str] = None, groups_prefix: str = "",
+                 signing_algs=("RS256",), users_allowed=None, cache_seconds: float = 0,
+                 port: int = 0, clock: Callable[[], float] = time.time):
         check_options(issuer, signing_algs)
         self.directory = pathlib.Path(directory)
         self.clock = clock
@@ -1380,7 +1381,7 @@ class ApiServer:
         self._authenticator = OidcAuthenticator(
             keys, issuer, client_id, username_claim=username_claim,
             username_prefix=username_prefix, groups_claim=groups_claim,
-            signing_algs=signing_algs, clock=clock, log=self.log)
+            groups_prefix=groups_prefix, signing_algs=signing_algs, clock=clock, log=self.log)
         self._tls: Optional[TlsServer] = None
 
     # -- life ---------------------------------------------------------------
@@ -1592,6 +1593,7 @@ def parse_arguments(arguments):
     parser.add_argument("--username-prefix",
                         help="default: ISSUER# unless the claim is email; - for none")
     parser.add_argument("--groups-claim")
+    parser.add_argument("--groups-prefix", default="")
     parser.add_argument("--signing-algs", default="RS256", type=lambda text: text.split(","),
                         help="separated by commas (default: RS256)")
     parser.add_argument("--user-allowed", nargs="+", action="extend", metavar="NAME",
@@ -1610,9 +1612,9 @@ def main(arguments=None) -> int:
         server = ApiServer(
             options.dir, options.issuer, options.client_id, issuer_ca=options.issuer_ca,
             username_claim=options.username_claim, username_prefix=options.username_prefix,
-            groups_claim=options.groups_claim, signing_algs=options.signing_algs,
-            users_allowed=options.user_allowed, cache_seconds=options.cache_seconds,
-            port=options.port)
+            groups_claim=options.groups_claim, groups_prefix=options.groups_prefix,
+            signing_algs=options.signing_algs, users_allowed=options.user_allowed,
+            cache_seconds=options.cache_seconds, port=options.port)
         with server:
             print(f"apiserver: listening on {server.url}, log in {server.log_file}", flush=True)
             obey_signals(server)

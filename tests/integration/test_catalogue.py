@@ -303,6 +303,11 @@ def email_not_verified(s):
     return s.warning()
 
 
+def email_claim(s):
+    s.provider.claims["email"] = None
+    return s.warning()
+
+
 def odd_credential(s):
     return s.warning("client-secret = 'canary-secret'")
 
@@ -419,12 +424,12 @@ def doctor(s, *args, **kwargs):
     return codes, text, r.returncode
 
 
-def cluster(change, **options):
+def cluster(change, extra="", **options):
     """Doctor with a kubectl, after a change of what was in order."""
     def scene(s):
         if not test_doctor.test_kubectl.kubectls():
             pytest.skip("no kubectl")
-        s.start()
+        s.start(extra)
         c = test_doctor.Cluster(s.home, s.provider, s.folder, **options)
         try:
             change(c)
@@ -580,6 +585,7 @@ SCENES = {
     "odd-credential": odd_credential,
     "claim-twice": claim_twice,
     "keys-unreadable": keys_unreadable,
+    "email-claim": email_claim,
     "username-claim": username_claim,
     "groups-claim": groups_claim,
     "groups-elsewhere": groups_elsewhere,
@@ -593,7 +599,7 @@ SCENES = {
     "token-long": token_long,
     "outdated": outdated,
     "not-locked": not_locked,
-    "other-user": cluster(lambda c: None, username_claim="sub"),
+    "other-user": cluster(lambda c: None, "username-claim = email", username_claim="sub"),
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],
     "kubeconfig": kubeconfig("no-current-context"),
     "not-used": kubeconfig("other-plugin"),

@@ -82,7 +82,7 @@ def test_another_identity_drops_the_token(home, daemon, provider):
     daemon.reload()
     r = home.run("get")
     assert r.returncode == 0 and r.stdout != token
-    assert home.status("p")["user"] == "other@example.com"
+    assert home.status("p")["userByClaim"]["email"] == "other@example.com"
 
 
 @pytest.mark.parametrize("mode, code", [(0o600, 0), (0o400, 0), (0o640, 9), (0o604, 9)])

@@ -16,7 +16,8 @@ LONGEST = 128 * 1024
 def token_of(fake, length):
     """A good one of exactly that many characters."""
     now = int(time.time())
-    claims = {"iss": fake.issuer, "aud": "client", "sub": "auth0|1", "iat": now, "exp": now + 3600}
+    claims = {"iss": fake.issuer, "aud": "client", "sub": "auth0|1", "email": "a@b", "iat": now,
+              "exp": now + 3600}
     for pad in range(4):  # base64url knows no length of 4n + 1
         def token(n, header={"pad": "x" * pad}):
             return fake.key.sign({**claims, "more": "x" * n}, header)

@@ -203,11 +203,24 @@ def another_claim_for_the_user(scene, key):
 
 @effect_of("username-prefix")
 def another_prefix_for_the_user(scene, key):
+    """The token is the same whatever it is called: only what is shown is another."""
     scene.start(username_claim="email", username_prefix="old:")
     assert scene.home.status("p")["user"] == "old:someone@example.com"
-    scene.reload_and_drop({key: "new:"})
-    scene.request()
+    scene.reload_and_keep({key: "new:"})
     assert scene.home.status("p")["user"] == "new:someone@example.com"
+    scene.reload_and_keep({key: None})
+    assert scene.home.status("p")["user"] == "someone@example.com"
+
+
+@effect_of("groups-prefix")
+def another_prefix_for_the_groups(scene, key):
+    scene.fake.claims = {"groups": ["dev"]}
+    scene.start(groups_claim="groups", groups_prefix="old:")
+    scene.reload_and_keep({key: "new:"})
+    assert scene.home.status("p")["groupsPrefix"] == "new:"
+    env = {"PATH": f"{rig.BUILD}:/bin/nowhere"}
+    doctor = json.loads(scene.home.run("doctor", "p", "--json", env=env).stdout)
+    assert [f["detail"] for f in doctor["links"] if f["link"] == "groups"] == ['["new:dev"]']
 
 
 @effect_of("groups-claim")

@@ -59,18 +59,19 @@ static const struct expectation expectations[] = {
     { "refresh-before", "2m", AT(refresh_before), "120 s", NULL, SAME },
     { "keep-fresh", "1h", AT(keep_fresh), "3600 s", NULL, SAME },
     { "username-claim", "email", AT(username_claim), NULL, "username-claim", IDENTITY },
-    { "username-prefix", "oidc:", AT(username_prefix), NULL, "username-prefix", IDENTITY },
+    { "username-prefix", "oidc:", AT(username_prefix), NULL, "username-prefix", SAME },
     { "groups-claim", "groups", AT(groups_claim), NULL, "groups-claim", IDENTITY },
+    { "groups-prefix", "oidc:", AT(groups_prefix), NULL, "groups-prefix", SAME },
     { "start", "with-daemon", AT(start_with_daemon), "1", NULL, SAME },
     { "keep-over-restart", "all", AT(keep_over_restart), "1", NULL, SAME },
     { "signing-algs", "RS256 ES256", AT(signing_algs), NULL, "signing-algs", IDENTITY },
     { "default-profile", "b", 0, NULL, NULL, SAME },
 };
 
-/* With a secret and a certificate, without which some keys are refused. */
+/* With a secret, a certificate and claims, without which some keys are refused. */
 #define BASE                                                                                       \
     "[defaults]\nissuer = https://a/\nclient-id = kube\nusername = anna\nclient-secret = a\n"      \
-    "tls-client-cert = /a/cert\n"
+    "tls-client-cert = /a/cert\nusername-claim = upn\ngroups-claim = roles\n"
 
 static struct config *config;
 static struct config_report report;

@@ -711,6 +711,46 @@ static void a_tls_key_without_a_certificate_is_refused(void **state)
     assert_holds(report.text, "tls-client-key needs tls-client-cert");
 }
 
+static void assert_only_complaint(const char *text, unsigned line, const char *rest)
+{
+    char expected[512];
+
+    load(text);
+    snprintf(expected, sizeof expected, "/kubetoken.conf:%u: %s\n", line, rest);
+    assert_int_equal(report.count, 1);
+    assert_holds(report.text, expected);
+    config_report_clear(&report);
+}
+
+#define NEEDS_USERNAME                                                                             \
+    "username-prefix needs username-claim; write username-claim = sub, or what "                   \
+    "--oidc-username-claim of the API server names"
+#define NEEDS_GROUPS                                                                               \
+    "groups-prefix needs groups-claim; write groups-claim = what --oidc-groups-claim of the API "  \
+    "server names"
+
+static void a_prefix_without_its_claim_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    assert_only_complaint("[profile a]\n" COMPLETE "username-prefix = x:\n", 5,
+                          "profile a: " NEEDS_USERNAME);
+    assert_only_complaint("[profile a]\n" COMPLETE "username-prefix = -\n", 5,
+                          "profile a: " NEEDS_USERNAME);
+    assert_only_complaint("[profile a]\n" COMPLETE "username-claim = sub\ngroups-prefix = x:\n", 6,
+                          "profile a: " NEEDS_GROUPS);
+    /* of a profile as it is merged */
+    assert_only_complaint("[defaults]\nusername-prefix = x:\n[profile a]\n" COMPLETE
+                          "username-claim = sub\n[profile b]\n" COMPLETE,
+                          2, "profile b: " NEEDS_USERNAME);
+    assert_only_complaint("[defaults]\nusername-prefix = x:\n[profile a]\n" COMPLETE
+                          "username-prefix = y:\n",
+                          7, "profile a: " NEEDS_USERNAME);
+    load("[defaults]\nusername-claim = sub\ngroups-claim = groups\n[profile a]\n" COMPLETE
+         "username-prefix = x:\ngroups-prefix = y:\n");
+    assert_non_null(config);
+    assert_string_equal(config->profiles[0].groups_prefix, "y:");
+}
+
 /* Loads a profile with so many parameters and so many more in [defaults]. */
 static void load_parameters(unsigned of_defaults, unsigned of_profile)
 {
@@ -1113,6 +1153,7 @@ int main(void)
         TEST(client_auth_none_with_a_secret_is_refused),
         TEST(client_auth_without_a_secret_is_refused),
         TEST(a_tls_key_without_a_certificate_is_refused),
+        TEST(a_prefix_without_its_claim_is_refused_where_it_stands),
         TEST(sixty_four_parameters_are_taken),
         TEST(a_parameter_too_many_is_refused),
         TEST(all_errors_are_found_in_one_go),

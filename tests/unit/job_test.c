@@ -467,10 +467,14 @@ static void a_detail_is_made_printable(void **state)
     tlv_put_text(&w, "outcome", "refused");
     tlv_put_text(&w, "code", "refused");
     tlv_put_text(&w, "detail", "bad\r\n\x1b[31mnews\xff");
-    tlv_put_text(&w, "user", "an\nna");
+    tlv_put_text(&w, "username-claim", "an\nna");
+    tlv_put_text(&w, "sub", "7\n8");
+    tlv_put_text(&w, "email", "a\x1b@b");
     assert_int_equal(take(tlv_end(&w)), 2);
     assert_string_equal(result.error.detail, "bad [31mnews");
     assert_string_equal(result.user, "an na");
+    assert_string_equal(result.sub, "7 8");
+    assert_string_equal(result.email, "a @b");
 }
 
 static void a_clock_is_a_century_off_at_most(void **state)
@@ -802,6 +806,8 @@ static void what_is_known_of_a_token_comes_back_a_day_later(void **state)
     sent.clock_offset = -7200;
     sent.http_status = 200;
     snprintf(sent.user, sizeof sent.user, "anna@example.com");
+    snprintf(sent.sub, sizeof sent.sub, "7");
+    snprintf(sent.email, sizeof sent.email, "a@b");
     snprintf(sent.changed, sizeof sent.changed, "groups: a -> b");
     sent.n_warnings = 1;
     error_set(&sent.warnings[0], ERROR_NOT_VERIFIED, "first");
@@ -815,6 +821,8 @@ static void what_is_known_of_a_token_comes_back_a_day_later(void **state)
     assert_int_equal(result.clock_offset, -7200);
     assert_int_equal(result.http_status, 200);
     assert_string_equal(result.user, sent.user);
+    assert_string_equal(result.sub, sent.sub);
+    assert_string_equal(result.email, sent.email);
     assert_string_equal(result.changed, sent.changed);
     assert_int_equal(result.n_warnings, 1);
     assert_int_equal(result.warnings[0].code, ERROR_NOT_VERIFIED);
