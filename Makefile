@@ -78,9 +78,9 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
   locked login main options output own_config progress service status stop
 CLIENT_COMMON := descriptor error paths protocol secret_form text time
 
-ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope \
-  check_apiserver check_cluster check_kubeconfig check_provider check_token check_user child doctor \
-  kubeconfig kuberc main report yaml_tree
+ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
+  check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
+  child doctor kubeconfig kubectl kubectl_words kuberc main report rights yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol text time
 ADMIN_LIBS = libcjson yaml-0.1

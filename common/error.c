@@ -326,6 +326,10 @@ static const struct row table[ERROR_MAX] = {
                                "source" },
     [ERROR_KUBECTL] = { "kubectl", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE, "kubectl cannot be run",
                         "install it, or see that it is on the PATH" },
+    [ERROR_KUBECTL_FAILS] = { "kubectl-fails", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                              "kubectl runs and fails, whatever it is asked",
+                              "kubectl version --client shows it; if the program is broken, "
+                              "install it anew" },
     [ERROR_KUBECONFIG] = { "kubeconfig", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "the kubeconfig cannot be used as it is",
                            "correct it; kubectl config view shows it" },
@@ -351,6 +355,25 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_PLUGIN_POLICY] = { "plugin-policy", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                               "kubectl's policy does not allow the plugin",
                               "name kubetoken in credentialPluginAllowlist of the kuberc" },
+    [ERROR_CLUSTER_DNS] = { "cluster-dns", 7, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "the API server's name cannot be resolved",
+                            "check the network and VPN, and server of the kubeconfig's cluster" },
+    [ERROR_CLUSTER_CONNECT] = { "cluster-connect", 7, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                                "the API server cannot be reached",
+                                "see that the cluster runs, then check network, VPN, and server "
+                                "of the kubeconfig's cluster" },
+    [ERROR_CLUSTER_PROXY] = { "cluster-proxy", 7, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                              "the proxy does not lead to the API server",
+                              "check proxy-url of the kubeconfig's cluster, HTTPS_PROXY and "
+                              "NO_PROXY" },
+    [ERROR_CLUSTER_TIMEOUT] = { "cluster-timeout", 7, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                                "the API server gives no answer in time",
+                                "check network, VPN and firewall; a larger --timeout waits "
+                                "longer" },
+    [ERROR_CLUSTER_HTTP] = { "cluster-http", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                             "one side speaks http, the other https",
+                             "correct server of the kubeconfig's cluster: an API server is "
+                             "https://HOST:PORT, usually of port 6443 or 443" },
     [ERROR_CLUSTER_TLS] = { "cluster-tls", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                             "kubectl does not trust the API server's certificate",
                             "the cluster may have been made anew: fetch its kubeconfig again, or "
@@ -358,14 +381,28 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_SERVER_CONFIG] = { "server-config", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                               "the API server would not load its AuthenticationConfiguration",
                               "correct the file that is given by --authentication-config" },
+    [ERROR_CLUSTER_OTHER] = { "cluster-other", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                              "what answers there is no API server",
+                              "correct server of the kubeconfig's cluster: host, port and path; a "
+                              "VPN's or hotel's log-in page answers so too" },
+    [ERROR_CLUSTER_FAULT] = { "cluster-fault", 7, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                              "the API server, or a proxy before it, has a fault",
+                              "try again in a minute; its administrator sees why in its log" },
+    [ERROR_CLUSTER_UNKNOWN] = { "cluster-unknown", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                                "kubectl brings no answer of the API server",
+                                "kubectl get --raw /apis -v=6 shows more of it" },
     [ERROR_UNAUTHORIZED] = { "unauthorized", 8, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                              "the API server rejects the token (401)",
-                             "its log says why: look for oidc; compare --oidc-issuer-url, "
-                             "--oidc-client-id, --oidc-signing-algs" },
+                             "its log says why (oidc): see --oidc-issuer-url, --oidc-client-id and "
+                             "--oidc-signing-algs, or --authentication-config" },
     [ERROR_FORBIDDEN] = { "forbidden", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                           "the API server allows this user nothing (403)",
                           "bind a role to the user or a group (ClusterRoleBinding); upper and "
                           "lower case count" },
+    [ERROR_NO_RIGHTS] = { "no-rights", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                          "no role is bound to this user",
+                          "have a role bound to the user or to a group; upper and lower case and "
+                          "prefixes count" },
     [ERROR_FETCHER] = { "fetcher", 1, ERROR_CLASS_LOCAL, ERROR_LINK_FETCHER,
                         "kubetoken-fetch failed",
                         "see: journalctl --user -u "

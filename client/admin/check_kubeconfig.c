@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "client/admin/certificate.h"
 #include "client/admin/doctor.h"
-#include "client/admin/kuberc.h"
+#include "client/admin/kubectl.h"
 #include "common/protocol.h"
 
-enum { V1_SINCE = 22, POLICY_SINCE = 35 };
+enum { V1_SINCE = 22 };
 
 static const char group[] = "client.authentication.k8s.io/";
 
@@ -86,6 +88,16 @@ const char *doctor_kubeconfig_profile(const struct doctor *d)
     return profile && protocol_name_valid(profile, strlen(profile)) ? profile : NULL;
 }
 
+const cJSON *doctor_context(const struct doctor *d)
+{
+    return find_entry(d->config, "contexts", "context", doctor_text(d->config, "current-context"));
+}
+
+const cJSON *doctor_context_cluster(const struct doctor *d)
+{
+    return find_entry(d->config, "clusters", "cluster", doctor_text(doctor_context(d), "cluster"));
+}
+
 /* ---- context and user ------------------------------------------------------------------------ */
 
 /* "a, b": the contexts whose user runs kubetoken, or all. */
@@ -102,19 +114,57 @@ static void list_contexts(const cJSON *config, bool all, char *out, size_t size)
     }
 }
 
+/* The first file that kubectl reads its configuration from. Returns whether any of them is there.
+ */
+static bool find_kubeconfig(const struct doctor *d, char first[PATH_MAX])
+{
+    const char *home = getenv("HOME"), *list = d->kubeconfig ? d->kubeconfig : getenv("KUBECONFIG");
+    char usual[PATH_MAX], path[PATH_MAX];
+    bool there = false;
+
+    snprintf(usual, sizeof usual, "%s/.kube/config", home ? home : "");
+    if (!list || !*list)
+        list = usual;
+    first[0] = '\0';
+    for (const char *p = list; *p && !there; p += strcspn(p, ":"), p += *p == ':') {
+        snprintf(path, sizeof path, "%.*s", (int)strcspn(p, ":"), p);
+        there = *path && access(path, F_OK) == 0;
+        if (!*first || there)
+            snprintf(first, PATH_MAX, "%s", path);
+    }
+    return there;
+}
+
+/* Nothing to begin with: who has just installed kubetoken may have none. */
+static bool lacks_kubeconfig(struct doctor *d)
+{
+    const cJSON *contexts = cJSON_GetObjectItemCaseSensitive(d->config, "contexts");
+    const cJSON *users = cJSON_GetObjectItemCaseSensitive(d->config, "users");
+    char file[PATH_MAX];
+
+    bool there = find_kubeconfig(d, file);
+    if (there && (!d->config || cJSON_GetArraySize(contexts) + cJSON_GetArraySize(users) > 0))
+        return false;
+    report_add(&d->report, LEVEL_ERROR, "context", ERROR_KUBECONFIG, "%s %s", file,
+               there ? "has no context and no user" : "is not there");
+    report_remedy(&d->report, "kubetoken kubeconfig prints the user to put into it; the cluster's "
+                              "own part comes from who runs the cluster");
+    return true;
+}
+
 static const cJSON *check_context(struct doctor *d)
 {
     const char *name = doctor_text(d->config, "current-context");
-    const cJSON *context = find_entry(d->config, "contexts", "context", name);
+    const cJSON *context = doctor_context(d);
     const char *user = doctor_text(context, "user"), *cluster = doctor_text(context, "cluster");
     struct report *r = &d->report;
     char all[200];
 
     list_contexts(d->config, true, all, sizeof all);
     if (!context)
-        report_add(r, LEVEL_ERROR, "context", ERROR_KUBECONFIG, "%s%s%s%s%s",
+        report_add(r, LEVEL_ERROR, "context", ERROR_KUBECONFIG, "%s%s%s%s",
                    *name ? "there is no context " : "it has no current context", name,
-                   *all ? "; there are " : "", all, d->kubeconfig || *all ? "" : "; is it empty?");
+                   *all ? "; there are " : "", all);
     else if (!find_entry(d->config, "clusters", "cluster", cluster))
         report_add(r, LEVEL_ERROR, "context", ERROR_KUBECONFIG, "context %s: no cluster \"%s\"",
                    name, cluster);
@@ -127,53 +177,103 @@ static const cJSON *check_context(struct doctor *d)
         return find_entry(d->config, "users", "user", user);
     }
     if (!context)
-        report_remedy(r, "kubectl config use-context NAME chooses one");
+        report_remedy(r, "kubectl config use-context NAME chooses one; kubetoken kubeconfig prints "
+                         "a user for it");
     return NULL;
 }
 
-/* What a user has beside, or instead of, an exec stanza; NULL: nothing. */
-static const char *other_credentials(const cJSON *user)
+/* ---- the user -------------------------------------------------------------------------------- */
+
+/* A client certificate, as far as it says itself what it is. */
+static void describe_certificate(const struct doctor *d, const cJSON *user, char *out, size_t size)
+{
+    const char *file = doctor_text(user, "client-certificate");
+    struct certificate c = { .not_after = 0 };
+    char *pem = kubectl_certificate(d, file);
+    char day[32];
+
+    int r = !pem ? -errno : *file ? certificate_read(pem, &c) : certificate_read_data(pem, &c);
+    free(pem);
+    if (r < 0) {
+        snprintf(out, size, "a client certificate%s%s%s", *file ? ", " : "", file,
+                 *file ? r == -EBADMSG ? ", which is none" : ", which cannot be read" : "");
+        return;
+    }
+    time_t end = (time_t)c.not_after;
+    bool expired = end < time(NULL);
+    strftime(day, sizeof day, "%Y-%m-%d", gmtime(&end));
+    snprintf(out, size, "%s client certificate%s (CN %s, O %s, %s %s)",
+             c.is_admin ? "an administrator's" : "a", expired ? " that has expired" : "",
+             c.common_name, *c.organizations ? c.organizations : "none", expired ? "on" : "until",
+             day);
+}
+
+/* What a user has beside, or instead of, an exec stanza; "": nothing. */
+static void other_credentials(const struct doctor *d, const cJSON *user, char *out, size_t size)
 {
     static const struct {
         const char *key, *name;
-    } kinds[] = { { "token", "a token" },
+    } kinds[] = { { "token", "a token of its own" },
                   { "tokenFile", "a token file" },
-                  { "client-certificate", "a client certificate" },
-                  { "client-certificate-data", "a client certificate" },
+                  { "client-certificate", NULL },
+                  { "client-certificate-data", NULL },
                   { "username", "a user name and password" },
                   { "auth-provider", "an auth-provider" } };
+    const cJSON *found = NULL;
+    size_t i;
 
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (cJSON_GetObjectItemCaseSensitive(user, kinds[i].key))
-            return kinds[i].name;
-    return NULL;
+    out[0] = '\0';
+    for (i = 0; i < sizeof kinds / sizeof *kinds && !found; i++)
+        found = cJSON_GetObjectItemCaseSensitive(user, kinds[i].key);
+    if (found && !kinds[i - 1].name)
+        describe_certificate(d, user, out, size);
+    else if (found && *doctor_text(found, "name"))
+        snprintf(out, size, "%s (%s)", kinds[i - 1].name, doctor_text(found, "name"));
+    else if (found)
+        snprintf(out, size, "%s", kinds[i - 1].name);
+}
+
+/* "kubectl oidc-login": of the arguments, which may hold passwords, no more than that. */
+static void name_plugin(const cJSON *user, char *out, size_t size)
+{
+    const cJSON *exec = cJSON_GetObjectItemCaseSensitive(user, "exec");
+    const char *command = doctor_text(exec, "command"), *slash = strrchr(command, '/');
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(exec, "args"), 0);
+    const char *verb = cJSON_GetStringValue(first);
+    bool plain = verb && *verb != '-' && strcmp(slash ? slash + 1 : command, "kubectl") == 0;
+
+    snprintf(out, size, "%s%s%s", command, plain ? " " : "", plain ? verb : "");
+}
+
+static void add_not_used(struct doctor *d, const char *plugin, const char *others)
+{
+    char better[200];
+
+    list_contexts(d->config, false, better, sizeof better);
+    report_add(&d->report, LEVEL_ERROR, "plugin", ERROR_NOT_USED, "the user %s%s%s%s",
+               *plugin   ? "runs "
+               : *others ? "has "
+                         : "has no credentials",
+               *plugin ? plugin : others, *better ? "; with kubetoken: context " : "", better);
+    if (*better)
+        report_remedy(&d->report, "kubectl config use-context NAME, with one of: %s", better);
 }
 
 static const cJSON *check_user(struct doctor *d, const cJSON *user)
 {
     const cJSON *exec = stanza_of(user);
-    const char *others = other_credentials(user);
-    const char *command = doctor_text(cJSON_GetObjectItemCaseSensitive(user, "exec"), "command");
-    char better[200];
+    char plugin[200], others[400];
 
-    d->plugin_used = exec && !others;
-    if (d->plugin_used) {
+    other_credentials(d, user, others, sizeof others);
+    name_plugin(user, plugin, sizeof plugin);
+    d->plugin_used = exec && !*others;
+    d->user_asks = (!exec && *plugin) || cJSON_HasObjectItem(user, "auth-provider");
+    if (d->plugin_used)
         report_add(&d->report, LEVEL_OK, "plugin", ERROR_NONE, "%s", doctor_text(exec, "command"));
-    } else if (exec) {
+    else if (exec)
         report_add(&d->report, LEVEL_ERROR, "plugin", ERROR_BYPASSED, "%s", others);
-    } else {
-        list_contexts(d->config, false, better, sizeof better);
-        report_add(&d->report, LEVEL_ERROR, "plugin", ERROR_NOT_USED, "the user %s%s%s%s",
-                   *command ? "runs "
-                   : others ? "has "
-                            : "has no credentials",
-                   *command ? command
-                   : others ? others
-                            : "",
-                   *better ? "; with kubetoken: context " : "", better);
-        if (*better)
-            report_remedy(&d->report, "kubectl config use-context NAME, with one of: %s", better);
-    }
+    else
+        add_not_used(d, plugin, others);
     return exec;
 }
 
@@ -200,8 +300,7 @@ static bool found_in(const char *list, bool files, const char *name, char path[P
     return false;
 }
 
-/* As client-go finds a program: by its path, or on the PATH. */
-static bool find_program(const char *name, char path[PATH_MAX])
+bool doctor_find_program(const char *name, char *path)
 {
     const char *list = getenv("PATH");
 
@@ -211,17 +310,24 @@ static bool find_program(const char *name, char path[PATH_MAX])
     return can_run(path);
 }
 
-static bool find_command(const struct doctor *d, const cJSON *exec, char path[PATH_MAX])
+bool doctor_find_command(const struct doctor *d, const cJSON *exec, char *path)
 {
     const char *command = doctor_text(exec, "command"), *home = getenv("HOME");
     const char *files = d->kubeconfig ? d->kubeconfig : getenv("KUBECONFIG");
     char usual[PATH_MAX];
 
     if (command[0] == '/' || !strchr(command, '/'))
-        return find_program(command, path);
+        return doctor_find_program(command, path);
     snprintf(usual, sizeof usual, "%s/.kube/config", home ? home : "");
     /* client-go: relative to the file that names it */
     return found_in(files && *files ? files : usual, true, command, path);
+}
+
+/* A desktop program has the PATH of the login or of the user's systemd, not that of a shell. */
+static bool is_on_a_desktop(const char *command)
+{
+    char path[PATH_MAX];
+    return found_in("/usr/local/bin:/usr/bin:/bin", false, command, path);
 }
 
 static void check_command(struct doctor *d, const cJSON *exec)
@@ -229,11 +335,19 @@ static void check_command(struct doctor *d, const cJSON *exec)
     const char *command = doctor_text(exec, "command");
     char path[PATH_MAX];
 
-    if (find_command(d, exec, path))
+    bool found = doctor_find_command(d, exec, path);
+    if (found && (strchr(command, '/') || path[0] != '/' || is_on_a_desktop(command))) {
         report_add(&d->report, LEVEL_OK, "command", ERROR_NONE, "%s", command);
-    else
+    } else if (found) {
+        report_add(&d->report, LEVEL_NOTE, "command", ERROR_NONE,
+                   "%s is on this PATH, but not on the short one that desktop programs have "
+                   "(/usr/local/bin:/usr/bin:/bin)",
+                   command);
+        report_remedy(&d->report, "for those write the full path as command: %s", path);
+    } else {
         report_add(&d->report, LEVEL_ERROR, "command", ERROR_PLUGIN_COMMAND, "%s is not %s",
                    command, strchr(command, '/') ? "there, or cannot be run" : "on the PATH");
+    }
 }
 
 static void check_version(struct doctor *d, const cJSON *exec)
@@ -319,82 +433,44 @@ static void check_profile(struct doctor *d, const cJSON *exec)
         report_add(&d->report, LEVEL_OK, "kubectl-profile", ERROR_NONE, "%.64s", d->answer);
 }
 
-/* ---- kuberc ---------------------------------------------------------------------------------- */
-
-/* Of client-go: an entry allows the program that it is the path of, or that the PATH
- * has under its name. */
-static bool is_listed(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
+static void add_no_kubectl(struct doctor *d)
 {
-    char plugin[PATH_MAX], entry[PATH_MAX];
+    bool absent = d->kubectl_error.code == ERROR_KUBECTL;
 
-    if (!find_command(d, exec, plugin))
-        return false;
-    for (unsigned i = 0; i < rc->n; i++)
-        if (find_program(rc->entries[i], entry) && strcmp(entry, plugin) == 0)
-            return true;
-    return false;
+    report_add(&d->report, absent ? LEVEL_WARNING : LEVEL_ERROR, "kubectl", d->kubectl_error.code,
+               "%s", d->kubectl_error.detail);
 }
 
-/* What is wrong with the policy, NULL: nothing. */
-static const char *judge_policy(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
+static const cJSON *check_stanza(struct doctor *d)
 {
-    bool listing = strcmp(rc->policy, "Allowlist") == 0;
-
-    if (strcmp(rc->policy, "DenyAll") == 0)
-        return "DenyAll";
-    if (listing != rc->has_list)
-        return listing ? "Allowlist without credentialPluginAllowlist"
-                       : "credentialPluginAllowlist without the policy Allowlist";
-    if (!listing && *rc->policy && strcmp(rc->policy, "AllowAll") != 0)
-        return "there is no policy of that name";
-    return !listing || is_listed(d, exec, rc) ? NULL : "Allowlist without kubetoken";
-}
-
-static void check_policy(struct doctor *d, const cJSON *exec)
-{
-    char file[PATH_MAX];
-    struct kuberc rc = { .n = 0 };
-    unsigned line = 0;
-    bool counts = d->kubectl_minor >= POLICY_SINCE;
-
-    int r = kuberc_path(file, sizeof file) ? kuberc_read(file, &rc, &line) : -ENOENT;
-    if (r < 0 && r != -ENOENT) {
-        report_add(&d->report, LEVEL_WARNING, "policy", ERROR_PLUGIN_POLICY, "%s:%u: %s", file,
-                   line, r == -EBADMSG ? "this is no YAML" : strerror(-r));
-        return;
-    }
-    const char *wrong = judge_policy(d, exec, &rc);
-    if (!wrong)
-        report_add(&d->report, LEVEL_OK, "policy", ERROR_NONE, "%s",
-                   *rc.policy ? rc.policy : "none");
-    else
-        report_add(&d->report, counts ? LEVEL_ERROR : LEVEL_WARNING, "policy", ERROR_PLUGIN_POLICY,
-                   "%s: %s%s%s", file, wrong,
-                   counts ? "" : "; kubectl 1.35 is the first that obeys, this is ",
-                   counts ? "" : d->kubectl_version);
-}
-
-void doctor_kubeconfig(struct doctor *d)
-{
-    if (!d->kubectl) {
-        report_add(&d->report, LEVEL_SKIPPED, "kubectl", ERROR_KUBECTL, "%s",
-                   d->kubectl_error.detail);
-        return;
-    }
-    report_add(&d->report, LEVEL_OK, "kubectl", ERROR_NONE, "%s", d->kubectl_version);
-    if (!d->config) {
-        report_add(&d->report, LEVEL_ERROR, "context", d->kubectl_error.code, "%s",
-                   d->kubectl_error.detail);
-        return;
-    }
     const cJSON *user = check_context(d);
     const cJSON *exec = user ? check_user(d, user) : NULL;
+
     if (!exec)
-        return;
+        return NULL;
     check_command(d, exec);
     check_version(d, exec);
     check_interactive(d, exec);
     check_arguments(d, exec);
     check_profile(d, exec);
-    check_policy(d, exec);
+    return exec;
+}
+
+void doctor_kubeconfig(struct doctor *d)
+{
+    const cJSON *exec = NULL;
+
+    if (!d->kubectl) {
+        add_no_kubectl(d);
+        return;
+    }
+    report_add(&d->report, LEVEL_OK, "kubectl", ERROR_NONE, "%s", d->kubectl_version);
+    if (lacks_kubeconfig(d))
+        ; /* said */
+    else if (!d->config)
+        report_add(&d->report, LEVEL_ERROR, "context", d->kubectl_error.code, "%s",
+                   d->kubectl_error.detail);
+    else
+        exec = check_stanza(d);
+    doctor_policy(d, exec);
 }

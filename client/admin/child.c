@@ -58,7 +58,25 @@ static void stream_read(struct stream *s)
     s->text[s->used] = '\0';
 }
 
-static int start(const char *const argv[], struct stream streams[2], pid_t *ret_pid)
+/* Where the child reads: a pipe that holds all of the input, or nothing. Returns -1 on errors. */
+static int open_input(const char *input)
+{
+    size_t length = input ? strlen(input) : 0;
+    int p[2];
+
+    if (!input)
+        return open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (length > CHILD_INPUT_MAX || pipe2(p, O_CLOEXEC) < 0)
+        return -1;
+    ssize_t n = write(p[1], input, length);
+    close(p[1]);
+    if (n == (ssize_t)length)
+        return p[0];
+    close(p[0]);
+    return -1;
+}
+
+static int start(const char *const argv[], int in, struct stream streams[2], pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     int out[2], err[2];
@@ -71,7 +89,7 @@ static int start(const char *const argv[], struct stream streams[2], pid_t *ret_
         return EMFILE;
     }
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, in, 0);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     posix_spawn_file_actions_adddup2(&actions, err[1], 2);
     int r = posix_spawnp(ret_pid, argv[0], &actions, NULL, (char **)(uintptr_t)argv, environ);
@@ -124,13 +142,21 @@ static int wait_for(pid_t pid, uint64_t deadline, bool in_time, struct child *re
 
 int child_run(const char *const argv[], uint64_t timeout, struct child *ret)
 {
+    return child_run_with(argv, NULL, timeout, ret);
+}
+
+int child_run_with(const char *const argv[], const char *input, uint64_t timeout, struct child *ret)
+{
     struct stream streams[2] = { { .fd = -1 }, { .fd = -1 } };
     uint64_t deadline = time_boottime() + timeout;
     pid_t pid = 0;
     int r = -1;
 
     *ret = (struct child){ .exit_code = 127 };
-    ret->failed = start(argv, streams, &pid);
+    int in = open_input(input);
+    ret->failed = in < 0 ? EMFILE : start(argv, in, streams, &pid);
+    if (in >= 0)
+        close(in);
     if (!ret->failed) {
         bool in_time = collect(streams, deadline);
         r = wait_for(pid, deadline, in_time, ret);

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { CHILD_OUTPUT_MAX = 4 * 1024 * 1024 };
+enum { CHILD_OUTPUT_MAX = 4 * 1024 * 1024, CHILD_INPUT_MAX = 4096 };
 
 struct child {
     int failed;    /* to start: an errno value; ETIMEDOUT: it was ended */
@@ -18,6 +18,9 @@ struct child {
 /* Runs argv[0], looked for in PATH unless it has a slash, with stdin from /dev/null. Returns 0
  * when it ended by itself with exit code 0, else -1. child_free() in both cases. */
 int child_run(const char *const argv[], uint64_t timeout, struct child *ret);
+/* With a text on stdin, of CHILD_INPUT_MAX bytes at most. */
+int child_run_with(const char *const argv[], const char *input, uint64_t timeout,
+                   struct child *ret);
 void child_free(struct child *child);
 
 #endif

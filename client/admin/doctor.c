@@ -120,6 +120,22 @@ static int parse(int argc, char **argv, struct doctor *d)
     return r;
 }
 
+static bool has_error_since(const struct report *r, unsigned since)
+{
+    for (unsigned i = since; i < r->n; i++)
+        if (r->findings[i].level == LEVEL_ERROR)
+            return true;
+    return false;
+}
+
+/* The last link is what all of it is for: without its answer nothing can be said to be right. */
+static void conclude(struct doctor *d)
+{
+    if (d->token_good && *d->unasked)
+        report_verdict(&d->report, "the token is good; the cluster could not be asked: %s",
+                       d->unasked);
+}
+
 int doctor_run(int argc, char **argv, const char *folder)
 {
     static struct doctor d = { .timeout = PROTOCOL_TIMEOUT };
@@ -138,9 +154,13 @@ int doctor_run(int argc, char **argv, const char *folder)
     doctor_daemon(&d);
     doctor_provider(&d);
     doctor_clock(&d);
+    unsigned before = d.report.n;
     doctor_token(&d);
+    d.token_good = d.has_token && !has_error_since(&d.report, before);
+    d.kubeconfig_at = d.report.n;
     doctor_kubeconfig(&d);
     doctor_cluster(&d);
+    conclude(&d);
     r = report_print(&d.report, d.as_json);
     cJSON_Delete(d.status);
     cJSON_Delete(d.inspection);

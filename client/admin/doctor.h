@@ -38,7 +38,12 @@ struct doctor {
     long kubectl_minor;
     cJSON *config; /* the kubeconfig as kubectl merges it, or NULL */
     struct error kubectl_error;
-    bool plugin_used; /* kubectl runs kubetoken */
+    char kuberc_error[ERROR_DETAIL_MAX + 1]; /* why each kubectl command ends, "" if none does */
+    unsigned kubeconfig_at;                  /* where in the report kubectl's links begin */
+    bool plugin_used; /* kubectl runs kubetoken, and has nothing else to log in with */
+    bool user_asks;   /* kubectl would ask somebody else for credentials: it is not run */
+    bool token_good;  /* nothing is wrong with it that can be seen from here */
+    char unasked[ERROR_DETAIL_MAX + 1]; /* why the cluster could not be asked, "" if it was */
 };
 
 enum { DOCTOR_ANSWER_MAX = 4 * 1024 * 1024 };
@@ -76,6 +81,15 @@ void doctor_user(struct doctor *d, const cJSON *claims);
  * the profile's words; note is then that, else by which flag that name comes about, or "". */
 bool doctor_other_user(struct doctor *d, const cJSON *info, char *note, size_t size);
 
+/* The current context, and its cluster, as the kubeconfig has them; NULL without. */
+const cJSON *doctor_context(const struct doctor *d);
+const cJSON *doctor_context_cluster(const struct doctor *d);
+
+/* As client-go finds a program: by its path, or on the PATH; and the command of an exec stanza,
+ * which may also count from the kubeconfig. path: of PATH_MAX bytes. */
+bool doctor_find_program(const char *name, char *path);
+bool doctor_find_command(const struct doctor *d, const cJSON *exec, char *path);
+
 /* The links, in the order of the chain. */
 void doctor_configuration(struct doctor *d);
 void doctor_daemon(struct doctor *d);
@@ -84,5 +98,9 @@ void doctor_clock(struct doctor *d);
 void doctor_token(struct doctor *d);
 void doctor_kubeconfig(struct doctor *d);
 void doctor_cluster(struct doctor *d);
+
+/* A part of the kubeconfig's: exec is the stanza that runs kubetoken, NULL without: a policy may
+ * end every kubectl command. */
+void doctor_policy(struct doctor *d, const cJSON *exec);
 
 #endif

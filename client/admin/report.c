@@ -8,7 +8,7 @@
 
 #include "client/output.h"
 
-static const char *const levels[] = { "ok", "skipped", "warning", "error" };
+static const char *const levels[] = { "ok", "skipped", "note", "warning", "error" };
 
 enum { TEXT_MAX = 2 * ERROR_DETAIL_MAX };
 
@@ -50,6 +50,15 @@ void report_remedy(struct report *r, const char *format, ...)
     va_end(ap);
 }
 
+void report_verdict(struct report *r, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    format_clean(r->verdict, sizeof r->verdict, format, ap);
+    va_end(ap);
+}
+
 static void print_finding(const struct finding *f, const struct finding *next)
 {
     const struct error *what = &f->what;
@@ -58,14 +67,15 @@ static void print_finding(const struct finding *f, const struct finding *next)
     if (what->code != ERROR_NONE)
         printf("%s%s", error_sentence(what->code), *what->detail ? ": " : "");
     printf("%s\n", what->detail);
-    if (f->level != LEVEL_WARNING && f->level != LEVEL_ERROR)
+    if (f->level == LEVEL_OK || f->level == LEVEL_SKIPPED)
         return;
     /* of several lines with one remedy the last has it */
     if (next && next->link == f->link && strcmp(next->remedy, f->remedy) == 0)
         return;
     if (*f->remedy)
         printf("%-25s -> %s\n", "", f->remedy);
-    printf("%-25s -> kubetoken explain %s\n", "", error_name(what->code));
+    if (what->code != ERROR_NONE)
+        printf("%-25s -> kubetoken explain %s\n", "", error_name(what->code));
 }
 
 static void print_text(const struct report *r)
@@ -78,9 +88,11 @@ static void print_text(const struct report *r)
         warnings += f->level == LEVEL_WARNING;
         errors += f->level == LEVEL_ERROR;
     }
-    if (errors + warnings == 0)
+    if (*r->verdict)
+        puts(r->verdict);
+    if (errors + warnings == 0 && !*r->verdict)
         puts("nothing is wrong");
-    else
+    else if (errors + warnings > 0)
         printf("%u error%s, %u warning%s\n", errors, errors == 1 ? "" : "s", warnings,
                warnings == 1 ? "" : "s");
 }
@@ -107,6 +119,8 @@ static void print_json(const struct report *r, bool ok)
 
     for (unsigned i = 0; i < r->n; i++)
         cJSON_AddItemToArray(list, finding_json(&r->findings[i]));
+    if (*r->verdict)
+        cJSON_AddStringToObject(json, "verdict", r->verdict);
     cJSON_AddBoolToObject(json, "ok", ok);
     char *text = cJSON_Print(json);
     printf("%s\n", text ? text : "");
@@ -124,6 +138,8 @@ int report_print(const struct report *r, bool as_json)
             code = error_exit_code(r->findings[i].what.code);
             code = code ? code : 1;
         }
+    if (code == 0 && *r->verdict)
+        code = 1;
     if (as_json)
         print_json(r, code == 0);
     else

@@ -8,7 +8,8 @@
 
 #include "common/error.h"
 
-enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
+/* A note is neither good nor bad: something to know of. */
+enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_NOTE, LEVEL_WARNING, LEVEL_ERROR };
 
 enum { REPORT_MAX = 192 };
 
@@ -22,6 +23,7 @@ struct finding {
 struct report {
     struct finding findings[REPORT_MAX];
     unsigned n;
+    char verdict[ERROR_DETAIL_MAX + 1]; /* "": that of the counts */
 };
 
 /* Adds a link, a literal; one too many is left out. The detail must hold no secret. */
@@ -31,8 +33,12 @@ void report_add(struct report *r, enum level level, const char *link, enum error
 /* Another remedy for the one that was added last. */
 void report_remedy(struct report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints it to stdout. Returns the exit code: that of the first error, 0 without any, 1 when it
- * cannot be printed. */
+/* A closing line for a report that cannot say "nothing is wrong", whatever its levels are. */
+void report_verdict(struct report *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints it to stdout. Returns the exit code: that of the first error; without any 0, or 1 with a
+ * verdict; 1 when it cannot be printed. */
 int report_print(const struct report *r, bool as_json);
 
 #endif

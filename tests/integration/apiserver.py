@@ -691,7 +691,21 @@ def _resource_verb(method: str, name: str, query: dict) -> str:
 # The default roles system:public-info-viewer, system:discovery and system:basic-user.
 PUBLIC_PATHS = re.compile(r"/(healthz|livez|readyz|version)/?")
 DISCOVERY_PATHS = re.compile(r"/(api|apis|openapi)(/.*)?")
-SELF_REVIEWS = ("selfsubjectreviews", "selfsubjectaccessreviews")
+SELF_REVIEWS = ("selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews")
+
+# What a SelfSubjectRulesReview lists of those roles.
+BASIC_RESOURCE_RULES = [
+    {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"],
+     "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]},
+    {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"],
+     "resources": ["selfsubjectreviews"]}]
+BASIC_PATH_RULES = [
+    {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version",
+                                           "/version/"]},
+    {"verbs": ["get"], "nonResourceURLs": ["/api", "/api/*", "/apis", "/apis/*", "/healthz",
+                                           "/livez", "/openapi", "/openapi/*", "/readyz",
+                                           "/version", "/version/"]}]
+OBJECT_RULES = [{"verbs": ["*"], "apiGroups": [""], "resources": ["*"]}]
 
 
 def forbidden(user: User, target: Target) -> ApiError:
@@ -924,9 +938,10 @@ def _age(created: str, now: float) -> str:
 # ---------------------------------------------------------------------------
 
 REVIEWS = {
-    ("authentication.k8s.io", "v1"): ("selfsubjectreviews", "SelfSubjectReview"),
-    ("authentication.k8s.io", "v1beta1"): ("selfsubjectreviews", "SelfSubjectReview"),
-    ("authorization.k8s.io", "v1"): ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    ("authentication.k8s.io", "v1"): {"selfsubjectreviews": "SelfSubjectReview"},
+    ("authentication.k8s.io", "v1beta1"): {"selfsubjectreviews": "SelfSubjectReview"},
+    ("authorization.k8s.io", "v1"): {"selfsubjectaccessreviews": "SelfSubjectAccessReview",
+                                     "selfsubjectrulesreviews": "SelfSubjectRulesReview"},
 }
 ALL_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
@@ -939,10 +954,10 @@ def core_resources() -> dict:
 
 
 def review_resources(group: str, version: str) -> dict:
-    resource, kind = REVIEWS[group, version]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{group}/{version}",
             "resources": [{"name": resource, "singularName": "", "namespaced": False,
-                           "kind": kind, "verbs": ["create"]}]}
+                           "kind": kind, "verbs": ["create"]}
+                          for resource, kind in REVIEWS[group, version].items()]}
 
 
 def api_group(group: str) -> dict:
@@ -1032,7 +1047,11 @@ class Watch:
 class Api:
     """Answers requests of users who are who they say they are."""
 
-    def __init__(self, store: Store, address: str, users_allowed, clock):
+    def __init__(self, store: Store, address: str, users_allowed, clock, rules_namespace="",
+                 rules_error="", knows_users=True):
+        self._knows_users = knows_users
+        self._rules_namespace = rules_namespace
+        self._rules_error = rules_error
         self._store = store
         self._users_allowed = users_allowed
         self._clock = clock
@@ -1045,10 +1064,12 @@ class Api:
         target = asked.target
         if not self._may(asked.user, target):
             raise forbidden(asked.user, target)
+        if target.resource == "selfsubjectreviews" and not self._knows_users:
+            raise no_such_path()
         if not target.resource:
             return self._answer_path(asked)
-        review = REVIEWS.get((target.group, target.version))
-        if review and target.resource == review[0] and target.verb == "create":
+        reviews = REVIEWS.get((target.group, target.version), {})
+        if target.resource in reviews and target.verb == "create":
             return self._answer_review(asked)
         if (target.group, target.version) == ("", "v1") and target.resource in KINDS:
             return self._answer_objects(asked)
@@ -1081,19 +1102,34 @@ class Api:
         return Answer(200, self._documents[path])
 
     def _answer_review(self, asked: Asked) -> Answer:
-        """The body is not looked at: kubectl 1.32 sends protobuf, and the answer does not
-        depend on it."""
+        """The body is looked at only where the answer depends on it: kubectl 1.32 sends
+        protobuf."""
         target = asked.target
         version = f"{target.group}/{target.version}"
-        review = {"kind": REVIEWS[target.group, target.version][1], "apiVersion": version,
-                  "metadata": {}}
+        review = {"kind": REVIEWS[target.group, target.version][target.resource],
+                  "apiVersion": version, "metadata": {}}
         if target.resource == "selfsubjectreviews":
             review["status"] = {"userInfo": {"username": asked.user.name,
                                              "groups": list(asked.user.groups)}}
+        elif target.resource == "selfsubjectrulesreviews":
+            namespace = (asked.json().get("spec") or {}).get("namespace")
+            if not namespace:
+                raise ApiError(400, "BadRequest", "no namespace on request")
+            review["spec"] = {}
+            review["status"] = self._rules(asked.user, namespace)
         else:
             review["spec"] = {}
             review["status"] = {"allowed": self._may_use_objects(asked.user)}
         return Answer(201, review)
+
+    def _rules(self, user: User, namespace: str) -> dict:
+        """Those of one namespace, and of what is in none."""
+        anything = self._may_use_objects(user) and self._rules_namespace in ("", namespace)
+        status = {"resourceRules": BASIC_RESOURCE_RULES + OBJECT_RULES * anything,
+                  "nonResourceRules": BASIC_PATH_RULES, "incomplete": bool(self._rules_error)}
+        if self._rules_error:
+            status["evaluationError"] = self._rules_error
+        return status
 
     def _answer_objects(self, asked: Asked):
         target = asked.target
@@ -1201,6 +1237,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _read_body(self) -> bytes:
         """Also before a 401: what is left unread would be taken for the next request."""
+        if self.headers.get("Transfer-Encoding") == "chunked":  # kubectl create --raw
+            return b"".join(self._chunks())
         length = self.headers.get("Content-Length", "0")
         if not length.isdigit() or "Transfer-Encoding" in self.headers:
             self.close_connection = True
@@ -1209,6 +1247,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             raise ApiError(413, "RequestEntityTooLarge", "Request entity too large")
         return self.rfile.read(int(length))
+
+    def _chunks(self):
+        left = BODY_LIMIT
+        while left > 0:
+            size = int(self.rfile.readline(20).split(b";")[0], 16)
+            left -= size
+            data = self.rfile.read(min(size, BODY_LIMIT))
+            self.rfile.readline(2)
+            if size == 0:
+                return
+            yield data
+        self.close_connection = True
+        raise ApiError(413, "RequestEntityTooLarge", "Request entity too large")
 
     def _send(self, answer: Answer) -> None:
         body = answer.encoded()
@@ -1357,13 +1408,16 @@ class Request:
 
 class ApiServer:
     """See the head of this file.  `users_allowed`: who may use objects; by default every
-    user whose name is not empty.  `cache_seconds`: how long a good token is believed without
-    another look (kube-apiserver: 10).  `clock`: the wall clock to judge tokens by."""
+    user whose name is not empty.  `rules_namespace`: the one namespace in which they are told
+    to have rights (all).  `rules_error`: why the list of rights is not whole.  `knows_users`:
+    it has selfsubjectreviews, as since 1.28.  `cache_seconds`: how long a good token is believed
+    without another look (kube-apiserver: 10).  `clock`: the wall clock to judge tokens by."""
 
     def __init__(self, directory, issuer: str, client_id: str, *, issuer_ca=None,
                  username_claim: str = "email", username_prefix: Optional[str] = None,
                  groups_claim: Optional[str] = None, groups_prefix: str = "",
-                 signing_algs=("RS256",), users_allowed=None, cache_seconds: float = 0,
+                 signing_algs=("RS256",), users_allowed=None, rules_namespace: str = "",
+                 rules_error: str = "", knows_users: bool = True, cache_seconds: float = 0,
                  port: int = 0, clock: Callable[[], float] = time.time):
         check_options(issuer, signing_algs)
         self.directory = pathlib.Path(directory)
@@ -1372,6 +1426,8 @@ class ApiServer:
         self.store = Store(clock)
         self._port = port
         self._users_allowed = users_allowed
+        self._rules = rules_namespace, rules_error
+        self._knows_users = knows_users
         self._cache_seconds = cache_seconds
         self._cache: dict = {}
         self._changed = threading.Condition()
@@ -1392,7 +1448,8 @@ class ApiServer:
         files = make_tls_files(self.directory)
         self._tls = TlsServer(self, self._port, files)
         self._port = self._tls.server_address[1]
-        self._api = Api(self.store, f"127.0.0.1:{self._port}", self._users_allowed, self.clock)
+        self._api = Api(self.store, f"127.0.0.1:{self._port}", self._users_allowed, self.clock,
+                        *self._rules, self._knows_users)
         threading.Thread(target=self._tls.serve_forever, args=(0.05,), daemon=True).start()
         self._write_info()
         return self

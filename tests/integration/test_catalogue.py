@@ -14,6 +14,7 @@ import scripted
 import test_autostart
 import test_desks
 import test_doctor
+import test_doctor_cluster
 import test_waiting
 from rig import wait_until
 from scripted import ELSEWHERE, json_answer
@@ -443,10 +444,45 @@ def kubeconfig(name):
     return cluster(test_doctor.FINDINGS[name][0])
 
 
+def unasked(name):
+    """A cluster that cannot be asked, as test_doctor_cluster has them."""
+    def scene(s):
+        if not test_doctor_cluster.KUBECTLS:
+            pytest.skip("no kubectl that asks only what it is told to ask")
+        s.start()
+        c = test_doctor.Cluster(s.home, s.provider, s.folder)
+        c.use(test_doctor_cluster.KUBECTLS[0])
+        c.user.update(test_doctor.test_kubectl.stanza("v1beta1", "-o", "exec/v1beta1", "p"))
+        try:
+            with test_doctor_cluster.UNASKED[name][0](c):
+                return doctor(s, env=c.environment())
+        finally:
+            c.server.stop()
+    return scene
+
+
+def kubectl_says(line):
+    """Whatever it is asked of the cluster."""
+    def change(c):
+        c.pretend(33)
+        script = (c.bin / "kubectl").read_text()
+        (c.bin / "kubectl").write_text(script.replace(
+            "esac", f"*\" whoami \"*) echo '{line}' >&2; exit 1;; esac"))
+    return cluster(change)
+
+
+def kubectl_fails(s):
+    s.start()
+    (s.folder / "kubectl").write_text("#!/bin/sh\nexit 3\n")
+    (s.folder / "kubectl").chmod(0o755)
+    return doctor(s, env={"PATH": f"{s.folder}:/bin"})
+
+
 def policy(c):
     c.pretend(35)
     c.environment()
-    (c.home.folder / ".kube" / "kuberc").write_text("credentialPluginPolicy: DenyAll\n")
+    (c.home.folder / ".kube" / "kuberc").write_text(
+        test_doctor_cluster.KUBERC + "credentialPluginPolicy: DenyAll\n")
 
 
 def clock(s):
@@ -601,6 +637,7 @@ SCENES = {
     "not-locked": not_locked,
     "other-user": cluster(lambda c: None, "username-claim = email", username_claim="sub"),
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],
+    "kubectl-fails": kubectl_fails,
     "kubeconfig": kubeconfig("no-current-context"),
     "not-used": kubeconfig("other-plugin"),
     "bypassed": kubeconfig("token"),
@@ -610,7 +647,16 @@ SCENES = {
     "plugin-policy": cluster(policy),
     "server-config": by_authentication_config("claims.upn +"),
     "unauthorized": cluster(lambda c: c.server.reject_when(lambda _: True)),
-    "forbidden": kubeconfig("password"),
+    "forbidden": kubectl_says('Error from server (Forbidden): forbidden: User "a" cannot get'),
+    "no-rights": cluster(lambda c: None, users_allowed=()),
+    "cluster-dns": unasked("unknown-host"),
+    "cluster-connect": unasked("down"),
+    "cluster-proxy": unasked("dead-proxy"),
+    "cluster-timeout": unasked("silent"),
+    "cluster-http": unasked("https-for-http"),
+    "cluster-other": unasked("not-found"),
+    "cluster-fault": unasked("a-fault"),
+    "cluster-unknown": kubectl_says("error: what nobody has seen yet"),
     "fetcher": fetcher,
     "incomplete": lambda s: test_doctor.alone(s.home, s.folder),
     "output": output,
