@@ -64,9 +64,9 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
   digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
   notify owner peer_process permit private_file profile profile_record profiles rejection render \
-  secret_command secret_remark secret_source server store summary system_watch
+  secret_command secret_remark secret_source server store summary system_watch table
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
-  tlv url
+  tlv url wrap
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
@@ -76,13 +76,13 @@ FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
   locked login main options output own_config progress service status stop
-CLIENT_COMMON := descriptor error paths protocol secret_form text time
+CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child doctor kubeconfig kubectl kubectl_words kuberc main report rights yaml_tree
+  child doctor kubeconfig kubectl kubectl_words kuberc main names redaction report rights yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error kube_user paths protocol text time
+ADMIN_COMMON := descriptor error kube_user paths protocol text time wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
@@ -181,7 +181,7 @@ unit_programs := $(UNIT:%=$(O)/unit/%)
 # What reads the API server's own configuration; pure.
 READERS := authentication_config cel cel_foresee cel_parse cel_scope yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
-  $(O)/client/service.o $(READERS:%=$(O)/client/admin/%.o)
+  $(O)/client/service.o $(O)/client/admin/redaction.o $(READERS:%=$(O)/client/admin/%.o)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) yaml-0.1 cmocka) -lm)
@@ -226,7 +226,8 @@ F := $(O)/fuzz
 fuzz_flags := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
   -fno-sanitize-recover=undefined
 fuzz_o := $(patsubst $(O)/%,$(F)/%,$(filter-out %/main.o %/secret.o,$(sort $(daemon_o) $(fetch_o)))) \
-  $(F)/client/exec_info.o $(READERS:%=$(F)/client/admin/%.o) $(F)/tests/fuzz/heap_secret.o $(F)/tests/fuzz/fuzz.o
+  $(F)/client/exec_info.o $(F)/client/admin/redaction.o $(READERS:%=$(F)/client/admin/%.o) \
+  $(F)/tests/fuzz/heap_secret.o $(F)/tests/fuzz/fuzz.o
 
 $(F)/%.o: %.c $(F)/flags
 	@mkdir -p $(@D)
@@ -368,7 +369,7 @@ define installed
 0644 $(MANDIR)/man5 man/kubetoken.conf.5
 0644 $(MANDIR)/man7 man/kubetoken-codes.7 man/kubetoken-protocol.7
 0644 $(MANDIR)/man8 man/kubetokend.8
-0644 $(DOCDIR) README.md docs/design.md $(wildcard examples/*)
+0644 $(DOCDIR) README.md docs/design.md docs/doctor.schema.json $(wildcard examples/*)
 endef
 
 .PHONY: install

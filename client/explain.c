@@ -8,8 +8,7 @@
 #include "client/help.h"
 #include "client/output.h"
 #include "common/text.h"
-
-enum { COLUMNS = 78 };
+#include "common/wrap.h"
 
 static void print_row(enum error_code code)
 {
@@ -30,18 +29,12 @@ static int list(int exit_code)
     return n;
 }
 
-static void print_wrapped(const char *text)
+/* Longer lines are no easier to read. */
+static size_t prose_columns(void)
 {
-    while (*text) {
-        size_t length = strlen(text), end = length;
-        if (length > COLUMNS)
-            for (end = COLUMNS; end > 0 && text[end] != ' ';)
-                end--;
-        if (end == 0) /* a word without a blank */
-            end = length;
-        printf("%.*s\n", (int)end, text);
-        text += end + (end < length);
-    }
+    size_t columns = output_columns();
+
+    return columns < WRAP_COLUMNS ? columns : WRAP_COLUMNS;
 }
 
 static void print_remedy(const char *label, const char *remedy)
@@ -50,7 +43,7 @@ static void print_remedy(const char *label, const char *remedy)
 
     snprintf(text, sizeof text, "%s: %s", label, remedy);
     printf("\n");
-    print_wrapped(text);
+    wrap_remedy(stdout, text, 0, 0, prose_columns());
 }
 
 static void print_code(enum error_code code)
@@ -59,7 +52,7 @@ static void print_code(enum error_code code)
     const char *other = error_remedy_for(code, ERROR_KEEPER_NONE);
 
     printf("%s: %s\n\n", error_name(code), error_sentence(code));
-    print_wrapped(explain_text(code));
+    wrap_print(stdout, explain_text(code), 0, 0, prose_columns());
     if (*remedy)
         print_remedy("What to do", remedy);
     if (remedy != other)

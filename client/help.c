@@ -59,7 +59,7 @@ static const char status[] =
     "Shows profiles, users, states, the time that tokens have left, the next renewal,\n"
     "and below it what is wrong and what to do.\n"
     "\n"
-    "  -q                  print nothing; exit with the code of the worst profile\n"
+    "  -q, --quiet         print nothing; exit with the code of the worst profile\n"
     "  --json              for programs\n" TIMEOUT COMMON TOKEN_CODES;
 
 static const char inspect[] =

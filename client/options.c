@@ -56,6 +56,8 @@ static int one_option(char **argv, int *i, struct options *o)
         o->only_names = true;
     else if (o->may_json && text_equal(argv[*i], "--json"))
         o->json = true;
+    else if (o->may_quiet && (text_equal(argv[*i], "-q") || text_equal(argv[*i], "--quiet")))
+        o->quiet = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

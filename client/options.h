@@ -13,6 +13,7 @@ struct options {
     const char *profile; /* NULL: none named */
     uint64_t timeout;
     bool may_json, json;
+    bool may_quiet, quiet;
     bool may_stdin, standard_input; /* "-" */
     bool only_names;                /* behind "--" */
 };

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client/autostart.h"
+#include "common/wrap.h"
 
 int output_write(int fd, const char *bytes, size_t length)
 {
@@ -53,6 +56,21 @@ int output_fail(enum error_code code, const char *detail)
 void output_unwritten(struct error *why)
 {
     error_set(why, ERROR_OUTPUT, "%s", strerror(errno));
+}
+
+size_t output_columns(void)
+{
+    const char *set = getenv("COLUMNS");
+    long columns = set ? strtol(set, NULL, 10) : 0;
+    struct winsize size;
+
+    if (columns <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        columns = size.ws_col;
+    if (columns <= 0)
+        return WRAP_COLUMNS;
+    if (columns > WRAP_COLUMNS_MAX)
+        return WRAP_COLUMNS_MAX;
+    return columns < WRAP_COLUMNS_MIN ? WRAP_COLUMNS_MIN : (size_t)columns;
 }
 
 int output_done(int code)

@@ -20,6 +20,10 @@ int output_fail(enum error_code code, const char *detail);
 /* Says of *why that the output cannot be written, by errno. */
 void output_unwritten(struct error *why);
 
+/* How many columns the lines on stdout may have: COLUMNS of the environment, else the width of the
+ * terminal, else 80; 40 at least. */
+size_t output_columns(void);
+
 /* For the end of a command that printed to stdout: returns the exit code given, or 1 after having
  * complained that not all of it could be written. */
 int output_done(int code);

@@ -11,22 +11,41 @@
 #include "common/text.h"
 #include "common/time.h"
 
-static int ask(const char *verb, int argc, char **argv, bool has_json)
+/* Prints nothing: the exit code says it all. */
+static int ask_quietly(struct line *line, uint64_t timeout)
 {
-    struct options s = { .command = verb, .timeout = PROTOCOL_TIMEOUT, .may_json = has_json };
+    char nothing[1];
+
+    enum error_code code = conversation_ask(line, timeout, nothing, sizeof nothing);
+    if (code == ERROR_BAD_REQUEST) /* of a daemon that does not know the word: an older one */
+        return output_fail(ERROR_BAD_ANSWER, "it does not know status -q");
+    return error_exit_code(code);
+}
+
+static int ask(const char *verb, int argc, char **argv, bool is_status)
+{
+    struct options s = {
+        .command = verb, .timeout = PROTOCOL_TIMEOUT, .may_json = is_status, .may_quiet = is_status
+    };
     /* what a daemon that is not there can not have is not worth starting one */
     struct line line = { .may_start = !text_equal(verb, "logout") && !text_equal(verb, "reload") };
 
     int r = options_parse(argc, argv, &s);
     if (r)
         return r;
+    if (s.quiet && s.json)
+        return output_fail(ERROR_USAGE, "-q prints nothing, --json does");
     if (s.profile && text_equal(verb, "reload"))
         return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
     line_add(&line, verb);
     line_add(&line, " ");
-    line_add(&line, s.json ? "json" : "text");
+    line_add(&line, s.quiet ? "quiet" : s.json ? "json" : "text");
     line_add(&line, " ");
     line_add(&line, s.profile ? s.profile : "*");
+    if (s.quiet)
+        return ask_quietly(&line, s.timeout);
+    if (is_status && !s.json)
+        line_add_number(&line, "columns", output_columns());
     return conversation_run(&line, s.timeout);
 }
 

@@ -569,17 +569,33 @@ void error_set(struct error *e, enum error_code code, const char *format, ...)
     error_clean(e->detail, sizeof e->detail, raw, length);
 }
 
+size_t error_stem(const char *text)
+{
+    size_t length = strlen(text);
+    bool ends = length > 0 && text[length - 1] == '.';
+
+    return ends && !(length > 1 && text[length - 2] == '.') ? length - 1 : length;
+}
+
+size_t error_text(char *out, size_t size, enum error_code code, const char *detail)
+{
+    const char *sentence = error_sentence(code), *remedy = error_remedy(code);
+    bool detailed = detail && *detail, mended = *remedy;
+    size_t stem = !detailed ? 0 : mended ? error_stem(detail) : strlen(detail);
+
+    int n = snprintf(out, size, "%s%s%.*s%s%s", sentence, detailed ? ": " : "", (int)stem,
+                     detailed ? detail : "", mended ? "; " : "", remedy);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
 size_t error_line(char *out, size_t size, const char *profile, enum error_code code,
                   const char *detail)
 {
-    const struct row *row = row_of(code);
-    const char *remedy = error_remedy(code);
-    bool named = profile && *profile, detailed = detail && *detail, mended = *remedy;
+    bool named = profile && *profile;
 
-    int n = snprintf(out, size, "kubetoken: %s%s%s%s%s%s%s", named ? profile : "",
-                     named ? ": " : "", row->sentence, detailed ? ": " : "", detailed ? detail : "",
-                     mended ? "; " : "", remedy);
+    int n = snprintf(out, size, "kubetoken: %s%s", named ? profile : "", named ? ": " : "");
     size_t length = n < 0 ? 0 : (size_t)n < size - 1 ? (size_t)n : size - 2;
+    length += error_text(out + length, size - length - 1, code, detail);
     out[length++] = '\n'; /* without it kubectl's own message is glued on */
     out[length] = '\0';
     return length;

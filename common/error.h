@@ -236,6 +236,14 @@ size_t error_clean(char *out, size_t size, const void *text, size_t length);
  * no blank, no control character), or 0 if there is none. */
 size_t error_character(const void *text, size_t length);
 
+/* The length of a text that something is to follow, as in "text; what to do": without the period at
+ * its end. */
+size_t error_stem(const char *text);
+
+/* Renders "sentence: detail; remedy". The detail may be NULL or empty, and longer than that of a
+ * struct error. Returns the length, at most size - 1. */
+size_t error_text(char *out, size_t size, enum error_code code, const char *detail);
+
 /* Renders the one line a person reads, with its newline:
  *   kubetoken: PROFILE: sentence: detail; remedy
  * profile and the detail may be NULL or empty. The detail may be longer than that of a

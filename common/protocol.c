@@ -24,6 +24,7 @@ static const char *const formats[] = {
     [FORMAT_TEXT] = "text",       [FORMAT_JSON] = "json",
     [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
     [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
+    [FORMAT_QUIET] = "quiet",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -98,6 +99,9 @@ static int parse_option(struct word w, struct request *r, struct error *why)
     else if (word_is(name, "client-go")) {
         bad = parse_number(value, INT32_MAX, &number);
         r->client_go = (int32_t)number;
+    } else if (word_is(name, "columns")) {
+        bad = parse_number(value, INT32_MAX, &number);
+        r->columns = (size_t)number;
     } else if (word_is(name, "secret")) { /* what follows another line would be read as requests */
         bad = r->verb == VERB_LOGIN     ? parse_number(value, PROTOCOL_PASSWORD_MAX, &number)
               : r->verb == VERB_INSPECT ? parse_number(value, PROTOCOL_TOKEN_MAX, &number)
@@ -115,8 +119,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
     if (verb == VERB_GET)
-        return format != FORMAT_TEXT;
-    return format == FORMAT_TEXT ||
+        return format != FORMAT_TEXT && format != FORMAT_QUIET;
+    return format == FORMAT_TEXT || (format == FORMAT_QUIET && verb == VERB_STATUS) ||
            (format == FORMAT_JSON && (verb == VERB_STATUS || verb == VERB_INSPECT));
 }
 

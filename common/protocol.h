@@ -54,6 +54,7 @@ enum protocol_format {
     FORMAT_HEADER,
     FORMAT_EXEC_V1,
     FORMAT_EXEC_V1BETA1,
+    FORMAT_QUIET, /* of status: the code alone */
 };
 
 struct request {
@@ -63,6 +64,7 @@ struct request {
     uint64_t timeout;                    /* usec the client is going to wait */
     uint64_t min_validity;               /* usec the token has to live */
     size_t secret;                       /* bytes of the block that follows the line */
+    size_t columns;                      /* a line may have, for people; 0: nobody said */
     int32_t client_go;                   /* pid of the client-go that asks, or 0 */
     bool rejected;                       /* the API server refused the token handed out last */
     bool tell;                           /* say what it waits for */

@@ -251,6 +251,7 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
     const struct account *account = permit_account(&a->permit, part);
     bool known = account->why_of == a->permit.parts[part].what.password;
     const char *user = a->order.config->username, *said = known ? account->why.detail : "";
+    int stem = (int)error_stem(said);
     char span[24];
     struct error why;
 
@@ -261,10 +262,10 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
         error_set(&why, ERROR_SILENCE, "the next login of %s is made in %s", user, span);
     else if (verdict == ACCOUNT_GATEWAY)
         error_set(&why, known ? account->why.code : ERROR_GATEWAY,
-                  "%s%sthe next login is made in %s", said, *said ? "; " : "", span);
+                  "%.*s%sthe next login is made in %s", stem, said, *said ? "; " : "", span);
     else
         error_set(&why, part == PERMIT_PROXY ? ERROR_PROXY_REFUSED : ERROR_DOUBTED,
-                  "%s%sonce more in %s", said, *said ? "; " : "", span);
+                  "%.*s%sonce more in %s", stem, said, *said ? "; " : "", span);
     bool soft = verdict == ACCOUNT_SILENT || verdict == ACCOUNT_GATEWAY;
     fail(a, soft ? LIFECYCLE_SOFT : LIFECYCLE_DEFERRED, &why, wait);
 }

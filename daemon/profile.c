@@ -516,9 +516,9 @@ static void log_change(struct profile *p, uint64_t now)
     c->code = p->error.code;
     c->since = c->since > 0 ? c->since : now;
     journal_write(trouble == PROFILE_REFUSED ? LOG_ERR : LOG_WARNING, p->config->name,
-                  error_name(p->error.code), "%s%s%s%s%s%s", error_sentence(p->error.code),
-                  *p->error.detail ? ": " : "", p->error.detail, next[trouble],
-                  trouble == PROFILE_LOGIN_NEEDED ? p->config->name : "", left_out);
+                  error_name(p->error.code), "%s%s%.*s%s%s%s", error_sentence(p->error.code),
+                  *p->error.detail ? ": " : "", (int)error_stem(p->error.detail), p->error.detail,
+                  next[trouble], trouble == PROFILE_LOGIN_NEEDED ? p->config->name : "", left_out);
 }
 
 static void on_sources(void *context)

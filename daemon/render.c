@@ -10,8 +10,10 @@
 
 #include "common/kube_user.h"
 #include "common/time.h"
+#include "common/wrap.h"
 #include "daemon/fetcher.h"
 #include "daemon/owner.h"
+#include "daemon/table.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
 {
@@ -85,6 +87,7 @@ static void frame(struct rendered *out, const struct profile *profile,
         return;
     case FORMAT_TOKEN:
     case FORMAT_TEXT:
+    case FORMAT_QUIET:
         out->prefix[0] = '\0';
         snprintf(out->suffix, sizeof out->suffix, "\n");
         return;
@@ -117,6 +120,8 @@ static char *join_lines(const char *text)
         if (text[i] != '\n') {
             joined[used++] = text[i];
         } else if (i + 1 < length) {
+            joined[used] = '\0';
+            used = error_stem(joined);
             joined[used++] = ';';
             joined[used++] = ' ';
         }
@@ -243,28 +248,48 @@ static void describe_next(const struct profile_look *look, uint64_t now, char *o
     }
 }
 
-static void print_row(FILE *f, const struct profile *p, uint64_t now)
+/* Whose user the caller frees. */
+static struct table_row row_of(const struct profile *p, uint64_t now)
 {
-    char left[24] = "-", next[48], user[PROFILE_USER_MAX];
     struct profile_look look = profile_look(p, now);
+    struct table_row row = { .name = profile_config(p)->name, .state = look.state, .left = "-" };
+    char user[PROFILE_USER_MAX];
 
     if (look.expires_at > 0)
-        time_format_duration(left, sizeof left, look.expires_at - now);
-    describe_next(&look, now, next, sizeof next);
+        time_format_duration(row.left, sizeof row.left, look.expires_at - now);
+    describe_next(&look, now, row.next, sizeof row.next);
     profile_user(p, user, sizeof user);
-    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", profile_config(p)->name, user, look.state, left,
-            next);
+    row.user = strdup(user);
+    if (!row.user)
+        abort(); /* a name */
+    return row;
+}
+
+static void print_table(FILE *f, struct profile *const *profiles, size_t n, uint64_t now,
+                        size_t columns)
+{
+    struct table_row *rows = calloc(n + 1, sizeof *rows);
+
+    for (size_t i = 0; rows && i < n; i++)
+        rows[i] = row_of(profiles[i], now);
+    if (rows)
+        table_print(f, rows, n, columns);
+    for (size_t i = 0; rows && i < n; i++)
+        free((char *)(uintptr_t)rows[i].user);
+    free(rows);
 }
 
 /* What may be the reason of a refusal, or become one. */
 static void print_oddities(FILE *f, const struct profile *p)
 {
     struct error odd;
+    char text[1024];
 
     profile_oddities(p, &odd);
-    if (odd.code != ERROR_NONE)
-        fprintf(f, "%s: warning: %s: %s; %s\n", profile_config(p)->name, error_sentence(odd.code),
-                odd.detail, error_remedy(odd.code));
+    if (odd.code == ERROR_NONE)
+        return;
+    error_text(text, sizeof text, odd.code, odd.detail);
+    fprintf(f, "%s: warning: %s\n", profile_config(p)->name, text);
 }
 
 /* Below the table: what a person should know or do. */
@@ -274,16 +299,16 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
     const struct result *facts = profile_facts(p);
     const char *name = profile_config(p)->name;
     struct profile_look look = profile_look(p, now);
-    char span[24];
+    char span[24], text[1024];
 
     if (!look.idle) {
         time_format_duration(span, sizeof span, now - look.since);
         fprintf(f, "%s: %s for %s\n", name, look.state, span);
     }
-    if (error->code != ERROR_NONE)
-        fprintf(f, "%s: error: %s%s%s%s%s\n", name, error_sentence(error->code),
-                *error->detail ? ": " : "", error->detail, *error_remedy(error->code) ? "; " : "",
-                error_remedy(error->code));
+    if (error->code != ERROR_NONE) {
+        error_text(text, sizeof text, error->code, error->detail);
+        fprintf(f, "%s: error: %s\n", name, text);
+    }
     print_oddities(f, p);
     uint64_t when;
     const char *changed = profile_changed(p, &when);
@@ -291,10 +316,10 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
         time_format_duration(span, sizeof span, now - when);
         fprintf(f, "%s: %s ago claims changed: %s\n", name, span, changed);
     }
-    for (unsigned i = 0; look.expires_at > 0 && i < facts->n_warnings; i++)
-        fprintf(f, "%s: warning: %s%s%s; %s\n", name, error_sentence(facts->warnings[i].code),
-                *facts->warnings[i].detail ? ": " : "", facts->warnings[i].detail,
-                error_remedy(facts->warnings[i].code));
+    for (unsigned i = 0; look.expires_at > 0 && i < facts->n_warnings; i++) {
+        error_text(text, sizeof text, facts->warnings[i].code, facts->warnings[i].detail);
+        fprintf(f, "%s: warning: %s\n", name, text);
+    }
     if (facts->has_clock_offset && llabs((long long)facts->clock_offset) > 30)
         fprintf(f, "%s: warning: the provider's clock is %+" PRId64 " s from ours\n", name,
                 facts->clock_offset);
@@ -338,7 +363,10 @@ static void print_programs(FILE *f, struct context *shared)
 
 static void warn_of(FILE *f, enum error_code code)
 {
-    fprintf(f, "warning: %s; %s\n", error_sentence(code), error_remedy(code));
+    char text[1024];
+
+    error_text(text, sizeof text, code, NULL);
+    fprintf(f, "warning: %s\n", text);
 }
 
 /* "a, b and 3 more", of what is not in force. */
@@ -359,24 +387,22 @@ static void name_changes(const struct config_change *change, char *out, size_t s
 static void print_change(FILE *f, const struct profiles *all)
 {
     const struct config_change *change = profiles_change(all);
-    char names[8 * (PROTOCOL_NAME_MAX + 2) + 48];
+    char names[8 * (PROTOCOL_NAME_MAX + 2) + 48], text[1024];
 
     if (change->broken || change->gone || !config_change_any(change))
         return;
     name_changes(change, names, sizeof names);
-    fprintf(f, "warning: %s%s%s; %s\n", error_sentence(ERROR_CONFIG_CHANGED), *names ? ": " : "",
-            names, error_remedy(ERROR_CONFIG_CHANGED));
+    error_text(text, sizeof text, ERROR_CONFIG_CHANGED, names);
+    fprintf(f, "warning: %s\n", text);
 }
 
-static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
-                         size_t n, uint64_t now)
+/* All that stands below the table, a line each. */
+static void print_all_notes(FILE *f, const struct profiles *all, struct profile *const *profiles,
+                            size_t n, uint64_t now)
 {
     const struct config_report *report = profiles_report(all);
     struct context *shared = profiles_context(all);
 
-    fprintf(f, "%-20s %-28s %-13s %-11s %s\n", "PROFILE", "USER", "STATE", "LEFT", "NEXT");
-    for (size_t i = 0; i < n; i++)
-        print_row(f, profiles[i], now);
     for (size_t i = 0; i < n; i++)
         print_notes(f, profiles[i], now);
     if (n == 1) /* of many it would hide what matters */
@@ -392,6 +418,61 @@ static void print_status(FILE *f, const struct profiles *all, struct profile *co
         warn_of(f, ERROR_LOGGED_OUT);
     if (*shared->no_log)
         fprintf(f, "warning: no log is kept: %s\n", shared->no_log);
+}
+
+/* Each line in as many as it takes, those behind the first indented. */
+static void print_wrapped(FILE *f, char *text, size_t columns)
+{
+    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        *end = '\0';
+        wrap_remedy(f, line, 0, 4, columns);
+    }
+}
+
+static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
+                         size_t n, uint64_t now, size_t columns)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *notes = open_memstream(&text, &size);
+
+    print_table(f, profiles, n, now, columns);
+    if (!notes)
+        return;
+    print_all_notes(notes, all, profiles, n, now);
+    fclose(notes);
+    if (text)
+        print_wrapped(f, text, columns);
+    free(text);
+}
+
+/* By exit code: what only a person mends is worse than what may pass. 0: nothing bad. */
+static int badness(enum error_code code)
+{
+    static const unsigned char worst_first[] = { 9, 6, 5, 8, 7 };
+    const int n = sizeof worst_first;
+
+    for (int i = 0; i < n; i++)
+        if (error_exit_code(code) == worst_first[i])
+            return 2 + n - i;
+    return code != ERROR_NONE && error_exit_code(code) > 0 ? 1 : 0;
+}
+
+/* The worst that the table of all, or the row of one, tells as an error. */
+static enum error_code worst(const struct profiles *all, struct profile *const *profiles, size_t n,
+                             bool only_one)
+{
+    enum error_code found = ERROR_NONE;
+    struct error why;
+
+    for (size_t i = 0; i < n; i++)
+        if (badness(profile_error(profiles[i])->code) > badness(found))
+            found = profile_error(profiles[i])->code;
+    if (!only_one && profiles_report(all) && badness(ERROR_CONFIG) > badness(found))
+        found = profiles_report(all)->code;
+    if (badness(found) == 0 && !has_fetcher(profiles_context(all), &why))
+        found = ERROR_INCOMPLETE;
+    return found;
 }
 
 static cJSON *error_json(const struct error *error)
@@ -572,7 +653,7 @@ static char *status_json(const struct profiles *all, struct profile *const *prof
 }
 
 static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
-                          uint64_t now)
+                          uint64_t now, size_t columns)
 {
     char *text = NULL;
     size_t size;
@@ -580,22 +661,37 @@ static char *status_table(const struct profiles *all, struct profile *const *pro
 
     if (!f)
         return NULL;
-    print_status(f, all, profiles, n, now);
+    print_status(f, all, profiles, n, now, columns);
     fclose(f);
     return text;
 }
 
-void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
-                   enum protocol_format format, uint64_t now)
+static size_t columns_of(const struct request *request)
 {
+    if (request->columns == 0)
+        return WRAP_COLUMNS;
+    if (request->columns > WRAP_COLUMNS_MAX)
+        return WRAP_COLUMNS_MAX;
+    return request->columns < WRAP_COLUMNS_MIN ? WRAP_COLUMNS_MIN : request->columns;
+}
+
+void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
+                   const struct request *request, uint64_t now)
+{
+    size_t columns = columns_of(request);
+    enum error_code code = ERROR_NONE;
     struct profile *one = (struct profile *)(uintptr_t)only;
     size_t n = 1;
     struct profile *const *profiles = only ? &one : profiles_list(all, &n);
 
-    out->heap = format == FORMAT_JSON ? status_json(all, profiles, n, now)
-                                      : status_table(all, profiles, n, now);
+    out->heap = NULL;
+    if (request->format == FORMAT_QUIET)
+        code = worst(all, profiles, n, only != NULL);
+    else
+        out->heap = request->format == FORMAT_JSON ? status_json(all, profiles, n, now)
+                                                   : status_table(all, profiles, n, now, columns);
     size_t length = out->heap ? strlen(out->heap) : 0;
-    begin(out, ERROR_NONE, length, 0);
+    begin(out, code, length, 0);
     add_part(out, out->heap, length);
 }
 

@@ -47,9 +47,11 @@ void render_text(struct rendered *out, const char *text);
 /* A line for each profile whose typed password ends with the daemon. */
 void render_forgotten(struct rendered *out, const struct profiles *all);
 
-/* The table of `status`, or its JSON; one profile or (NULL) all. */
+/* What `status` asks for, of one profile or (NULL) of all: the table, its JSON, or (quiet) nothing
+ * but the worst error that the table would tell: that of one profile; of all, and that the
+ * configuration on disk has errors. What only a person mends is worse than what may pass. */
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
-                   enum protocol_format format, uint64_t now);
+                   const struct request *request, uint64_t now);
 
 /* Frees what rendering took. */
 void render_clear(struct rendered *out);

@@ -317,7 +317,7 @@ static bool handle_general(struct server *s, const struct request *request, stru
         if (!profiles_find(s->profiles, "", &why) && why.code != ERROR_NO_DEFAULT)
             answer_find_error(s, r, request, &why);
         else
-            render_status(r, s->profiles, NULL, request->format, now);
+            render_status(r, s->profiles, NULL, request, now);
         return true;
     default:
         return false;
@@ -416,7 +416,7 @@ static bool handle(struct client *c, struct rendered *r)
         return true;
     }
     if (request->verb == VERB_STATUS) {
-        render_status(r, s->profiles, profile, request->format, now);
+        render_status(r, s->profiles, profile, request, now);
         return true;
     }
     if (request->verb == VERB_PROFILE) {

@@ -39,8 +39,9 @@ static void write_one(FILE *f, const struct profile *p)
     const char *name = profile_config(p)->name;
     enum profile_trouble trouble = profile_trouble(p);
 
-    fprintf(f, "%s: %s%s%s%s%s", name, error_sentence(e->code), *e->detail ? ": " : "", e->detail,
-            next[trouble], trouble == PROFILE_LOGIN_NEEDED ? name : "");
+    fprintf(f, "%s: %s%s%.*s%s%s", name, error_sentence(e->code), *e->detail ? ": " : "",
+            (int)error_stem(e->detail), e->detail, next[trouble],
+            trouble == PROFILE_LOGIN_NEEDED ? name : "");
 }
 
 /* Those who are in the same trouble: "; waiting: a, b and 7 more (the provider is too slow)". */

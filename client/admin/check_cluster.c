@@ -292,6 +292,7 @@ static void add_identity(struct cluster *c, enum rights rights, const char *why)
     const char *groups = list ? list : "none";
     char note[ERROR_DETAIL_MAX] = "";
 
+    report_hide(r, "user", name);
     if (!c->d->plugin_used && c->identity)
         add_bypassed(c, groups);
     else if (c->identity && doctor_other_user(c->d, c->identity, note, sizeof note))

@@ -194,15 +194,14 @@ static void use_own_daemon(struct doctor *d, const struct error *missing)
 {
     struct error why;
 
-    report_add(&d->report, LEVEL_ERROR, "daemon", missing->code, "%s", missing->detail);
     error_set(&why, ERROR_NO_DAEMON, "no memory");
-    if (autostart_own(d->timeout, &why) < 0) {
+    d->daemon_answers = autostart_own(d->timeout, &why) == 0;
+    report_add(&d->report, LEVEL_ERROR, "daemon", missing->code, "%s%s%s", missing->detail,
+               d->daemon_answers && *missing->detail ? "; " : "",
+               d->daemon_answers ? "doctor started one for itself, to look at the links below"
+                                 : "");
+    if (!d->daemon_answers)
         report_add(&d->report, LEVEL_ERROR, "daemon", why.code, "%s", why.detail);
-        return;
-    }
-    report_add(&d->report, LEVEL_OK, "daemon", ERROR_NONE,
-               "doctor started one for itself, to look at the links below");
-    d->daemon_answers = true;
 }
 
 void doctor_daemon(struct doctor *d)
@@ -223,6 +222,7 @@ void doctor_daemon(struct doctor *d)
         d->status = cJSON_Parse(d->answer);
     check_version(d);
     check_health(d);
+    report_settle(&d->report, "daemon");
     check_sandbox(d);
 }
 

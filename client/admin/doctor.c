@@ -93,6 +93,8 @@ static int one_option(char **argv, int *i, struct doctor *d)
         return help_value_missing(argv[*i]);
     if (strcmp(argv[*i], "--json") == 0)
         d->as_json = true;
+    else if (strcmp(argv[*i], "--redact") == 0)
+        d->redact = true;
     else if (strcmp(argv[*i], "--refresh") == 0)
         d->refresh = true;
     else if (argv[*i][0] == '-')
@@ -143,6 +145,8 @@ int doctor_run(int argc, char **argv, const char *folder)
     int r = parse(argc, argv, &d);
     if (r)
         return r;
+    if (d.redact && report_redact(&d.report) < 0)
+        return output_fail(ERROR_INTERNAL, "no memory");
     d.folder = folder;
     autostart_set_keeper();
     d.answer = locked_memory(DOCTOR_ANSWER_MAX);
@@ -152,6 +156,7 @@ int doctor_run(int argc, char **argv, const char *folder)
         d.profile = doctor_kubeconfig_profile(&d);
     doctor_configuration(&d);
     doctor_daemon(&d);
+    doctor_hide_names(&d); /* of all profiles: later it is one */
     doctor_provider(&d);
     doctor_clock(&d);
     unsigned before = d.report.n;
@@ -160,6 +165,7 @@ int doctor_run(int argc, char **argv, const char *folder)
     d.kubeconfig_at = d.report.n;
     doctor_kubeconfig(&d);
     doctor_cluster(&d);
+    doctor_hide_names(&d);
     conclude(&d);
     r = report_print(&d.report, d.as_json);
     cJSON_Delete(d.status);

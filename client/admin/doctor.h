@@ -22,6 +22,7 @@ struct doctor {
     const char *kubeconfig;
     uint64_t timeout; /* of each step */
     bool as_json;
+    bool redact;
     bool refresh; /* a new token, also by a password that was refused */
 
     char name[PROTOCOL_NAME_MAX + 2]; /* the profile as the daemon knows it, "" if it does not */
@@ -89,6 +90,10 @@ const cJSON *doctor_context_cluster(const struct doctor *d);
  * which may also count from the kubeconfig. path: of PATH_MAX bytes. */
 bool doctor_find_program(const char *name, char *path);
 bool doctor_find_command(const struct doctor *d, const cJSON *exec, char *path);
+
+/* Names to the report what it must not show, of all that is known by now; where it is to show all,
+ * nothing. */
+void doctor_hide_names(struct doctor *d);
 
 /* The links, in the order of the chain. */
 void doctor_configuration(struct doctor *d);

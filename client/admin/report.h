@@ -20,10 +20,13 @@ struct finding {
     char remedy[ERROR_DETAIL_MAX + 1]; /* that of the table, unless this case needs another */
 };
 
+struct redaction;
+
 struct report {
     struct finding findings[REPORT_MAX];
     unsigned n;
     char verdict[ERROR_DETAIL_MAX + 1]; /* "": that of the counts */
+    struct redaction *hidden; /* what is left out where it is printed, or NULL */
 };
 
 /* Adds a link, a literal; one too many is left out. The detail must hold no secret. */
@@ -37,8 +40,18 @@ void report_remedy(struct report *r, const char *format, ...) __attribute__((for
 void report_verdict(struct report *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints it to stdout. Returns the exit code: that of the first error; without any 0, or 1 with a
- * verdict; 1 when it cannot be printed. */
+/* From now on names, hosts and paths are left out where the report is printed, as redaction.h says;
+ * report_hide() names one, which does nothing without. Returns 0, or -1: no memory. */
+int report_redact(struct report *r);
+void report_hide(struct report *r, const char *kind, const char *value);
+void report_hide_url(struct report *r, const char *url);
+
+/* Takes out each ok of a link that has a warning or an error too: one line says how it stands. */
+void report_settle(struct report *r, const char *link);
+
+/* Prints it to stdout. Returns the exit code: that of the first error, also when it cannot be
+ * printed, which is said on stderr; without any 0, or 1 with a verdict or when it cannot be
+ * printed. */
 int report_print(const struct report *r, bool as_json);
 
 #endif

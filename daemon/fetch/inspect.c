@@ -64,10 +64,12 @@ static void run_check(struct token_report *in, const struct id_token_check_row *
 
     if (times && (bad == 0 || r.error.code == ERROR_TOKEN_EXPIRED))
         bad = check_expiry(in, &r.error);
-    find(in, bad < 0 ? LEVEL_ERROR : LEVEL_OK, row->name, bad < 0 ? &r.error : &nothing);
+    if (times) /* its warnings are about a clock that is not asked here */
+        r.n_warnings = 0;
+    if (bad < 0 || r.n_warnings == 0)
+        find(in, bad < 0 ? LEVEL_ERROR : LEVEL_OK, row->name, bad < 0 ? &r.error : &nothing);
     for (unsigned i = 0; i < r.n_warnings; i++)
-        if (!times) /* those are about a clock that is not asked here */
-            find(in, LEVEL_WARNING, row->name, &r.warnings[i]);
+        find(in, LEVEL_WARNING, row->name, &r.warnings[i]);
 }
 
 static void skip(struct token_report *in, const char *check, enum error_code code, const char *text)
@@ -162,13 +164,14 @@ static void print_part(FILE *f, const struct token_report *in, const char *title
 static void print_finding(FILE *f, const struct check_outcome *finding)
 {
     const struct error *what = &finding->what;
+    char text[2 * ERROR_DETAIL_MAX];
 
     fprintf(f, "  %-11s %s", levels[finding->level], finding->check);
     if (what->code != ERROR_NONE)
-        fprintf(f, ": %s%s%s; %s\n", error_sentence(what->code), *what->detail ? ": " : "",
-                what->detail, error_remedy(what->code));
+        error_text(text, sizeof text, what->code, what->detail);
     else
-        fprintf(f, "%s%s\n", *what->detail ? ": " : "", what->detail);
+        snprintf(text, sizeof text, "%s", what->detail);
+    fprintf(f, "%s%s\n", *text ? ": " : "", text);
 }
 
 static void print_text(FILE *f, const struct token_report *in)

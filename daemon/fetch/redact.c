@@ -10,29 +10,98 @@
 
 #include "daemon/fetch/proxy.h"
 
-static void mask(char *text, const char *secret)
+enum { SHORT = 3 }; /* what is shorter stays: "a" would blank half of every sentence */
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static bool is_letter(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 0x80;
+}
+
+/* What holds the parts of an address, a host or a name together. */
+static bool joins(char c)
+{
+    return c != '\0' && strchr("@._+-", c);
+}
+
+/* The word that has text[from] to text[to] in it. */
+static void widen(const char *text, size_t *from, size_t *to)
+{
+    while (*from > 0 &&
+           (is_letter((unsigned char)text[*from - 1]) ||
+            (*from > 1 && joins(text[*from - 1]) && is_letter((unsigned char)text[*from - 2]))))
+        --*from;
+    while (is_letter((unsigned char)text[*to]) ||
+           (joins(text[*to]) && is_letter((unsigned char)text[*to + 1])))
+        ++*to;
+}
+
+static bool has_word(const char *text, const char *word, size_t length)
+{
+    for (size_t at = 0; text && length <= strlen(text + at); at++) {
+        size_t from = at, to = at + length;
+        if (memcmp(text + at, word, length) != 0)
+            continue;
+        widen(text, &from, &to);
+        if (from == at && to == at + length)
+            return true;
+    }
+    return false;
+}
+
+/* Whether it is what everybody may know: with stars in its place here and in full elsewhere it
+ * would tell the secret. */
+static bool is_known(const struct job *job, const char *user, const char *word, size_t length)
+{
+    const char *const known[] = { user,       job->username, job->issuer,        job->client_id,
+                                  job->realm, job->audience, job->token_endpoint };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (has_word(known[i], word, length))
+            return true;
+    return false;
+}
+
+/* Never a part of a word: the rest may be known from elsewhere. */
+static void mask(const struct job *job, char *text, const char *secret)
 {
     size_t length = secret ? strlen(secret) : 0;
 
-    if (length < 3) /* "a" would blank half of every sentence */
-        return;
-    for (char *p = text; (p = strstr(p, secret)); p += 3) {
-        memcpy(p, "***", 3);
-        memmove(p + 3, p + length, strlen(p + length) + 1);
+    for (char *p = text; length >= SHORT && (p = strstr(p, secret));) {
+        size_t from = (size_t)(p - text), to = from + length;
+        widen(text, &from, &to);
+        if (!is_known(job, NULL, text + from, to - from)) {
+            memcpy(text + from, "***", 3);
+            memmove(text + from + 3, text + to, strlen(text + to) + 1);
+            to = from + 3;
+        }
+        p = text + to;
     }
 }
 
+/* Whether it stands there by itself. In a longer word, or as what is known, it tells nobody that it
+ * is one. */
+static bool stands_in(const struct job *job, const char *user, const char *text, const char *secret)
+{
+    size_t length = secret ? strlen(secret) : 0;
+
+    return length >= SHORT && !is_known(job, user, secret, length) &&
+           (has_word(text, secret, length) ||
+            (strpbrk(secret, " \t") && strstr(text, secret) != NULL));
+}
+
 /* Both as it is and as it was sent. */
-static void mask_forms(char *text, const char *secret)
+static void mask_forms(const struct job *job, char *text, const char *secret)
 {
     char *sent = secret && *secret ? curl_easy_escape(NULL, secret, (int)strlen(secret)) : NULL;
 
     if (sent) {
-        mask(text, sent);
+        mask(job, text, sent);
         explicit_bzero(sent, strlen(sent));
     }
     curl_free(sent);
-    mask(text, secret);
+    mask(job, text, secret);
 }
 
 /* What client-auth basic sends of them (grant.c): debugging pages show the header fields that came.
@@ -82,7 +151,7 @@ void redact_secrets(const struct job *job, char *text)
         for (size_t i = 1; i < n; i++)
             if (secrets[i] && (!secrets[best] || strlen(secrets[i]) > strlen(secrets[best])))
                 best = i;
-        mask_forms(text, secrets[best]);
+        mask_forms(job, text, secrets[best]);
         secrets[best] = NULL;
     }
     proxy_clear(&proxy);
@@ -107,10 +176,23 @@ void redact_error(const struct job *job, struct error *why, enum error_code code
     free(clean);
 }
 
+/* Of claims nothing is masked: the token itself and `inspect` show them, and stars would tell which
+ * word is a secret. A text with one that stands by itself is left out. */
+static void drop_claims(const struct job *job, const char *user, char *text)
+{
+    const char *const secrets[] = { job->password, job->client_secret, job->refresh_token };
+
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        if (stands_in(job, user, text, secrets[i])) {
+            text[0] = '\0';
+            return;
+        }
+}
+
 void redact_result(const struct job *job, struct result *result)
 {
     redact_secrets(job, result->error.detail);
-    redact_secrets(job, result->changed);
+    drop_claims(job, result->user, result->changed);
     for (unsigned i = 0; i < result->n_warnings; i++)
-        redact_secrets(job, result->warnings[i].detail);
+        drop_claims(job, result->user, result->warnings[i].detail);
 }

@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import selectors
 import signal
 import socket
@@ -30,6 +31,11 @@ def wait_until(condition, what):
             return value
         time.sleep(0.02)
     raise AssertionError(f"never came: {what}")
+
+
+def unwrapped(text):
+    """What is printed for people, with each line that was broken in one."""
+    return re.sub(r"\n {4,}(?!->)(?=\S)", " ", text)
 
 
 def seconds(timestamp):

@@ -113,7 +113,7 @@ class Scene:
         r = self.get()
         assert (r.returncode, r.stderr) == (0, "")
         found = self.home.status("p")["warnings"]
-        return [w["code"] for w in found], self.home.run("status").stdout
+        return [w["code"] for w in found], rig.unwrapped(self.home.run("status").stdout)
 
     def client_with(self, answer):
         """A client whose daemon is one that gives this answer, None: gives none."""

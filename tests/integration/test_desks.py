@@ -256,7 +256,7 @@ def test_it_has_a_log_that_only_the_user_can_read(auto):  # noqa: F811
 def test_where_no_log_can_be_kept_status_says_so(auto):  # noqa: F811
     (auto.folder / ".local").write_text("")
     assert auto.run("get").returncode == 0
-    assert f"no log is kept: {log_of(auto)}: " in auto.run("status").stdout
+    assert f"no log is kept: {log_of(auto)}: " in rig.unwrapped(auto.run("status").stdout)
     assert "log" not in json.loads(auto.run("status", "--json").stdout)
 
 

@@ -205,7 +205,7 @@ FAULTS = {
     "password-401": (errors(401, "invalid_grant", "Invalid user credentials"),
                      6, REFUSED + "HTTP 401, invalid_grant: Invalid user credentials; "),
     "password-403": (errors(403, "invalid_grant", "Wrong email or password."),
-                     6, REFUSED + "HTTP 403, invalid_grant: Wrong email or password.; "),
+                     6, REFUSED + "HTTP 403, invalid_grant: Wrong email or password; "),
     "user": (errors(400, "invalid_grant", "AADSTS50034: The user account does not exist."),
              6, REFUSED + "HTTP 400, invalid_grant: AADSTS50034: The user account does not"),
     "secret": (errors(401, "invalid_client", "Invalid client credentials"),
@@ -467,7 +467,7 @@ def test_a_host_that_holds_a_secret_is_masked(provider, home, daemon):
     daemon.start()
     home.run("get", "--timeout", "1s")
     error = wait_until(lambda: home.status("p").get("error"), "a failure")
-    assert step_of(error) == ("dns", "dns", f"***.{'a' * 70}.example")
+    assert step_of(error) == ("dns", "dns", "***"), "a part of it would show which word it is"
 
 
 # ---- what is odd but no fault ------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_a_daemon_without_its_fetcher_serves_the_error_and_goes_on_when_it_is_th
     r = home.run("get")
     assert r.returncode == 1 and "kubetoken-fetch: No such file or directory" in r.stderr, r.stderr
     assert r.stderr.startswith("kubetoken: p: kubetoken-fetch failed: ")
-    assert "No such file or directory" in home.run("status").stdout
+    assert "No such file or directory" in rig.unwrapped(home.run("status").stdout)
     assert daemon.alive and not fake.requests
     install(apart, "kubetoken-fetch")
     wait_until(lambda: home.run("get").returncode == 0, "a look at the disk")
@@ -81,10 +81,12 @@ def test_a_daemon_that_was_replaced_on_the_disk_is_reported(home, daemon, apart,
     install(apart, "kubetokend")
     assert health(home)["daemon"] == str(apart / "kubetokend")
     assert not health(home)["daemonCurrent"] and health(home)["fetcherCurrent"]
-    assert f"{apart}/kubetokend is not the one that this daemon runs" in home.run("status").stdout
+    assert f"{apart}/kubetokend is not the one that this daemon runs" in rig.unwrapped(
+        home.run("status").stdout)
     assert doctor(home).found() == [("daemon", "warning", "outdated")]
     install(apart, "kubetoken-fetch")  # a whole upgrade is one line
-    assert home.run("status").stdout.count("is not the one that this daemon runs") == 1
+    assert rig.unwrapped(home.run("status").stdout).count(
+        "is not the one that this daemon runs") == 1
     assert doctor(home).found() == [("daemon", "warning", "outdated")]
     daemon.restart()
     assert health(home)["daemonCurrent"] and "warning" not in home.run("status").stdout

@@ -192,7 +192,7 @@ def test_an_unverified_address_is_a_warning(fake, home, get):
     fake.claims = {"email_verified": False}
     assert get().returncode == 0
     assert [w["code"] for w in home.status("p")["warnings"]] == ["email-not-verified"]
-    assert "not verified" in home.run("status").stdout
+    assert "not verified" in rig.unwrapped(home.run("status").stdout)
 
 
 def test_a_refresh_token_is_used_and_replaced(fake, home, get):

@@ -236,7 +236,7 @@ def test_else_a_login_is_needed_and_it_is_said_why(fake, home, daemon, how):
     status = home.status("p")
     assert status["state"] == "login needed" and "expires" in status
     assert status["error"]["code"] == "login-needed" and status["error"]["detail"] == said
-    assert said in home.run("status").stdout
+    assert said in rig.unwrapped(home.run("status").stdout)
     assert [said in line for line in daemon.log.read_text().splitlines()].count(True) == 1
     r = home.run("refresh")
     assert r.returncode == 5 and said in r.stderr

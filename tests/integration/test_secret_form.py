@@ -234,7 +234,8 @@ def test_it_is_sent_as_it_is_and_told(fake, home, daemon, line, content, words):
     daemon.start()
     assert home.run("get").returncode == 0
     sentence = "a credential has a form that is seldom meant"
-    assert f"p: warning: {sentence}: {words}; it is sent as it is; if" in home.run("status").stdout
+    assert f"p: warning: {sentence}: {words}; it is sent as it is; if" in rig.unwrapped(
+        home.run("status").stdout)
     assert [w["code"] for w in home.status("p")["warnings"]] == ["odd-credential"]
     report = test_doctor.doctor(home, "p")
     assert ("credentials", "warning", "odd-credential") in report.found()
@@ -261,7 +262,7 @@ def test_a_refusal_names_it_beside_what_the_provider_says(fake, home, daemon, li
     found = test_doctor.doctor(home, "p").found()
     assert ("credentials", "warning", "odd-credential") in found
     assert ("grant", "error", "refused") in found
-    assert f"({words}, which may not be meant)" in home.run("status").stdout
+    assert f"({words}, which may not be meant)" in rig.unwrapped(home.run("status").stdout)
     assert words in daemon.log.read_text()
 
 
@@ -329,7 +330,7 @@ def test_a_refused_one_of_systemd_says_what_a_change_needs(fake, home, daemon, k
     for _ in range(2):
         r = home.run("get")
         assert r.returncode == 6 and words in r.stderr, r.stderr
-    assert words in home.run("status").stdout
+    assert words in rig.unwrapped(home.run("status").stdout)
     assert len(fake.grants()) == 1
     # which hands over the new one
     del fake.answers["/oauth/token"]
