@@ -7,27 +7,41 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "daemon/config.h"
+enum config_change_kind { CONFIG_OTHER, CONFIG_NEW, CONFIG_GONE };
+
+struct config_change_entry {
+    char *profile;
+    enum config_change_kind kind;
+};
 
 /* All zero: nothing. */
 struct config_change {
-    bool unread;          /* they were written just now, and are not looked at yet */
-    bool broken;          /* they have errors */
-    bool gone;            /* there are none any more */
-    bool default_profile; /* it names another one */
-    char **names;         /* profiles that are others there, or are not there, sorted */
+    bool broken;                      /* the files have errors */
+    bool gone;                        /* there are none any more */
+    bool default_profile;             /* without a name another profile would be meant */
+    struct config_change_entry *list; /* profiles that are others there */
     size_t n;
 };
 
-/* Notes that profile; in the order of names. Aborts without memory. */
-void config_change_note(struct config_change *change, const char *name);
+/* Notes that profile. Aborts without memory. */
+void config_change_note(struct config_change *change, const char *profile,
+                        enum config_change_kind kind);
+/* The new ones are in force now. */
+void config_change_taken(struct config_change *change);
 void config_change_clear(struct config_change *change);
 
-/* Whether there is any; whether it has to do with that profile ("" or NULL: with any). */
+/* Whether there is anything to tell. */
 bool config_change_any(const struct config_change *change);
-bool config_change_concerns(const struct config_change *change, const char *profile);
+/* Whether something in files without errors waits for reload, which new profiles do not. */
+bool config_change_waits(const struct config_change *change);
 
-/* What to say behind an answer that may be another once it is in force; "" = nothing. */
-const char *config_change_words(const struct config_change *change, const char *profile);
+/* For people and programs: "changed", "new", "gone". */
+const char *config_change_word(enum config_change_kind kind);
+
+/* What to say behind an error that may be gone once the files are in force; "" = nothing. */
+const char *config_change_notice(const struct config_change *change);
+
+/* What is not in force, in words: "p changed, q gone, default-profile"; of many the first. */
+void config_change_describe(const struct config_change *change, char *out, size_t size);
 
 #endif

@@ -199,6 +199,8 @@ static uint64_t digest_of(const struct config_key *key, const struct profile_con
     case FORM_KEEP:
         return *(const enum keep_over_restart *)value;
     case FORM_USEC:
+        if (key->type == TYPE_REFRESH_BEFORE && config->refresh_before_percent > 0)
+            return digest_pair(1, config->refresh_before_percent);
         return *(const uint64_t *)value;
     case FORM_SOURCE:
         return digest_of_source(value);

@@ -19,13 +19,13 @@ struct profiles {
     struct config *config; /* in force; NULL: none yet */
     struct config **more;  /* that profiles were taken from since */
     size_t n_more;
-    struct config *read; /* not in force yet: all, or the profiles that are new in it; or NULL */
-    char *default_profile;
-    char *read_default;
+    struct config *read;   /* the profiles that are new in the files, not in force; NULL: none */
+    char *default_profile; /* in force */
     struct config_change change;
     struct config_report report;
     bool complained;                 /* the log was told of its errors */
     struct private_file_stamp stamp; /* of the files as they were read last */
+    bool young;                      /* they may have been half written then */
     struct profile **profiles;       /* sorted by name */
     size_t n_profiles;
 };
@@ -54,8 +54,6 @@ static void free_profiles(struct profile **profiles, size_t n,
 static void forget_read(struct profiles *r)
 {
     r->read = config_free(r->read);
-    free(r->read_default);
-    r->read_default = NULL;
     config_change_clear(&r->change);
 }
 
@@ -161,17 +159,23 @@ static void announce(struct profiles *r)
         journal_write(LOG_ERR, NULL, event, "and %u more errors", r->report.count - lines);
 }
 
+static void take_report(struct profiles *r, const struct config_report *report)
+{
+    config_report_clear(&r->report);
+    r->report = *report;
+    r->change.broken = report->code == ERROR_CONFIG;
+    r->change.gone = report->code == ERROR_NO_CONFIG;
+}
+
 bool profiles_reload(struct profiles *r)
 {
     struct config_report report;
 
     r->stamp = private_file_stamp(r->paths, r->n_paths);
+    r->young = false;
     struct config *config = config_load(r->paths, r->n_paths, &report);
     forget_read(r);
-    config_report_clear(&r->report);
-    r->report = report;
-    r->change.broken = report.code == ERROR_CONFIG;
-    r->change.gone = report.code == ERROR_NO_CONFIG;
+    take_report(r, &report);
     if (config && !adopt(r, config))
         config_free(config);
     announce(r);
@@ -198,27 +202,41 @@ static bool is_new(const struct profile_config *config, void *context)
     return !find(context, config->name);
 }
 
-/* Whether the file names another default than the one in force, or none any more. */
-static bool is_other_default(const struct profiles *r)
+/* The profile that is meant without a name, or NULL. */
+static const char *default_of(const char *named, size_t n, const char *first)
 {
-    const char *mine = r->default_profile, *theirs = r->read_default;
-
-    if (!theirs)
-        return r->config->default_profile != NULL;
-    return !mine || strcmp(mine, theirs) != 0;
+    return named ? named : n == 1 ? first : NULL;
 }
 
+static bool is_other_default(const struct profiles *r, const struct config *read)
+{
+    const char *mine = default_of(r->default_profile, r->n_profiles,
+                                  r->n_profiles ? profile_config(r->profiles[0])->name : NULL);
+    const char *theirs = default_of(read->default_profile, read->n_profiles,
+                                    read->n_profiles ? read->profiles[0].name : NULL);
+
+    return mine && theirs ? strcmp(mine, theirs) != 0 : mine != theirs;
+}
+
+/* Notes what is not in force, and keeps what is new. */
 static void compare(struct profiles *r, struct config *read)
 {
     for (size_t i = 0; i < r->n_profiles; i++) {
         const struct profile_config *mine = profile_config(r->profiles[i]);
         const struct profile_config *theirs = config_find(read, mine->name);
-        if (!theirs || config_keys_digest(mine) != config_keys_digest(theirs))
-            config_change_note(&r->change, mine->name);
+        if (!theirs)
+            config_change_note(&r->change, mine->name, CONFIG_GONE);
+        else if (config_keys_digest(mine) != config_keys_digest(theirs))
+            config_change_note(&r->change, mine->name, CONFIG_OTHER);
     }
-    if (read->default_profile && !(r->read_default = strdup(read->default_profile)))
-        abort(); /* a name */
-    r->change.default_profile = is_other_default(r);
+    for (size_t i = 0; i < read->n_profiles; i++)
+        if (is_new(&read->profiles[i], r))
+            config_change_note(&r->change, read->profiles[i].name, CONFIG_NEW);
+    if (!r->config) { /* all of it is new */
+        r->read = read;
+        return;
+    }
+    r->change.default_profile = is_other_default(r, read);
     r->read = config_split(read, is_new, r);
     config_free(read);
 }
@@ -227,42 +245,36 @@ void profiles_look(struct profiles *r)
 {
     struct private_file_stamp stamp = private_file_stamp(r->paths, r->n_paths);
     int64_t now = time_realtime() / (int64_t)USEC_PER_SEC;
+    bool same = stamp.hash == r->stamp.hash;
     struct config_report report;
 
-    r->change.unread = stamp.hash != r->stamp.hash &&
-                       private_file_is_young(r->paths, r->n_paths, SETTLED, now);
-    if (stamp.hash == r->stamp.hash || r->change.unread)
+    if (same && !r->young)
+        return;
+    bool young = private_file_is_young(r->paths, r->n_paths, SETTLED, now);
+    if (same && young)
         return;
     r->stamp = stamp;
+    r->young = young;
     struct config *config = config_load(r->paths, r->n_paths, &report);
     forget_read(r);
-    config_report_clear(&r->report);
-    r->report = report;
-    r->change.broken = report.code == ERROR_CONFIG;
-    r->change.gone = report.code == ERROR_NO_CONFIG;
-    if (config && r->config)
-        compare(r, config);
+    if (config && !r->config && young) /* what is wrong stays so until it is taken */
+        config_report_clear(&report);
     else
-        r->read = config;
+        take_report(r, &report);
+    if (config)
+        compare(r, config);
+    if (young)
+        return;
     announce(r);
+    if (config_change_waits(&r->change))
+        journal_write(LOG_NOTICE, NULL, error_name(ERROR_CONFIG_CHANGED), "%s",
+                      config_change_notice(&r->change));
 }
 
 static int by_profile(const void *a, const void *b)
 {
     struct profile *const *x = a, *const *y = b;
     return strcmp(profile_config(*x)->name, profile_config(*y)->name);
-}
-
-/* With one profile more, the only one is still the default. */
-static void take_default(struct profiles *r)
-{
-    if (r->default_profile)
-        return;
-    if (r->n_profiles == 1)
-        set_default(r, profile_config(r->profiles[0])->name);
-    else
-        set_default(r, r->read_default);
-    r->change.default_profile = is_other_default(r);
 }
 
 static void take_new(struct profiles *r, struct config *config)
@@ -276,7 +288,8 @@ static void take_new(struct profiles *r, struct config *config)
     r->more = more;
     r->more[r->n_more++] = config;
     r->profiles = list;
-    take_default(r);
+    if (!r->default_profile && r->n_profiles == 1) /* it stays the one that is meant */
+        set_default(r, profile_config(r->profiles[0])->name);
     for (size_t i = 0; i < config->n_profiles; i++) {
         struct profile *p = profile_new(r->shared, &config->profiles[i]);
         if (!p)
@@ -286,21 +299,27 @@ static void take_new(struct profiles *r, struct config *config)
     qsort(r->profiles, r->n_profiles, sizeof(struct profile *), by_profile);
 }
 
-void profiles_take(struct profiles *r)
+static void take_read(struct profiles *r)
 {
-    profiles_look(r);
     struct config *config = r->read;
-    size_t n = config ? config->n_profiles : 0;
-    if (!config)
-        return;
+    size_t n = config->n_profiles;
+
     r->read = NULL;
+    config_change_taken(&r->change);
     if (r->config)
         take_new(r, config);
     else if (!adopt(r, config))
         config_free(config);
     notify_changed(r->shared->notify);
-    journal_write(LOG_NOTICE, NULL, "configuration", "%zu new profile%s in the changed file", n,
+    journal_write(LOG_NOTICE, NULL, "configuration", "%zu new profile%s of a changed file taken", n,
                   n == 1 ? "" : "s");
+}
+
+void profiles_take(struct profiles *r)
+{
+    profiles_look(r);
+    if (r->read && !r->young)
+        take_read(r);
 }
 
 const struct config_change *profiles_change(const struct profiles *r)

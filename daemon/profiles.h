@@ -20,12 +20,12 @@ struct profiles *profiles_free(struct profiles *profiles);
  * in force. Returns whether the files are in order. */
 bool profiles_reload(struct profiles *profiles);
 
-/* Where the files have changed: reads them, unless somebody may still be writing, and compares
- * them with what is in force. Takes nothing, and frees no profile. */
+/* Where the files have changed: reads them, once, and compares them with what is in force. Takes
+ * nothing, and frees no profile. */
 void profiles_look(struct profiles *profiles);
 
 /* Looks, and takes what needs nobody's word: profiles that are new there, or all where no
- * configuration is in force. */
+ * configuration is in force; unless somebody may still be writing. */
 void profiles_take(struct profiles *profiles);
 
 /* What stands in the files, as they were looked at last, and is not in force. */

@@ -167,9 +167,10 @@ void render_failure(struct rendered *out, const struct profiles *all, const char
                     const struct error *why)
 {
     const struct config_change *change = profiles_change(all);
-    bool told = (why->code == ERROR_CONFIG || why->code == ERROR_NO_CONFIG) && !change->unread;
+    bool told = (why->code == ERROR_CONFIG || why->code == ERROR_NO_CONFIG) &&
+                (change->broken || change->gone);
 
-    render_error_with(out, all, profile, why, told ? "" : config_change_words(change, profile));
+    render_error_with(out, all, profile, why, told ? "" : config_change_notice(change));
 }
 
 void render_error(struct rendered *out, const struct profiles *all, const char *profile,
@@ -369,31 +370,15 @@ static void warn_of(FILE *f, enum error_code code)
     fprintf(f, "warning: %s\n", text);
 }
 
-/* "a, b and 3 more", of what is not in force. */
-static void name_changes(const struct config_change *change, char *out, size_t size)
+/* What waits for reload; errors of the files are said by themselves. */
+static void print_change(FILE *f, const struct config_change *change)
 {
-    enum { NAMED = 8 };
-    size_t used = 0, n = change->n < NAMED ? change->n : NAMED;
-
-    out[0] = '\0';
-    for (size_t i = 0; i < n && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", change->names[i]);
-    if (change->default_profile && used < size)
-        used += (size_t)snprintf(out + used, size - used, "%sdefault-profile", n ? ", " : "");
-    if (change->n > n && used < size)
-        snprintf(out + used, size - used, " and %zu more", change->n - n);
-}
-
-static void print_change(FILE *f, const struct profiles *all)
-{
-    const struct config_change *change = profiles_change(all);
-    char names[8 * (PROTOCOL_NAME_MAX + 2) + 48], text[1024];
+    char what[1024];
 
     if (change->broken || change->gone || !config_change_any(change))
         return;
-    name_changes(change, names, sizeof names);
-    error_text(text, sizeof text, ERROR_CONFIG_CHANGED, names);
-    fprintf(f, "warning: %s\n", text);
+    config_change_describe(change, what, sizeof what);
+    fprintf(f, "warning: %s (not in force: %s)\n", config_change_notice(change), what);
 }
 
 /* All that stands below the table, a line each. */
@@ -410,7 +395,7 @@ static void print_all_notes(FILE *f, const struct profiles *all, struct profile 
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
-    print_change(f, all);
+    print_change(f, profiles_change(all));
     print_programs(f, shared);
     if (!secret_locked())
         warn_of(f, ERROR_NOT_LOCKED);
@@ -596,15 +581,18 @@ static bool home_is_read_only(void)
     return home && statvfs(home, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
-/* What of the file waits for reload. */
+/* What of the files waits for reload. */
 static void add_change(cJSON *json, const struct config_change *change)
 {
     cJSON *list = cJSON_AddArrayToObject(json, "configurationChanged");
 
-    for (size_t i = 0; i < change->n; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateString(change->names[i]));
-    if (change->default_profile)
-        cJSON_AddItemToArray(list, cJSON_CreateString("default-profile"));
+    for (size_t i = 0; i < change->n; i++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "profile", change->list[i].profile);
+        cJSON_AddStringToObject(entry, "change", config_change_word(change->list[i].kind));
+        cJSON_AddItemToArray(list, entry);
+    }
+    cJSON_AddBoolToObject(json, "defaultProfileChanged", change->default_profile);
 }
 
 /* What is not a profile's. */

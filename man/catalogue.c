@@ -21,6 +21,10 @@ static const struct {
     { "recovered", "What was wrong is over",
       "After a line that said what failed, a token was fetched, or a configuration was read, as "
       "it should be. Nothing is left to do." },
+    { "configuration", "New profiles were taken",
+      "The configuration's file was changed, and a request came that looked at it. The profiles "
+      "that are new in it are in force now. What else is different there waits for `kubetoken "
+      "reload`, and `kubetoken status` says so." },
     { "changed", "The claims of the token are others than before",
       "The provider put something else into the token at this renewal: other groups, another "
       "e-mail address. What the user may do in the cluster may have changed with it." },

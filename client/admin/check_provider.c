@@ -133,18 +133,23 @@ static void check_version(struct doctor *d)
     }
 }
 
-/* What of the file is not in force: the names of profiles. */
+/* What of the file is not in force, as the daemon says it: "p changed, q gone". */
 static void add_changed(struct doctor *d)
 {
-    const cJSON *name;
-    char names[200] = "";
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(d->status, "configurationChanged");
+    bool other = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "defaultProfileChanged"));
+    const cJSON *entry;
+    char what[ERROR_DETAIL_MAX] = "";
     size_t used = 0;
 
-    cJSON_ArrayForEach (name, cJSON_GetObjectItemCaseSensitive(d->status, "configurationChanged"))
-        if (cJSON_IsString(name) && used < sizeof names)
-            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
-                                     name->valuestring);
-    report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG_CHANGED, "%s", names);
+    cJSON_ArrayForEach (entry, list)
+        if (used < sizeof what)
+            used += (size_t)snprintf(what + used, sizeof what - used, "%s%s %s", used ? ", " : "",
+                                     doctor_text(entry, "profile"), doctor_text(entry, "change"));
+    if (other && used < sizeof what)
+        snprintf(what + used, sizeof what - used, "%sdefault-profile", used ? ", " : "");
+    report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG_CHANGED,
+               "kubetoken reload (not in force: %s)", what);
 }
 
 /* What it says of itself: an older one says less. */

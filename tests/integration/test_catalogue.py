@@ -503,6 +503,12 @@ def outdated(s):
     return doctor(s)
 
 
+def config_changed(s):
+    s.start()
+    s.configure(extra="timeout = 10s")
+    return doctor(s)
+
+
 def not_locked(s):
     s.configure()
     s.daemon.close()  # whose place another one takes
@@ -634,6 +640,7 @@ SCENES = {
     "clock": clock,
     "token-long": token_long,
     "outdated": outdated,
+    "config-changed": config_changed,
     "not-locked": not_locked,
     "other-user": cluster(lambda c: None, "username-claim = email", username_claim="sub"),
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],

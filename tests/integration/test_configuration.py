@@ -47,6 +47,7 @@ def test_every_client_is_answered_with_the_error_and_the_daemon_lives(home, daem
         for line in (3, 4, 6, 7, 8, 9):
             assert f"kubetoken.conf:{line}:" in r.stderr
     home.configure(provider.profile("p"))  # corrected: the next request sees it
+    home.settle()
     assert home.run("get").returncode == 0
     assert daemon.alive
 
@@ -56,6 +57,7 @@ def test_no_configuration_is_a_state_too(home, daemon, provider):
     r = home.run("get")
     assert r.returncode == 9 and "kubetoken.conf" in r.stderr and r.stderr.count("\n") == 1
     home.configure(provider.profile("p"))
+    home.settle()
     assert home.run("get").returncode == 0
 
 

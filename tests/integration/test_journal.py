@@ -186,3 +186,18 @@ def test_systemd_takes_the_catalogue_and_no_number_is_there_twice(tmp_path):
                            text=True, timeout=rig.PATIENCE)
         assert (r.returncode, r.stderr) == (0, "")
     assert {line.split()[0] for line in r.stdout.splitlines()} == set(numbers)
+
+
+def test_a_changed_configuration_is_told_once(home, daemon, fake, journal):
+    home.configure(fake.profile("p"))
+    daemon.start()
+    home.configure(fake.profile("p", user="other") + fake.profile("q"))
+    home.settle()
+    for _ in range(3):
+        assert home.run("get", "q").returncode == 0
+        assert home.run("get", "none").returncode == 4
+    line, = journal.entries("config-changed")
+    assert (line["PRIORITY"], line["MESSAGE"]) == (
+        NOTICE, "kubetoken.conf: the file has changed since: kubetoken reload")
+    line, = journal.entries("configuration")
+    assert (line["PRIORITY"], line["MESSAGE"]) == (NOTICE, "1 new profile of a changed file taken")

@@ -107,6 +107,7 @@ def test_it_names_file_and_line_of_a_broken_configuration(home, daemon, fake):
     assert said.startswith(f"{home.config}/kubetoken.conf:2: ") and "nonsense" in said
     assert "more error" in said and "in force" not in said
     home.configure(fake.profile())
+    home.settle()
     assert home.run("get").returncode == 0
     wait_for_status(daemon, "Serving 1 profile")
     home.configure("[profile p]\nnonsense = 1\n")
