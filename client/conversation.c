@@ -299,8 +299,10 @@ static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
     if (to == STDERR_FILENO && sink->of_config && !sink->silent)
         length = own_config_look(&sink->own, bytes, length);
-    if (!sink->out || (to == STDERR_FILENO && !sink->silent))
-        return output_write(to, bytes, length);
+    if (!sink->out || (to == STDERR_FILENO && !sink->silent)) {
+        int r = output_write(to, bytes, length);
+        return to == STDERR_FILENO ? 0 : r; /* of that one nobody can be told */
+    }
     if (to == STDERR_FILENO && sink->said) {
         size_t have = strlen(sink->said->detail);
         size_t room = sizeof sink->said->detail - 1 - have;

@@ -79,7 +79,8 @@ static int fail_unknown(const char *name)
         if (text_nearest_try(&nearest, error_name((enum error_code)i)))
             best = error_name((enum error_code)i);
     if (!text_equal(best, error_name(ERROR_NONE)))
-        snprintf(detail, sizeof detail, "there is no code \"%.40s\"; did you mean %s?", name, best);
+        snprintf(detail, sizeof detail, "there is no code \"%.40s\"; did you mean \"%s\"?", name,
+                 best);
     else
         snprintf(detail, sizeof detail, "there is no code \"%.40s\"; kubetoken explain lists them",
                  name);

@@ -110,11 +110,13 @@ int command_get(int argc, char **argv)
     struct line line = { .may_start = true };
     const char *info = getenv("KUBERNETES_EXEC_INFO");
 
+    if (info && !*info)
+        info = NULL;
+    if (!info) /* where kubectl has ended, nobody asks how we did */
+        output_heed_pipes();
     int r = parse(argc, argv, &g);
     if (r)
         return r;
-    if (info && !*info)
-        info = NULL;
     const char *format = choose_format(g.format, info);
     if (!format)
         return error_exit_code(ERROR_USAGE);

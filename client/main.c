@@ -66,6 +66,7 @@ int main(int argc, char **argv)
         return help_asked(argc - 1, argv + 1, &code) ? code : command_get(argc - 1, argv + 1);
     output_set_command(NULL);
     descriptor_fill();
+    output_heed_pipes();
     if (argc < 2) {
         fputs(help_text(""), stderr);
         return error_exit_code(ERROR_USAGE);
@@ -73,7 +74,7 @@ int main(int argc, char **argv)
     argv[1] = (char *)(uintptr_t)plain(argv[1]);
     const struct command *command = find(argv[1]);
     if (!command && argv[1][0] == '-')
-        return help_unknown_option("", argv[1]);
+        return help_no_command(argv[1]);
     if (!command)
         return help_unknown_command(argv[1]);
     output_set_command(command->name);

@@ -2,6 +2,7 @@
 #include "client/output.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,11 @@ int output_fail(enum error_code code, const char *detail)
                         : error_line(line, sizeof line, NULL, code, clean);
     output_write(STDERR_FILENO, line, length);
     return error_exit_code(code);
+}
+
+void output_heed_pipes(void)
+{
+    signal(SIGPIPE, SIG_IGN);
 }
 
 void output_unwritten(struct error *why)

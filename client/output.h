@@ -17,6 +17,9 @@ void output_set_command(const char *command);
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int output_fail(enum error_code code, const char *detail);
 
+/* From now on to write where nobody reads any more is an error, and no end by SIGPIPE. */
+void output_heed_pipes(void);
+
 /* Says of *why that the output cannot be written, by errno. */
 void output_unwritten(struct error *why);
 

@@ -81,8 +81,9 @@ static int stop(uint64_t timeout)
     line_add(&line, "stop * *");
     enum error_code code = conversation_ask_why(&line, timeout, said, sizeof said, &why);
     if (code == ERROR_NONE)
-        return output_write(STDERR_FILENO, said, strlen(said)) < 0;
-    if (code == ERROR_NO_DAEMON || (code == ERROR_BAD_REQUEST && end_by_signal(SIGTERM, timeout)) ||
+        output_write(STDERR_FILENO, said, strlen(said));
+    if (code == ERROR_NONE || code == ERROR_NO_DAEMON ||
+        (code == ERROR_BAD_REQUEST && end_by_signal(SIGTERM, timeout)) ||
         (code == ERROR_DAEMON_SILENT && end_by_signal(SIGKILL, timeout)))
         return 0;
     return output_fail(code,

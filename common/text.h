@@ -24,12 +24,13 @@ const char *text_decimal(char out[TEXT_DECIMAL_SIZE], uint64_t number);
  * make one of the other, whatever their case; SIZE_MAX where one is longer than 40. */
 size_t text_distance(const char *a, const char *b);
 
-/* What a word was meant to be: of those that are tried the nearest, if it is near enough for that.
- * The word has to live as long. */
 struct text_nearest {
     const char *word;
     size_t distance;
 };
+
+/* What a word was meant to be: of those that are tried the nearest, if it is near enough for that.
+ * The word has to live as long. */
 struct text_nearest text_nearest_to(const char *word);
 
 /* Whether this one is nearer than those before, and near: a letter in three, and three at most. */

@@ -81,7 +81,7 @@ static int printed(int status)
 }
 
 /* As getopt_long() says it, in one line: systemd tries again for ever. With what was meant. */
-static int fail_usage(const struct option *names, int letter, const char *given)
+static int fail_usage(const struct option *names, bool is_missing, int letter, const char *given)
 {
     char word[64];
 
@@ -92,7 +92,7 @@ static int fail_usage(const struct option *names, int letter, const char *given)
     struct text_nearest nearest = text_nearest_to(word);
     const char *best = NULL;
     char dashed[64];
-    bool known = false;
+    bool known = is_missing;
 
     for (; names->name; names++) {
         snprintf(dashed, sizeof dashed, "--%s", names->name);
@@ -101,11 +101,11 @@ static int fail_usage(const struct option *names, int letter, const char *given)
             best = names->name;
     }
     if (known)
-        fprintf(stderr, "kubetokend: %s: one value, or none, is wanted; see kubetokend --help\n",
-                word);
+        fprintf(stderr, "kubetokend: %s %s; see kubetokend --help\n", word,
+                is_missing ? "wants a value" : "takes no value");
     else
         fprintf(stderr, "kubetokend: unknown option %s%s%s%s; see kubetokend --help\n", word,
-                best ? "; did you mean --" : "", best ? best : "", best ? "?" : "");
+                best ? "; did you mean \"--" : "", best ? best : "", best ? "\"?" : "");
     return 2;
 }
 
@@ -128,7 +128,7 @@ static int parse_options(int argc, char **argv, struct arguments *options)
     int c;
 
     opterr = 0;
-    while ((c = getopt_long(argc, argv, "c:hV", names, NULL)) != -1)
+    while ((c = getopt_long(argc, argv, ":c:hV", names, NULL)) != -1)
         switch (c) {
         case 'c':
             options->config = optarg;
@@ -160,7 +160,7 @@ static int parse_options(int argc, char **argv, struct arguments *options)
             puts("kubetokend " KUBETOKEN_VERSION);
             return printed(0);
         default:
-            return fail_usage(names, optopt, argv[optind - 1]);
+            return fail_usage(names, c == ':', optopt, argv[optind - 1]);
         }
     if (optind < argc) {
         fprintf(stderr, "kubetokend: unexpected argument \"%s\"; see kubetokend --help\n",
@@ -245,7 +245,6 @@ static void harden(void)
 
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &no_core);
-    signal(SIGPIPE, SIG_IGN);
     umask(0077);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* a waiting client is a descriptor */
         files.rlim_cur = files.rlim_max;
@@ -509,6 +508,7 @@ int main(int argc, char **argv)
     struct error why;
 
     descriptor_fill();
+    signal(SIGPIPE, SIG_IGN); /* also for who reads no further than the head of --help */
     int status = parse_options(argc, argv, &options);
     if (status >= 0)
         return status;

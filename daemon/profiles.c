@@ -352,8 +352,8 @@ static void suggest(const struct profiles *r, const char *name, struct error *wh
     for (size_t i = 0; i < r->n_profiles; i++)
         if (text_nearest_try(&nearest, profile_config(r->profiles[i])->name))
             best = profile_config(r->profiles[i])->name;
-    error_set(why, ERROR_NO_PROFILE, "%s%s%s%s", name, best ? "; did you mean " : "",
-              best ? best : "", best ? "?" : "");
+    error_set(why, ERROR_NO_PROFILE, "%s%s%s%s", name, best ? "; did you mean \"" : "",
+              best ? best : "", best ? "\"?" : "");
 }
 
 static struct profile *find_named(struct profiles *r, const char *name, struct error *why)

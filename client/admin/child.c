@@ -79,6 +79,8 @@ static int open_input(const char *input)
 static int start(const char *const argv[], int in, struct stream streams[2], pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t ours;
     int out[2], err[2];
 
     if (pipe2(out, O_CLOEXEC) < 0)
@@ -92,7 +94,14 @@ static int start(const char *const argv[], int in, struct stream streams[2], pid
     posix_spawn_file_actions_adddup2(&actions, in, 0);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     posix_spawn_file_actions_adddup2(&actions, err[1], 2);
-    int r = posix_spawnp(ret_pid, argv[0], &actions, NULL, (char **)(uintptr_t)argv, environ);
+    posix_spawnattr_init(&attributes);
+    sigemptyset(&ours); /* what we ignore is not its affair */
+    sigaddset(&ours, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &ours);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    int r = posix_spawnp(ret_pid, argv[0], &actions, &attributes, (char **)(uintptr_t)argv,
+                         environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     close(out[1]);
     close(err[1]);

@@ -14,6 +14,7 @@
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
+#include "common/text.h"
 #include "common/time.h"
 
 /* One more of an option that can be given several times. */
@@ -106,10 +107,14 @@ static int one_option(char **argv, int *i, struct doctor *d)
 
 static int parse(int argc, char **argv, struct doctor *d)
 {
+    bool only_names = false;
     int r = 0;
 
     for (int i = 1; i < argc && r == 0; i++)
-        r = one_option(argv, &i, d);
+        if (only_names)
+            r = options_take_profile(argv[i], &d->profile);
+        else if (!(only_names = text_equal(argv[i], "--")))
+            r = one_option(argv, &i, d);
     if (r == 0 && d->profile && !protocol_name_valid(d->profile, strlen(d->profile)))
         r = output_fail(ERROR_NO_PROFILE, d->profile);
     const struct apiserver_flags *f = &d->expected;

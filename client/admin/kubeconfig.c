@@ -24,10 +24,15 @@ struct kubeconfig {
 static int parse(int argc, char **argv, struct kubeconfig *k)
 {
     const char *value;
-    bool missing = false;
+    bool missing = false, only_names = false;
+    int r = 0;
 
-    for (int i = 1; i < argc; i++) {
-        if ((value = options_value(argv, &i, "api-version", 0, &missing))) {
+    for (int i = 1; i < argc && r == 0; i++) {
+        if (only_names) {
+            r = options_take_profile(argv[i], &k->profile);
+        } else if (text_equal(argv[i], "--")) {
+            only_names = true;
+        } else if ((value = options_value(argv, &i, "api-version", 0, &missing))) {
             if (!text_equal(value, "v1") && !text_equal(value, "v1beta1"))
                 return output_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
             k->version = value;
@@ -35,13 +40,11 @@ static int parse(int argc, char **argv, struct kubeconfig *k)
             return help_value_missing("--api-version");
         } else if (argv[i][0] == '-') {
             return help_unknown_option("kubeconfig", argv[i]);
-        } else if (k->profile) {
-            return output_fail(ERROR_USAGE, "more than one profile is named");
         } else {
-            k->profile = argv[i];
+            r = options_take_profile(argv[i], &k->profile);
         }
     }
-    return options_check_profile(k->profile);
+    return r ? r : options_check_profile(k->profile);
 }
 
 /* kubectl knows v1 since 1.22; none found counts as a new one. */
@@ -64,16 +67,22 @@ static const char *version_for_kubectl(void)
 static int find_profile(const char *wanted, char *out, size_t size)
 {
     struct line line = { .may_start = true };
+    enum error_code code = ERROR_NO_DEFAULT;
 
     line_add(&line, "profile * ");
     line_add(&line, wanted ? wanted : "*");
-    enum error_code code = conversation_ask(&line, 10 * USEC_PER_SEC, out, size);
+    struct line again = line;
+    if (wanted)
+        code = conversation_ask(&line, 10 * USEC_PER_SEC, out, size);
+    if (!wanted || code == ERROR_NO_PROFILE) { /* the daemon itself says what is wrong */
+        int r = conversation_query(&again, 10 * USEC_PER_SEC, out, size);
+        out[strcspn(out, "\n")] = '\0';
+        return r;
+    }
     if (code == ERROR_NONE) {
         out[strcspn(out, "\n")] = '\0';
         return 0;
     }
-    if (code == ERROR_NO_PROFILE || !wanted)
-        return output_fail(code, wanted ? wanted : "");
     fprintf(stderr, "kubetoken: warning: whether there is a profile %s could not be seen: %s\n",
             wanted, error_sentence(code));
     snprintf(out, size, "%s", wanted);

@@ -1,11 +1,14 @@
 /* kubetoken-admin - the commands of kubetoken that are too large for the program that every
  * kubectl starts. `kubetoken` runs it, with its own path as argv[0]. */
 #include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/admin/commands.h"
 #include "client/autostart.h"
+#include "client/help.h"
 #include "client/output.h"
 #include "common/descriptor.h"
 #include "common/text.h"
@@ -23,21 +26,39 @@ static int find_folder(const char *program, char out[PATH_MAX])
     return 0;
 }
 
+/* For who calls it by itself. Returns whether that is all. */
+static bool is_asked(const char *option)
+{
+    if (text_equal(option, "-h") || text_equal(option, "--help"))
+        fputs("kubetoken-admin is run by kubetoken, as its doctor and kubeconfig; see "
+              "kubetoken(1)\n",
+              stdout);
+    else if (text_equal(option, "-V") || text_equal(option, "--version"))
+        fputs("kubetoken-admin " KUBETOKEN_VERSION "\n", stdout);
+    else
+        return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static char folder[PATH_MAX];
+    const char *name = argc > 1 ? argv[1] : "";
+    bool is_doctor = text_equal(name, "doctor");
+    int code;
 
     descriptor_fill();
+    output_heed_pipes();
     unsetenv("KUBERNETES_EXEC_INFO"); /* nobody's plugin */
-    if (argc < 2)
-        return output_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
+    if (is_asked(name))
+        return output_done(0);
     if (find_folder(argv[0], folder) < 0)
         return output_fail(ERROR_USAGE, "the path of kubetoken is too long");
     autostart_from(folder);
-    output_set_command(argv[1]);
-    if (text_equal(argv[1], "doctor"))
-        return doctor_run(argc - 1, argv + 1, folder);
-    if (text_equal(argv[1], "kubeconfig"))
-        return kubeconfig_run(argc - 1, argv + 1);
-    return output_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
+    if (!is_doctor && !text_equal(name, "kubeconfig"))
+        return output_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
+    output_set_command(name);
+    if (help_asked(argc - 1, argv + 1, &code))
+        return code;
+    return is_doctor ? doctor_run(argc - 1, argv + 1, folder) : kubeconfig_run(argc - 1, argv + 1);
 }

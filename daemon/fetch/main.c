@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/descriptor.h"
+#include "common/error.h"
 #include "common/time.h"
 #include "common/tlv.h"
 #include "daemon/fetch/get_token.h"
@@ -81,9 +83,11 @@ static void run(const struct job *job, struct result *ret)
 
 static int print(const char *text)
 {
-    size_t length = strlen(text);
-
-    return write(STDOUT_FILENO, text, length) == (ssize_t)length ? 0 : 1;
+    signal(SIGPIPE, SIG_IGN);
+    if (write(STDOUT_FILENO, text, strlen(text)) == (ssize_t)strlen(text))
+        return 0;
+    fprintf(stderr, "kubetoken-fetch: %s: %s\n", error_sentence(ERROR_OUTPUT), strerror(errno));
+    return 1;
 }
 
 int main(int argc, char **argv)

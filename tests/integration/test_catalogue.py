@@ -736,7 +736,7 @@ def test_each_row_has_a_sentence_and_a_text_of_its_own():
 def test_an_unknown_code(wrong, nearest):
     r = explain(wrong)
     assert (r.returncode, r.stdout) == (2, "")
-    hint = f"did you mean {nearest}?" if nearest else "kubetoken explain lists them"
+    hint = f'did you mean "{nearest}"?' if nearest else "kubetoken explain lists them"
     assert r.stderr == (f'kubetoken: wrong usage: there is no code "{wrong}"; {hint}; see '
                         "kubetoken explain --help\n")
 

@@ -1,5 +1,6 @@
 """What a person types: help of each command, what was meant by what is none, and output that cannot
 be written."""
+import os
 import re
 import subprocess
 
@@ -54,58 +55,108 @@ def test_the_help_of_kubetoken_names_each_command(home):
     assert (r.returncode, r.stdout, r.stderr) == (2, "", text)
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("version", "help")])
+def options_of_all():
+    """Those of any command's help, and any that a source of the client compares with."""
+    text = "".join(p.read_text(encoding="utf-8") for p in (rig.TOP / "client").rglob("*.c"))
+    quoted = re.findall(r'"(--?[a-zV][-a-z]*)"', text)
+    valued = re.findall(r'options_value\([^"]*"([a-z][-a-z]*)"|{ "([a-z][-a-z]+)", &d->', text)
+    return set(quoted) | {"--" + (a or b) for a, b in valued}
+
+
+# Of all commands, and what a command's own parser is not asked.
+EVERYWHERE = {"-h", "--help", "-V", "--version"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_commands_help_names_what_it_takes(home, command):
-    """Each is taken: what is complained of is another thing, or the second profile."""
-    named = options_of(help_of(home, command)) - {"-h", "--help", "-V", "--version"}
-    for option in named:
+    """Each is taken: what is complained of is another thing behind it."""
+    named = options_of(help_of(home, command))
+    assert EVERYWHERE <= named
+    for option in named - EVERYWHERE:
         long = "--output" if option == "-o" else option
         value = [VALUES[long]] if long in VALUES else []
         r = home.run(command, option, *value, "--bogus")
-        assert r.returncode == 2 and "unknown option --bogus" in r.stderr, (option, r.stderr)
+        assert r.returncode == 2
+        assert "unknown option --bogus" in r.stderr, (option, r.stderr)
         if value:
             r = home.run(command, option)
             assert f"{option} wants a value" in r.stderr, r.stderr
-        assert option.replace("-", "\\-").lstrip("\\-") in MANUAL or f"Fl {option[1:]}" in MANUAL
-    assert command == "explain" or named
+        assert re.search(rf"Fl {option[1:]}\b", MANUAL), option
 
 
-@pytest.mark.parametrize("arguments, says", [
-    (["stauts"], "there is no command stauts; did you mean status?; see kubetoken --help"),
-    (["quit"], "there is no command quit; see kubetoken --help"),
-    (["help", "statu"], "there is no command statu; did you mean status?; see kubetoken help --help"),
-    (["get", "--timout", "3s"], "unknown option --timout; did you mean --timeout?; see kubetoken get "
-     "--help"),
-    (["get", "--timout=3s"], "unknown option --timout; did you mean --timeout?; see kubetoken get "
-     "--help"),
-    (["status", "--jsno"], "unknown option --jsno; did you mean --json?; see kubetoken status --help"),
-    (["login", "--password"], "unknown option --password; see kubetoken login --help"),
-    (["reload", "--json"], "unknown option --json; see kubetoken reload --help"),
-    (["doctor", "--expect-isuer", "x"], "unknown option --expect-isuer; did you mean "
-     "--expect-issuer?; see kubetoken doctor --help"),
-    (["kubeconfig", "--api-versoin=v1"], "unknown option --api-versoin; did you mean "
-     "--api-version?; see kubetoken kubeconfig --help"),
-    (["version", "--foo"], "unknown option --foo; see kubetoken version --help"),
-    (["explain", "--foo"], "unknown option --foo; see kubetoken explain --help"),
-    (["--foo"], "unknown option --foo; see kubetoken --help"),
-    (["get", "--timeout"], "--timeout wants a value; see kubetoken get --help"),
-    (["get", "a", "b"], "more than one profile is named; see kubetoken get --help"),
-    (["status", "--", "a", "b"], "more than one profile is named; see kubetoken status --help"),
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_takes_nothing_that_its_help_does_not_name(home, command):
+    others = options_of_all() - options_of(help_of(home, command)) - EVERYWHERE
+    assert len(others) > 3
+    for option in others:
+        r = home.run(command, option)
+        says = f'no command "{option}"' if command == "help" else f"unknown option {option}"
+        assert r.returncode == 2 and says in r.stderr, (option, r.stderr)
+
+
+def test_the_manual_names_no_option_that_there_is_not(home):
+    named = set().union(*(options_of(help_of(home, c)) for c in COMMANDS))
+    assert {"-" + o for o in re.findall(r"Fl (-?[a-zV][-a-z]*)", MANUAL)} <= named
+
+
+@pytest.mark.parametrize("arguments, says, of", [
+    (["stauts"], 'there is no command "stauts"; did you mean "status"?', ""),
+    (["quit"], 'there is no command "quit"', ""),
+    ([""], 'there is no command ""', ""),
+    (["help", "statu"], 'there is no command "statu"; did you mean "status"?', "help "),
+    (["get", "--timout", "3s"], 'unknown option --timout; did you mean "--timeout"?', "get "),
+    (["get", "--timout=3s"], 'unknown option --timout; did you mean "--timeout"?', "get "),
+    (["get", "p", "--rejectd"], 'unknown option --rejectd; did you mean "--rejected"?', "get "),
+    (["status", "--jsno"], 'unknown option --jsno; did you mean "--json"?', "status "),
+    (["status", "-json"], 'unknown option -json; did you mean "--json"?', "status "),
+    (["login", "--password"], "unknown option --password", "login "),
+    (["reload", "--json"], "unknown option --json", "reload "),
+    (["doctor", "--expect-isuer", "x"],
+     'unknown option --expect-isuer; did you mean "--expect-issuer"?', "doctor "),
+    (["doctor", "--oidc-issuer-ur", "x"], "unknown option --oidc-issuer-ur", "doctor "),
+    (["kubeconfig", "--api-versoin=v1"],
+     'unknown option --api-versoin; did you mean "--api-version"?', "kubeconfig "),
+    (["version", "--foo"], "unknown option --foo", "version "),
+    (["explain", "--foo"], "unknown option --foo", "explain "),
+    (["--foo"], "--foo stands before a command; options stand behind it", ""),
+    (["--timeout", "3s", "get"], "--timeout stands before a command; options stand behind it", ""),
+    (["get", "--timeout"], "--timeout wants a value", "get "),
+    (["get", "-o"], "-o wants a value", "get "),
+    (["get", "--rejected=yes"], "--rejected takes no value", "get "),
+    (["status", "--json=1"], "--json takes no value", "status "),
+    (["doctor", "--refresh="], "--refresh takes no value", "doctor "),
+    (["get", "-oexce"], "-o takes exec, exec/v1, exec/v1beta1, token, header or json", "get "),
+    (["kubeconfig", "--api-version", "v2"], "--api-version takes v1 or v1beta1", "kubeconfig "),
+    (["help", "get", "p"], "it takes one command", "help "),
+    *(([c, "a", "b"], "more than one profile is named", f"{c} ")
+      for c in ("get", "status", "doctor", "kubeconfig", "login")),
+    *(([c, "--", "--", "b"], "more than one profile is named", f"{c} ")
+      for c in ("get", "status", "doctor", "kubeconfig", "login")),
 ])
-def test_what_was_meant_is_named_if_it_is_near(home, arguments, says):
+def test_what_was_meant_is_named_if_it_is_near(home, arguments, says, of):
     r = home.run(*arguments)
     assert (r.returncode, r.stdout) == (2, "")
-    assert r.stderr == f"kubetoken: wrong usage: {says}\n"
+    assert r.stderr == f"kubetoken: wrong usage: {says}; see kubetoken {of}--help\n"
 
 
 def test_the_nearest_profile_is_named(home, daemon, fake):
     home.configure(fake.profile("minikube") + fake.profile("work"))
     daemon.start()
     r = home.run("get", "minkube")
-    assert r.returncode == 4 and "no such profile: minkube; did you mean minikube?;" in r.stderr
+    assert r.returncode == 4 and 'no such profile: minkube; did you mean "minikube"?;' in r.stderr
     r = home.run("get", "elsewhere")
     assert r.returncode == 4 and "did you mean" not in r.stderr
-    assert "-" not in (home.run("get", "--", "-x").stderr.split("profile: ")[0]), "a name, no option"
+    assert "no such profile: -x;" in home.run("get", "--", "-x").stderr, "a name, no option"
+
+
+def test_kubeconfig_repeats_what_the_daemon_says(home, daemon, fake):
+    home.configure(fake.profile("minikube") + fake.profile("work"))
+    daemon.start()
+    r = home.run("kubeconfig", "minkube")
+    assert (r.returncode, r.stdout) == (4, "")
+    assert 'no such profile: minkube; did you mean "minikube"?;' in r.stderr
+    r = home.run("kubeconfig")
+    assert r.returncode == 4 and "there are minikube, work" in r.stderr, r.stderr
 
 
 @pytest.mark.parametrize("key, says", [("isuer", 'did you mean "issuer"?'),
@@ -119,10 +170,11 @@ def test_the_nearest_key_is_named(home, key, says):
 
 
 @pytest.mark.parametrize("program, arguments, says", [
-    ("kubetokend", ["--chek-config"], "unknown option --chek-config; did you mean --check-config?"),
+    ("kubetokend", ["--chek-config"],
+     'unknown option --chek-config; did you mean "--check-config"?'),
     ("kubetokend", ["-x"], "unknown option -x"),
-    ("kubetokend", ["--config"], "--config: one value, or none, is wanted"),
-    ("kubetokend", ["--check-config=yes"], "--check-config: one value, or none, is wanted")])
+    ("kubetokend", ["--config"], "--config wants a value"),
+    ("kubetokend", ["--check-config=yes"], "--check-config takes no value")])
 def test_the_daemons_own_options(home, program, arguments, says):
     r = subprocess.run([rig.BUILD / program, *arguments], env=home.environment, text=True,
                        capture_output=True, timeout=rig.PATIENCE)
@@ -130,20 +182,35 @@ def test_the_daemons_own_options(home, program, arguments, says):
     assert r.stderr == f"{program}: {says}; see {program} --help\n"
 
 
-@pytest.mark.parametrize("program", ["kubetokend", "kubetoken-fetch"])
+@pytest.mark.parametrize("program", ["kubetokend", "kubetoken-fetch", "kubetoken-admin"])
 def test_the_other_programs_have_help_and_version(home, program):
-    for option, begins in (("-h", "Usage: kubetokend|kubetoken-fetch is run"), ("-V", program)):
-        r = subprocess.run([rig.BUILD / program, option], text=True, capture_output=True,
-                           env=home.environment, timeout=rig.PATIENCE)
-        assert (r.returncode, r.stderr) == (0, "") and re.match(begins, r.stdout)
+    for options, begins in ((("-h", "--help"), "Usage: kubetokend|kubetoken-[a-z]+ is run by"),
+                            (("-V", "--version"), rf"{program} \d\S+\n$")):
+        for option in options:
+            r = subprocess.run([rig.BUILD / program, option], text=True, capture_output=True,
+                               env=home.environment, timeout=rig.PATIENCE)
+            assert (r.returncode, r.stderr) == (0, "") and re.match(begins, r.stdout)
+
+
+@pytest.mark.parametrize("command", ["doctor", "kubeconfig"])
+def test_the_admin_program_called_by_itself(home, command):
+    r = subprocess.run([rig.BUILD / "kubetoken-admin", command, "-h"], text=True,
+                       capture_output=True, env=home.environment, timeout=rig.PATIENCE)
+    assert (r.returncode, r.stdout, r.stderr) == (0, help_of(home, command), "")
+    for unknown in (["--foo"], ["status"], []):
+        r = subprocess.run([rig.BUILD / "kubetoken-admin", *unknown], text=True,
+                           capture_output=True, env=home.environment, timeout=rig.PATIENCE)
+        assert r.returncode == 2 and r.stderr == ("kubetoken: wrong usage: kubetoken-admin is run "
+                                                  "by kubetoken; see kubetoken --help\n")
 
 
 # ---- output that cannot be written --------------------------------------------------------------
 
 SPEAKING = [["get"], ["get", "-o", "json"], ["status"], ["status", "--json"], ["inspect"],
-            ["inspect", "--json"], ["refresh"], ["reload"], ["kubeconfig", "p"], ["explain"],
-            ["explain", "refused"], ["version"], ["help"], ["--help"],
+            ["inspect", "--json"], ["kubeconfig", "p"], ["explain"], ["explain", "8"],
+            ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]
+SPEAKING_LAST = [["refresh"], ["reload"]]  # what they print is of a thing that is done
 SILENT = {"login", "logout", "stop", "restart", "doctor"}  # doctor: test_doctor.py
 
 
@@ -154,30 +221,51 @@ def running(home, daemon, fake):
     assert home.run("get").returncode == 0
 
 
-def into(home, arguments, program="kubetoken", closed=False):
-    """With stdout full, or closed."""
-    command = ["sh", "-c", '"$@" >&-' if closed else '"$@" >/dev/full', "sh",
-               rig.BUILD / program, *arguments]
-    return subprocess.run(command, env=home.environment, text=True, stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, timeout=rig.PATIENCE)
+def into(home, arguments, to, program="kubetoken"):
+    """With stdout full (>/dev/full), closed (>&-), or without a reader (a pipe)."""
+    command = ["sh", "-c", f'"$@" {to}', "sh", rig.BUILD / program, *arguments]
+    ends = os.pipe()
+    os.close(ends[0])
+    try:
+        return subprocess.run(command, env=home.environment, text=True, stdin=subprocess.DEVNULL,
+                              stdout=ends[1], stderr=subprocess.PIPE, timeout=rig.PATIENCE)
+    finally:
+        os.close(ends[1])
 
 
-@pytest.mark.parametrize("arguments", SPEAKING, ids=" ".join)
+TOS = [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor"),
+       ("", "Broken pipe")]
+
+
+@pytest.mark.parametrize("arguments", SPEAKING + SPEAKING_LAST, ids=" ".join)
 def test_a_full_disk_is_seen(home, running, arguments):
-    r = into(home, arguments)
-    assert r.returncode == 1
-    assert re.fullmatch(r"kubetoken: (p: )?the output cannot be written: No space left on device; "
-                        r"see where stdout goes, and whether there is room\n", r.stderr), r.stderr
-    r = into(home, arguments, closed=True)
-    assert r.returncode == 1 and "the output cannot be written: Bad file desc" in r.stderr
+    for to, says in TOS:
+        r = into(home, arguments, to)
+        assert r.returncode == 1, (to, r.stderr)
+        assert r.stderr == (f"kubetoken: the output cannot be written: {says}; see where stdout "
+                            "goes, and whether there is room\n")
 
 
-def test_no_command_is_left_out():
-    assert {a[0].lstrip("-") for a in SPEAKING} | SILENT == set(COMMANDS)
+def test_no_command_is_left_out(home):
+    table = {a[0].lstrip("-") for a in SPEAKING + SPEAKING_LAST} | SILENT
+    assert table == set(COMMANDS)
+    assert table == set(re.findall(r"^  ([a-z]+)  ", home.run("help").stdout, re.M))
 
 
-@pytest.mark.parametrize("option", ["--help", "--version", "--check-config"])
-def test_the_daemons_output_too(home, running, option):
-    r = into(home, [option], "kubetokend")
-    assert r.returncode == 1
-    assert "the output cannot be written: No space left on device" in r.stderr
+@pytest.mark.parametrize("program, option", [
+    *(("kubetokend", o) for o in ("--help", "-h", "--version", "-V", "--check-config")),
+    *((p, o) for p in ("kubetoken-fetch", "kubetoken-admin") for o in ("--help", "-V"))])
+def test_the_other_programs_output_too(home, running, program, option):
+    for to, says in TOS:
+        r = into(home, [option], to, program)
+        assert r.returncode == 1, (to, r.stderr)
+        assert f"the output cannot be written: {says}" in r.stderr
+
+
+@pytest.mark.parametrize("to", ["2>/dev/full", "2>&-", "2>&1"])  # the last: without a reader
+@pytest.mark.parametrize("arguments, code", [(["get", "nobody"], 4), (["status", "nobody"], 4),
+                                             (["get", "--foo"], 2), (["kubeconfig", "nobody"], 4),
+                                             (["explain", "nothing"], 2), ([], 2),
+                                             (["stop"], 1), (["logout"], 0)])
+def test_a_full_stderr_leaves_the_exit_code(home, running, arguments, code, to):
+    assert into(home, arguments, f"{to} >/dev/null" if to != "2>&1" else to).returncode == code
