@@ -195,7 +195,8 @@ SIMULATED := account account_record account_table attempt config config_change c
   secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o paths.o protocol.o secret_form.o text.o time.o tlv.o url.o)
+  $(addprefix $(O)/common/,error.o job.o kube_user.o paths.o protocol.o secret_form.o text.o \
+  time.o tlv.o url.o)
 WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step open \
   private_file_check private_file_is_young private_file_stamp profile_new read rejection_confirm \
   time_boottime
