@@ -44,12 +44,17 @@ def commands(block):
     return found
 
 
+def blocks_of(text):
+    """Of a page in Markdown."""
+    yield from re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
+    for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, re.M):
+        yield re.sub(r"^    ", "", block, flags=re.M)
+
+
 def blocks(page):
     text = (rig.TOP / page).read_text(encoding="utf-8")
     if page.endswith(".md"):
-        yield from re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
-        for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, re.M):
-            yield re.sub(r"^    ", "", block, flags=re.M)
+        yield from blocks_of(text)
         return
     for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.M | re.S):
         yield block
@@ -165,9 +170,10 @@ def desk(home, provider, server, tmp_path):
 
 def test_the_recipes_are_found():
     text = "\n".join(r.values[0] for r in RECIPES)
-    for part in ("make demo", "sudo make install", "umask 077; touch auth0.secret", "minikube stop",
+    for part in ("make demo", "sudo make install", "touch auth0.secret auth0.password", "minikube stop",
                  "kubectl config use-context auth0", "rm \"$config.auth0\")",
-                 "get -o header | curl", "journalctl --user", "socat - UNIX", "kubectl apply -f"):
+                 "get -o header | curl", "journalctl --user", "socat - UNIX",
+                 "kubectl create clusterrolebinding"):
         assert part in text
     assert len(MERGE) == 1 and len(RECIPES) >= 12
 
