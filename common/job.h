@@ -105,11 +105,11 @@ struct result {
     struct secret *refresh_token; /* OUTCOME_TOKEN, OUTCOME_STALE; NULL: none came */
     /* OUTCOME_TOKEN */
     struct secret *id_token;
-    uint64_t lifetime;                   /* usec */
-    uint64_t sent;                       /* usec of CLOCK_BOOTTIME, just before the request */
-    bool verified;                       /* false: the keys could not be had */
-    char user[RESULT_DETAIL_MAX + 1];    /* the username claim without a prefix, if one is told */
-    char sub[RESULT_DETAIL_MAX + 1];     /* these claims, "" where none can be a user's name */
+    uint64_t lifetime;                /* usec */
+    uint64_t sent;                    /* usec of CLOCK_BOOTTIME, just before the request */
+    bool verified;                    /* false: the keys could not be had */
+    char user[RESULT_DETAIL_MAX + 1]; /* the username claim without a prefix, if one is told */
+    char sub[RESULT_DETAIL_MAX + 1];  /* these claims, "" where none can be a user's name */
     char email[RESULT_DETAIL_MAX + 1];
     char changed[RESULT_DETAIL_MAX + 1]; /* claims that differ from the previous token's */
     /* any outcome */

@@ -7,12 +7,13 @@
 void config_change_note(struct config_change *c, const char *profile, enum config_change_kind kind)
 {
     struct config_change_entry *list = reallocarray(c->list, c->n + 1, sizeof *list);
-    char *copy = strdup(profile);
 
-    if (!list || !copy)
+    if (!list)
         abort(); /* names */
     c->list = list;
-    c->list[c->n++] = (struct config_change_entry){ copy, kind };
+    list[c->n] = (struct config_change_entry){ strdup(profile), kind };
+    if (!list[c->n++].profile)
+        abort();
 }
 
 void config_change_taken(struct config_change *c)

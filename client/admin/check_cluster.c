@@ -111,9 +111,10 @@ static void add_failure(struct cluster *c, enum error_code code, const char *lin
 {
     struct doctor *d = c->d;
     const char *proxy = getenv("HTTPS_PROXY") ? "HTTPS_PROXY" : "https_proxy";
+    const char *value = getenv(proxy);
     bool doubt = (code == ERROR_CLUSTER_CONNECT || code == ERROR_CLUSTER_DNS ||
                   code == ERROR_CLUSTER_TIMEOUT) &&
-                 !c->proxied && getenv(proxy) && *getenv(proxy);
+                 !c->proxied && value && *value;
 
     if (code == ERROR_UNAUTHORIZED) {
         add_unauthorized(d);

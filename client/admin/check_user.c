@@ -228,7 +228,8 @@ static bool other_name(const struct doctor *d, const cJSON *claims, const char *
     if (!claim) {
         if (find_flags(d, claims, name, note, size))
             return false;
-        snprintf(note, size, "the API server sees \"%s\", which no claim of the token gives", name);
+        snprintf(note, size, "the API server sees \"%s\", which none of the usual claims gives",
+                 name);
         return true;
     }
     bool named = name_by(d, claims, claim, state_text(d, "usernamePrefix"), ours);

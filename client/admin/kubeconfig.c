@@ -28,7 +28,7 @@ static int parse(int argc, char **argv, struct kubeconfig *k)
     int r = 0;
 
     for (int i = 1; i < argc && r == 0; i++) {
-        if (only_names) {
+        if (only_names || argv[i][0] != '-') {
             r = options_take_profile(argv[i], &k->profile);
         } else if (text_equal(argv[i], "--")) {
             only_names = true;
@@ -38,10 +38,8 @@ static int parse(int argc, char **argv, struct kubeconfig *k)
             k->version = value;
         } else if (missing) {
             return help_value_missing("--api-version");
-        } else if (argv[i][0] == '-') {
-            return help_unknown_option("kubeconfig", argv[i]);
         } else {
-            r = options_take_profile(argv[i], &k->profile);
+            return help_unknown_option("kubeconfig", argv[i]);
         }
     }
     return r ? r : options_check_profile(k->profile);

@@ -96,18 +96,33 @@ static void hide_values(struct report *r, const cJSON *json)
     }
 }
 
+static void hide_users(struct report *r, const cJSON *names)
+{
+    const cJSON *name;
+
+    cJSON_ArrayForEach (name, names) {
+        if (cJSON_IsString(name))
+            hide_user(r, name->valuestring);
+    }
+}
+
 static void hide_status(struct doctor *d)
 {
     const cJSON *profile, *changed;
     struct report *r = &d->report;
 
     cJSON_ArrayForEach (changed,
-                        cJSON_GetObjectItemCaseSensitive(d->status, "configurationChanged"))
+                        cJSON_GetObjectItemCaseSensitive(d->status, "configurationChanged")) {
         report_hide(r, "profile", doctor_text(changed, "profile"));
+    }
     cJSON_ArrayForEach (profile, cJSON_GetObjectItemCaseSensitive(d->status, "profiles")) {
         report_hide(r, "profile", doctor_text(profile, "profile"));
         report_hide_url(r, doctor_text(profile, "issuer"));
         hide_user(r, doctor_text(profile, "user"));
+        hide_user(r, doctor_text(profile, "username"));
+        hide_users(r, cJSON_GetObjectItemCaseSensitive(profile, "userByClaim"));
+        report_hide(r, "prefix", doctor_text(profile, "usernamePrefix"));
+        report_hide(r, "prefix", doctor_text(profile, "groupsPrefix"));
         report_hide(r, "host",
                     doctor_text(cJSON_GetObjectItemCaseSensitive(profile, "error"), "host"));
         report_hide(r, "host",
@@ -152,9 +167,9 @@ static void hide_claim(struct doctor *d, const char *name, const cJSON *value)
         hide_user(&d->report, value->valuestring);
     else if (cJSON_IsString(value))
         report_hide(&d->report, kind, value->valuestring);
-    else
-        cJSON_ArrayForEach (entry, value)
-            hide_claim(d, name, entry);
+    cJSON_ArrayForEach (entry, value) {
+        hide_claim(d, name, entry);
+    }
 }
 
 static void hide_token(struct doctor *d)
@@ -163,9 +178,10 @@ static void hide_token(struct doctor *d)
     const cJSON *claim;
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        cJSON_ArrayForEach (claim, cJSON_GetObjectItemCaseSensitive(d->inspection, parts[i]))
+        cJSON_ArrayForEach (claim, cJSON_GetObjectItemCaseSensitive(d->inspection, parts[i])) {
             if (!is_technical(claim->string))
                 hide_claim(d, claim->string, claim);
+        }
 }
 
 static void hide_texts(struct report *r, const char *kind, const cJSON *value)
@@ -176,9 +192,9 @@ static void hide_texts(struct report *r, const char *kind, const cJSON *value)
         report_hide_url(r, value->valuestring);
     else if (cJSON_IsString(value))
         report_hide(r, kind, value->valuestring);
-    else
-        cJSON_ArrayForEach (entry, value)
-            hide_texts(r, kind, entry);
+    cJSON_ArrayForEach (entry, value) {
+        hide_texts(r, kind, entry);
+    }
 }
 
 /* The names of the entries of such a list, and the members of each entry that are names. */
@@ -215,8 +231,9 @@ static void hide_kubeconfig(struct doctor *d)
         const cJSON *exec = cJSON_GetObjectItemCaseSensitive(
             cJSON_GetObjectItemCaseSensitive(entry, "user"), "exec");
         report_hide(&d->report, "command", doctor_text(exec, "command"));
-        cJSON_ArrayForEach (one, cJSON_GetObjectItemCaseSensitive(exec, "env"))
+        cJSON_ArrayForEach (one, cJSON_GetObjectItemCaseSensitive(exec, "env")) {
             hide_texts(&d->report, "value", cJSON_GetObjectItemCaseSensitive(one, "value"));
+        }
     }
 }
 

@@ -211,6 +211,26 @@ static bool is_code(const char *word, size_t length)
     return error_from_name(word, length) != ERROR_INTERNAL;
 }
 
+/* Of kube-apiserver, of kubectl, of our own: whatever name is a part of it. */
+static bool is_own_option(const char *word, size_t length)
+{
+    static const char *const names[] = { "issuer-url",     "client-id",       "signing-algs",
+                                         "username-claim", "username-prefix", "groups-claim",
+                                         "groups-prefix",  "required-claim",  "ca-file" };
+    static const char *const whole[] = { "--authentication-config",
+                                         "--clusterrole",
+                                         "--user",
+                                         "--group",
+                                         "--namespace",
+                                         "--current",
+                                         "--kubeconfig" };
+    const char *oidc = "--oidc-";
+    size_t n = strlen(oidc);
+
+    return IS_ONE_OF(whole, word, length) ||
+           (length > n && memcmp(word, oidc, n) == 0 && IS_ONE_OF(names, word + n, length - n));
+}
+
 static bool is_own_word(const char *word, size_t length)
 {
     static const char *const groups[] = { "client.authentication.k8s.io", "authentication.k8s.io",
@@ -219,7 +239,7 @@ static bool is_own_word(const char *word, size_t length)
     const char *slash = memchr(word, '/', length); /* and a version */
     size_t group = slash ? (size_t)(slash - word) : length;
 
-    return IS_ONE_OF(own, word, length) || is_code(word, length) ||
+    return IS_ONE_OF(own, word, length) || is_code(word, length) || is_own_option(word, length) ||
            (IS_ONE_OF(groups, word, group) && length - group <= sizeof "/v1alpha1" - 1);
 }
 
@@ -525,13 +545,26 @@ static size_t tail_of(const char *word, size_t length)
     return length - end;
 }
 
+/* What is registered nowhere, by its look. */
+static void put_unknown(struct pass *p, const char *word, size_t length)
+{
+    if (is_host(word, length) && !(word > p->text && word[-1] == ']')) /* jwt[0].issuer */
+        hide(p, "host", word, length);
+    else if (is_announced(p, word, length) || (p->foreign && looks_named(word, length)))
+        hide(p, "name", word, length);
+    else
+        put(p, word, length);
+}
+
 static void put_word(struct pass *p, const char *word, size_t length)
 {
     struct entry *e;
 
-    if (is_own_word(word, length))
+    if (is_own_word(word, length)) {
         put(p, word, length);
-    else if ((e = find(p->r, NULL, word, length)))
+        return;
+    }
+    if ((e = find(p->r, NULL, word, length)))
         put_placeholder(p, e, e->kind);
     else if (has(word, length, "://"))
         hide(p, "url", word, length);
@@ -543,12 +576,8 @@ static void put_word(struct pass *p, const char *word, size_t length)
         put_path(p, word, length);
     else if ((e = match_within(p, word, length)))
         hide(p, e->kind, word, length);
-    else if (is_figure(word, length))
-        put(p, word, length);
-    else if (is_host(word, length) && !(word > p->text && word[-1] == ']')) /* jwt[0].issuer */
-        hide(p, "host", word, length);
-    else if (is_announced(p, word, length) || (p->foreign && looks_named(word, length)))
-        hide(p, "name", word, length);
+    else if (!is_figure(word, length))
+        put_unknown(p, word, length);
     else
         put(p, word, length);
 }

@@ -26,7 +26,7 @@ struct report {
     struct finding findings[REPORT_MAX];
     unsigned n;
     char verdict[ERROR_DETAIL_MAX + 1]; /* "": that of the counts */
-    struct redaction *hidden; /* what is left out where it is printed, or NULL */
+    struct redaction *hidden;           /* what is left out where it is printed, or NULL */
 };
 
 /* Adds a link, a literal; one too many is left out. The detail must hold no secret. */

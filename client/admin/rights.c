@@ -153,16 +153,16 @@ static const char *own_group(const cJSON *groups)
 
 void rights_binding(const char *user, const cJSON *groups, char out[RIGHTS_BINDING_MAX])
 {
-    const char *group = own_group(groups);
+    const char *group = own_group(groups), *whose = user ? user : group;
     char name[BINDING_NAME_MAX], quoted[QUOTED_MAX], quoted_group[QUOTED_MAX] = "";
 
-    if (!user && !group) {
+    if (!whose) {
         out[0] = '\0';
         return;
     }
-    name_binding(user ? user : group, name);
-    quote(user ? user : group, quoted);
-    if (user && group)
+    name_binding(whose, name);
+    quote(whose, quoted);
+    if (group && whose != group)
         quote(group, quoted_group);
     snprintf(out, RIGHTS_BINDING_MAX,
              "kubectl create clusterrolebinding %s --clusterrole=view --%s=%s%s%s", name,

@@ -140,7 +140,7 @@ static bool read_thumbprint(const cJSON *jwk, const char *name, const EVP_MD *di
     unsigned size = (unsigned)EVP_MD_get_size(digest), own_size = 0;
     long n = text ? decode_url(text, &bytes) : 0;
 
-    if (n == 2 * (long)size) {
+    if (bytes && n == 2 * (long)size) {
         bytes[n] = '\0';
         long hex = 0;
         unsigned char *raw = OPENSSL_hexstr2buf((char *)bytes, &hex);

@@ -191,14 +191,15 @@ static const char *why_refused(const cJSON *jwk, EVP_PKEY *key)
 static void note_unreadable(struct jwks *ret, const cJSON *jwk, size_t number, const char *why)
 {
     const char *kid = json_string(jwk, "kid");
-    char name[64] = "";
+    char name[64] = "", text[JWKS_UNREADABLE];
 
     if (*ret->unreadable)
         return;
     if (kid)
         error_clean(name, sizeof name, kid, strlen(kid));
-    snprintf(ret->unreadable, sizeof ret->unreadable, "key %zu of its set%s%s%s: %s", number,
-             kid ? ", \"" : "", name, kid ? "\"" : "", why);
+    snprintf(text, sizeof text, "key %zu of its set%s%s%s: %s", number, kid ? ", \"" : "", name,
+             kid ? "\"" : "", why);
+    error_clean(ret->unreadable, sizeof ret->unreadable, text, strlen(text)); /* as it is kept */
 }
 
 /* Takes the JWK over where it is a key. */
@@ -275,11 +276,11 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
 
 void jwks_clear(struct jwks *jwks)
 {
-    for (size_t i = 0; i < jwks->n; i++) {
+    for (size_t i = 0; jwks->keys && i < jwks->n; i++) {
         EVP_PKEY_free(jwks->keys[i].key);
         cJSON_Delete(jwks->keys[i].json);
     }
-    for (size_t i = 0; i < jwks->n_refused; i++)
+    for (size_t i = 0; jwks->refused && i < jwks->n_refused; i++)
         cJSON_Delete(jwks->refused[i].json);
     free(jwks->keys);
     free(jwks->refused);

@@ -652,7 +652,8 @@ def test_kubectl_and_the_cluster_in_order(cluster):
     order = [f["link"] for f in report.links]
     assert order[-3 - len(PLUGIN):] == ["kubectl", "context", *PLUGIN, "cluster"]
     detail = report.of("cluster")[0]["detail"]
-    assert detail == 'user someone@example.com, groups ["system:authenticated"]'
+    assert detail == ('user someone@example.com, groups ["system:authenticated"]; '
+                      "--oidc-username-claim=email gives that name")
     assert (report.verdict, report.exit_code) == ("", 0)
     assert report.skipped() == []
 

@@ -170,7 +170,8 @@ def desk(home, provider, server, tmp_path):
 
 def test_the_recipes_are_found():
     text = "\n".join(r.values[0] for r in RECIPES)
-    for part in ("make demo", "sudo make install", "touch auth0.secret auth0.password", "minikube stop",
+    for part in ("make demo", "sudo make install", "touch auth0.secret auth0.password",
+                 "minikube stop",
                  "kubectl config use-context auth0", "rm \"$config.auth0\")",
                  "get -o header | curl", "journalctl --user", "socat - UNIX",
                  "kubectl create clusterrolebinding"):

@@ -677,8 +677,7 @@ static void secrets_are_masked_in_pages_and_their_fields(void **state)
                 "HTTP 403 of login.example.com:8443: no ***");
     assert_page(403, "denied: hunter%2622hunter", (struct http_fields){ 0 },
                 "HTTP 403 of login.example.com:8443: denied: ***");
-    assert_page(403, "x", server,
-                "HTTP 403 of login.example.com:8443 by ***: x");
+    assert_page(403, "x", server, "HTTP 403 of login.example.com:8443 by ***: x");
     job.client_secret = "s3 cret"; /* as basic-raw sends it, and as basic does */
     assert_page(500, "<p>Authorization: Basic Y2xpZW50OnMzIGNyZXQ=", (struct http_fields){ 0 },
                 "HTTP 500 of login.example.com:8443: Authorization: Basic ***");
