@@ -502,7 +502,7 @@ static void put_path(struct pass *p, const char *word, size_t length)
     static const char *const devices[] = { "/dev/null", "/dev/full", "/dev/stdin", "/dev/tty" };
     const char *slash = memrchr(word, '/', length);
     size_t folder = slash ? (size_t)(slash - word) : 0;
-    bool known = slash && IS_ONE_OF(own_files, slash + 1, length - folder - 1);
+    bool known = folder > 0 && IS_ONE_OF(own_files, slash + 1, length - folder - 1);
 
     if ((known && IS_ONE_OF(own_folders, word, folder)) || IS_ONE_OF(devices, word, length)) {
         put(p, word, length);

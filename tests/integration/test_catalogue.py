@@ -420,7 +420,7 @@ def doctor(s, *args, **kwargs):
     """A finding of doctor is one of status in another form."""
     r = s.run("doctor", "--json", "p", *args, **kwargs)
     codes = [f.get("code") for f in json.loads(r.stdout)["links"]]
-    text = s.run("doctor", "p", *args, **kwargs).stdout
+    text = rig.unwrapped(s.run("doctor", "p", *args, **kwargs).stdout)
     text = re.sub(r"^(warning|error|skipped) +\S+ +", "warning: ", text, flags=re.M)
     return codes, text, r.returncode
 

@@ -131,7 +131,7 @@ def test_a_set_that_the_api_server_cannot_read_is_told_in_words(fake, home, runn
         {"keys": [fake.key.jwk(), foreign]})
     r = inspect(home, fake.id_token())
     assert r.returncode == 0
-    assert ('  ok          signature\n  warning     signature: the API server cannot use the '
+    assert ('  ok          header\n  warning     signature: the API server cannot use the '
             'provider\'s keys: key 2 of its set, "box": curve "X25519" is not one of its; it '
             "answers 401 to the token until the provider corrects its key set (jwks_uri)"
             ) in r.stdout

@@ -129,7 +129,7 @@ def test_a_byte_changed_in_the_middle_of_the_signature_is_not_served(fake, get):
     assert r.returncode == 8 and "signature" in r.stderr
 
 
-@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"crit": ["b64"]},
+@pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "HS256"}, {"crit": ["exp"]},
                                     {"alg": "rs256"}, {"alg": None}])
 def test_a_header_that_must_not_be_believed(fake, get, header):
     fake.answers["/oauth/token"] = json_answer(fake.token(
@@ -322,6 +322,7 @@ def test_a_configuration_with_a_proxys_password_has_to_be_private(fake, home, da
     r = home.run("get")
     assert r.returncode == 9 and f"chmod 600 {home.config}/kubetoken.conf" in r.stderr
     home.configure(text)
+    home.settle()
     assert home.run("get").returncode == 0
 
 
@@ -349,6 +350,7 @@ def test_plain_http_to_loopback_only_when_it_is_allowed(plain, home, daemon):
     r = home.run("get")
     assert r.returncode == 9 and "allow-http-loopback" in r.stderr
     home.configure(text + "allow-http-loopback = yes\n")
+    home.settle()
     assert home.run("get").returncode == 0
 
 

@@ -43,6 +43,13 @@ static void what_was_registered_is_hidden_wherever_it_stands(void **state)
     expect("/home/jane/x", false, "<path-1>");
 }
 
+static void a_program_in_the_root_is_a_path_too(void **state)
+{
+    (void)state;
+    expect("/kubectl is at /kubectl", false, "<path-1> is at <path-1>");
+    expect("/opt/kubectl", false, "<path-2>/kubectl");
+}
+
 static void equal_values_have_equal_numbers_in_the_order_of_the_text(void **state)
 {
     (void)state;
@@ -130,6 +137,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(equal_values_have_equal_numbers_in_the_order_of_the_text,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_program_in_the_root_is_a_path_too, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_looks_like_a_name_is_hidden, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_others_wrote_is_read_more_strictly, set_up, tear_down),
         cmocka_unit_test_setup_teardown(words_of_our_own_stay, set_up, tear_down),
