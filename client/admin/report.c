@@ -171,10 +171,10 @@ static void print_finding(const struct report *r, const struct finding *f,
     const struct error *what = &f->what;
     char text[TEXT_MAX];
 
-    int at = printf("%-8s %-16s ", levels[f->level], f->link);
     snprintf(
         text, sizeof text, "%s%s%s", what->code == ERROR_NONE ? "" : error_sentence(what->code),
         what->code != ERROR_NONE && *what->detail ? ": " : "", shown(r, f->link, what->detail));
+    int at = printf(*text ? "%-8s %-16s " : "%-8s %s", levels[f->level], f->link);
     wrap_print(stdout, text, (size_t)at, indent_for(columns), columns);
     if (f->level == LEVEL_OK || f->level == LEVEL_SKIPPED)
         return;

@@ -101,6 +101,7 @@ def test_80_columns_hold_what_doctor_finds(home, fake, daemon):
     r = home.run("doctor", env={"PATH": "/bin/nowhere"})
     assert r.returncode == 6 and too_long(r.stdout) == [] and ".;" not in r.stdout
     lines = r.stdout.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
     at = next(i for i, line in enumerate(lines) if line.startswith("error    grant  "))
     assert all(line.startswith(" " * 26) for line in lines[at + 1:at + 5])
     assert any(line.startswith(" " * 26 + "-> correct the password") for line in lines)
