@@ -624,11 +624,35 @@ static struct value evaluate_int(struct evaluation *e, const cJSON *json)
     return v;
 }
 
+/* One that a text has; v: what it may end in by its parts. */
+static struct value evaluate_method(struct evaluation *e, const struct cel_node *node,
+                                    struct value target, struct value last, struct value v)
+{
+    bool boolean;
+
+    if (!is_of_text(node->name, &boolean))
+        return v;
+    if (target.json && !cJSON_IsString(target.json))
+        return failure(no_overload, NULL);
+    bool known_text = target.json && node->n == 2 && cJSON_IsString(last.json) && !last.optional &&
+                      target.may == CEL_OTHER && last.may == CEL_OTHER;
+    if (known_text && strcmp(node->name, "split") == 0)
+        return evaluate_split(e, target.json->valuestring, last.json->valuestring);
+    if (node->n == 1 && is_known(target) && cJSON_IsString(target.json) &&
+        (strcmp(node->name, "lowerAscii") == 0 || strcmp(node->name, "upperAscii") == 0))
+        return evaluate_case(e, target.json->valuestring, *node->name == 'u');
+    if (boolean && known_text)
+        return evaluate_text_test(node->name, target.json->valuestring, last.json->valuestring);
+    if (boolean)
+        v.may &= ~(unsigned)CEL_OTHER;
+    return v;
+}
+
 static struct value evaluate_call(struct evaluation *e, const struct cel_node *node,
                                   const struct cel_scope *scope)
 {
     unsigned n = cel_macro_variables(node);
-    bool of_others = node->has_target && cel_is_namespace(node->children), boolean;
+    bool of_others = node->has_target && cel_is_namespace(node->children);
 
     if (cel_is_has(node))
         return evaluate_has(e, node, scope);
@@ -667,22 +691,9 @@ static struct value evaluate_call(struct evaluation *e, const struct cel_node *n
     if (!node->has_target && node->n == 1 && strcmp(node->name, "int") == 0 && is_known(last) &&
         cJSON_IsNumber(last.json))
         return evaluate_int(e, last.json);
-    if (of_others || !node->has_target || !is_of_text(node->name, &boolean))
+    if (of_others || !node->has_target)
         return v;
-    if (target.json && !cJSON_IsString(target.json))
-        return failure(no_overload, NULL);
-    bool known_text = target.json && node->n == 2 && cJSON_IsString(last.json) && !last.optional &&
-                      target.may == CEL_OTHER && last.may == CEL_OTHER;
-    if (known_text && strcmp(node->name, "split") == 0)
-        return evaluate_split(e, target.json->valuestring, last.json->valuestring);
-    if (node->n == 1 && is_known(target) && cJSON_IsString(target.json) &&
-        (strcmp(node->name, "lowerAscii") == 0 || strcmp(node->name, "upperAscii") == 0))
-        return evaluate_case(e, target.json->valuestring, *node->name == 'u');
-    if (boolean && known_text)
-        return evaluate_text_test(node->name, target.json->valuestring, last.json->valuestring);
-    if (boolean)
-        v.may &= ~(unsigned)CEL_OTHER;
-    return v;
+    return evaluate_method(e, node, target, last, v);
 }
 
 /* A list that is written out is known where all in it is, and simple. An int in it would be taken
