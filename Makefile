@@ -80,7 +80,7 @@ CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child doctor kubeconfig kubectl kubectl_words kuberc main names redaction report rights yaml_tree
+  child doctor kubeconfig kubeconfig_paths kubectl kubectl_words kuberc main names redaction report rights yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol text time wrap
 ADMIN_LIBS = libcjson yaml-0.1
@@ -302,6 +302,8 @@ check: deps
 	$(MAKE) -j$(JOBS) all
 	$(MAKE) check-installed
 
+# Most tests wait most of the time, so that there are more of them at once than processors; their
+# folders have a short name, since that of a socket has 107 bytes at most.
 .PHONY: check-installed
 check-installed: all
 	$(MAKE) -j$(JOBS) unit
@@ -310,7 +312,9 @@ check-installed: all
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
 	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=10
 	$(PYTHON) tests/lint/check-source
-	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
+	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
+	  -n $$(($(JOBS) + 1)) --dist loadfile --basetemp "$$t" tests
 
 # Another version of the daemon, one that keeps more over a restart, for tests/systemd.
 MORE := store_new profile_record_encode

@@ -41,6 +41,20 @@ int options_take_profile(const char *name, const char **profile)
     return 0;
 }
 
+/* -o json, -o name, or -o text, which is how it is without. */
+static int take_format(const char *value, struct options *o)
+{
+    bool is_text = text_equal(value, "text"), is_json = text_equal(value, "json");
+    bool is_name = o->may_name && text_equal(value, "name");
+
+    if (!is_text && !is_json && !is_name)
+        return output_fail(ERROR_USAGE, o->may_name ? "--output takes json, name or text"
+                                                    : "--output takes json or text");
+    o->json = is_json;
+    o->names = is_name;
+    return 0;
+}
+
 static int one_option(char **argv, int *i, struct options *o)
 {
     const char *value;
@@ -52,6 +66,10 @@ static int one_option(char **argv, int *i, struct options *o)
         return options_duration("--timeout", value, &o->timeout);
     if (missing)
         return help_value_missing("--timeout");
+    if (o->may_json && (value = options_value(argv, i, "output", 'o', &missing)))
+        return take_format(value, o);
+    if (missing)
+        return help_value_missing("--output");
     if (text_equal(argv[*i], "--"))
         o->only_names = true;
     else if (o->may_json && text_equal(argv[*i], "--json"))

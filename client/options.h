@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What most commands take: [--timeout D] [--json] [-] [--] [PROFILE]. command is set before. */
+/* What most commands take: [--timeout D] [--json] [-o FORMAT] [-] [--] [PROFILE]. command is set
+ * before. -o json is --json. */
 struct options {
     const char *command;
     const char *profile; /* NULL: none named */
     uint64_t timeout;
     bool may_json, json;
+    bool may_name, names; /* -o name */
     bool may_quiet, quiet;
     bool may_stdin, standard_input; /* "-" */
     bool only_names;                /* behind "--" */

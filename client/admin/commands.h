@@ -6,6 +6,6 @@
 
 /* Each of them: argv[0] is its name. Returns the exit code. folder is that of kubetoken. */
 int doctor_run(int argc, char **argv, const char *folder);
-int kubeconfig_run(int argc, char **argv);
+int kubeconfig_run(int argc, char **argv, const char *folder);
 
 #endif

@@ -87,8 +87,9 @@ static int find_profile(const char *wanted, char *out, size_t size)
     return 0;
 }
 
-int kubeconfig_run(int argc, char **argv)
+int kubeconfig_run(int argc, char **argv, const char *folder)
 {
+    (void)folder;
     struct kubeconfig k = { 0 };
     char profile[PROTOCOL_NAME_MAX + 2];
 

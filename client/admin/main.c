@@ -30,7 +30,7 @@ static int find_folder(const char *program, char out[PATH_MAX])
 static bool is_asked(const char *option)
 {
     if (text_equal(option, "-h") || text_equal(option, "--help"))
-        fputs("kubetoken-admin is run by kubetoken, as its doctor and kubeconfig; see "
+        fputs("kubetoken-admin is run by kubetoken, for the larger of its commands; see "
               "kubetoken(1)\n",
               stdout);
     else if (text_equal(option, "-V") || text_equal(option, "--version"))
@@ -40,11 +40,27 @@ static bool is_asked(const char *option)
     return true;
 }
 
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv, const char *folder);
+} commands[] = {
+    { "doctor", doctor_run },
+    { "kubeconfig", kubeconfig_run },
+};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (text_equal(commands[i].name, name))
+            return &commands[i];
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     static char folder[PATH_MAX];
     const char *name = argc > 1 ? argv[1] : "";
-    bool is_doctor = text_equal(name, "doctor");
+    const struct command *command = find(name);
     int code;
 
     descriptor_fill();
@@ -55,10 +71,10 @@ int main(int argc, char **argv)
     if (find_folder(argv[0], folder) < 0)
         return output_fail(ERROR_USAGE, "the path of kubetoken is too long");
     autostart_from(folder);
-    if (!is_doctor && !text_equal(name, "kubeconfig"))
+    if (!command)
         return output_fail(ERROR_USAGE, "kubetoken-admin is run by kubetoken");
     output_set_command(name);
     if (help_asked(argc - 1, argv + 1, &code))
         return code;
-    return is_doctor ? doctor_run(argc - 1, argv + 1, folder) : kubeconfig_run(argc - 1, argv + 1);
+    return command->run(argc - 1, argv + 1, folder);
 }

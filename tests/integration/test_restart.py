@@ -411,7 +411,7 @@ def test_of_two_stores_the_one_that_was_written_last_counts(fake, home, daemon):
 def test_a_store_that_has_grown_is_taken_up(fake, home, daemon):
     fake.claims = {"groups": ["g" * 40] * 300}
     names = [f"p{i}" for i in range(12)]
-    home.configure("".join(fake.profile(n) for n in names))
+    home.configure("".join(fake.profile(n, user=n) for n in names))  # each with logins of its own
     daemon.start()
     size = os.fstat(daemon.stored).st_size
     tokens = [get(home, n) for n in names]
