@@ -63,7 +63,8 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
   digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
-  notify owner peer_process permit private_file profile profile_record profiles rejection render \
+  metrics new_password notify owner peer_process permit private_file profile profile_record profiles \
+  programs rejection render render_json render_metrics \
   secret_command secret_remark secret_source server store summary system_watch table
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
   tlv url wrap
@@ -75,7 +76,7 @@ FETCH_COMMON := descriptor error job kube_user secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
-  locked login main options output own_config progress service status stop
+  locked login main metrics options output own_config progress service status stop
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
@@ -191,8 +192,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys digest \
-  fetch_queue holdings lifecycle owner permit private_file profile profile_record profiles rejection \
-  secret_remark secret_source store
+  fetch_queue holdings lifecycle new_password owner permit private_file profile profile_record \
+  profiles rejection secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o kube_user.o paths.o protocol.o secret_form.o text.o \
@@ -374,7 +375,7 @@ define installed
 0644 $(MANDIR)/man5 man/kubetoken.conf.5
 0644 $(MANDIR)/man7 man/kubetoken-codes.7 man/kubetoken-protocol.7
 0644 $(MANDIR)/man8 man/kubetokend.8
-0644 $(DOCDIR) README.md docs/design.md docs/doctor.schema.json $(wildcard examples/*)
+0644 $(DOCDIR) README.md docs/design.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install

@@ -43,6 +43,8 @@ static int parse_argument(char **argv, int *i, struct get *g)
         return help_value_missing(argv[*i]);
     else if (text_equal(argv[*i], "--rejected"))
         g->rejected = true;
+    else if (text_equal(argv[*i], "--json"))
+        g->format = "json";
     else if (argv[*i][0] == '-')
         return help_unknown_option("get", argv[*i]);
     else

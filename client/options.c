@@ -41,8 +41,7 @@ int options_take_profile(const char *name, const char **profile)
     return 0;
 }
 
-/* -o json, -o name, or -o text, which is how it is without. */
-static int take_format(const char *value, struct options *o)
+int options_take_format(const char *value, struct options *o)
 {
     bool is_text = text_equal(value, "text"), is_json = text_equal(value, "json");
     bool is_name = o->may_name && text_equal(value, "name");
@@ -67,15 +66,19 @@ static int one_option(char **argv, int *i, struct options *o)
     if (missing)
         return help_value_missing("--timeout");
     if (o->may_json && (value = options_value(argv, i, "output", 'o', &missing)))
-        return take_format(value, o);
+        return options_take_format(value, o);
     if (missing)
-        return help_value_missing("--output");
+        return help_value_missing(argv[*i]);
     if (text_equal(argv[*i], "--"))
         o->only_names = true;
     else if (o->may_json && text_equal(argv[*i], "--json"))
         o->json = true;
     else if (o->may_quiet && (text_equal(argv[*i], "-q") || text_equal(argv[*i], "--quiet")))
         o->quiet = true;
+    else if (o->may_metrics && text_equal(argv[*i], "--metrics"))
+        o->metrics = true;
+    else if (o->may_metrics && text_equal(argv[*i], "--metrics-user"))
+        o->metrics = o->with_user = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

@@ -16,8 +16,9 @@ struct options {
     bool may_json, json;
     bool may_name, names; /* -o name */
     bool may_quiet, quiet;
-    bool may_stdin, standard_input; /* "-" */
-    bool only_names;                /* behind "--" */
+    bool may_metrics, metrics, with_user; /* --metrics, --metrics-user */
+    bool may_stdin, standard_input;       /* "-" */
+    bool only_names;                      /* behind "--" */
 };
 
 /* Parses them. Returns 0, or the exit code after having complained. */
@@ -29,6 +30,10 @@ const char *options_value(char **argv, int *i, const char *name, char letter, bo
 
 /* Takes a duration for an option. Returns 0, or the exit code after having complained. */
 int options_duration(const char *name, const char *value, uint64_t *ret);
+
+/* Takes json, name where it may be, or text, which is how it is without. Returns 0, or the exit
+ * code after having complained. */
+int options_take_format(const char *value, struct options *o);
 
 /* Takes the name of the profile. Returns 0, or the exit code after having complained of a second.
  */

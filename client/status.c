@@ -5,6 +5,7 @@
 #include "client/commands.h"
 #include "client/conversation.h"
 #include "client/help.h"
+#include "client/metrics.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
@@ -24,9 +25,11 @@ static int ask_quietly(struct line *line, uint64_t timeout)
 
 static int ask(const char *verb, int argc, char **argv, bool is_status)
 {
-    struct options s = {
-        .command = verb, .timeout = PROTOCOL_TIMEOUT, .may_json = is_status, .may_quiet = is_status
-    };
+    struct options s = { .command = verb,
+                         .timeout = PROTOCOL_TIMEOUT,
+                         .may_json = is_status,
+                         .may_quiet = is_status,
+                         .may_metrics = is_status };
     /* what a daemon that is not there can not have is not worth starting one */
     struct line line = { .may_start = !text_equal(verb, "logout") && !text_equal(verb, "reload") };
 
@@ -35,13 +38,21 @@ static int ask(const char *verb, int argc, char **argv, bool is_status)
         return r;
     if (s.quiet && s.json)
         return output_fail(ERROR_USAGE, "-q prints nothing, --json does");
+    if (s.metrics && (s.quiet || s.json))
+        return output_fail(ERROR_USAGE, "--metrics is a format of its own");
     if (s.profile && text_equal(verb, "reload"))
         return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
     line_add(&line, verb);
     line_add(&line, " ");
-    line_add(&line, s.quiet ? "quiet" : s.json ? "json" : "text");
+    line_add(&line, s.quiet ? "quiet" : s.metrics ? "metrics" : s.json ? "json" : "text");
     line_add(&line, " ");
     line_add(&line, s.profile ? s.profile : "*");
+    if (s.with_user)
+        line_add(&line, " with-user");
+    if (s.metrics) {
+        line.may_start = false;
+        return metrics_run(&line, s.timeout);
+    }
     if (s.quiet)
         return ask_quietly(&line, s.timeout);
     if (is_status && !s.json)

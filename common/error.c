@@ -150,6 +150,10 @@ static const struct row table[ERROR_MAX] = {
                         "the provider does not let this account in by password",
                         "it may want a second factor, a consent or a new password, or a rule or "
                         "lock denies it; once that is mended: kubetoken refresh" },
+    [ERROR_NEW_PASSWORD] = { "new-password", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                             "the provider wants a new password", "" },
+    [ERROR_ACCOUNT_SETUP] = { "account-setup", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                              "the provider wants something done in a browser first", "" },
     [ERROR_CLIENT_REFUSED] = { "client-refused", 6, ERROR_CLASS_REFUSED_CLIENT, ERROR_LINK_GRANT,
                                "the provider refused the client",
                                "check client-id, the client secret and client-auth, then: "

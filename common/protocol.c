@@ -24,7 +24,7 @@ static const char *const formats[] = {
     [FORMAT_TEXT] = "text",       [FORMAT_JSON] = "json",
     [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
     [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
-    [FORMAT_QUIET] = "quiet",
+    [FORMAT_QUIET] = "quiet",     [FORMAT_METRICS] = "metrics",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -92,6 +92,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         r->tell = true;
     else if (word_is(name, "rejected"))
         r->rejected = true;
+    else if (word_is(name, "with-user"))
+        r->with_user = true;
     else if (word_is(name, "timeout"))
         bad = time_parse_duration(value.at, value.length, &r->timeout);
     else if (word_is(name, "min-validity"))
@@ -118,9 +120,11 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 /* get has formats of its own: "text" would not tell a token from a table. */
 static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
+    bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS;
+
     if (verb == VERB_GET)
-        return format != FORMAT_TEXT && format != FORMAT_QUIET;
-    return format == FORMAT_TEXT || (format == FORMAT_QUIET && verb == VERB_STATUS) ||
+        return format != FORMAT_TEXT && !of_status;
+    return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
            (format == FORMAT_JSON && (verb == VERB_STATUS || verb == VERB_INSPECT));
 }
 

@@ -54,7 +54,8 @@ enum protocol_format {
     FORMAT_HEADER,
     FORMAT_EXEC_V1,
     FORMAT_EXEC_V1BETA1,
-    FORMAT_QUIET, /* of status: the code alone */
+    FORMAT_QUIET,   /* of status: the code alone */
+    FORMAT_METRICS, /* of status: for Prometheus */
 };
 
 struct request {
@@ -68,6 +69,7 @@ struct request {
     int32_t client_go;                   /* pid of the client-go that asks, or 0 */
     bool rejected;                       /* the API server refused the token handed out last */
     bool tell;                           /* say what it waits for */
+    bool with_user;                      /* metrics may name the user */
     bool once;                           /* close after the answer */
 };
 

@@ -10,6 +10,7 @@
 #include "daemon/config_keys.h"
 #include "daemon/digest.h"
 #include "daemon/fetcher.h"
+#include "daemon/new_password.h"
 #include "daemon/permit.h"
 #include "daemon/secret_command.h"
 #include "daemon/secret_remark.h"
@@ -571,7 +572,8 @@ static void end(struct attempt *a, struct attempt_end *how)
     if (a->fetcher)
         how->step = *fetcher_step(a->fetcher);
     remember_end(a, how);
-    if (how->kind == LIFECYCLE_REFUSED)
+    if (how->kind == LIFECYCLE_REFUSED &&
+        !new_password_explain(a->order.config, a->order.typed, &how->error))
         secret_remark_explain(&a->remark, a->order.config, by_password(a), a->order.typed,
                               &how->error);
     clear(a);

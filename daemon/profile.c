@@ -41,6 +41,7 @@ struct profile {
     struct result facts; /* without secrets and cache */
     void *cache;         /* the fetchers' */
     size_t cache_length;
+    struct profile_counts counts;
     struct error error;
     struct step failed_step; /* where the fetcher was at that */
     const char *loss;        /* what a restart took, so that only a login helps; or NULL */
@@ -164,6 +165,7 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
         return; /* what ended was begun before it was asked for, or brought too little */
     if (refresh ? p->error.code == ERROR_NONE && lc->state != LIFECYCLE_ASKING
                 : served(p, w, now)) {
+        p->counts.handouts += !refresh;
         tell(w, NULL);
         return;
     }
@@ -293,6 +295,7 @@ static void take_token(struct profile *p, struct result *result)
 {
     bool first = !token_of(p);
 
+    p->counts.renewals++;
     if (p->lifecycle.sent > 0)
         rejection_calm(&p->rejection, p->lifecycle.sent);
     take_refresh_token(p, result);
@@ -337,7 +340,7 @@ static bool doubts_password(enum error_code code)
     enum error_class class = error_class(code);
 
     return (class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER) &&
-           code != ERROR_ACCOUNT;
+           code != ERROR_ACCOUNT && code != ERROR_ACCOUNT_SETUP;
 }
 
 /* Whether what was refused was the client, or the proxy's user, and a refresh token stays good.
@@ -385,6 +388,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
 
     if (end->kind == LIFECYCLE_STALE && end->result)
         take_refresh_token(p, end->result);
+    p->counts.failures++;
     p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)
         set_login_needed(&p->error, p->loss);
@@ -685,6 +689,7 @@ const struct secret *profile_serve(struct profile *p, const struct request *requ
     if (lifecycle_step(lc, &p->policy, &event, now).verdict != LIFECYCLE_SERVE)
         abort(); /* by lifecycle_serves() */
     arm_for_use(p);
+    p->counts.handouts++;
     return token_of(p);
 }
 
@@ -728,6 +733,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         arm_for_use(p);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
+        p->counts.handouts++;
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
         return PROFILE_QUEUED;
@@ -1123,6 +1129,11 @@ const char *profile_changed(const struct profile *p, uint64_t *ret_when)
 void profile_oddities(const struct profile *p, struct error *ret)
 {
     attempt_oddities(p->attempt, p->config, ret);
+}
+
+struct profile_counts profile_counts(const struct profile *p)
+{
+    return p->counts;
 }
 
 const struct result *profile_facts(const struct profile *p)

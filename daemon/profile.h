@@ -111,6 +111,14 @@ struct profile_look profile_look(const struct profile *profile, uint64_t now);
 const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
 /* What is seldom meant in the form of its secrets, or ERROR_NONE. */
 void profile_oddities(const struct profile *profile, struct error *ret);
+/* What happened to it since the daemon began. */
+struct profile_counts {
+    uint64_t handouts; /* tokens given to clients */
+    uint64_t renewals; /* tokens that the provider gave */
+    uint64_t failures; /* attempts that brought none */
+};
+/* All of it, up to now. */
+struct profile_counts profile_counts(const struct profile *profile);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
 const struct result *profile_facts(const struct profile *profile);
 /* The user: as Kubernetes names him where username-claim says by what and the token has it, else

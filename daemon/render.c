@@ -1,18 +1,17 @@
 #define _GNU_SOURCE
 #include "daemon/render.h"
 
-#include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "common/kube_user.h"
 #include "common/time.h"
 #include "common/wrap.h"
-#include "daemon/fetcher.h"
-#include "daemon/owner.h"
+#include "daemon/programs.h"
+#include "daemon/render_json.h"
+#include "daemon/render_metrics.h"
 #include "daemon/table.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
@@ -60,6 +59,23 @@ static size_t warn_of_expiry(struct rendered *out, const struct profile *profile
                       ERROR_ABOUT_TO_EXPIRE, detail);
 }
 
+/* Unlike an ExecCredential, whose expirationTimestamp is all that tells a client when to come back,
+ * this has the token's end by that name, as all JSON of ours has. */
+static void frame_json(struct rendered *out, const struct profile *profile, uint64_t now)
+{
+    char end[TIME_UTC_SIZE], ask[TIME_UTC_SIZE];
+    int64_t left = (int64_t)(profile_look(profile, now).expires_at - now);
+
+    time_format_utc(end, (time_realtime() + left) / (int64_t)USEC_PER_SEC);
+    time_format_utc(ask, advertised_seconds(profile, now));
+    /* a profile's name needs no escapes */
+    snprintf(out->prefix, sizeof out->prefix,
+             "{\"schemaVersion\":%d,\"profile\":\"%s\",\"token\":\"", RENDER_JSON_SCHEMA_VERSION,
+             profile_config(profile)->name);
+    snprintf(out->suffix, sizeof out->suffix,
+             "\",\"expirationTimestamp\":\"%s\",\"askAgainTimestamp\":\"%s\"}\n", end, ask);
+}
+
 static void frame(struct rendered *out, const struct profile *profile,
                   const struct request *request, uint64_t now)
 {
@@ -75,11 +91,8 @@ static void frame(struct rendered *out, const struct profile *profile,
                  request->format == FORMAT_EXEC_V1 ? "v1" : "v1beta1");
         snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}}\n", when);
         return;
-    case FORMAT_JSON: /* a profile's name needs no escapes */
-        time_format_utc(when, advertised_seconds(profile, now));
-        snprintf(out->prefix, sizeof out->prefix, "{\"profile\":\"%s\",\"token\":\"",
-                 profile_config(profile)->name);
-        snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}\n", when);
+    case FORMAT_JSON:
+        frame_json(out, profile, now);
         return;
     case FORMAT_HEADER:
         snprintf(out->prefix, sizeof out->prefix, "Authorization: Bearer ");
@@ -88,6 +101,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_TOKEN:
     case FORMAT_TEXT:
     case FORMAT_QUIET:
+    case FORMAT_METRICS:
         out->prefix[0] = '\0';
         snprintf(out->suffix, sizeof out->suffix, "\n");
         return;
@@ -212,22 +226,6 @@ void render_forgotten(struct rendered *out, const struct profiles *all)
 
 /* ---- status ---------------------------------------------------------------------------------- */
 
-/* Looked at as a job would: systemd is told when it is there at last. */
-static bool has_fetcher(struct context *shared, struct error *why)
-{
-    bool missing = shared->fetcher.fd < 0, found = fetcher_find(&shared->fetcher, why) >= 0;
-
-    if (missing && found)
-        notify_changed(shared->notify);
-    return found;
-}
-
-/* Whether our own program is still the one on the disk, as far as that is known. */
-static bool is_current(const struct context *shared)
-{
-    return shared->program < 0 || fetcher_is_current(shared->program, shared->program_path);
-}
-
 static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
 {
     char span[24];
@@ -347,12 +345,12 @@ static void print_possible_users(FILE *f, const struct profile *p, uint64_t now)
 static void print_programs(FILE *f, struct context *shared)
 {
     struct error why;
-    bool found = has_fetcher(shared, &why);
+    bool found = programs_find_fetcher(shared, &why);
     const char *other = NULL;
 
-    if (!is_current(shared))
+    if (!programs_daemon_current(shared))
         other = shared->program_path;
-    else if (found && !fetcher_is_current(shared->fetcher.fd, shared->fetcher.path))
+    else if (found && !programs_fetcher_current(shared))
         other = shared->fetcher.path;
     if (!found)
         fprintf(f, "error: %s: %s; %s\n", error_sentence(why.code), why.detail,
@@ -455,189 +453,9 @@ static enum error_code worst(const struct profiles *all, struct profile *const *
             found = profile_error(profiles[i])->code;
     if (!only_one && profiles_report(all) && badness(ERROR_CONFIG) > badness(found))
         found = profiles_report(all)->code;
-    if (badness(found) == 0 && !has_fetcher(profiles_context(all), &why))
+    if (badness(found) == 0 && !programs_find_fetcher(profiles_context(all), &why))
         found = ERROR_INCOMPLETE;
     return found;
-}
-
-static cJSON *error_json(const struct error *error)
-{
-    cJSON *json = cJSON_CreateObject();
-
-    cJSON_AddStringToObject(json, "code", error_name(error->code));
-    cJSON_AddStringToObject(json, "sentence", error_sentence(error->code));
-    cJSON_AddStringToObject(json, "detail", error->detail);
-    cJSON_AddStringToObject(json, "remedy", error_remedy(error->code));
-    return json;
-}
-
-static void add_step(cJSON *json, const struct step *step)
-{
-    if (*step->name)
-        cJSON_AddStringToObject(json, "step", step->name);
-    if (*step->host)
-        cJSON_AddStringToObject(json, "host", step->host);
-}
-
-/* The last failure, and what is under way: where each is, or was. */
-static void add_requests(cJSON *json, const struct profile *p)
-{
-    const struct step *now = profile_step(p);
-    cJSON *member;
-
-    if (now && *now->name) {
-        member = cJSON_AddObjectToObject(json, "request");
-        add_step(member, now);
-    }
-    if (profile_error(p)->code != ERROR_NONE) {
-        member = error_json(profile_error(p));
-        add_step(member, profile_failed_step(p));
-        cJSON_AddItemToObject(json, "error", member);
-    }
-}
-
-static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
-{
-    char when[TIME_UTC_SIZE];
-
-    if (at == 0)
-        return;
-    time_format_utc(when, (time_realtime() + (int64_t)(at - now)) / (int64_t)USEC_PER_SEC);
-    cJSON_AddStringToObject(json, name, when);
-}
-
-static void add_text(cJSON *json, const char *name, const char *text)
-{
-    if (text)
-        cJSON_AddStringToObject(json, name, text);
-}
-
-/* "user" is never a guess; where nobody says by which claim Kubernetes names him, userByClaim has
- * what each would give. */
-static void add_user(cJSON *json, const struct profile *p, bool has_token)
-{
-    const struct profile_config *config = profile_config(p);
-    const struct result *facts = profile_facts(p);
-    char user[PROFILE_USER_MAX];
-
-    profile_user(p, user, sizeof user);
-    add_text(json, "user", user);
-    add_text(json, "username", config->username);
-    add_text(json, "usernameClaim", config->username_claim);
-    add_text(json, "usernamePrefix", config->username_prefix);
-    add_text(json, "groupsClaim", config->groups_claim);
-    add_text(json, "groupsPrefix", config->groups_prefix);
-    if (config->username_claim || !has_token)
-        return;
-    cJSON *possible = cJSON_AddObjectToObject(json, "userByClaim");
-    kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
-    add_text(possible, "sub", *facts->sub ? user : NULL);
-    add_text(possible, "email", *facts->email ? facts->email : NULL);
-}
-
-static cJSON *profile_json(const struct profile *p, uint64_t now)
-{
-    cJSON *json = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
-    struct profile_look look = profile_look(p, now);
-    const struct result *facts = profile_facts(p);
-    const struct profile_config *config = profile_config(p);
-    struct error odd;
-
-    cJSON_AddStringToObject(json, "profile", config->name);
-    cJSON_AddStringToObject(json, "issuer", config->issuer);
-    add_user(json, p, look.expires_at > 0);
-    cJSON_AddStringToObject(json, "state", look.state);
-    add_time(json, "since", look.since, now);
-    uint64_t left = look.expires_at > 0 ? look.expires_at - now : 0;
-    cJSON_AddNumberToObject(json, "secondsLeft", (double)(left / USEC_PER_SEC));
-    if (left > 0) {
-        add_time(json, "expires", look.expires_at, now);
-        cJSON_AddBoolToObject(json, "verified", facts->verified);
-    }
-    add_time(json, "next", look.next, now);
-    if (facts->has_clock_offset)
-        cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
-    add_requests(json, p);
-    for (unsigned i = 0; i < facts->n_warnings; i++)
-        cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
-    profile_oddities(p, &odd);
-    if (odd.code != ERROR_NONE)
-        cJSON_AddItemToArray(warnings, error_json(&odd));
-    cJSON_AddItemToObject(json, "warnings", warnings);
-    uint64_t when;
-    const char *changed = profile_changed(p, &when);
-    if (*changed) {
-        cJSON_AddStringToObject(json, "changedClaims", changed);
-        add_time(json, "changed", when, now);
-    }
-    return json;
-}
-
-static bool home_is_read_only(void)
-{
-    const char *home = getenv("HOME");
-    struct statvfs st;
-
-    return home && statvfs(home, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
-}
-
-/* What of the files waits for reload. */
-static void add_change(cJSON *json, const struct config_change *change)
-{
-    cJSON *list = cJSON_AddArrayToObject(json, "configurationChanged");
-
-    for (size_t i = 0; i < change->n; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        cJSON_AddStringToObject(entry, "profile", change->list[i].profile);
-        cJSON_AddStringToObject(entry, "change", config_change_word(change->list[i].kind));
-        cJSON_AddItemToArray(list, entry);
-    }
-    cJSON_AddBoolToObject(json, "defaultProfileChanged", change->default_profile);
-}
-
-/* What is not a profile's. */
-static void add_health(cJSON *json, const struct profiles *all)
-{
-    const struct config_report *report = profiles_report(all);
-    struct context *shared = profiles_context(all);
-    struct error why;
-
-    cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
-    cJSON_AddBoolToObject(json, "configurationInForce",
-                          report == NULL && !config_change_any(profiles_change(all)));
-    add_change(json, profiles_change(all));
-    if (report)
-        cJSON_AddStringToObject(json, "configurationErrors",
-                                report->text ? report->text : "it is missing\n");
-    cJSON_AddStringToObject(json, "daemon", shared->program_path);
-    cJSON_AddBoolToObject(json, "daemonCurrent", is_current(shared));
-    if (!has_fetcher(shared, &why))
-        cJSON_AddStringToObject(json, "fetcherError", why.detail);
-    cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
-    cJSON_AddBoolToObject(json, "fetcherCurrent",
-                          fetcher_is_current(shared->fetcher.fd, shared->fetcher.path));
-    cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
-    cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
-    if (*shared->log)
-        cJSON_AddStringToObject(json, "log", shared->log);
-    cJSON_AddBoolToObject(json, "userNamespace", owner_some_unknown());
-    cJSON_AddBoolToObject(json, "homeReadOnly", home_is_read_only());
-}
-
-static char *status_json(const struct profiles *all, struct profile *const *profiles, size_t n,
-                         uint64_t now)
-{
-    cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "profiles");
-
-    for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(list, profile_json(profiles[i], now));
-    add_health(json, all);
-    char *text = cJSON_Print(json), *line = NULL;
-    cJSON_Delete(json);
-    if (!text || asprintf(&line, "%s\n", text) < 0)
-        line = NULL;
-    free(text);
-    return line;
 }
 
 static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
@@ -675,8 +493,10 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
     out->heap = NULL;
     if (request->format == FORMAT_QUIET)
         code = worst(all, profiles, n, only != NULL);
+    else if (request->format == FORMAT_METRICS)
+        out->heap = render_metrics(all, profiles, n, request->with_user, now);
     else
-        out->heap = request->format == FORMAT_JSON ? status_json(all, profiles, n, now)
+        out->heap = request->format == FORMAT_JSON ? render_json_status(all, profiles, n, now)
                                                    : status_table(all, profiles, n, now, columns);
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, code, length, 0);

@@ -19,7 +19,7 @@ struct rendered {
     size_t total;
     char header[PROTOCOL_HEADER_MAX];
     char prefix[256];
-    char suffix[64];
+    char suffix[128];
     char message[1024];
     char *heap;
 };

@@ -314,7 +314,8 @@ static bool handle_general(struct server *s, const struct request *request, stru
     case VERB_STATUS:
         if (*request->profile)
             return false;
-        if (!profiles_find(s->profiles, "", &why) && why.code != ERROR_NO_DEFAULT)
+        if (request->format != FORMAT_METRICS && !profiles_find(s->profiles, "", &why) &&
+            why.code != ERROR_NO_DEFAULT)
             answer_find_error(s, r, request, &why);
         else
             render_status(r, s->profiles, NULL, request, now);

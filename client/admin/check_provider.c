@@ -152,6 +152,22 @@ static void add_changed(struct doctor *d)
                "kubetoken reload (not in force: %s)", what);
 }
 
+/* What is wrong in the file. */
+static void add_errors(struct doctor *d, const cJSON *errors)
+{
+    const cJSON *error;
+    char what[ERROR_DETAIL_MAX] = "";
+    size_t used = 0;
+
+    cJSON_ArrayForEach (error, errors) {
+        if (used < sizeof what)
+            used += (size_t)snprintf(what + used, sizeof what - used, "%s%s", used ? " " : "",
+                                     doctor_text(error, "detail"));
+    }
+    report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG, "an earlier one is in force: %s",
+               what);
+}
+
 /* What it says of itself: an older one says less. */
 static void check_health(struct doctor *d)
 {
@@ -159,13 +175,15 @@ static void check_health(struct doctor *d)
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(d->status, "fetcherCurrent");
     const cJSON *locked = cJSON_GetObjectItemCaseSensitive(d->status, "memoryLocked");
     const cJSON *force = cJSON_GetObjectItemCaseSensitive(d->status, "configurationInForce");
+    const cJSON *errors = cJSON_GetObjectItemCaseSensitive(d->status, "configurationErrors");
 
     if (cJSON_IsFalse(daemon))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
                    doctor_text(d->status, "daemon"));
     if (cJSON_HasObjectItem(d->status, "fetcherError"))
-        report_add(&d->report, LEVEL_ERROR, "daemon", ERROR_FETCHER, "%s",
-                   doctor_text(d->status, "fetcherError"));
+        report_add(
+            &d->report, LEVEL_ERROR, "daemon", ERROR_FETCHER, "%s",
+            doctor_text(cJSON_GetObjectItemCaseSensitive(d->status, "fetcherError"), "detail"));
     else if (cJSON_IsFalse(current) && !cJSON_IsFalse(daemon))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
                    doctor_text(d->status, "fetcher"));
@@ -173,9 +191,8 @@ static void check_health(struct doctor *d)
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_NOT_LOCKED, "%s", "");
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "loggedOut")))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_LOGGED_OUT, "%s", "");
-    if (cJSON_HasObjectItem(d->status, "configurationErrors"))
-        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_CONFIG,
-                   "an earlier one is in force: %s", doctor_text(d->status, "configurationErrors"));
+    if (cJSON_GetArraySize(errors) > 0)
+        add_errors(d, errors);
     else if (cJSON_IsFalse(force))
         add_changed(d);
 }
@@ -294,7 +311,7 @@ static const char *praise(const struct doctor *d, enum error_link link)
     case ERROR_LINK_GRANT:
         return doctor_text(d->state, "user");
     case ERROR_LINK_TOKEN:
-        return doctor_text(d->state, "expires");
+        return doctor_text(d->state, "expirationTimestamp");
     default:
         return "";
     }

@@ -64,7 +64,7 @@ static void add_findings(struct doctor *d, const cJSON *json)
     const cJSON *finding;
     char about[ERROR_DETAIL_MAX];
 
-    cJSON_ArrayForEach (finding, cJSON_GetObjectItemCaseSensitive(json, "findings")) {
+    cJSON_ArrayForEach (finding, cJSON_GetObjectItemCaseSensitive(json, "checks")) {
         const char *level = doctor_text(finding, "level"), *name = doctor_text(finding, "code");
         enum level l = strcmp(level, "ok") == 0        ? LEVEL_OK
                        : strcmp(level, "warning") == 0 ? LEVEL_WARNING

@@ -70,6 +70,15 @@ static int expected_option(char **argv, int *i, struct doctor *d, bool *ret_take
     return 0;
 }
 
+static int take_format(const char *value, struct doctor *d)
+{
+    struct options o = { .json = false };
+
+    int r = options_take_format(value, &o);
+    d->as_json = o.json;
+    return r;
+}
+
 static int one_option(char **argv, int *i, struct doctor *d)
 {
     struct {
@@ -90,6 +99,8 @@ static int one_option(char **argv, int *i, struct doctor *d)
         return r;
     if ((value = options_value(argv, i, "timeout", 0, &missing)))
         return options_duration("--timeout", value, &d->timeout);
+    if ((value = options_value(argv, i, "output", 'o', &missing)))
+        return take_format(value, d);
     if (missing)
         return help_value_missing(argv[*i]);
     if (strcmp(argv[*i], "--json") == 0)
@@ -172,6 +183,8 @@ int doctor_run(int argc, char **argv, const char *folder)
     doctor_cluster(&d);
     doctor_hide_names(&d);
     conclude(&d);
+    d.report.profile = d.name;
+    d.report.expiration = doctor_text(d.inspection, "expirationTimestamp");
     r = report_print(&d.report, d.as_json);
     cJSON_Delete(d.status);
     cJSON_Delete(d.inspection);

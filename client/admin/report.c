@@ -229,16 +229,20 @@ static void print_json(const struct report *r, bool ok)
 {
     cJSON *json = cJSON_CreateObject();
 
-    cJSON_AddNumberToObject(json, "version", SCHEMA_VERSION);
+    cJSON_AddNumberToObject(json, "schemaVersion", SCHEMA_VERSION);
     if (r->hidden)
         cJSON_AddBoolToObject(json, "redacted", true);
+    else if (r->profile && *r->profile)
+        cJSON_AddStringToObject(json, "profile", r->profile);
+    if (r->expiration && *r->expiration)
+        cJSON_AddStringToObject(json, "expirationTimestamp", r->expiration);
     cJSON *list = cJSON_AddArrayToObject(json, "links");
     for (unsigned i = 0; i < r->n; i++)
         cJSON_AddItemToArray(list, finding_json(r, &r->findings[i]));
     if (*r->verdict)
         cJSON_AddStringToObject(json, "verdict", shown(r, "cluster", r->verdict));
     cJSON_AddBoolToObject(json, "ok", ok);
-    char *text = cJSON_Print(json);
+    char *text = cJSON_PrintUnformatted(json);
     printf("%s\n", text ? text : "");
     cJSON_free(text);
     cJSON_Delete(json);

@@ -26,6 +26,7 @@ struct report {
     struct finding findings[REPORT_MAX];
     unsigned n;
     char verdict[ERROR_DETAIL_MAX + 1]; /* "": that of the counts */
+    const char *profile, *expiration;   /* which one, and the end of its token; NULL or "": none */
     struct redaction *hidden;           /* what is left out where it is printed, or NULL */
 };
 

@@ -12,7 +12,9 @@
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/provider.h"
 
-enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 2 };
+enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 2, SCHEMA_VERSION = 1 };
+
+#define YEAR_10000 INT64_C(253402300800) /* in seconds: what no date reaches */
 
 enum level { LEVEL_OK, LEVEL_SKIPPED, LEVEL_WARNING, LEVEL_ERROR };
 
@@ -140,7 +142,7 @@ static void print_member(FILE *f, const struct token_report *in, const cJSON *pa
         error_clean(clean, size, text, size - 1);
     fprintf(f, "  %-20s %s", name, clean ? clean : "");
     if (is_date(member->string) && json_seconds(parent, member->string, &at) > 0 && at >= 0 &&
-        at < INT64_C(253402300800)) { /* the year 10000 */
+        at < YEAR_10000) {
         date_in_words(in, member->string, at, words, sizeof words);
         fprintf(f, "  (%s)", words);
     }
@@ -188,37 +190,53 @@ static void print_text(FILE *f, const struct token_report *in)
 static cJSON *finding_json(const struct check_outcome *finding)
 {
     cJSON *json = cJSON_CreateObject();
+    enum error_code code = finding->what.code;
 
-    cJSON_AddStringToObject(json, "level", levels[finding->level]);
     cJSON_AddStringToObject(json, "check", finding->check);
-    if (finding->what.code != ERROR_NONE) {
-        cJSON_AddStringToObject(json, "code", error_name(finding->what.code));
-        cJSON_AddStringToObject(json, "sentence", error_sentence(finding->what.code));
-        cJSON_AddStringToObject(json, "remedy", error_remedy(finding->what.code));
+    cJSON_AddStringToObject(json, "level",
+                            finding->level == LEVEL_SKIPPED ? "skipped" : levels[finding->level]);
+    if (code != ERROR_NONE) {
+        cJSON_AddStringToObject(json, "code", error_name(code));
+        cJSON_AddStringToObject(json, "sentence", error_sentence(code));
     }
     cJSON_AddStringToObject(json, "detail", finding->what.detail);
+    if (code != ERROR_NONE && *error_remedy(code))
+        cJSON_AddStringToObject(json, "remedy", error_remedy(code));
     return json;
+}
+
+/* The token's end, where it is one that can be said. */
+static void add_end(cJSON *json, const struct token_report *in)
+{
+    char when[TIME_UTC_SIZE];
+    int64_t exp;
+
+    if (!in->token.claims || json_seconds(in->token.claims, "exp", &exp) <= 0 || exp < 0 ||
+        exp >= YEAR_10000)
+        return;
+    time_format_utc(when, exp);
+    cJSON_AddStringToObject(json, "expirationTimestamp", when);
+    cJSON_AddNumberToObject(json, "expiresInSeconds", (double)(exp - in->now));
 }
 
 static void print_json(FILE *f, const struct token_report *in)
 {
     cJSON *json = cJSON_CreateObject();
-    int64_t exp;
+    bool ok = true;
 
+    cJSON_AddNumberToObject(json, "schemaVersion", SCHEMA_VERSION);
     if (in->token.header)
         cJSON_AddItemToObject(json, "header", cJSON_Duplicate(in->token.header, true));
     if (in->token.claims)
         cJSON_AddItemToObject(json, "claims", cJSON_Duplicate(in->token.claims, true));
-    if (in->token.claims && json_seconds(in->token.claims, "exp", &exp) > 0)
-        cJSON_AddNumberToObject(json, "expiresInSeconds", (double)(exp - in->now));
-    cJSON *list = cJSON_AddArrayToObject(json, "findings");
-    for (size_t i = 0; i < in->n; i++)
+    add_end(json, in);
+    cJSON *list = cJSON_AddArrayToObject(json, "checks");
+    for (size_t i = 0; i < in->n; i++) {
         cJSON_AddItemToArray(list, finding_json(&in->findings[i]));
-    char *text = cJSON_Print(json);
-    if (text && strlen(text) >= RESULT_REPORT_MAX) { /* indented, some grow to many times as much */
-        cJSON_free(text);
-        text = cJSON_PrintUnformatted(json);
+        ok = ok && in->findings[i].level != LEVEL_ERROR;
     }
+    cJSON_AddBoolToObject(json, "ok", ok);
+    char *text = cJSON_PrintUnformatted(json);
     fprintf(f, "%s\n", text ? text : "");
     cJSON_free(text);
     cJSON_Delete(json);

@@ -31,51 +31,77 @@ static const struct meaning errors[] = {
     { "mfa_required", ERROR_ACCOUNT },
     { "mfa_enrollment_required", ERROR_ACCOUNT },
     { "two_factor_required", ERROR_ACCOUNT },
-    { "change_password_required", ERROR_ACCOUNT },
+    { "change_password_required", ERROR_NEW_PASSWORD },
     { "interaction_required", ERROR_ACCOUNT },
     { "login_required", ERROR_ACCOUNT },
     { "consent_required", ERROR_ACCOUNT },
     { "account_selection_required", ERROR_ACCOUNT },
-    { "password_expired", ERROR_ACCOUNT },
-    { "password_leaked", ERROR_ACCOUNT },
+    { "password_expired", ERROR_NEW_PASSWORD },
+    { "password_leaked", ERROR_NEW_PASSWORD },
     { "user_blocked", ERROR_ACCOUNT },
     { "account_locked", ERROR_ACCOUNT },
 };
 
 /* What some add to invalid_grant for programs to read. Entra ID's suberror, FusionAuth's reason. */
 static const struct meaning reasons[] = {
-    { "consent_required", ERROR_ACCOUNT }, { "user_password_expired", ERROR_ACCOUNT },
+    { "consent_required", ERROR_ACCOUNT }, { "user_password_expired", ERROR_NEW_PASSWORD },
     { "user_locked", ERROR_ACCOUNT },      { "user_expired", ERROR_ACCOUNT },
     { "login_prevented", ERROR_ACCOUNT },
 };
 
-/* Entra ID's error_codes: a lock, an expired password, a disabled account, a second factor (to use,
- * to set up, of somebody else), a rule of Conditional Access, a consent. */
-static const int account_numbers[] = { 50053, 50055, 50057, 50072, 50074, 50076, 50079,
+/* Entra ID's error_codes: a lock, a disabled account, a second factor (to use, to set up, of
+ * somebody else), a rule of Conditional Access, a consent; an expired password, there or in the
+ * directory behind it. */
+static const int account_numbers[] = { 50053, 50057, 50072, 50074, 50076, 50079,
                                        50158, 53000, 53001, 53002, 53003, 65001 };
+static const int password_numbers[] = { 50055, 50144 };
 
 /* Keycloak has no error of its own for these: beside invalid_grant and invalid_client its text
- * alone tells them from a wrong password or secret. It decides which remedy is named, and nothing
- * else: refused they are in any case, and of the same class. */
+ * alone tells them from a wrong password or secret; of an expired password others have no more than
+ * words either. It decides which remedy is named, and nothing else: refused they are in any case,
+ * and of the same class. */
 static const struct {
     const char *error, *text;
     enum error_code code;
 } texts[] = {
-    { "invalid_grant", "not fully set up", ERROR_ACCOUNT },
+    { "invalid_grant", "not fully set up", ERROR_ACCOUNT_SETUP },
     { "invalid_grant", "account disabled", ERROR_ACCOUNT },
+    { "invalid_grant", "password has expired", ERROR_NEW_PASSWORD },
+    { "invalid_grant", "password is expired", ERROR_NEW_PASSWORD },
+    { "invalid_grant", "password expired", ERROR_NEW_PASSWORD },
+    { "invalid_grant", "password must be changed", ERROR_NEW_PASSWORD },
+    { "invalid_grant", "must change your password", ERROR_NEW_PASSWORD },
+    { "invalid_grant", "must change password", ERROR_NEW_PASSWORD },
     { "invalid_client", "requires user consent", ERROR_GRANT_REFUSED },
 };
 
-static bool has_account_number(const cJSON *json)
+static bool has_number(const cJSON *json, const int *numbers, size_t n)
 {
     const cJSON *number;
 
     cJSON_ArrayForEach (number, json_get(json, "error_codes")) {
-        for (size_t i = 0; cJSON_IsNumber(number) && i < N(account_numbers); i++)
-            if (number->valueint == account_numbers[i])
+        for (size_t i = 0; cJSON_IsNumber(number) && i < n; i++)
+            if (number->valueint == numbers[i])
                 return true;
     }
     return false;
+}
+
+/* What stands beside invalid_grant for programs, ERROR_REFUSED: nothing that is known. */
+static enum error_code find_reason(const cJSON *json)
+{
+    static const char *const members[] = { "suberror", "error_reason" };
+
+    if (has_number(json, password_numbers, N(password_numbers)))
+        return ERROR_NEW_PASSWORD;
+    if (has_number(json, account_numbers, N(account_numbers)))
+        return ERROR_ACCOUNT;
+    for (size_t i = 0; i < N(members); i++) {
+        enum error_code code = look_up(reasons, N(reasons), json_string(json, members[i]));
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return ERROR_REFUSED;
 }
 
 static enum error_code refine(const cJSON *json, const char *error, enum error_code code)
@@ -85,13 +111,7 @@ static enum error_code refine(const cJSON *json, const char *error, enum error_c
     for (size_t i = 0; text && i < N(texts); i++)
         if (strcmp(texts[i].error, error) == 0 && strcasestr(text, texts[i].text))
             return texts[i].code;
-    if (code != ERROR_REFUSED)
-        return code;
-    if (has_account_number(json) ||
-        look_up(reasons, N(reasons), json_string(json, "suberror")) != ERROR_NONE ||
-        look_up(reasons, N(reasons), json_string(json, "error_reason")) != ERROR_NONE)
-        return ERROR_ACCOUNT;
-    return code;
+    return code == ERROR_REFUSED ? find_reason(json) : code;
 }
 
 /* Glewlwyd refuses by the status alone. A gateway that does sends a type with its page, or asks for

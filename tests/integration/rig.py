@@ -17,6 +17,8 @@ import subprocess
 import time
 import warnings
 
+import schemas
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("KUBETOKEN_BUILD", TOP / "build"))
 PATIENCE = 60  # seconds; reached only by a hang
@@ -83,7 +85,7 @@ class Home:
 
     def run(self, *args, env=None, **kwargs):
         """Runs the client. Its stdin is empty, as kubectl's plugin has it."""
-        return subprocess.run(
+        r = subprocess.run(
             [BUILD / "kubetoken", *args],
             env={**self.environment, **(env or {})},
             **({} if "input" in kwargs else {"stdin": subprocess.DEVNULL}),
@@ -93,6 +95,8 @@ class Home:
             timeout=PATIENCE,
             **kwargs,
         )
+        schemas.hold(args, r.stdout)
+        return r
 
     def status(self, profile=None):
         r = self.run("status", "--json", *([profile] if profile else []))

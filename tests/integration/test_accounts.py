@@ -370,7 +370,7 @@ def test_after_a_refusal_nothing_is_timed_until_the_file_changes(fake, home, dae
     home.configure(profile(fake, "a"))
     daemon.start()
     assert home.run("get").returncode == 6
-    assert "next" not in home.status("a")
+    assert "retryTimestamp" not in home.status("a")
     if how == "rewritten":
         home.write("pw", "good")
     else:
@@ -425,7 +425,8 @@ def test_a_password_that_changes_while_the_old_one_has_to_wait_goes_at_once(fake
     daemon.start()
     assert home.run("get").returncode == 7
     s = home.status("a")
-    assert s["state"] == "waiting" and rig.seconds(s["next"]) - rig.seconds(s["since"]) > 250
+    assert s["state"] == "waiting"
+    assert rig.seconds(s["retryTimestamp"]) - rig.seconds(s["sinceTimestamp"]) > 250
     home.write("pw", "new")
     rig.wait_until(lambda: home.status("a")["state"] == "idle", "a token by the new password")
     assert sent(fake) == ["old", "new"]
@@ -561,7 +562,8 @@ def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fa
 
     def pause():
         s = home.status("a")
-        return "next" in s and rig.seconds(s["next"]) - rig.seconds(s["since"])
+        return "retryTimestamp" in s and (
+            rig.seconds(s["retryTimestamp"]) - rig.seconds(s["sinceTimestamp"]))
     assert home.run("get", "--timeout", "1s").returncode == 7
     rig.wait_until(lambda: (pause() or 0) > 50, "a longer pause")
     assert len(fake.grants()) == 2
@@ -569,7 +571,8 @@ def test_a_provider_that_says_nothing_to_a_new_password_is_not_asked_at_speed(fa
     daemon.restart()
     assert home.run("get").returncode == 7
     s = home.status("a")
-    assert (s["state"], s["next"], s["error"]) == (before["state"], before["next"], before["error"])
+    for name in ("state", "retryTimestamp", "error"):
+        assert s[name] == before[name]
     assert "refused" not in home.run("status").stdout
     assert len(fake.grants()) == 2
     fake.answers["/oauth/token"] = lambda _: json_answer(fake.token())
@@ -598,7 +601,7 @@ def test_a_page_in_the_way_costs_no_password_and_is_asked_once_for_all(fake, hom
     assert set(codes) == {7} and all("the next login is made in" in e for e in errors)
     s = home.status(NAMES[0])
     assert s["state"] == "waiting" and s["error"]["code"] == "gateway"
-    assert 290 <= rig.seconds(s["next"]) - rig.seconds(s["since"]) <= 380
+    assert 290 <= rig.seconds(s["retryTimestamp"]) - rig.seconds(s["sinceTimestamp"]) <= 380
     assert len(fake.grants()) == 1
     fake.answers["/oauth/token"] = lambda _: json_answer(fake.token())
     assert home.run("refresh", NAMES[0]).returncode == 0, "the typed password was kept"

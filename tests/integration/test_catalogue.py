@@ -399,6 +399,12 @@ def about_to_expire(s):
     return wait_until(lambda: (r := s.get()).stderr and r, "a warning")
 
 
+def not_set_up(s):
+    s.provider.answers[TOKEN] = json_answer({
+        "error": "invalid_grant", "error_description": "Account is not fully set up"}, 400)
+    return s.failure()
+
+
 def fetcher(s):
     folder = s.folder / "bin"
     folder.mkdir()
@@ -589,6 +595,8 @@ SCENES = {
     "refused-silently": lambda s: s.says(403),
     "access-denied": lambda s: s.says(401, "access_denied"),
     "account": lambda s: s.says(403, "mfa_required"),
+    "new-password": lambda s: s.says(403, "password_expired"),
+    "account-setup": not_set_up,
     "client-refused": lambda s: s.says(401, "invalid_client"),
     "grant-refused": lambda s: s.says(403, "unauthorized_client"),
     "no-id-token": lambda s: s.gives(access_token="canary"),
@@ -721,7 +729,8 @@ def test_it_is_explained(code):
     assert [line for line in r.stdout.split("\n") if len(line) > 80] == []
     assert len(remedy) <= 2 and all(p.startswith(start) for p, start in
                                     zip(remedy, ["What to do: ", "Without systemd: "]))
-    assert remedy or code == "credential", "its text says what to do, by the kind of source"
+    assert remedy or code in ("credential", "new-password", "account-setup"), \
+        "its details say what to do, by the kind of source"
 
 
 def test_each_row_has_a_sentence_and_a_text_of_its_own():

@@ -209,7 +209,9 @@ def test_with_errors_in_it_the_old_one_stays_in_force_and_the_errors_are_said(sc
     status = scene.run("status").stdout
     assert "the configuration on disk is not in force:" in status and '"colour"' in status
     whole = json.loads(scene.run("status", "--json").stdout)
-    assert not whole["configurationInForce"] and "colour" in whole["configurationErrors"]
+    assert not whole["configurationInForce"]
+    [error] = whole["configurationErrors"]
+    assert error["code"] == "config" and "colour" in error["detail"]
     configure(scene, fake.profile("p"))
     assert changes(scene) == (True, [])
 

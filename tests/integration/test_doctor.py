@@ -9,7 +9,6 @@ import subprocess
 import threading
 import time
 
-import jsonschema
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -17,6 +16,7 @@ from jwcrypto import jwa, jwk
 
 import apiserver
 import rig
+import schemas
 import scripted
 import test_kubectl
 from scripted import json_answer
@@ -28,7 +28,6 @@ CHAIN = ["configuration", "daemon", "profile", "fetcher", "credentials", "dns", 
 CLAIMS = ["header", "signature", "issuer", "audience", "times", "claims", "algorithm", "length",
           "user", "groups"]
 SECRETS = ("canary", "eyJ")
-SCHEMA = json.loads((rig.TOP / "docs" / "doctor.schema.json").read_text())
 
 
 PLUGIN = ["plugin", "command", "apiversion", "interactive", "arguments", "kubectl-profile",
@@ -46,7 +45,7 @@ class Report:
         assert not [s for s in SECRETS if s in r.stdout], "a secret is printed"
         self.exit_code = r.returncode
         whole = json.loads(r.stdout)
-        jsonschema.validate(whole, SCHEMA)
+        schemas.check("doctor", r.stdout)
         self.links = whole["links"]
         self.verdict = whole.get("verdict", "")
         assert whole["ok"] == (r.returncode == 0)

@@ -204,7 +204,7 @@ def waits(fake, home, daemon, status, ahead, **fields):
     fake.answers[TOKEN] = answer
     before = time.time()
     failure(fake, home, daemon)
-    return rig.seconds(home.status("p")["next"]) - before
+    return rig.seconds(home.status("p")["retryTimestamp"]) - before
 
 
 @pytest.mark.parametrize("ahead", [0, -7200, 7200])

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import rig
+import schemas
 import scripted
 
 
@@ -25,9 +26,9 @@ def inspect(home, token, *args):
 def findings(home, token, *args):
     """The findings that are not in order: (check, level, code)."""
     r = inspect(home, token, "--json", *args)
-    report = json.loads(r.stdout)
-    assert r.stderr == ""
-    found = [(f["check"], f["level"], f.get("code")) for f in report["findings"]
+    report = schemas.check("inspect", r.stdout)
+    assert r.stderr == "" and report["ok"] == (r.returncode == 0)
+    found = [(f["check"], f["level"], f.get("code")) for f in report["checks"]
              if f["level"] != "ok"]
     assert (r.returncode == 0) == (not [f for f in found if f[1] == "error"])
     return found
@@ -69,7 +70,7 @@ def test_a_token_on_stdin_needs_no_daemon(fake, home):
         p.kill()
     rig.wait_until(lambda: not list(home.runtime.glob("*/socket")), "the end of its daemon")
     (home.config / "kubetoken.conf").unlink()
-    assert [f[1] for f in findings(home, fake.id_token())] == ["not checked"] * 3
+    assert [f[1] for f in findings(home, fake.id_token())] == ["skipped"] * 3
     r = home.run("inspect", "p")
     assert r.returncode == 3 and "no kubetokend answers" in r.stderr, "its token is nowhere"
 

@@ -84,8 +84,8 @@ def test_a_provider_that_was_killed_and_is_back(own_provider, home, daemon):
 def test_start_with_the_daemon(fake, home, daemon):
     home.configure(fake.profile(extra="start = with-daemon"))
     daemon.start()
-    rig.wait_until(lambda: home.status("p")["state"] == "idle" and "expires" in home.status("p"),
-                   "a token that nobody asked for")
+    rig.wait_until(lambda: home.status("p")["state"] == "idle" and
+                   "expirationTimestamp" in home.status("p"), "a token that nobody asked for")
     assert home.run("get").returncode == 0
     assert len(fake.grants()) == 1
 
@@ -125,7 +125,8 @@ def test_status_says_why_since_when_and_what_comes_next(fake, home, daemon):
     assert "p: waiting for " in text and "p: error: the provider has a fault: HTTP 503" in text
     status = home.status("p")
     assert status["state"] == "waiting" and status["error"]["code"] == "provider-fault"
-    assert rig.seconds(status["next"]) - rig.seconds(status["since"]) in range(598, 602)
+    pause = rig.seconds(status["retryTimestamp"]) - rig.seconds(status["sinceTimestamp"])
+    assert pause in range(598, 602)
 
 
 def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
@@ -134,8 +135,8 @@ def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
     home.configure(fake.profile(extra="keep-fresh = 4s\nrefresh-before = 50%"))
     daemon.start()
     assert home.run("get").returncode == 0
-    assert "next" not in home.status("p")
-    rig.wait_until(lambda: home.status("p")["secondsLeft"] < 10, "some seconds")
+    assert "renewalTimestamp" not in home.status("p")
+    rig.wait_until(lambda: home.status("p")["expiresInSeconds"] < 10, "some seconds")
     assert home.run("get").returncode == 0
     rig.wait_until(lambda: len(fake.grants()) == 2, "a renewal")
 

@@ -167,7 +167,7 @@ def test_a_refused_user_of_the_proxy_is_sent_once_for_all_profiles_also_after_a_
             r = home.run("get", name)
             assert r.returncode == 6 and "the proxy refused its user name or password" in r.stderr
         assert {p["state"] for p in home.status()} == {"stopped"}
-        assert all("next" not in p for p in home.status())
+        assert all("retryTimestamp" not in p for p in home.status())
         daemon.restart(crash=True)
     assert len(proxy.seen) == 1 and fake.requests == []
     configure(fake, home, proxy, "me:right", names)
@@ -211,5 +211,5 @@ def test_without_a_user_it_is_tried_again_in_minutes(fake, home, daemon, proxy):
     assert home.run("get").returncode == 7
     s = home.status("p")
     assert s["state"] == "waiting"
-    assert 290 <= seconds(s["next"]) - seconds(s["since"]) <= 380
+    assert 290 <= seconds(s["retryTimestamp"]) - seconds(s["sinceTimestamp"]) <= 380
     assert len(proxy.seen) == 1

@@ -175,7 +175,7 @@ def test_it_dies_before_its_exp_whatever_was_cut_from_the_times(fake, home, daem
         home.configure(fake.profile(f"p{fraction}".replace(".", "")))
         daemon.reload() if daemon.process else daemon.start()
         token = home.run("get").stdout
-        assert rig.seconds(home.status()[0]["expires"]) < claims(token)["exp"]
+        assert rig.seconds(home.status()[0]["expirationTimestamp"]) < claims(token)["exp"]
 
 
 @pytest.mark.parametrize("error, grants", [
@@ -266,7 +266,7 @@ def test_a_page_in_the_way_of_a_refresh_costs_neither_token_nor_password(fake, h
     assert home.run("refresh", "--timeout", "1s").returncode == 7
     s = home.status("p")
     assert s["state"] == "waiting" and s["error"]["code"] == "gateway"
-    assert 290 <= rig.seconds(s["next"]) - rig.seconds(s["since"]) <= 380
+    assert 290 <= rig.seconds(s["retryTimestamp"]) - rig.seconds(s["sinceTimestamp"]) <= 380
     assert home.run("get").stdout == token
     faulty(fake, json_answer(fake.token(refresh_token="r")))
     assert home.run("refresh").returncode == 0

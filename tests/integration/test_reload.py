@@ -69,7 +69,7 @@ class Scene:
         """The token in hand goes, and status no more says whom it spoke of."""
         self.reload(changes)
         status = self.home.status("p")
-        assert "expires" not in status and status["secondsLeft"] == 0
+        assert "expirationTimestamp" not in status and "expiresInSeconds" not in status
         assert status["user"] == self.keys["username"]
 
     def refresh(self):
@@ -380,7 +380,8 @@ def another_time_to_renew(scene, key):
     """It counts from the next token."""
     def before_the_end():
         status = scene.home.status("p")
-        return rig.seconds(status["expires"]) - rig.seconds(status["next"])
+        end = rig.seconds(status["expirationTimestamp"])
+        return end - rig.seconds(status["renewalTimestamp"])
     scene.start(refresh_before="10m")
     assert 600 <= before_the_end() <= 760  # a twentieth of what is left is at random
     scene.reload_and_keep({key: "50%"})
@@ -392,9 +393,9 @@ def another_time_to_renew(scene, key):
 @effect_of("keep-fresh")
 def another_time_to_stop_renewing(scene, key):
     scene.start()
-    assert "next" in scene.home.status("p")
+    assert "renewalTimestamp" in scene.home.status("p")
     scene.reload_and_keep({key: "1m"})
-    assert "next" not in scene.home.status("p")
+    assert "renewalTimestamp" not in scene.home.status("p")
 
 
 @effect_of("keep-over-restart")
@@ -415,11 +416,13 @@ def a_start_with_the_daemon(scene, key):
     scene.start()
     scene.reload_and_keep({key: "with-daemon"})
     scene.reload({"audience": "other"})
-    rig.wait_until(lambda: "expires" in scene.home.status("p"), "a token for that identity")
+    rig.wait_until(lambda: "expirationTimestamp" in scene.home.status("p"),
+                   "a token for that identity")
     scene.daemon.stop()
     scene.daemon.forget_store()
     scene.daemon.start()
-    rig.wait_until(lambda: "expires" in scene.home.status("p"), "a token of the new daemon")
+    rig.wait_until(lambda: "expirationTimestamp" in scene.home.status("p"),
+                   "a token of the new daemon")
 
 
 @effect_of("default-profile")

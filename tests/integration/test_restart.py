@@ -72,7 +72,7 @@ def test_the_same_token_is_served_and_nobody_is_asked(fake, home, daemon, how, l
         daemon.start()
         assert [get(home, n) for n in "abc"] == tokens
         assert {n: home.status(n) for n in "abc"} == {
-            n: {**before[n], "secondsLeft": home.status(n)["secondsLeft"]} for n in "abc"}
+            n: {**before[n], "expiresInSeconds": home.status(n)["expiresInSeconds"]} for n in "abc"}
     assert fake.requests == []
 
 
@@ -139,7 +139,7 @@ def claims_end(token):
 def test_a_start_with_the_daemon_asks_for_no_second_token(fake, home, daemon):
     home.configure(fake.profile(extra="start = with-daemon"))
     daemon.start()
-    rig.wait_until(lambda: "expires" in home.status("p"), "a token")
+    rig.wait_until(lambda: "expirationTimestamp" in home.status("p"), "a token")
     token = get(home)
     daemon.restart()
     assert get(home) == token and len(fake.grants()) == 1
@@ -234,7 +234,7 @@ def test_else_a_login_is_needed_and_it_is_said_why(fake, home, daemon, how):
     assert get(home) == token
     said = "a restart of kubetokend ended the typed one; keep-over-restart = all keeps it"
     status = home.status("p")
-    assert status["state"] == "login needed" and "expires" in status
+    assert status["state"] == "login needed" and "expirationTimestamp" in status
     assert status["error"]["code"] == "login-needed" and status["error"]["detail"] == said
     assert said in rig.unwrapped(home.run("status").stdout)
     assert [said in line for line in daemon.log.read_text().splitlines()].count(True) == 1
@@ -332,8 +332,8 @@ def test_a_pause_that_the_provider_asked_for_outlives_a_restart(fake, home, daem
         r = home.run("get", "--timeout", "1s")
         assert (r.returncode, r.stderr) == (7, first.stderr)
         now = home.status("p")
-        assert {k: now[k] for k in ("state", "next", "error")} == {
-            k: before[k] for k in ("state", "next", "error")}
+        assert {k: now[k] for k in ("state", "retryTimestamp", "error")} == {
+            k: before[k] for k in ("state", "retryTimestamp", "error")}
     assert len(fake.grants()) == 1
 
 

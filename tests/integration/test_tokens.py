@@ -96,7 +96,7 @@ def test_the_timestamp_lies_between_renewal_and_death(provider, home, daemon):
     out = json.loads(get(home, "-o", "exec/v1"))
     exp = claims(out["status"]["token"])["exp"]
     stamp = seconds(out["status"]["expirationTimestamp"])
-    renewal = seconds(home.status("p")["next"])
+    renewal = seconds(home.status("p")["renewalTimestamp"])
     assert renewal < stamp <= exp
 
 
@@ -209,8 +209,8 @@ def test_a_token_is_renewed_before_it_expires_with_nobody_asking(provider, home,
     home.configure(provider.profile("p", instance="oidc-short"))
     daemon.start()
     first = get(home)
-    expires = home.status("p")["expires"]
-    wait_until(lambda: home.status("p")["expires"] > expires, "a renewal")
+    expires = home.status("p")["expirationTimestamp"]
+    wait_until(lambda: home.status("p")["expirationTimestamp"] > expires, "a renewal")
     second = get(home)
     assert second != first
     assert claims(second)["exp"] > claims(first)["exp"]

@@ -531,7 +531,17 @@ static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **
         enum error_code code;
     } rows[] = {
         { "\"invalid_grant\",\"error_description\":\"Account is not fully set up\"",
-          ERROR_ACCOUNT },
+          ERROR_ACCOUNT_SETUP },
+        { "\"invalid_grant\",\"error_codes\":[50055]", ERROR_NEW_PASSWORD },
+        { "\"invalid_grant\",\"error_codes\":[50144,50053]", ERROR_NEW_PASSWORD },
+        { "\"invalid_grant\",\"error_reason\":\"user_password_expired\"", ERROR_NEW_PASSWORD },
+        { "\"invalid_grant\",\"error_description\":\"Password expired\"", ERROR_NEW_PASSWORD },
+        { "\"invalid_grant\",\"error_description\":\"Your password has expired.\"",
+          ERROR_NEW_PASSWORD },
+        { "\"invalid_grant\",\"error_description\":\"Invalid or expired password\"",
+          ERROR_REFUSED },
+        { "\"password_expired\"", ERROR_NEW_PASSWORD },
+        { "\"password_leaked\"", ERROR_NEW_PASSWORD },
         { "\"invalid_grant\",\"error_description\":\"ACCOUNT DISABLED\"", ERROR_ACCOUNT },
         { "\"invalid_grant\",\"error_description\":\"Invalid user credentials\"", ERROR_REFUSED },
         { "\"invalid_client\",\"error_description\":\"Client requires user consent\"",
@@ -549,7 +559,7 @@ static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **
         { "\"invalid_grant\",\"suberror\":\"bad_token\"", ERROR_REFUSED },
         { "\"invalid_grant\",\"error_reason\":\"invalid_user_credentials\"", ERROR_REFUSED },
         { "\"invalid_grant\",\"error_reason\":\"user_locked\"", ERROR_ACCOUNT },
-        { "\"change_password_required\"", ERROR_ACCOUNT },
+        { "\"change_password_required\"", ERROR_NEW_PASSWORD },
         { "\"two_factor_required\"", ERROR_ACCOUNT },
     };
     char text[256];

@@ -124,6 +124,9 @@ static void get_has_no_text(void **state)
 {
     (void)state;
     assert_refused("get text");
+    assert_refused("get metrics");
+    assert_refused("inspect metrics");
+    assert_refused("refresh quiet");
 }
 
 static void status_may_be_text_or_json(void **state)
@@ -133,6 +136,11 @@ static void status_may_be_text_or_json(void **state)
     assert_int_equal(request.format, FORMAT_TEXT);
     parse("status json");
     assert_int_equal(request.format, FORMAT_JSON);
+    parse("status metrics");
+    assert_int_equal(request.format, FORMAT_METRICS);
+    assert_false(request.with_user);
+    parse("status metrics p with-user");
+    assert_true(request.with_user);
 }
 
 static void only_get_yields_tokens(void **state)

@@ -1,0 +1,267 @@
+#define _GNU_SOURCE
+#include "daemon/render_json.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "common/kube_user.h"
+#include "common/time.h"
+#include "daemon/owner.h"
+#include "daemon/programs.h"
+
+static cJSON *error_json(const struct error *error)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "code", error_name(error->code));
+    cJSON_AddStringToObject(json, "sentence", error_sentence(error->code));
+    cJSON_AddStringToObject(json, "detail", error->detail);
+    if (*error_remedy(error->code))
+        cJSON_AddStringToObject(json, "remedy", error_remedy(error->code));
+    return json;
+}
+
+static void add_step(cJSON *json, const struct step *step)
+{
+    if (*step->name)
+        cJSON_AddStringToObject(json, "step", step->name);
+    if (*step->host)
+        cJSON_AddStringToObject(json, "host", step->host);
+}
+
+/* The last failure, and what is under way: where each is, or was. */
+static void add_requests(cJSON *json, const struct profile *p)
+{
+    const struct step *now = profile_step(p);
+    cJSON *member;
+
+    if (now && *now->name) {
+        member = cJSON_AddObjectToObject(json, "request");
+        add_step(member, now);
+    }
+    if (profile_error(p)->code != ERROR_NONE) {
+        member = error_json(profile_error(p));
+        add_step(member, profile_failed_step(p));
+        cJSON_AddItemToObject(json, "error", member);
+    }
+}
+
+static void add_time(cJSON *json, const char *name, uint64_t at, uint64_t now)
+{
+    char when[TIME_UTC_SIZE];
+
+    if (at == 0)
+        return;
+    time_format_utc(when, (time_realtime() + (int64_t)(at - now)) / (int64_t)USEC_PER_SEC);
+    cJSON_AddStringToObject(json, name, when);
+}
+
+static void add_text(cJSON *json, const char *name, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(json, name, text);
+}
+
+/* "user" is never a guess; where nobody says by which claim Kubernetes names him, userByClaim has
+ * what each would give. */
+static void add_user(cJSON *json, const struct profile *p, bool has_token)
+{
+    const struct profile_config *config = profile_config(p);
+    const struct result *facts = profile_facts(p);
+    char user[PROFILE_USER_MAX];
+
+    profile_user(p, user, sizeof user);
+    add_text(json, "user", user);
+    add_text(json, "username", config->username);
+    add_text(json, "usernameClaim", config->username_claim);
+    add_text(json, "usernamePrefix", config->username_prefix);
+    add_text(json, "groupsClaim", config->groups_claim);
+    add_text(json, "groupsPrefix", config->groups_prefix);
+    if (config->username_claim || !has_token)
+        return;
+    cJSON *possible = cJSON_AddObjectToObject(json, "userByClaim");
+    kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
+    add_text(possible, "sub", *facts->sub ? user : NULL);
+    add_text(possible, "email", *facts->email ? facts->email : NULL);
+}
+
+/* When it comes to its state, the token's end, and what the daemon does next by itself. */
+static void add_times(cJSON *json, const struct profile *p, uint64_t now)
+{
+    struct profile_look look = profile_look(p, now);
+    bool retry = look.next_is == PROFILE_RETRY;
+
+    cJSON_AddStringToObject(json, "state", look.state);
+    add_time(json, "sinceTimestamp", look.since, now);
+    if (look.expires_at > 0) {
+        add_time(json, "expirationTimestamp", look.expires_at, now);
+        cJSON_AddNumberToObject(json, "expiresInSeconds",
+                                (double)((look.expires_at - now) / USEC_PER_SEC));
+        cJSON_AddBoolToObject(json, "verified", profile_facts(p)->verified);
+    }
+    add_time(json, retry ? "retryTimestamp" : "renewalTimestamp", look.next, now);
+}
+
+static void add_warnings(cJSON *json, const struct profile *p)
+{
+    cJSON *warnings = cJSON_AddArrayToObject(json, "warnings");
+    const struct result *facts = profile_facts(p);
+    struct error odd;
+
+    for (unsigned i = 0; i < facts->n_warnings; i++)
+        cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
+    profile_oddities(p, &odd);
+    if (odd.code != ERROR_NONE)
+        cJSON_AddItemToArray(warnings, error_json(&odd));
+}
+
+/* Adds a profile's row. Returns the object. */
+static cJSON *fill_profile(cJSON *json, const struct profile *p, uint64_t now)
+{
+    const struct result *facts = profile_facts(p);
+    uint64_t when;
+    const char *changed = profile_changed(p, &when);
+
+    cJSON_AddStringToObject(json, "profile", profile_config(p)->name);
+    cJSON_AddStringToObject(json, "issuer", profile_config(p)->issuer);
+    add_user(json, p, profile_look(p, now).expires_at > 0);
+    add_times(json, p, now);
+    if (facts->has_clock_offset)
+        cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);
+    add_requests(json, p);
+    add_warnings(json, p);
+    if (*changed) {
+        cJSON_AddStringToObject(json, "changedClaims", changed);
+        add_time(json, "changedTimestamp", when, now);
+    }
+    return json;
+}
+
+static bool home_is_read_only(void)
+{
+    const char *home = getenv("HOME");
+    struct statvfs st;
+
+    return home && statvfs(home, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
+/* What of the files waits for reload. */
+static void add_change(cJSON *json, const struct config_change *change)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "configurationChanged");
+
+    for (size_t i = 0; i < change->n; i++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "profile", change->list[i].profile);
+        cJSON_AddStringToObject(entry, "change", config_change_word(change->list[i].kind));
+        cJSON_AddItemToArray(list, entry);
+    }
+    cJSON_AddBoolToObject(json, "defaultProfileChanged", change->default_profile);
+}
+
+/* What is wrong in the files, line by line. */
+static void add_errors(cJSON *json, const struct config_report *report, const char *path)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "configurationErrors");
+    struct error one;
+
+    if (report && !report->text) {
+        error_set(&one, report->code, "%s is missing", path);
+        cJSON_AddItemToArray(list, error_json(&one));
+    }
+    for (const char *line = report && report->text ? report->text : ""; *line;) {
+        size_t length = strcspn(line, "\n");
+        error_set(&one, report->code, "%.*s", (int)length, line);
+        cJSON_AddItemToArray(list, error_json(&one));
+        line += length + (line[length] == '\n');
+    }
+}
+
+/* What is not a profile's. */
+static void add_health(cJSON *json, const struct profiles *all)
+{
+    const struct config_report *report = profiles_report(all);
+    struct context *shared = profiles_context(all);
+    struct error why;
+
+    cJSON_AddStringToObject(json, "version", KUBETOKEN_VERSION);
+    cJSON_AddBoolToObject(json, "configurationInForce",
+                          report == NULL && !config_change_any(profiles_change(all)));
+    add_errors(json, report, profiles_path(all));
+    add_change(json, profiles_change(all));
+    cJSON_AddStringToObject(json, "daemon", shared->program_path);
+    cJSON_AddBoolToObject(json, "daemonCurrent", programs_daemon_current(shared));
+    if (!programs_find_fetcher(shared, &why))
+        cJSON_AddItemToObject(json, "fetcherError", error_json(&why));
+    cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
+    cJSON_AddBoolToObject(json, "fetcherCurrent", programs_fetcher_current(shared));
+    cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
+    cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
+    if (*shared->log)
+        cJSON_AddStringToObject(json, "log", shared->log);
+    cJSON_AddBoolToObject(json, "userNamespace", owner_some_unknown());
+    cJSON_AddBoolToObject(json, "homeReadOnly", home_is_read_only());
+}
+
+/* And without the document then. */
+static void print_line(FILE *f, cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+
+    if (text)
+        fprintf(f, "%s\n", text);
+    free(text);
+    cJSON_Delete(json);
+}
+
+static cJSON *change_json(void)
+{
+    cJSON *json = cJSON_CreateObject();
+    char when[TIME_UTC_SIZE];
+
+    time_format_utc(when, time_realtime() / (int64_t)USEC_PER_SEC);
+    cJSON_AddStringToObject(json, "timestamp", when);
+    return json;
+}
+
+void render_json_change(FILE *f, const struct profile *profile, uint64_t now)
+{
+    cJSON *json = change_json();
+
+    fill_profile(json, profile, now);
+    print_line(f, json);
+}
+
+void render_json_gone(FILE *f, const char *profile)
+{
+    cJSON *json = change_json();
+
+    cJSON_AddStringToObject(json, "profile", profile);
+    cJSON_AddStringToObject(json, "state", "gone");
+    print_line(f, json);
+}
+
+char *render_json_status(const struct profiles *all, struct profile *const *profiles, size_t n,
+                         uint64_t now)
+{
+    cJSON *json = cJSON_CreateObject();
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    cJSON_AddNumberToObject(json, "schemaVersion", RENDER_JSON_SCHEMA_VERSION);
+    cJSON *list = cJSON_AddArrayToObject(json, "profiles");
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(list, fill_profile(cJSON_CreateObject(), profiles[i], now));
+    add_health(json, all);
+    if (f) {
+        print_line(f, json);
+        fclose(f);
+    } else {
+        cJSON_Delete(json);
+    }
+    return text;
+}
