@@ -65,7 +65,7 @@ DAEMON := account account_record account_table attempt command_unit config confi
   digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
   metrics new_password notify owner peer_process permit private_file profile profile_record profiles \
   programs rejection render render_json render_metrics \
-  secret_command secret_remark secret_source server store summary system_watch table
+  secret_command secret_remark secret_source server store summary system_watch table watch
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
   tlv url wrap
 DAEMON_LIBS = libsystemd libcjson
@@ -76,7 +76,7 @@ FETCH_COMMON := descriptor error job kube_user secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
-  locked login main metrics options output own_config progress service status stop
+  locked login main metrics options output own_config progress screen service status stop watch
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \

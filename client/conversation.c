@@ -548,3 +548,23 @@ int conversation_query(struct line *request, uint64_t timeout, char *out, size_t
         return output_fail(why.code, why.detail);
     return error_exit_code(code);
 }
+
+int conversation_open(const struct line *request, uint64_t timeout, bool *ret_absent,
+                      struct error *why)
+{
+    uint64_t now = time_boottime();
+    const struct course c = {
+        .now = now, .deadline = now + timeout, .show = USEC_INFINITY, .look = USEC_INFINITY
+    };
+    struct line whole = *request;
+
+    *ret_absent = false;
+    line_add(&whole, "\n");
+    int fd = connect_daemon(&c, ret_absent, why);
+    if (fd < 0 || send_whole(fd, whole.text, whole.length) == 0)
+        return fd;
+    *ret_absent = true; /* it ended just now */
+    error_set(why, ERROR_NO_DAEMON, "%s", strerror(errno));
+    close(fd);
+    return -1;
+}

@@ -47,4 +47,9 @@ enum error_code conversation_ask_why(struct line *request, uint64_t timeout, cha
  * code. */
 int conversation_query(struct line *request, uint64_t timeout, char *out, size_t size);
 
+/* Connects, once, and sends the request with a newline and nothing else. The answers are the
+ * caller's to read. Returns a descriptor, or -1 with *why; *ret_absent: for want of a daemon. */
+int conversation_open(const struct line *request, uint64_t timeout, bool *ret_absent,
+                      struct error *why);
+
 #endif

@@ -25,6 +25,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     { "status", command_status },
+    { "list", command_list },
     { "inspect", command_inspect },
     { "login", command_login },
     { "logout", command_simple },

@@ -49,6 +49,7 @@ int options_take_format(const char *value, struct options *o)
     if (!is_text && !is_json && !is_name)
         return output_fail(ERROR_USAGE, o->may_name ? "--output takes json, name or text"
                                                     : "--output takes json or text");
+    o->text = is_text;
     o->json = is_json;
     o->names = is_name;
     return 0;
@@ -79,6 +80,8 @@ static int one_option(char **argv, int *i, struct options *o)
         o->metrics = true;
     else if (o->may_metrics && text_equal(argv[*i], "--metrics-user"))
         o->metrics = o->with_user = true;
+    else if (o->may_watch && text_equal(argv[*i], "--watch"))
+        o->watch = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

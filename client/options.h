@@ -15,6 +15,8 @@ struct options {
     uint64_t timeout;
     bool may_json, json;
     bool may_name, names; /* -o name */
+    bool text;            /* -o text, by name */
+    bool may_watch, watch;
     bool may_quiet, quiet;
     bool may_metrics, metrics, with_user; /* --metrics, --metrics-user */
     bool may_stdin, standard_input;       /* "-" */

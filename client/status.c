@@ -1,4 +1,5 @@
-/* kubetoken status, refresh, reload, logout, version: one request each, the daemon renders. */
+/* kubetoken status, list, refresh, reload, logout, version: one request each, the daemon renders.
+ */
 #define _GNU_SOURCE
 #include <stdio.h>
 
@@ -8,66 +9,124 @@
 #include "client/metrics.h"
 #include "client/options.h"
 #include "client/output.h"
+#include "client/screen.h"
+#include "client/watch.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
 
-/* Prints nothing: the exit code says it all. */
-static int ask_quietly(struct line *line, uint64_t timeout)
+static void make_line(struct line *line, const char *verb, const char *format, const char *profile)
 {
+    line_add(line, verb);
+    line_add(line, " ");
+    line_add(line, format);
+    line_add(line, " ");
+    line_add(line, profile ? profile : "*");
+}
+
+/* Prints nothing: the exit code says it all. */
+static int ask_quietly(const struct options *o)
+{
+    struct line line = { .may_start = true };
     char nothing[1];
 
-    enum error_code code = conversation_ask(line, timeout, nothing, sizeof nothing);
+    make_line(&line, "status", "quiet", o->profile);
+    enum error_code code = conversation_ask(&line, o->timeout, nothing, sizeof nothing);
     if (code == ERROR_BAD_REQUEST) /* of a daemon that does not know the word: an older one */
         return output_fail(ERROR_BAD_ANSWER, "it does not know status -q");
     return error_exit_code(code);
 }
 
-static int ask(const char *verb, int argc, char **argv, bool is_status)
+/* For a shell that completes a word: one connection, and no daemon is started for it. */
+static int ask_names(const struct options *o)
 {
-    struct options s = { .command = verb,
-                         .timeout = PROTOCOL_TIMEOUT,
-                         .may_json = is_status,
-                         .may_quiet = is_status,
-                         .may_metrics = is_status };
-    /* what a daemon that is not there can not have is not worth starting one */
-    struct line line = { .may_start = !text_equal(verb, "logout") && !text_equal(verb, "reload") };
+    struct line line = { .may_be_absent = true };
 
-    int r = options_parse(argc, argv, &s);
-    if (r)
-        return r;
-    if (s.quiet && s.json)
-        return output_fail(ERROR_USAGE, "-q prints nothing, --json does");
-    if (s.metrics && (s.quiet || s.json))
-        return output_fail(ERROR_USAGE, "--metrics is a format of its own");
-    if (s.profile && text_equal(verb, "reload"))
-        return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
-    line_add(&line, verb);
-    line_add(&line, " ");
-    line_add(&line, s.quiet ? "quiet" : s.metrics ? "metrics" : s.json ? "json" : "text");
-    line_add(&line, " ");
-    line_add(&line, s.profile ? s.profile : "*");
-    if (s.with_user)
+    make_line(&line, "status", "name", o->profile);
+    return conversation_run(&line, o->timeout);
+}
+
+static int ask_metrics(const struct options *o)
+{
+    struct line line = { 0 };
+
+    make_line(&line, "status", "metrics", o->profile);
+    if (o->with_user)
         line_add(&line, " with-user");
-    if (s.metrics) {
-        line.may_start = false;
-        return metrics_run(&line, s.timeout);
-    }
-    if (s.quiet)
-        return ask_quietly(&line, s.timeout);
-    if (is_status && !s.json)
-        line_add_number(&line, "columns", output_columns());
-    return conversation_run(&line, s.timeout);
+    return metrics_run(&line, o->timeout);
+}
+
+/* Of what is printed there is one thing. */
+static int check_status(const struct options *o)
+{
+    if (o->quiet && o->json)
+        return output_fail(ERROR_USAGE, "-q prints nothing, --json does");
+    if (o->quiet && o->names)
+        return output_fail(ERROR_USAGE, "-q prints nothing, -o name does");
+    if (o->watch && (o->quiet || o->names))
+        return output_fail(ERROR_USAGE, "--watch shows a table, or lines of JSON");
+    if (o->metrics && (o->quiet || o->json || o->names || o->watch))
+        return output_fail(ERROR_USAGE, "--metrics is a format of its own");
+    return 0;
 }
 
 int command_status(int argc, char **argv)
 {
-    return ask("status", argc, argv, true);
+    struct options o = { .command = "status",
+                         .timeout = PROTOCOL_TIMEOUT,
+                         .may_json = true,
+                         .may_name = true,
+                         .may_quiet = true,
+                         .may_metrics = true,
+                         .may_watch = true };
+    struct line line = { .may_start = true };
+
+    int r = options_parse(argc, argv, &o);
+    if (r == 0)
+        r = check_status(&o);
+    if (r)
+        return r;
+    if (o.quiet)
+        return ask_quietly(&o);
+    if (o.names)
+        return ask_names(&o);
+    if (o.metrics)
+        return ask_metrics(&o);
+    if (o.watch)
+        return watch_run(&o);
+    make_line(&line, "status", o.json ? "json" : "text", o.profile);
+    if (!o.json)
+        screen_add_look(&line);
+    return conversation_run(&line, o.timeout);
+}
+
+int command_list(int argc, char **argv)
+{
+    struct options o = { .command = "list", .timeout = PROTOCOL_TIMEOUT };
+    struct line line = { .may_start = true };
+
+    int r = options_parse(argc, argv, &o);
+    if (r)
+        return r;
+    if (o.profile)
+        return output_fail(ERROR_USAGE, "it takes no profile: it names all of them");
+    make_line(&line, "status", "name", NULL);
+    return conversation_run(&line, o.timeout);
 }
 
 int command_simple(int argc, char **argv)
 {
-    return ask(argv[0], argc, argv, false);
+    struct options o = { .command = argv[0], .timeout = PROTOCOL_TIMEOUT };
+    /* what a daemon that is not there can not have is not worth starting one */
+    struct line line = { .may_start = text_equal(argv[0], "refresh") };
+
+    int r = options_parse(argc, argv, &o);
+    if (r)
+        return r;
+    if (o.profile && text_equal(argv[0], "reload"))
+        return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
+    make_line(&line, argv[0], "text", o.profile);
+    return conversation_run(&line, o.timeout);
 }
 
 int command_version(int argc, char **argv)

@@ -17,7 +17,7 @@ static const char *const verbs[] = {
     [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
     [VERB_REFRESH] = "refresh", [VERB_INSPECT] = "inspect", [VERB_LOGIN] = "login",
     [VERB_LOGOUT] = "logout",   [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
-    [VERB_STOP] = "stop",
+    [VERB_STOP] = "stop",       [VERB_WATCH] = "watch",
 };
 
 static const char *const formats[] = {
@@ -25,6 +25,7 @@ static const char *const formats[] = {
     [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
     [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
     [FORMAT_QUIET] = "quiet",     [FORMAT_METRICS] = "metrics",
+    [FORMAT_NAME] = "name",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -104,6 +105,10 @@ static int parse_option(struct word w, struct request *r, struct error *why)
     } else if (word_is(name, "columns")) {
         bad = parse_number(value, INT32_MAX, &number);
         r->columns = (size_t)number;
+    } else if (word_is(name, "colour")) {
+        r->colour = true;
+    } else if (word_is(name, "bar")) { /* another one of a later version has words for us too */
+        r->bar = word_is(value, "blocks") ? BAR_BLOCKS : BAR_ASCII;
     } else if (word_is(name, "secret")) { /* what follows another line would be read as requests */
         bad = r->verb == VERB_LOGIN     ? parse_number(value, PROTOCOL_PASSWORD_MAX, &number)
               : r->verb == VERB_INSPECT ? parse_number(value, PROTOCOL_TOKEN_MAX, &number)
@@ -120,12 +125,13 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 /* get has formats of its own: "text" would not tell a token from a table. */
 static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
-    bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS;
+    bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS || format == FORMAT_NAME;
 
     if (verb == VERB_GET)
         return format != FORMAT_TEXT && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
-           (format == FORMAT_JSON && (verb == VERB_STATUS || verb == VERB_INSPECT));
+           (format == FORMAT_JSON &&
+            (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT));
 }
 
 static int parse_words(const char *line, const char *end, struct request *r, struct error *why)

@@ -44,7 +44,8 @@ enum protocol_verb {
     VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,
     VERB_VERSION,
-    VERB_STOP, /* end, unless it is systemd that keeps the daemon */
+    VERB_STOP,  /* end, unless it is systemd that keeps the daemon */
+    VERB_WATCH, /* status, and again whenever it is another: many answers to one request */
 };
 
 enum protocol_format {
@@ -56,7 +57,11 @@ enum protocol_format {
     FORMAT_EXEC_V1BETA1,
     FORMAT_QUIET,   /* of status: the code alone */
     FORMAT_METRICS, /* of status: for Prometheus */
+    FORMAT_NAME,    /* of status: a name a line */
 };
+
+/* What time left is drawn with, beside its words. */
+enum protocol_bar { BAR_NONE, BAR_ASCII, BAR_BLOCKS };
 
 struct request {
     enum protocol_verb verb;
@@ -66,11 +71,13 @@ struct request {
     uint64_t min_validity;               /* usec the token has to live */
     size_t secret;                       /* bytes of the block that follows the line */
     size_t columns;                      /* a line may have, for people; 0: nobody said */
-    int32_t client_go;                   /* pid of the client-go that asks, or 0 */
-    bool rejected;                       /* the API server refused the token handed out last */
-    bool tell;                           /* say what it waits for */
-    bool with_user;                      /* metrics may name the user */
-    bool once;                           /* close after the answer */
+    enum protocol_bar bar;
+    bool colour;       /* escape sequences are understood */
+    int32_t client_go; /* pid of the client-go that asks, or 0 */
+    bool rejected;     /* the API server refused the token handed out last */
+    bool tell;         /* say what it waits for */
+    bool with_user;    /* metrics may name the user */
+    bool once;         /* close after the answer */
 };
 
 /* Parses a request without its newline. Returns 0, or -1 with *why set. */

@@ -32,8 +32,9 @@ struct context {
     struct system_watch *system_watch;
     unsigned inspections;      /* under way */
     struct attempt_list turns; /* those that wait for another's login */
-    /* Called by context_progress(); NULL: nobody wants to know. */
+    /* Called by context_progress() and context_changed(); NULL: nobody wants to know. */
     void (*on_progress)(void *who);
+    void (*on_change)(void *who);
     void *who;
 };
 
@@ -42,6 +43,14 @@ static inline void context_progress(const struct context *shared)
 {
     if (shared->on_progress)
         shared->on_progress(shared->who);
+}
+
+/* What `status` says may be another by now. */
+static inline void context_changed(const struct context *shared)
+{
+    notify_changed(shared->notify);
+    if (shared->on_change)
+        shared->on_change(shared->who);
 }
 
 #endif

@@ -596,7 +596,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
             p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
             now);
     bool watching = p->watch != NULL;
-    notify_changed(p->shared->notify);
+    context_changed(p->shared);
     attend(p);
     arm(p);
     if (!TAILQ_EMPTY(&p->waiters))
@@ -668,8 +668,10 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
 /* A use, also one in vain, may bring a renewal or a retry into the time that keep-fresh covers. */
 static void arm_for_use(struct profile *p)
 {
-    if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for)
+    if (lifecycle_next(&p->lifecycle, &p->policy) < p->armed_for) {
         arm(p);
+        context_changed(p->shared);
+    }
     if (p->lifecycle.last_use - p->noted_use > use_unnoted_most)
         note(p);
 }

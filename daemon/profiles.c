@@ -146,7 +146,7 @@ static void announce(struct profiles *r)
     const char *event = error_name(r->report.code);
     unsigned lines = 0;
 
-    notify_changed(r->shared->notify);
+    context_changed(r->shared);
     if (r->complained && r->report.code == ERROR_NONE)
         journal_write(LOG_NOTICE, NULL, "recovered", "the configuration is in order again");
     r->complained = r->report.text != NULL;
@@ -310,7 +310,7 @@ static void take_read(struct profiles *r)
         take_new(r, config);
     else if (!adopt(r, config))
         config_free(config);
-    notify_changed(r->shared->notify);
+    context_changed(r->shared);
     journal_write(LOG_NOTICE, NULL, "configuration", "%zu new profile%s of a changed file taken", n,
                   n == 1 ? "" : "s");
 }

@@ -102,6 +102,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_TEXT:
     case FORMAT_QUIET:
     case FORMAT_METRICS:
+    case FORMAT_NAME:
         out->prefix[0] = '\0';
         snprintf(out->suffix, sizeof out->suffix, "\n");
         return;
@@ -247,15 +248,36 @@ static void describe_next(const struct profile_look *look, uint64_t now, char *o
     }
 }
 
+/* Red: only a person mends it, or nothing is served; yellow: there is something to know. */
+static enum table_tone tone_of(const struct profile *p, const struct profile_look *look)
+{
+    enum profile_trouble trouble = profile_trouble(p);
+
+    if (trouble == PROFILE_REFUSED || trouble == PROFILE_LOGIN_NEEDED)
+        return TABLE_BAD;
+    if (trouble == PROFILE_WAITS)
+        return look->expires_at > 0 ? TABLE_CARE : TABLE_BAD;
+    if (look->expires_at == 0)
+        return TABLE_PLAIN;
+    return look->fading || profile_facts(p)->n_warnings > 0 ? TABLE_CARE : TABLE_GOOD;
+}
+
 /* Whose user the caller frees. */
 static struct table_row row_of(const struct profile *p, uint64_t now)
 {
     struct profile_look look = profile_look(p, now);
-    struct table_row row = { .name = profile_config(p)->name, .state = look.state, .left = "-" };
+    struct table_row row = {
+        .name = profile_config(p)->name, .state = look.state, .left = "-", .tone = tone_of(p, &look)
+    };
     char user[PROFILE_USER_MAX];
 
-    if (look.expires_at > 0)
-        time_format_duration(row.left, sizeof row.left, look.expires_at - now);
+    if (look.expires_at > 0) {
+        row.remains = look.expires_at - now;
+        row.life = profile_facts(p)->lifetime;
+        time_format_duration(row.left, sizeof row.left, row.remains);
+    }
+    if (look.expires_at > 0 && look.next_is == PROFILE_RENEWAL && look.next < look.expires_at)
+        row.renewal = look.expires_at - look.next;
     describe_next(&look, now, row.next, sizeof row.next);
     profile_user(p, user, sizeof user);
     row.user = strdup(user);
@@ -265,14 +287,14 @@ static struct table_row row_of(const struct profile *p, uint64_t now)
 }
 
 static void print_table(FILE *f, struct profile *const *profiles, size_t n, uint64_t now,
-                        size_t columns)
+                        const struct table_style *style)
 {
     struct table_row *rows = calloc(n + 1, sizeof *rows);
 
     for (size_t i = 0; rows && i < n; i++)
         rows[i] = row_of(profiles[i], now);
     if (rows)
-        table_print(f, rows, n, columns);
+        table_print(f, rows, n, style);
     for (size_t i = 0; rows && i < n; i++)
         free((char *)(uintptr_t)rows[i].user);
     free(rows);
@@ -413,19 +435,19 @@ static void print_wrapped(FILE *f, char *text, size_t columns)
 }
 
 static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
-                         size_t n, uint64_t now, size_t columns)
+                         size_t n, uint64_t now, const struct table_style *style)
 {
     char *text = NULL;
     size_t size;
     FILE *notes = open_memstream(&text, &size);
 
-    print_table(f, profiles, n, now, columns);
+    print_table(f, profiles, n, now, style);
     if (!notes)
         return;
     print_all_notes(notes, all, profiles, n, now);
     fclose(notes);
     if (text)
-        print_wrapped(f, text, columns);
+        print_wrapped(f, text, style->columns);
     free(text);
 }
 
@@ -458,20 +480,6 @@ static enum error_code worst(const struct profiles *all, struct profile *const *
     return found;
 }
 
-static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
-                          uint64_t now, size_t columns)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-
-    if (!f)
-        return NULL;
-    print_status(f, all, profiles, n, now, columns);
-    fclose(f);
-    return text;
-}
-
 static size_t columns_of(const struct request *request)
 {
     if (request->columns == 0)
@@ -481,10 +489,36 @@ static size_t columns_of(const struct request *request)
     return request->columns < WRAP_COLUMNS_MIN ? WRAP_COLUMNS_MIN : request->columns;
 }
 
+static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
+                          uint64_t now, const struct request *request)
+{
+    const struct table_style style = { columns_of(request), request->bar, request->colour };
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (!f)
+        return NULL;
+    print_status(f, all, profiles, n, now, &style);
+    fclose(f);
+    return text;
+}
+
+/* A line each. */
+static char *status_names(struct profile *const *profiles, size_t n)
+{
+    char *text = malloc(n * (PROTOCOL_NAME_MAX + 1) + 1), *at = text;
+
+    for (size_t i = 0; text && i < n; i++)
+        at = stpcpy(stpcpy(at, profile_config(profiles[i])->name), "\n");
+    if (text)
+        *at = '\0';
+    return text;
+}
+
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
                    const struct request *request, uint64_t now)
 {
-    size_t columns = columns_of(request);
     enum error_code code = ERROR_NONE;
     struct profile *one = (struct profile *)(uintptr_t)only;
     size_t n = 1;
@@ -495,9 +529,11 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
         code = worst(all, profiles, n, only != NULL);
     else if (request->format == FORMAT_METRICS)
         out->heap = render_metrics(all, profiles, n, request->with_user, now);
+    else if (request->format == FORMAT_NAME)
+        out->heap = status_names(profiles, n);
     else
         out->heap = request->format == FORMAT_JSON ? render_json_status(all, profiles, n, now)
-                                                   : status_table(all, profiles, n, now, columns);
+                                                   : status_table(all, profiles, n, now, request);
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, code, length, 0);
     add_part(out, out->heap, length);

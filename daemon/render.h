@@ -4,6 +4,7 @@
 #ifndef KUBETOKEN_RENDER_H
 #define KUBETOKEN_RENDER_H
 
+#include <stdio.h>
 #include <sys/uio.h>
 
 #include "common/protocol.h"
@@ -47,9 +48,10 @@ void render_text(struct rendered *out, const char *text);
 /* A line for each profile whose typed password ends with the daemon. */
 void render_forgotten(struct rendered *out, const struct profiles *all);
 
-/* What `status` asks for, of one profile or (NULL) of all: the table, its JSON, or (quiet) nothing
- * but the worst error that the table would tell: that of one profile; of all, and that the
- * configuration on disk has errors. What only a person mends is worse than what may pass. */
+/* What `status` asks for, of one profile or (NULL) of all: the table, its JSON, the names,
+ * or (quiet) nothing but the worst error that the table would tell: that of one profile; of all,
+ * and that the configuration on disk has errors. What only a person mends is worse than what may
+ * pass. */
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
                    const struct request *request, uint64_t now);
 

@@ -15,9 +15,11 @@
 #include "daemon/journal.h"
 #include "daemon/owner.h"
 #include "daemon/render.h"
+#include "daemon/watch.h"
 
 enum {
     CLIENTS_MAX = 4096,
+    WATCHERS_MAX = 64, /* each is work at every change */
     ACCEPTS_A_TURN = 64,
     TOKEN_AT_ONCE_MAX = 64 * 1024, /* a new socket's buffer takes that with its frame */
 };
@@ -35,6 +37,7 @@ struct client {
     sd_event_source *source;
     struct waiter waiter;
     struct inspection *inspection; /* under way for it */
+    struct watch *watch;           /* it gets an answer at each change, and asks nothing more */
     struct secret *unsent;         /* the rest of an answer */
     size_t sent;
     size_t length;                /* bytes in `line` */
@@ -56,11 +59,13 @@ struct server {
     int listener;
     sd_event_source *source, *timer;
     sd_event_source *progress; /* on while somebody may have to be told what it waits for */
+    sd_event_source *change;   /* on while there may be something to tell those who watch */
+    sd_event_source *tick;     /* on while somebody watches and is to be told by itself */
     struct profiles *profiles;
     void (*stop)(void *context);
     void *stop_context;
     struct clients clients;
-    size_t n_clients;
+    size_t n_clients, n_watchers;
     uint64_t asked;       /* when a peer last came or asked */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
@@ -69,10 +74,34 @@ static void work(struct client *c);
 
 /* ---- clients --------------------------------------------------------------------------------- */
 
+/* When the first of those who watch is due by itself. One that has not read its last answer is told
+ * when it has. */
+static void arm_tick(struct server *s)
+{
+    uint64_t first = USEC_INFINITY;
+
+    for (struct client *c = TAILQ_FIRST(&s->clients); c; c = TAILQ_NEXT(c, entry))
+        if (c->watch && !c->unsent && watch_next(c->watch) < first)
+            first = watch_next(c->watch);
+    if (first != USEC_INFINITY)
+        sd_event_source_set_time(s->tick, first);
+    sd_event_source_set_enabled(s->tick, first == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static void stop_watching(struct client *c)
+{
+    if (!c->watch)
+        return;
+    c->watch = watch_free(c->watch);
+    c->server->n_watchers--;
+    arm_tick(c->server);
+}
+
 static void client_free(struct client *c)
 {
     profile_forget(&c->waiter);
     inspection_free(c->inspection);
+    stop_watching(c);
     sd_event_source_disable_unref(c->source); /* before the descriptor closes */
     close(c->fd);
     TAILQ_REMOVE(&c->server->clients, c, entry);
@@ -92,7 +121,7 @@ static void touch(struct client *c)
 
 static bool waiting(const struct client *c)
 {
-    return c->waiter.profile != NULL || c->inspection;
+    return c->waiter.profile != NULL || c->inspection || c->watch;
 }
 
 /* Input is asked for only when a request and its answer can be dealt with. */
@@ -203,7 +232,7 @@ static void say(struct client *c)
 {
     char line[PROTOCOL_WAIT_MAX], text[1024];
 
-    if (!c->waiter.request.tell || !waiting(c) || c->deaf)
+    if (!c->waiter.request.tell || !waiting(c) || c->watch || c->deaf)
         return;
     if (c->inspection)
         inspection_words(c->inspection, text, sizeof text);
@@ -236,6 +265,94 @@ static void progress(void *context)
 
     if (s->n_clients > 0)
         sd_event_source_set_enabled(s->progress, SD_EVENT_ONESHOT);
+}
+
+/* ---- those who watch ------------------------------------------------------------------------- */
+
+/* The client may be gone then. */
+static void tell_watcher(struct client *c)
+{
+    struct rendered r = { 0 };
+    bool alive = true;
+
+    if (!c->unsent && watch_answer(c->watch, &r, time_boottime())) {
+        c->close_after = watch_is_over(c->watch);
+        alive = respond(c, &r);
+    }
+    render_clear(&r);
+    if (alive)
+        update(c);
+}
+
+static void tell_watchers(struct server *s)
+{
+    struct client *c, *next;
+
+    for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+        next = TAILQ_NEXT(c, entry);
+        if (c->watch)
+            tell_watcher(c);
+    }
+    arm_tick(s);
+}
+
+/* It has read what was left, and knows nothing of what came meanwhile. */
+static void catch_up(struct client *c)
+{
+    struct server *s = c->server;
+
+    c->deadline = 0; /* that of the next answer is a time of its own */
+    tell_watcher(c);
+    arm_tick(s);
+}
+
+static int on_change(sd_event_source *source, void *context)
+{
+    (void)source;
+    tell_watchers(context);
+    return 0;
+}
+
+/* A table looks at the files as `status` does. */
+static int on_tick(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct server *s = context;
+    bool any_table = false;
+
+    (void)source, (void)usec;
+    for (struct client *c = TAILQ_FIRST(&s->clients); c && !any_table; c = TAILQ_NEXT(c, entry))
+        any_table = c->watch && c->waiter.request.format == FORMAT_TEXT;
+    if (any_table)
+        profiles_take(s->profiles);
+    tell_watchers(s);
+    return 0;
+}
+
+/* Once this turn of the loop is over, as with progress(). */
+static void changed(void *context)
+{
+    struct server *s = context;
+
+    if (s->n_watchers > 0)
+        sd_event_source_set_enabled(s->change, SD_EVENT_ONESHOT);
+}
+
+/* The first answer; those behind it come by tell_watcher(). */
+static void start_watching(struct client *c, struct rendered *r, uint64_t now)
+{
+    struct server *s = c->server;
+    struct error why = { ERROR_BUSY, "" };
+
+    if (s->n_watchers < WATCHERS_MAX)
+        c->watch = watch_new(s->profiles, &c->waiter.request);
+    if (!c->watch) {
+        error_set(&why, ERROR_BUSY, "%d watch already", WATCHERS_MAX);
+        render_error(r, s->profiles, NULL, &why);
+        return;
+    }
+    s->n_watchers++;
+    watch_answer(c->watch, r, now);
+    changed(s); /* has the tick armed */
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -295,10 +412,32 @@ static void answer_stop(struct server *s, struct rendered *r)
     render_forgotten(r, s->profiles);
 }
 
-/* Requests about the daemon, not about one profile. */
-static bool handle_general(struct server *s, const struct request *request, struct rendered *r,
-                           uint64_t now)
+/* Whether no configuration is in force. Who asks for names is a shell that completes a word: what
+ * is new in the files is not taken for it, which could send a login (start = with-daemon). */
+static bool is_without_any(struct server *s, const struct request *request, struct error *why)
 {
+    size_t n;
+
+    profiles_list(s->profiles, &n);
+    return (n == 0 || request->format != FORMAT_NAME) && !profiles_find(s->profiles, "", why) &&
+           why->code != ERROR_NO_DEFAULT;
+}
+
+/* Of one profile, or of all. */
+static void answer_status(struct client *c, const struct profile *only, struct rendered *r,
+                          uint64_t now)
+{
+    if (c->waiter.request.verb == VERB_WATCH)
+        start_watching(c, r, now);
+    else
+        render_status(r, c->server->profiles, only, &c->waiter.request, now);
+}
+
+/* Requests about the daemon, not about one profile. */
+static bool handle_general(struct client *c, struct rendered *r, uint64_t now)
+{
+    struct server *s = c->server;
+    const struct request *request = &c->waiter.request;
     struct error why;
 
     switch (request->verb) {
@@ -312,13 +451,13 @@ static bool handle_general(struct server *s, const struct request *request, stru
         answer_stop(s, r);
         return true;
     case VERB_STATUS:
+    case VERB_WATCH:
         if (*request->profile)
             return false;
-        if (request->format != FORMAT_METRICS && !profiles_find(s->profiles, "", &why) &&
-            why.code != ERROR_NO_DEFAULT)
+        if (request->format != FORMAT_METRICS && is_without_any(s, request, &why))
             answer_find_error(s, r, request, &why);
         else
-            render_status(r, s->profiles, NULL, request, now);
+            answer_status(c, NULL, r, now);
         return true;
     default:
         return false;
@@ -407,17 +546,18 @@ static bool handle(struct client *c, struct rendered *r)
     s->asked = now;
     if (request->verb == VERB_INSPECT)
         return inspect(c, r, now);
-    if (request->verb == VERB_STATUS)
+    if ((request->verb == VERB_STATUS || request->verb == VERB_WATCH) &&
+        request->format != FORMAT_NAME)
         profiles_take(s->profiles);
-    if (handle_general(s, request, r, now))
+    if (handle_general(c, r, now))
         return true;
     struct profile *profile = profiles_find(s->profiles, request->profile, &why);
     if (!profile) {
         answer_find_error(s, r, request, &why);
         return true;
     }
-    if (request->verb == VERB_STATUS) {
-        render_status(r, s->profiles, profile, request, now);
+    if (request->verb == VERB_STATUS || request->verb == VERB_WATCH) {
+        answer_status(c, profile, r, now);
         return true;
     }
     if (request->verb == VERB_PROFILE) {
@@ -574,6 +714,8 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
     if (c->unsent) {
         if (flush(c) < 0)
             client_free(c);
+        else if (!c->unsent && c->watch)
+            catch_up(c);
         else if (!c->unsent)
             work(c);
         return 0;
@@ -713,11 +855,16 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
     s->first = secret_new(PROTOCOL_REQUEST_MAX);
     if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
         sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0 ||
-        sd_event_add_defer(event, &s->progress, on_progress, s) < 0)
+        sd_event_add_defer(event, &s->progress, on_progress, s) < 0 ||
+        sd_event_add_defer(event, &s->change, on_change, s) < 0 ||
+        sd_event_add_time(event, &s->tick, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_tick, s) < 0)
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     sd_event_source_set_enabled(s->progress, SD_EVENT_OFF);
+    sd_event_source_set_enabled(s->change, SD_EVENT_OFF);
+    sd_event_source_set_enabled(s->tick, SD_EVENT_OFF);
     profiles_context(profiles)->on_progress = progress;
+    profiles_context(profiles)->on_change = changed;
     profiles_context(profiles)->who = s;
     return s;
 }
@@ -738,11 +885,14 @@ struct server *server_free(struct server *s)
     if (!s)
         return NULL;
     profiles_context(s->profiles)->on_progress = NULL;
+    profiles_context(s->profiles)->on_change = NULL;
     while (!TAILQ_EMPTY(&s->clients))
         client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
     sd_event_source_disable_unref(s->source);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->progress);
+    sd_event_source_disable_unref(s->change);
+    sd_event_source_disable_unref(s->tick);
     secret_free(s->first);
     close(s->listener);
     free(s);

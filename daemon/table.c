@@ -1,13 +1,38 @@
 #include "daemon/table.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "common/wrap.h"
 
-enum { GAP = 2, INDENT = 2, NAME = 0, USER = 1, LEAST = 8 };
+enum { GAP = 2, INDENT = 2, NAME = 0, USER = 1, STATE = 2, LEFT = 3, LEAST = 8 };
+enum { BAR_LEAST = 5, BAR_MOST = 20 }; /* cells */
 
-static const struct table_row heading = { "PROFILE", "USER", "STATE", "LEFT", "NEXT" };
+static const struct table_row heading = {
+    .name = "PROFILE", .user = "USER", .state = "STATE", .left = "LEFT", .next = "NEXT"
+};
+
+/* Characters that take a column each, and that a console's font has, too. */
+static const struct bar {
+    const char *begin, *full, *empty, *renewal, *end;
+    size_t frame; /* columns of begin and end */
+} bars[] = {
+    [BAR_ASCII] = { "[", "#", "-", "|", "]", 2 },
+    [BAR_BLOCKS] = { "", "\xe2\x96\x88", "\xe2\x96\x91", "\xe2\x94\x82", "", 0 },
+};
+
+static const char *const tones[] = {
+    [TABLE_PLAIN] = "",
+    [TABLE_GOOD] = "\033[32m",
+    [TABLE_CARE] = "\033[33m",
+    [TABLE_BAD] = "\033[31m",
+};
+
+/* How a table is laid out. */
+struct layout {
+    const struct table_style *style;
+    size_t widths[TABLE_CELLS];
+    size_t cells; /* of the bar; 0: there is none */
+};
 
 static void cells_of(const struct table_row *row, const char *ret[TABLE_CELLS])
 {
@@ -16,16 +41,60 @@ static void cells_of(const struct table_row *row, const char *ret[TABLE_CELLS])
     memcpy(ret, cells, sizeof cells);
 }
 
-static void widen(const struct table_row *row, size_t widths[TABLE_CELLS])
+/* The columns of the bar with the blank behind it. */
+static size_t bar_width(const struct layout *l, const struct table_row *row)
+{
+    return l->cells > 0 && row->life > 0 ? bars[l->style->bar].frame + l->cells + 1 : 0;
+}
+
+static size_t cell_width(const struct layout *l, const struct table_row *row, size_t i,
+                         const char *text)
+{
+    return wrap_width(text, strlen(text)) + (i == LEFT ? bar_width(l, row) : 0);
+}
+
+static void widen(struct layout *l, const struct table_row *row)
 {
     const char *cells[TABLE_CELLS];
 
     cells_of(row, cells);
     for (size_t i = 0; i < TABLE_CELLS; i++) {
-        size_t width = wrap_width(cells[i], strlen(cells[i]));
-        if (width > widths[i])
-            widths[i] = width;
+        size_t width = cell_width(l, row, i, cells[i]);
+        if (width > l->widths[i])
+            l->widths[i] = width;
     }
+}
+
+static void measure(struct layout *l, const struct table_row *rows, size_t n)
+{
+    widen(l, &heading);
+    for (size_t i = 0; i < n; i++)
+        widen(l, &rows[i]);
+}
+
+static bool any_token(const struct table_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].life > 0)
+            return true;
+    return false;
+}
+
+/* What is left once each cell stands in its column is the bar's. */
+static void fit_bar(struct layout *l, const struct table_row *rows, size_t n)
+{
+    size_t taken = (TABLE_CELLS - 1) * GAP + bars[l->style->bar].frame + 1;
+
+    if (l->style->bar == BAR_NONE || !any_token(rows, n))
+        return;
+    for (size_t i = 0; i < TABLE_CELLS; i++)
+        taken += l->widths[i];
+    if (l->style->columns < taken + BAR_LEAST)
+        return;
+    l->cells = l->style->columns - taken;
+    if (l->cells > BAR_MOST)
+        l->cells = BAR_MOST;
+    measure(l, rows, n);
 }
 
 /* Profile and user share what the others leave: who needs less than half of it gets that. */
@@ -52,35 +121,76 @@ static void new_line(FILE *f, size_t *at)
     *at = 0;
 }
 
-static void print_row(FILE *f, const struct table_row *row, const size_t widths[TABLE_CELLS],
-                      size_t columns)
+static void print_toned(FILE *f, const struct layout *l, enum table_tone tone, const char *text)
+{
+    bool toned = l->style->colour && tone != TABLE_PLAIN;
+
+    fprintf(f, "%s%s%s", toned ? tones[tone] : "", text, toned ? "\033[0m" : "");
+}
+
+/* How many of the cells stand for a part of the life; a token that lives has one. */
+static size_t share_of(uint64_t part, uint64_t life, size_t cells)
+{
+    double exact = (double)part / (double)life * (double)cells;
+    size_t whole = (size_t)exact;
+
+    return whole >= cells ? cells : whole + ((double)whole < exact);
+}
+
+/* What is left, from the left; it shrinks towards the mark, and where it gets there the token is
+ * renewed. */
+static void print_bar(FILE *f, const struct layout *l, const struct table_row *row)
+{
+    const struct bar *bar = &bars[l->style->bar];
+    size_t full = share_of(row->remains, row->life, l->cells);
+    size_t mark = row->renewal ? share_of(row->renewal, row->life, l->cells) : 0;
+    char text[sizeof "[] " + 3 * (BAR_MOST + 1)], *at = text;
+
+    at = stpcpy(at, bar->begin);
+    for (size_t i = 1; i <= l->cells; i++)
+        at = stpcpy(at, i == mark ? bar->renewal : i <= full ? bar->full : bar->empty);
+    stpcpy(at, bar->end);
+    print_toned(f, l, row->tone, text);
+    fputc(' ', f);
+}
+
+static void print_cell(FILE *f, const struct layout *l, const struct table_row *row, size_t i,
+                       const char *text)
+{
+    if (i == LEFT && bar_width(l, row) > 0)
+        print_bar(f, l, row);
+    print_toned(f, l, i == STATE ? row->tone : TABLE_PLAIN, text);
+}
+
+static void print_row(FILE *f, const struct layout *l, const struct table_row *row)
 {
     const char *cells[TABLE_CELLS];
+    size_t columns = l->style->columns;
     size_t at = 0, place = 0; /* where the line ends, where the cell's column begins */
 
     cells_of(row, cells);
-    for (size_t i = 0; i < TABLE_CELLS; place += widths[i++] + GAP) {
-        size_t width = wrap_width(cells[i], strlen(cells[i])), start = place;
+    for (size_t i = 0; i < TABLE_CELLS; place += l->widths[i++] + GAP) {
+        size_t width = cell_width(l, row, i, cells[i]), start = place;
         bool fits = start + width <= columns;
         if (at > 0 && (!fits || at + GAP > start))
             new_line(f, &at);
         if (i > 0 && !fits) /* as far to the left as it takes */
             start = columns > width + INDENT ? columns - width : INDENT;
-        fprintf(f, "%*s%s", (int)(start - at), "", cells[i]);
+        fprintf(f, "%*s", (int)(start - at), "");
+        print_cell(f, l, row, i, cells[i]);
         at = start + width;
     }
     fputc('\n', f);
 }
 
-void table_print(FILE *f, const struct table_row *rows, size_t n, size_t columns)
+void table_print(FILE *f, const struct table_row *rows, size_t n, const struct table_style *style)
 {
-    size_t widths[TABLE_CELLS] = { 0 };
+    struct layout l = { .style = style };
 
-    widen(&heading, widths);
+    measure(&l, rows, n);
+    fit_bar(&l, rows, n);
+    share(l.widths, style->columns);
+    print_row(f, &l, &heading);
     for (size_t i = 0; i < n; i++)
-        widen(&rows[i], widths);
-    share(widths, columns);
-    print_row(f, &heading, widths, columns);
-    for (size_t i = 0; i < n; i++)
-        print_row(f, &rows[i], widths, columns);
+        print_row(f, &l, &rows[i]);
 }

@@ -6,17 +6,35 @@
 #ifndef KUBETOKEN_TABLE_H
 #define KUBETOKEN_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
+#include "common/protocol.h"
+
 enum { TABLE_CELLS = 5 };
+
+/* Green, yellow, red: what the words of the row, or those below the table, say as well. */
+enum table_tone { TABLE_PLAIN, TABLE_GOOD, TABLE_CARE, TABLE_BAD };
 
 struct table_row {
     const char *name, *user, *state;
     char left[24], next[48];
+    enum table_tone tone;
+    /* Of a token, in one unit: how long it lives from first to last, what is left of that, and what
+     * will be left when it is renewed (0: that is not planned). life 0: there is none. */
+    uint64_t life, remains, renewal;
 };
 
-/* Prints a heading and the rows in lines of at most so many columns. */
-void table_print(FILE *f, const struct table_row *rows, size_t n, size_t columns);
+struct table_style {
+    size_t columns;
+    enum protocol_bar bar; /* before the words of what is left, where there is room for it */
+    bool colour;
+};
+
+/* Prints a heading and the rows in lines of at most so many columns. The bar gets what all others
+ * leave, up to twenty cells; with less than five it is left out. */
+void table_print(FILE *f, const struct table_row *rows, size_t n, const struct table_style *style);
 
 #endif

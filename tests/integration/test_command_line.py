@@ -8,8 +8,8 @@ import pytest
 
 import rig
 
-COMMANDS = ["get", "status", "inspect", "login", "logout", "refresh", "reload", "stop", "restart",
-            "kubeconfig", "explain", "doctor", "version", "help"]
+COMMANDS = ["get", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
+            "restart", "kubeconfig", "explain", "doctor", "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--min-validity": "1s", "--timeout": "1s", "--api-version": "v1",
@@ -206,7 +206,8 @@ def test_the_admin_program_called_by_itself(home, command):
 
 # ---- output that cannot be written --------------------------------------------------------------
 
-SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"], ["inspect"],
+SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
+            ["status", "-o", "name"], ["status", "--watch"], ["list"], ["inspect"],
             ["inspect", "--json"], ["kubeconfig", "p"], ["explain"], ["explain", "8"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]

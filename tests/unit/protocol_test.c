@@ -71,7 +71,7 @@ static void every_verb_is_known(void **state)
     static const char *const verbs[] = { "get",     "status",  "profile",
                                          "refresh", "inspect", "login * * secret=1",
                                          "logout",  "reload",  "version",
-                                         "stop" };
+                                         "stop",    "watch" };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
@@ -141,6 +141,37 @@ static void status_may_be_text_or_json(void **state)
     assert_false(request.with_user);
     parse("status metrics p with-user");
     assert_true(request.with_user);
+}
+
+static void status_alone_may_be_names_or_nothing(void **state)
+{
+    (void)state;
+    parse("status name");
+    assert_int_equal(request.format, FORMAT_NAME);
+    parse("status quiet");
+    assert_int_equal(request.format, FORMAT_QUIET);
+    assert_refused("get name");
+    assert_refused("watch name");
+    assert_refused("watch quiet");
+    parse("watch json p");
+    assert_int_equal(request.format, FORMAT_JSON);
+    parse("watch");
+    assert_int_equal(request.format, FORMAT_TEXT);
+}
+
+static void a_table_may_have_colour_and_a_bar(void **state)
+{
+    (void)state;
+    parse("status text p");
+    assert_int_equal(request.bar, BAR_NONE);
+    assert_false(request.colour);
+    parse("status text p columns=80 bar=ascii colour");
+    assert_int_equal(request.bar, BAR_ASCII);
+    assert_true(request.colour);
+    parse("status text p bar=blocks");
+    assert_int_equal(request.bar, BAR_BLOCKS);
+    parse("status text p bar=of-a-later-version");
+    assert_int_equal(request.bar, BAR_ASCII);
 }
 
 static void only_get_yields_tokens(void **state)
@@ -531,6 +562,8 @@ int main(void)
         TEST(get_has_formats_of_its_own),
         TEST(get_has_no_text),
         TEST(status_may_be_text_or_json),
+        TEST(status_alone_may_be_names_or_nothing),
+        TEST(a_table_may_have_colour_and_a_bar),
         TEST(only_get_yields_tokens),
         TEST(a_star_stands_for_the_default),
         TEST(blanks_may_be_many),
