@@ -62,10 +62,10 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
-  digest fetch_queue fetcher file_watch holdings inspection journal lifecycle listener log_file main \
-  metrics new_password notify owner peer_process permit private_file profile profile_record profiles \
-  programs rejection render render_json render_metrics \
-  secret_command secret_remark secret_source server store summary system_watch table watch
+  digest fetch_queue fetcher file_watch history history_view holdings inspection journal lifecycle \
+  listener log_file main metrics new_password notify owner peer_process permit private_file profile \
+  profile_record profiles programs rejection render render_json render_metrics \
+  secret_command secret_remark secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
   tlv url wrap
 DAEMON_LIBS = libsystemd libcjson
@@ -81,7 +81,7 @@ CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child doctor kubeconfig kubeconfig_paths kubectl kubectl_words kuberc main names redaction report rights yaml_tree
+  child doctor kubeconfig kubeconfig_paths kubectl kubectl_words kuberc log main names redaction report rights yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol text time wrap
 ADMIN_LIBS = libcjson yaml-0.1
@@ -192,8 +192,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys digest \
-  fetch_queue holdings lifecycle new_password owner permit private_file profile profile_record \
-  profiles rejection secret_remark secret_source store
+  fetch_queue history holdings lifecycle new_password owner permit private_file profile \
+  profile_record profiles rejection secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(addprefix $(O)/common/,error.o job.o kube_user.o paths.o protocol.o secret_form.o text.o \

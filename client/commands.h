@@ -15,6 +15,7 @@ int command_restart(int argc, char **argv);
 int command_login(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_explain(int argc, char **argv);
-int command_admin(int argc, char **argv); /* what kubetoken-admin does: doctor, kubeconfig */
+int command_admin(int argc,
+                  char **argv); /* what kubetoken-admin does: doctor, kubeconfig, log, why */
 
 #endif

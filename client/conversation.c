@@ -536,6 +536,100 @@ enum error_code conversation_ask_why(struct line *request, uint64_t timeout, cha
     return code;
 }
 
+/* ---- one answer after the other -------------------------------------------------------------- */
+
+/* What has come and was not delivered: answers may come together. */
+struct stream {
+    int fd;
+    size_t have;
+    char buffer[BUFFER];
+};
+
+static enum ending fill(struct stream *s, struct course *c, struct error *why)
+{
+    ssize_t n = read_some(s->fd, s->buffer + s->have, sizeof s->buffer - s->have, c, why);
+
+    if (n <= 0)
+        return n == 0 ? ENDING_EARLY : ENDING_FAILED;
+    s->have += (size_t)n;
+    return ENDING_DONE;
+}
+
+static void consume(struct stream *s, size_t n)
+{
+    s->have -= n;
+    memmove(s->buffer, s->buffer + n, s->have);
+}
+
+static enum ending next_answer(struct stream *s, struct course *c, struct sink *sink,
+                               enum error_code *ret_code, struct error *why)
+{
+    enum ending ending = ENDING_DONE;
+    struct answer answer;
+    long header;
+
+    while ((header = answer_parse(s->buffer, s->have, &answer)) == 0)
+        if ((ending = fill(s, c, why)) != ENDING_DONE)
+            return ending;
+    if (header < 0) {
+        error_set(why, ERROR_BAD_ANSWER, "%s", "");
+        return ENDING_FAILED;
+    }
+    consume(s, (size_t)header);
+    for (size_t out = answer.out, err = answer.err; out + err > 0;) {
+        if (s->have == 0 && (ending = fill(s, c, why)) != ENDING_DONE)
+            return ending;
+        size_t n = s->have < out + err ? s->have : out + err;
+        if (deliver_blocks(sink, &out, &err, s->buffer, n) < 0) {
+            output_unwritten(why);
+            return ENDING_FAILED;
+        }
+        consume(s, n);
+    }
+    *ret_code = answer.code;
+    return ENDING_DONE;
+}
+
+static enum ending follow(struct stream *s, struct course *c, struct sink *sink,
+                          unsigned *ret_answered, enum error_code *ret_code, struct error *why)
+{
+    enum ending ending;
+
+    while ((ending = next_answer(s, c, sink, ret_code, why)) == ENDING_DONE &&
+           *ret_code == ERROR_NONE) {
+        ++*ret_answered;
+        c->deadline = USEC_INFINITY; /* the next one comes when it comes */
+        set_time(s->fd, SO_RCVTIMEO, 0);
+    }
+    return ending;
+}
+
+enum error_code conversation_follow(const struct line *request, uint64_t timeout,
+                                    unsigned *ret_answered, struct error *why)
+{
+    struct sink sink = { 0 };
+    enum error_code code = ERROR_NONE;
+    uint64_t now = time_boottime();
+    struct course c = {
+        .now = now, .deadline = now + timeout, .show = USEC_INFINITY, .look = USEC_INFINITY
+    };
+    struct stream s = { .have = 0 };
+    enum ending ending = ENDING_EARLY;
+    bool absent;
+
+    *ret_answered = 0;
+    s.fd = connect_daemon(&c, &absent, why);
+    if (s.fd < 0)
+        return why->code;
+    if (send_whole(s.fd, request->text, request->length) == 0)
+        ending = follow(&s, &c, &sink, ret_answered, &code, why);
+    close(s.fd);
+    if (ending == ENDING_FAILED)
+        return why->code;
+    why->code = ERROR_NONE;
+    return code;
+}
+
 int conversation_query(struct line *request, uint64_t timeout, char *out, size_t size)
 {
     struct sink sink = { .out = out, .size = size };

@@ -43,6 +43,14 @@ enum error_code conversation_ask(struct line *request, uint64_t timeout, char *o
 enum error_code conversation_ask_why(struct line *request, uint64_t timeout, char *out, size_t size,
                                      struct error *why);
 
+/* Sends the request, which is not to end with its answer, and writes out one answer after the other
+ * until the connection ends. The first one has to come within timeout (usec), then there is no end.
+ * Never tries again. Returns ERROR_NONE with *ret_answered where the connection has ended, after
+ * how many answers; the code of an answer that is an error, which was written out; or a code of our
+ * own with *why, else why->code is ERROR_NONE. */
+enum error_code conversation_follow(const struct line *request, uint64_t timeout,
+                                    unsigned *ret_answered, struct error *why);
+
 /* As conversation_ask(), but an error is printed, as conversation_run() does. Returns the exit
  * code. */
 int conversation_query(struct line *request, uint64_t timeout, char *out, size_t size);

@@ -24,20 +24,14 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "status", command_status },
-    { "list", command_list },
-    { "inspect", command_inspect },
-    { "login", command_login },
-    { "logout", command_simple },
-    { "refresh", command_simple },
-    { "reload", command_simple },
-    { "stop", command_stop },
-    { "restart", command_restart },
-    { "kubeconfig", command_admin },
-    { "explain", command_explain },
-    { "doctor", command_admin },
-    { "version", command_version },
-    { "help", help },
+    { "status", command_status },   { "list", command_list },
+    { "inspect", command_inspect }, { "login", command_login },
+    { "logout", command_simple },   { "refresh", command_simple },
+    { "reload", command_simple },   { "stop", command_stop },
+    { "restart", command_restart }, { "kubeconfig", command_admin },
+    { "log", command_admin },       { "why", command_admin },
+    { "explain", command_explain }, { "doctor", command_admin },
+    { "version", command_version }, { "help", help },
 };
 
 static const struct command *find(const char *name)

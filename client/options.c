@@ -82,6 +82,8 @@ static int one_option(char **argv, int *i, struct options *o)
         o->metrics = o->with_user = true;
     else if (o->may_watch && text_equal(argv[*i], "--watch"))
         o->watch = true;
+    else if (o->may_follow && text_equal(argv[*i], "--follow"))
+        o->follow = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

@@ -272,6 +272,9 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_text(&w, "email", result->email);
     if (*result->changed)
         tlv_put_text(&w, "changed", result->changed);
+    if (*result->key)
+        tlv_put_text(&w, "key", result->key);
+    tlv_put_number(&w, "key-gone", result->key_gone);
     if (result->has_clock_offset)
         tlv_put_number(&w, "clock-offset", result->clock_offset);
     if (result->report)
@@ -389,6 +392,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
         result->verified = n != 0;
     else if (tlv_is(f, "nobody-listens"))
         result->nobody_listens = n != 0;
+    else if (tlv_is(f, "key-gone"))
+        result->key_gone = n != 0;
     else
         result->refresh_without_token = n != 0;
     return 0;
@@ -397,8 +402,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
 static int take_field(struct result *result, const struct tlv_field *f)
 {
     static const char *const numbers[] = {
-        "clock-offset", "retry-after", "http-status",           "lifetime",
-        "sent",         "verified",    "refresh-without-token", "nobody-listens"
+        "clock-offset", "retry-after",           "http-status",    "lifetime", "sent",
+        "verified",     "refresh-without-token", "nobody-listens", "key-gone"
     };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);
@@ -422,6 +427,8 @@ static int take_field(struct result *result, const struct tlv_field *f)
         error_clean(result->email, sizeof result->email, f->value, f->length);
     else if (tlv_is(f, "changed"))
         error_clean(result->changed, sizeof result->changed, f->value, f->length);
+    else if (tlv_is(f, "key"))
+        error_clean(result->key, sizeof result->key, f->value, f->length);
     else if (tlv_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
         result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
     else if (tlv_is(f, "warning-detail") && result->n_warnings > 0 &&

@@ -26,6 +26,7 @@ enum {
     RESULT_REPORT_MAX = 192 * 1024, /* the claims of a token are three quarters of it */
     RESULT_WARNINGS_MAX = 8,
     RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
+    RESULT_KEY_MAX = 64,                  /* of the name of a key */
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
 };
 
@@ -112,6 +113,8 @@ struct result {
     char sub[RESULT_DETAIL_MAX + 1];  /* these claims, "" where none can be a user's name */
     char email[RESULT_DETAIL_MAX + 1];
     char changed[RESULT_DETAIL_MAX + 1]; /* claims that differ from the previous token's */
+    char key[RESULT_KEY_MAX + 1];        /* the name of the key that signed it, "" = none */
+    bool key_gone; /* the previous token's is published no more, by what was fetched just now */
     /* any outcome */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */

@@ -17,7 +17,8 @@ static const char *const verbs[] = {
     [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
     [VERB_REFRESH] = "refresh", [VERB_INSPECT] = "inspect", [VERB_LOGIN] = "login",
     [VERB_LOGOUT] = "logout",   [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
-    [VERB_STOP] = "stop",       [VERB_WATCH] = "watch",
+    [VERB_STOP] = "stop",       [VERB_WATCH] = "watch",     [VERB_LOG] = "log",
+    [VERB_FOLLOW] = "follow",   [VERB_WHY] = "why",
 };
 
 static const char *const formats[] = {
@@ -131,7 +132,8 @@ static bool format_fits(enum protocol_verb verb, enum protocol_format format)
         return format != FORMAT_TEXT && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
            (format == FORMAT_JSON &&
-            (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT));
+            (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT ||
+             verb == VERB_LOG || verb == VERB_FOLLOW || verb == VERB_WHY));
 }
 
 static int parse_words(const char *line, const char *end, struct request *r, struct error *why)

@@ -44,8 +44,11 @@ enum protocol_verb {
     VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,
     VERB_VERSION,
-    VERB_STOP,  /* end, unless it is systemd that keeps the daemon */
-    VERB_WATCH, /* status, and again whenever it is another: many answers to one request */
+    VERB_STOP,   /* end, unless it is systemd that keeps the daemon */
+    VERB_WATCH,  /* status, and again whenever it is another: many answers to one request */
+    VERB_LOG,    /* what happened lately */
+    VERB_FOLLOW, /* the same, and then what happens: an answer each time, until the client goes */
+    VERB_WHY,    /* the last 401 in a sentence */
 };
 
 enum protocol_format {

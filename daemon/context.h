@@ -11,6 +11,7 @@
 #include "daemon/account_table.h"
 #include "daemon/fetch_queue.h"
 #include "daemon/fetcher.h"
+#include "daemon/history.h"
 #include "daemon/notify.h"
 #include "daemon/system_watch.h"
 
@@ -30,6 +31,7 @@ struct context {
     struct account_table *accounts;
     struct store *store; /* NULL: nothing outlives this process */
     struct system_watch *system_watch;
+    struct history *history;   /* NULL: none is kept */
     unsigned inspections;      /* under way */
     struct attempt_list turns; /* those that wait for another's login */
     /* Called by context_progress() and context_changed(); NULL: nobody wants to know. */

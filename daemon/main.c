@@ -451,6 +451,22 @@ static void on_status(void *context, char *out, size_t size)
     summary_write(d->profiles, out, size);
 }
 
+/* What was before is gone with that daemon; its log is not. */
+static void open_history(struct context *shared, bool by_systemd)
+{
+    char text[PATHS_MAX + 128];
+
+    shared->history = history_new();
+    snprintf(text, sizeof text, "kubetokend %s started; for what was before see %s",
+             KUBETOKEN_VERSION,
+             *shared->log ? shared->log
+             : by_systemd ? "journalctl --user -u kubetoken"
+                          : "what it printed");
+    history_add(
+        shared->history, NULL,
+        &(struct history_entry){ .kind = HISTORY_STARTED, .at = time_boottime(), .text = text });
+}
+
 static int start(struct daemon *d, struct error *why)
 {
     int socket, stores[STORES_MAX];
@@ -468,6 +484,7 @@ static int start(struct daemon *d, struct error *why)
     }
     if (open_store(d, stores, n_stores) < 0)
         return fail(why, "the store");
+    open_history(&d->shared, socket >= 0);
     open_program(&d->shared);
     look_for_fetcher(&d->shared);
     d->shared.system_watch = system_watch_new(d->shared.event, on_system_change, d);
@@ -496,6 +513,7 @@ static void stop(struct daemon *d, const struct error *why)
     profiles_free(d->profiles);
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);
+    history_free(d->shared.history);
     store_free(d->shared.store);
     notify_free(d->shared.notify);
     sd_event_unref(d->shared.event);

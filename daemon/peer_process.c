@@ -2,19 +2,20 @@
 #include "daemon/peer_process.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/error.h"
+#include "common/text.h"
 #include "common/time.h"
 
 /* Reads the head of /proc/PID/NAME. Returns its length, -1 on failure. */
 static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
 {
-    char path[64];
+    char path[64], digits[TEXT_DECIMAL_SIZE];
+    const char *number = text_decimal(digits, (uint64_t)(pid < 0 ? 0 : pid));
 
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+    stpcpy(stpcpy(stpcpy(stpcpy(path, "/proc/"), number), "/"), name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -23,24 +24,65 @@ static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
     return n;
 }
 
-int peer_process_look(pid_t pid, pid_t *ret_parent, uint64_t *ret_started)
+/* The field so many words behind at, a number; NULL: there is none. By hand: it is done for most of
+ * those who get a token. */
+static const char *number_at(const char *at, unsigned words, uint64_t *ret)
+{
+    uint64_t n = 0;
+
+    for (; words > 0; words--) {
+        at = strchr(at, ' ');
+        if (!at)
+            return NULL;
+        at++;
+    }
+    const char *digits = at;
+    for (; *at >= '0' && *at <= '9' && n < UINT64_MAX / 100; at++)
+        n = n * 10 + (uint64_t)(*at - '0');
+    *ret = n;
+    return at > digits && (*at == ' ' || *at == '\n' || !*at) ? at : NULL;
+}
+
+int peer_process_parse(const char *text, struct peer_process *ret)
+{
+    enum { PARENT = 2, START = 18 }; /* words behind the name, and behind the parent: proc(5) */
+    const char *name = strchr(text, '(');
+    const char *rest = strrchr(text, ')'); /* the name before it may hold anything */
+    struct peer_process p = { .parent = 0 };
+    uint64_t ticks, parent;
+
+    if (!name || !rest || rest < name)
+        return -1;
+    const char *at = number_at(rest, PARENT, &parent);
+    if (!at || parent > INT32_MAX || !number_at(at, START, &ticks) ||
+        ticks > UINT64_MAX / USEC_PER_SEC)
+        return -1;
+    p.parent = (pid_t)parent;
+    p.started = ticks * USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+    error_clean(p.name, sizeof p.name, name + 1, (size_t)(rest - name - 1));
+    *ret = p;
+    return 0;
+}
+
+int peer_process_read(pid_t pid, struct peer_process *ret)
 {
     char text[1024];
     ssize_t n = read_proc(pid, "stat", text, sizeof text - 1);
-    uint64_t ticks;
-    int parent;
 
     if (n <= 0)
         return -1;
     text[n] = '\0';
-    const char *rest = strrchr(text, ')'); /* the name before it may hold anything */
-    if (!rest || sscanf(rest,
-                        ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-                        "%*d %*d %" SCNu64,
-                        &parent, &ticks) != 2)
+    return peer_process_parse(text, ret);
+}
+
+int peer_process_look(pid_t pid, pid_t *ret_parent, uint64_t *ret_started)
+{
+    struct peer_process p;
+
+    if (peer_process_read(pid, &p) < 0)
         return -1;
-    *ret_parent = parent;
-    *ret_started = ticks * USEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+    *ret_parent = p.parent;
+    *ret_started = p.started;
     return 0;
 }
 

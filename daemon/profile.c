@@ -16,6 +16,7 @@
 #include "daemon/profile_record.h"
 #include "daemon/rejection.h"
 #include "daemon/secret_source.h"
+#include "daemon/who_asks.h"
 
 TAILQ_HEAD(waiters, waiter);
 
@@ -51,6 +52,11 @@ struct profile {
     uint64_t armed_for; /* USEC_INFINITY: it is off */
     struct attempt *attempt;
     struct rejection rejection;
+    struct rejection_client suspect;     /* whom looks_rejected() told of last */
+    uint64_t rejected;                   /* the token that another is fetched for; 0 = none */
+    enum history_reason reason;          /* of the attempt */
+    bool forced_by_login;                /* forced_at */
+    uint64_t began;                      /* when its request went out; 0 = not yet */
     char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
     uint64_t changed_at;
     struct file_watch *watch; /* of the sources, while only they can help */
@@ -100,14 +106,87 @@ static bool is_advertised_expiry(const struct profile *p, uint64_t now)
     return now + USEC_PER_SEC >= p->lifecycle.advertised_expiry;
 }
 
+/* ---- for `log` and `why` --------------------------------------------------------------------- */
+
+static void remember(const struct profile *p, struct history_entry e)
+{
+    e.at = time_boottime();
+    e.took = p->began > 0 && (e.kind == HISTORY_TOKEN || e.kind == HISTORY_FAILURE)
+                 ? e.at - p->began
+                 : 0;
+    history_add(p->shared->history, p->config->name, &e);
+}
+
+/* What is known of the token in hand. */
+static void describe_token(const struct profile *p, struct history_entry *e)
+{
+    const struct result *facts = &p->facts;
+
+    e->token = facts->sent;
+    e->expires_at = facts->sent + facts->lifetime;
+    e->verified = facts->verified;
+    e->clock_offset = facts->has_clock_offset ? facts->clock_offset : 0;
+    e->n_findings = facts->n_warnings;
+    for (unsigned i = 0; i < facts->n_warnings; i++)
+        e->findings[i] = facts->warnings[i].code;
+    e->key = facts->key;
+}
+
+/* It is in hand; key: that of the one before, NULL: none is known. */
+static void remember_token(const struct profile *p, bool by_refresh_token, const char *key)
+{
+    struct history_entry e = { .kind = HISTORY_TOKEN,
+                               .reason = p->reason,
+                               .by_refresh_token = by_refresh_token,
+                               .text = p->facts.changed };
+    const struct result *facts = &p->facts;
+
+    describe_token(p, &e);
+    remember(p, e);
+    if (key && strcmp(key, facts->key) != 0)
+        remember(p, (struct history_entry){ .kind = HISTORY_KEY,
+                                            .token = e.token,
+                                            .key = facts->key,
+                                            .previous_key = key,
+                                            .key_gone = facts->key_gone });
+}
+
+static void remember_failure(const struct profile *p)
+{
+    remember(p, (struct history_entry){ .kind = HISTORY_FAILURE,
+                                        .reason = p->reason,
+                                        .by_refresh_token = p->lifecycle.by_refresh_token,
+                                        .code = p->error.code,
+                                        .text = p->error.detail });
+}
+
+/* followed: another one is fetched. */
+static void remember_rejection(struct profile *p, const struct waiter *w, bool told, bool followed)
+{
+    struct history_entry e = { .kind = HISTORY_REJECTION,
+                               .told = told,
+                               .unfollowed = !followed,
+                               .handed_at = told ? 0 : p->suspect.handed_out };
+
+    who_asks_find(NULL, w->peer, w->request.client_go, &e);
+    if (p->lifecycle.expires_at > 0)
+        describe_token(p, &e);
+    if (followed)
+        p->rejected = p->lifecycle.sent;
+    remember(p, e);
+}
+
+/* ---- who asks again -------------------------------------------------------------------------- */
+
 /* Whether the client-go process behind the request shows, by asking again early, that the API
  * server rejected the token in hand. That it is really the parent of who asks, and was there when
  * the token was handed out, the kernel has to say: a pid may be another's by now. */
-static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
+static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now, bool *ret_too_soon)
 {
     pid_t pid = w->request.client_go, parent;
     uint64_t started, ignored;
 
+    *ret_too_soon = false;
     w->noted = 0;
     if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || is_advertised_expiry(p, now))
         return false;
@@ -117,8 +196,12 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now)
         peer_process_look(pid, &parent, &started) < 0 || started > c->handed_out)
         return false;
     unsigned calls = peer_process_reads_manifest(pid) ? 2 : 1;
-    if (!rejection_confirm(&p->rejection, c, calls, now))
+    p->suspect = *c;
+    if (!rejection_confirm(&p->rejection, c, calls, now)) {
+        *ret_too_soon = c->times == calls + 1 && p->rejection.unheard == c->token &&
+                        p->rejection.suspected != c->token;
         return false;
+    }
     journal_write(LOG_NOTICE, p->config->name, "rejected",
                   "process %d asks again early: the API server seems to reject the token; "
                   "fetching another",
@@ -293,9 +376,11 @@ static void log_token(struct profile *p, bool first, uint64_t lifetime)
 
 static void take_token(struct profile *p, struct result *result)
 {
-    bool first = !token_of(p);
+    bool first = !token_of(p), knows_key = p->facts.lifetime > 0;
+    char key[sizeof p->facts.key];
 
     p->counts.renewals++;
+    memcpy(key, p->facts.key, sizeof key);
     if (p->lifecycle.sent > 0)
         rejection_calm(&p->rejection, p->lifecycle.sent);
     take_refresh_token(p, result);
@@ -305,6 +390,7 @@ static void take_token(struct profile *p, struct result *result)
     hold_token(p, token);
     p->error = (struct error){ ERROR_NONE, "" };
     log_token(p, first, result->lifetime);
+    remember_token(p, p->lifecycle.by_refresh_token, knows_key ? key : NULL);
     if (*result->changed) {
         memcpy(p->changed, result->changed, sizeof p->changed);
         p->changed_at = time_boottime();
@@ -394,6 +480,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
         set_login_needed(&p->error, p->loss);
     else
         p->error = end->error;
+    remember_failure(p);
     if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     step(p,
@@ -421,6 +508,7 @@ static void on_sending(void *context)
 {
     struct profile *p = context;
 
+    p->began = time_boottime();
     if (p->lifecycle.by_refresh_token)
         mark_in_flight(p);
     attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
@@ -471,8 +559,19 @@ static uint64_t start_delay(const struct profile *p)
     return lifecycle_delay(&p->lifecycle, random, time_boottime());
 }
 
+static enum history_reason reason_of(const struct profile *p)
+{
+    if (p->forced_at > 0)
+        return p->forced_by_login ? HISTORY_LOGIN : HISTORY_REFRESH;
+    if (!token_of(p))
+        return HISTORY_WANTED;
+    return p->rejected == p->lifecycle.sent ? HISTORY_REJECTED : HISTORY_AHEAD;
+}
+
 static void start_attempt(struct profile *p)
 {
+    p->reason = reason_of(p);
+    p->began = 0;
     attempt_start(p->attempt,
                   &(struct attempt_order){
                       .config = p->config,
@@ -658,6 +757,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
         hold_password(p, typed);
     }
     p->forced_at = now;
+    p->forced_by_login = login;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
@@ -711,6 +811,8 @@ static bool may_go_better(const struct profile *p, uint64_t now)
 enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t now,
                                   struct error *why)
 {
+    bool too_soon;
+
     w->profile = NULL;
     if (wants_new(w))
         return want_new(p, w, now, why);
@@ -720,13 +822,15 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         .wanted = { .deadline = w->deadline,
                     .min_validity = w->request.min_validity,
                     .rejected = w->request.rejected,
-                    .suspected = looks_rejected(p, w, now) },
+                    .suspected = looks_rejected(p, w, now, &too_soon) },
     };
     if (may_go_better(p, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
     update_policy(p);
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
+    if (event.wanted.rejected || event.wanted.suspected || too_soon)
+        remember_rejection(p, w, event.wanted.rejected, p->lifecycle.state == LIFECYCLE_ASKING);
     if (actions.verdict == LIFECYCLE_QUEUE)
         enqueue(p, w);
     if (actions.verdict == LIFECYCLE_QUEUE || actions.request || event.wanted.suspected)
@@ -784,6 +888,7 @@ void profile_logout(struct profile *p)
 {
     forget_all(p, "somebody said logout");
     journal_write(LOG_INFO, p->config->name, "logout", "logged out");
+    remember(p, (struct history_entry){ .kind = HISTORY_LOGOUT });
 }
 
 static void take_policy(struct profile *p)
@@ -986,6 +1091,7 @@ struct profile *profile_remove(struct profile *p)
     if (!p)
         return NULL;
     holdings_wipe(&p->holdings);
+    history_forget(p->shared->history, p->config->name);
     destroy(p);
     return NULL;
 }
@@ -1027,6 +1133,7 @@ void profile_configure(struct profile *p, const struct profile_config *config)
     if (identity) {
         attempt_forget(p->attempt);
         forget_all(p, "the configuration names another identity now");
+        remember(p, (struct history_entry){ .kind = HISTORY_IDENTITY });
         start_with_daemon(p);
         return;
     }

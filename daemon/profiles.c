@@ -138,6 +138,22 @@ static bool adopt(struct profiles *r, struct config *config)
     return true;
 }
 
+static void remember(const struct profiles *r)
+{
+    const char *line = r->report.text ? r->report.text : r->paths[r->n_paths - 1];
+    char text[512];
+
+    if (r->report.code == ERROR_NONE)
+        snprintf(text, sizeof text, "the configuration was read: %zu profile%s", r->n_profiles,
+                 r->n_profiles == 1 ? "" : "s");
+    else
+        snprintf(text, sizeof text, "%s: %.*s", error_sentence(r->report.code),
+                 (int)strcspn(line, "\n"), line);
+    history_add(
+        r->shared->history, NULL,
+        &(struct history_entry){ .kind = HISTORY_RELOAD, .at = time_boottime(), .text = text });
+}
+
 /* One line for each error, up to so many. */
 enum { LINES_MAX = 20 };
 
@@ -147,6 +163,7 @@ static void announce(struct profiles *r)
     unsigned lines = 0;
 
     context_changed(r->shared);
+    remember(r);
     if (r->complained && r->report.code == ERROR_NONE)
         journal_write(LOG_NOTICE, NULL, "recovered", "the configuration is in order again");
     r->complained = r->report.text != NULL;

@@ -13,6 +13,7 @@
 #include "daemon/render_json.h"
 #include "daemon/render_metrics.h"
 #include "daemon/table.h"
+#include "daemon/why.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
 {
@@ -537,6 +538,62 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
+}
+
+/* ---- log, why -------------------------------------------------------------------------------- */
+
+static void take_stream(struct rendered *out, FILE *f)
+{
+    if (f)
+        fclose(f);
+    size_t length = out->heap ? strlen(out->heap) : 0;
+    begin(out, ERROR_NONE, length, 0);
+    add_part(out, out->heap, length);
+}
+
+struct history_view render_view(const struct profiles *all, const struct profile *only,
+                                const struct request *request)
+{
+    size_t n;
+    struct profile *const *list = profiles_list(all, &n);
+    struct history_view view = { .profile = only ? profile_config(only)->name : NULL,
+                                 .json = request->format == FORMAT_JSON,
+                                 .columns = columns_of(request) };
+
+    for (size_t i = 0; !only && n > 1 && i < n; i++)
+        if (strlen(profile_config(list[i])->name) > view.names)
+            view.names = strlen(profile_config(list[i])->name);
+    if (view.names > 0 && view.names < sizeof "PROFILE" - 1)
+        view.names = sizeof "PROFILE" - 1;
+    return view;
+}
+
+void render_log(struct rendered *out, const struct profiles *all, struct history_view *view,
+                uint64_t now)
+{
+    size_t size;
+
+    out->heap = NULL;
+    FILE *f = open_memstream(&out->heap, &size);
+    if (f)
+        history_view_print(view, profiles_context(all)->history, f, now);
+    take_stream(out, f);
+}
+
+void render_why(struct rendered *out, const struct profiles *all, const struct profile *only,
+                const struct request *request, uint64_t now)
+{
+    const struct history *history = profiles_context(all)->history;
+    const char *name = only ? profile_config(only)->name : NULL;
+    size_t size;
+
+    out->heap = NULL;
+    FILE *f = open_memstream(&out->heap, &size);
+    if (f && request->format == FORMAT_JSON)
+        why_print_json(f, history, name, now);
+    else if (f)
+        why_print(f, history, name, columns_of(request), now);
+    take_stream(out, f);
 }
 
 void render_clear(struct rendered *out)

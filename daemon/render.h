@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "common/protocol.h"
+#include "daemon/history_view.h"
 #include "daemon/profiles.h"
 
 enum { RENDER_PARTS = 6 };
@@ -54,6 +55,15 @@ void render_forgotten(struct rendered *out, const struct profiles *all);
  * pass. */
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
                    const struct request *request, uint64_t now);
+
+/* What happened lately, from where the view stands; how a view of it is to look; and the last 401
+ * in a sentence. only: NULL: all. */
+struct history_view render_view(const struct profiles *all, const struct profile *only,
+                                const struct request *request);
+void render_log(struct rendered *out, const struct profiles *all, struct history_view *view,
+                uint64_t now);
+void render_why(struct rendered *out, const struct profiles *all, const struct profile *only,
+                const struct request *request, uint64_t now);
 
 /* Frees what rendering took. */
 void render_clear(struct rendered *out);

@@ -16,6 +16,7 @@
 #include "daemon/owner.h"
 #include "daemon/render.h"
 #include "daemon/watch.h"
+#include "daemon/who_asks.h"
 
 enum {
     CLIENTS_MAX = 4096,
@@ -38,7 +39,11 @@ struct client {
     struct waiter waiter;
     struct inspection *inspection; /* under way for it */
     struct watch *watch;           /* it gets an answer at each change, and asks nothing more */
-    struct secret *unsent;         /* the rest of an answer */
+    const struct profile *handed;  /* its token is in the answer that is being sent */
+    struct history_entry who;      /* asks; looked at because it has to wait. at is 0: not yet */
+    struct history_view view;      /* following: what it was sent of the log */
+    bool following;
+    struct secret *unsent; /* the rest of an answer */
     size_t sent;
     size_t length;                /* bytes in `line` */
     uint64_t deadline;            /* 0: nothing is due from the peer */
@@ -61,11 +66,12 @@ struct server {
     sd_event_source *progress; /* on while somebody may have to be told what it waits for */
     sd_event_source *change;   /* on while there may be something to tell those who watch */
     sd_event_source *tick;     /* on while somebody watches and is to be told by itself */
+    struct who_asks *who_asks;
     struct profiles *profiles;
     void (*stop)(void *context);
     void *stop_context;
     struct clients clients;
-    size_t n_clients, n_watchers;
+    size_t n_clients, n_watchers, n_followers;
     uint64_t asked;       /* when a peer last came or asked */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
@@ -106,6 +112,8 @@ static void client_free(struct client *c)
     close(c->fd);
     TAILQ_REMOVE(&c->server->clients, c, entry);
     c->server->n_clients--;
+    if (c->following && --c->server->n_followers == 0)
+        who_asks_tell(c->server->who_asks, false);
     secret_free(c->unsent);
     secret_free(c->waiter.secret);
     explicit_bzero(c->line, sizeof c->line);
@@ -121,7 +129,7 @@ static void touch(struct client *c)
 
 static bool waiting(const struct client *c)
 {
-    return c->waiter.profile != NULL || c->inspection || c->watch;
+    return c->waiter.profile != NULL || c->inspection || c->watch || c->following;
 }
 
 /* Input is asked for only when a request and its answer can be dealt with. */
@@ -129,6 +137,8 @@ static void update(struct client *c)
 {
     uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
     bool due = c->unsent || c->draining || ((c->length > 0 || c->held) && !waiting(c));
+    if (c->following) /* who reads slowly is sent no more meanwhile, and misses some */
+        due = false;
 
     sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
     if (!due)
@@ -193,12 +203,27 @@ static bool keep_rest(struct client *c, const struct rendered *r, size_t done)
     return true;
 }
 
+/* For the log, once the answer is out. */
+static void note_hand_out(const struct server *s, const struct profile *p, struct history_entry e)
+{
+    const struct result *facts = profile_facts(p);
+
+    e.kind = HISTORY_HAND_OUT;
+    e.at = time_boottime();
+    e.token = facts->sent;
+    e.expires_at = facts->sent + facts->lifetime;
+    history_add(profiles_context(s->profiles)->history, profile_config(p)->name, &e);
+}
+
 /* Sends the answer to a client. False: the client is gone. */
 static bool respond(struct client *c, struct rendered *r)
 {
     ssize_t n = transmit(c->fd, r);
     bool whole = n == (ssize_t)r->total;
 
+    if (c->handed && n >= 0)
+        note_hand_out(c->server, c->handed, c->who);
+    c->handed = NULL;
     if (n < 0 || (whole && c->close_after) || (!whole && !keep_rest(c, r, (size_t)n))) {
         client_free(c);
         return false;
@@ -219,6 +244,8 @@ static int flush(struct client *c)
     if (c->sent < secret_length(c->unsent))
         return 0;
     c->unsent = secret_free(c->unsent);
+    if (c->following)
+        who_asks_tell(c->server->who_asks, true); /* there may be more by now */
     if (c->draining)
         shutdown(c->fd, SHUT_WR);
     return c->close_after ? -1 : 0;
@@ -465,10 +492,11 @@ static bool handle_general(struct client *c, struct rendered *r, uint64_t now)
 }
 
 /* What came of a request for a token. */
-static void render_outcome(struct server *s, const struct profile *profile,
-                           const struct request *request, const struct error *why,
+static void render_outcome(struct client *c, const struct profile *profile, const struct error *why,
                            struct rendered *r, uint64_t now)
 {
+    struct server *s = c->server;
+    const struct request *request = &c->waiter.request;
     const char *name = profile_config(profile)->name;
     char text[PROTOCOL_NAME_MAX + 32];
 
@@ -480,6 +508,68 @@ static void render_outcome(struct server *s, const struct profile *profile,
         render_text(r, text);
     } else {
         render_token(r, profile, request, now);
+        c->handed = profile;
+        if (c->who.at == 0)
+            c->who = (struct history_entry){ .peer = c->waiter.peer,
+                                             .pid = request->client_go,
+                                             .unlooked = true };
+    }
+}
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+/* log, follow, why: without a name of all profiles. False: it follows from now on. */
+static bool tell_history(struct client *c, struct rendered *r, uint64_t now)
+{
+    const struct request *request = &c->waiter.request;
+    struct profiles *all = c->server->profiles;
+    const struct profile *only = NULL;
+    struct error why;
+
+    if (*request->profile && !(only = profiles_find(all, request->profile, &why))) {
+        answer_find_error(c->server, r, request, &why);
+        return true;
+    }
+    who_asks_settle(c->server->who_asks);
+    if (request->verb == VERB_WHY) {
+        render_why(r, all, only, request, now);
+        return true;
+    }
+    c->view = render_view(all, only, request);
+    c->view.profile = only ? request->profile : NULL; /* it may be configured no more one day */
+    render_log(r, all, &c->view, now);
+    if (request->verb == VERB_FOLLOW) {
+        c->following = true;
+        c->server->n_followers++;
+        who_asks_tell(c->server->who_asks, true);
+        c->close_after = false;
+    }
+    return true;
+}
+
+/* What has come since it was sent something last. */
+static void go_on(struct client *c)
+{
+    const struct history *history = profiles_context(c->server->profiles)->history;
+    struct rendered r;
+
+    if (!c->following || c->unsent || !history_view_waits(&c->view, history))
+        return;
+    render_log(&r, c->server->profiles, &c->view, time_boottime());
+    if (respond(c, &r))
+        update(c);
+    render_clear(&r);
+}
+
+/* Something was added to the history. */
+static void on_history(void *context)
+{
+    struct server *s = context;
+    struct client *c, *next;
+
+    for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+        next = TAILQ_NEXT(c, entry);
+        go_on(c);
     }
 }
 
@@ -546,6 +636,8 @@ static bool handle(struct client *c, struct rendered *r)
     s->asked = now;
     if (request->verb == VERB_INSPECT)
         return inspect(c, r, now);
+    if (request->verb == VERB_LOG || request->verb == VERB_FOLLOW || request->verb == VERB_WHY)
+        return tell_history(c, r, now);
     if ((request->verb == VERB_STATUS || request->verb == VERB_WATCH) &&
         request->format != FORMAT_NAME)
         profiles_take(s->profiles);
@@ -569,12 +661,15 @@ static bool handle(struct client *c, struct rendered *r)
         render_text(r, "");
         return true;
     }
+    c->who.at = 0;
     waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;
     enum profile_verdict verdict = profile_want(profile, waiter, now, &why);
+    if (verdict == PROFILE_QUEUED && request->verb == VERB_GET)
+        who_asks_find(s->who_asks, waiter->peer, request->client_go, &c->who);
     if (verdict == PROFILE_QUEUED)
         return false;
-    render_outcome(s, profile, request, verdict == PROFILE_TOKEN ? NULL : &why, r, now);
+    render_outcome(c, profile, verdict == PROFILE_TOKEN ? NULL : &why, r, now);
     return true;
 }
 
@@ -583,7 +678,7 @@ static void on_ready(struct waiter *waiter, struct profile *profile, const struc
     struct client *c = container_of(waiter, struct client, waiter);
     struct rendered r = { 0 };
 
-    render_outcome(c->server, profile, &waiter->request, why, &r, time_boottime());
+    render_outcome(c, profile, why, &r, time_boottime());
     if (respond(c, &r))
         work(c);
     render_clear(&r);
@@ -780,7 +875,7 @@ static struct client *client_new(struct server *s, int fd, pid_t peer)
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, size_t *length)
+static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
 {
     char *line = secret_bytes(s->first);
     struct request request;
@@ -800,6 +895,12 @@ static int try_at_once(struct server *s, int fd, size_t *length)
         return 0;
     render_token(&r, profile, &request, now);
     transmit(fd, &r); /* whole, or the peer is gone */
+    struct history_entry who = { .peer = peer,
+                                 .pid = request.client_go,
+                                 .unlooked = request.client_go > 0 };
+    if (!who.unlooked) /* the client is about to end, and it alone knows who wants the token */
+        who_asks_find(s->who_asks, peer, 0, &who);
+    note_hand_out(s, profile, who);
     return 1;
 }
 
@@ -808,7 +909,7 @@ static void welcome(struct server *s, int fd)
     size_t length;
     pid_t peer = admit(fd);
 
-    if (peer < 0 || try_at_once(s, fd, &length) > 0) {
+    if (peer < 0 || try_at_once(s, fd, peer, &length) > 0) {
         close(fd);
         return;
     }
@@ -857,7 +958,8 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
         sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0 ||
         sd_event_add_defer(event, &s->progress, on_progress, s) < 0 ||
         sd_event_add_defer(event, &s->change, on_change, s) < 0 ||
-        sd_event_add_time(event, &s->tick, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_tick, s) < 0)
+        sd_event_add_time(event, &s->tick, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_tick, s) < 0 ||
+        !(s->who_asks = who_asks_new(event, profiles_context(profiles)->history, on_history, s)))
         return server_free(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     sd_event_source_set_enabled(s->progress, SD_EVENT_OFF);
@@ -893,6 +995,7 @@ struct server *server_free(struct server *s)
     sd_event_source_disable_unref(s->progress);
     sd_event_source_disable_unref(s->change);
     sd_event_source_disable_unref(s->tick);
+    who_asks_free(s->who_asks);
     secret_free(s->first);
     close(s->listener);
     free(s);

@@ -7,5 +7,7 @@
 /* Each of them: argv[0] is its name. Returns the exit code. folder is that of kubetoken. */
 int doctor_run(int argc, char **argv, const char *folder);
 int kubeconfig_run(int argc, char **argv, const char *folder);
+int log_run(int argc, char **argv, const char *folder);
+int why_run(int argc, char **argv, const char *folder);
 
 #endif

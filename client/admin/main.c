@@ -46,6 +46,8 @@ static const struct command {
 } commands[] = {
     { "doctor", doctor_run },
     { "kubeconfig", kubeconfig_run },
+    { "log", log_run },
+    { "why", why_run },
 };
 
 static const struct command *find(const char *name)

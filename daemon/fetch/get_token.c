@@ -51,6 +51,19 @@ static bool is_stale(const struct provider *p, int64_t date, struct result *ret)
     return true;
 }
 
+/* What is otherwise than with the token before: claims, and the key. */
+static void compare(const struct provider *p, struct result *ret)
+{
+    const char *previous = p->job->previous, *token = secret_peek(ret->id_token);
+
+    id_token_key(token, secret_length(ret->id_token), ret->key, sizeof ret->key);
+    if (!previous)
+        return;
+    id_token_changes(previous, token, ret->changed, sizeof ret->changed);
+    ret->key_gone = p->keys.n > 0 && !p->keys_cached &&
+                    !id_token_key_known(previous, strlen(previous), &p->keys);
+}
+
 static void get_token(struct provider *p, http_step_fn on_step, struct result *ret)
 {
     struct error why;
@@ -71,9 +84,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
         return;
     }
     ret->outcome = OUTCOME_TOKEN;
-    if (p->job->previous)
-        id_token_changes(p->job->previous, secret_peek(ret->id_token), ret->changed,
-                         sizeof ret->changed);
+    compare(p, ret);
     if (!keys)
         id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
     size_t length = secret_length(ret->id_token);

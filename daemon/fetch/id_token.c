@@ -480,10 +480,25 @@ void id_token_changes(const char *before, const char *after, char *out, size_t s
     cJSON_Delete(new);
 }
 
-bool id_token_key_known(const char *token, size_t length, const struct jwks *keys)
+static cJSON *header_of(const char *token, size_t length)
 {
     const char *dot = memchr(token, '.', length);
-    cJSON *header = part_json(token, dot ? (size_t)(dot - token) : 0);
+
+    return part_json(token, dot ? (size_t)(dot - token) : 0);
+}
+
+void id_token_key(const char *token, size_t length, char *out, size_t size)
+{
+    cJSON *header = header_of(token, length);
+    const char *kid = header ? json_string(header, "kid") : NULL;
+
+    error_clean(out, size, kid ? kid : "", kid ? strlen(kid) : 0);
+    cJSON_Delete(header);
+}
+
+bool id_token_key_known(const char *token, size_t length, const struct jwks *keys)
+{
+    cJSON *header = header_of(token, length);
     const char *alg = header ? json_string(header, "alg") : NULL;
     bool known = false;
 

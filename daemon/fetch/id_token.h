@@ -43,6 +43,9 @@ int id_token_check(const struct job *job, const char *token, size_t length, stru
 /* Whether one of the keys is meant for the token, by its header. */
 bool id_token_key_known(const char *token, size_t length, const struct jwks *keys);
 
+/* The name of the key that it says to be signed with, "" = none; it may be anything. */
+void id_token_key(const char *token, size_t length, char *out, size_t size);
+
 /* What the claims of a token say otherwise than those of an earlier one, in words (claims.h).
  * Both may be anything. */
 void id_token_changes(const char *before, const char *after, char *out, size_t size);

@@ -193,6 +193,7 @@ void redact_result(const struct job *job, struct result *result)
 {
     redact_secrets(job, result->error.detail);
     drop_claims(job, result->user, result->changed);
+    drop_claims(job, result->user, result->key);
     for (unsigned i = 0; i < result->n_warnings; i++)
         drop_claims(job, result->user, result->warnings[i].detail);
 }

@@ -18,9 +18,10 @@ void redact_secrets(const struct job *job, char *text);
 void redact_error(const struct job *job, struct error *why, enum error_code code,
                   const char *before, const char *text);
 
-/* The same in a finished result: error. Warnings and changed claims are of claims, which `inspect`
- * shows: they stay as they are, or are left out where a secret stands in them by itself. The daemon
- * cuts what it takes of them, which is then shorter than any cut that parts a secret here. */
+/* The same in a finished result: error. Warnings, changed claims and the key's name are of the
+ * token, which `inspect` shows: they stay as they are, or are left out where a secret stands in
+ * them by itself. The daemon cuts what it takes of them, which is then shorter than any cut that
+ * parts a secret here. */
 void redact_result(const struct job *job, struct result *result);
 
 #endif

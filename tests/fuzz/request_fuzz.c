@@ -14,7 +14,7 @@ static void check_request(const struct request *r)
     size_t length = strnlen(r->profile, sizeof r->profile);
 
     PROMISE(length == 0 || protocol_name_valid(r->profile, length));
-    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_WATCH);
+    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_WHY);
     bool of_status = r->format == FORMAT_QUIET || r->format == FORMAT_NAME ||
                      r->format == FORMAT_METRICS;
     PROMISE(r->verb == VERB_GET
@@ -22,7 +22,8 @@ static void check_request(const struct request *r)
                 : r->format == FORMAT_TEXT || r->format == FORMAT_JSON || of_status);
     PROMISE(r->verb == VERB_STATUS || !of_status);
     PROMISE(r->verb == VERB_STATUS || r->verb == VERB_WATCH || r->verb == VERB_INSPECT ||
-            r->format != FORMAT_JSON || r->verb == VERB_GET);
+            r->format != FORMAT_JSON || r->verb == VERB_GET || r->verb == VERB_LOG ||
+            r->verb == VERB_FOLLOW || r->verb == VERB_WHY);
     PROMISE(r->bar <= BAR_BLOCKS);
     PROMISE(r->verb != VERB_LOGIN || (r->secret > 0 && r->secret <= PROTOCOL_PASSWORD_MAX));
     PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||

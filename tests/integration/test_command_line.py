@@ -9,7 +9,7 @@ import pytest
 import rig
 
 COMMANDS = ["get", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
-            "restart", "kubeconfig", "explain", "doctor", "version", "help"]
+            "restart", "kubeconfig", "log", "why", "explain", "doctor", "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--min-validity": "1s", "--timeout": "1s", "--api-version": "v1",
@@ -192,7 +192,7 @@ def test_the_other_programs_have_help_and_version(home, program):
             assert (r.returncode, r.stderr) == (0, "") and re.match(begins, r.stdout)
 
 
-@pytest.mark.parametrize("command", ["doctor", "kubeconfig"])
+@pytest.mark.parametrize("command", ["doctor", "kubeconfig", "log", "why"])
 def test_the_admin_program_called_by_itself(home, command):
     r = subprocess.run([rig.BUILD / "kubetoken-admin", command, "-h"], text=True,
                        capture_output=True, env=home.environment, timeout=rig.PATIENCE)
@@ -208,7 +208,8 @@ def test_the_admin_program_called_by_itself(home, command):
 
 SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
             ["status", "-o", "name"], ["status", "--watch"], ["list"], ["inspect"],
-            ["inspect", "--json"], ["kubeconfig", "p"], ["explain"], ["explain", "8"],
+            ["inspect", "--json"], ["log"], ["log", "--follow"], ["why", "--json"],
+            ["kubeconfig", "p"], ["explain"], ["explain", "8"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]
 SPEAKING_LAST = [["refresh"], ["reload"]]  # what they print is of a thing that is done

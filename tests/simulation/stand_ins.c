@@ -20,6 +20,7 @@
 #include "daemon/private_file.h"
 #include "daemon/secret_command.h"
 #include "daemon/system_watch.h"
+#include "daemon/who_asks.h"
 
 struct world *the_world;
 
@@ -305,6 +306,12 @@ struct config *__wrap_config_load(const char *const *paths, size_t n, struct con
 }
 
 /* ---- other processes, and who waits for the network ------------------------------------------ */
+
+void who_asks_find(struct who_asks *who, pid_t peer, pid_t pid, struct history_entry *ret)
+{
+    (void)who, (void)peer;
+    ret->pid = pid;
+}
 
 int peer_process_look(pid_t pid, pid_t *ret_parent, uint64_t *ret_started)
 {

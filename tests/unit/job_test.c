@@ -809,6 +809,8 @@ static void what_is_known_of_a_token_comes_back_a_day_later(void **state)
     snprintf(sent.sub, sizeof sent.sub, "7");
     snprintf(sent.email, sizeof sent.email, "a@b");
     snprintf(sent.changed, sizeof sent.changed, "groups: a -> b");
+    snprintf(sent.key, sizeof sent.key, "key-2");
+    sent.key_gone = true;
     sent.n_warnings = 1;
     error_set(&sent.warnings[0], ERROR_NOT_VERIFIED, "first");
     size_t length = bare();
@@ -824,6 +826,8 @@ static void what_is_known_of_a_token_comes_back_a_day_later(void **state)
     assert_string_equal(result.sub, sent.sub);
     assert_string_equal(result.email, sent.email);
     assert_string_equal(result.changed, sent.changed);
+    assert_string_equal(result.key, "key-2");
+    assert_true(result.key_gone);
     assert_int_equal(result.n_warnings, 1);
     assert_int_equal(result.warnings[0].code, ERROR_NOT_VERIFIED);
     assert_string_equal(result.warnings[0].detail, "first");

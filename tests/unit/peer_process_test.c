@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -59,11 +60,30 @@ static void a_child_has_us_as_its_parent_and_was_started_just_now(void **state)
     assert_int_equal(peer_process_look(child, &parent, &started), -1);
 }
 
+static void a_name_is_printable_and_ends_at_the_last_bracket(void **state)
+{
+    static const char rest[] = " S 5 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 200 1 1";
+    struct peer_process p;
+    char text[256];
+
+    (void)state;
+    snprintf(text, sizeof text, "7 (a) S 1 (\n\033[1m)%s", rest);
+    assert_int_equal(peer_process_parse(text, &p), 0);
+    assert_string_equal(p.name, "a) S 1 ( [1m");
+    assert_int_equal(p.parent, 5);
+    assert_true(p.started > 0);
+    assert_int_equal(peer_process_parse("7 kubectl S 5", &p), -1);
+    assert_int_equal(peer_process_parse(") S 5 (", &p), -1);
+    assert_int_equal(peer_process_parse("7 (kubectl) S", &p), -1);
+    assert_int_equal(peer_process_parse("", &p), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_named_dash_is_a_manifest_on_stdin),
         cmocka_unit_test(other_arguments_are_not),
+        cmocka_unit_test(a_name_is_printable_and_ends_at_the_last_bracket),
         cmocka_unit_test(a_child_has_us_as_its_parent_and_was_started_just_now),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

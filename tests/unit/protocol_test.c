@@ -71,7 +71,8 @@ static void every_verb_is_known(void **state)
     static const char *const verbs[] = { "get",     "status",  "profile",
                                          "refresh", "inspect", "login * * secret=1",
                                          "logout",  "reload",  "version",
-                                         "stop",    "watch" };
+                                         "stop",    "watch",   "log",
+                                         "follow",  "why" };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
