@@ -62,9 +62,9 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
-  digest fetch_queue fetcher file_watch history history_view holdings inspection journal lifecycle \
-  listener log_file main metrics new_password notify owner peer_process permit private_file profile \
-  profile_record profiles programs rejection render render_json render_metrics \
+  digest fetch_queue fetcher file_watch history history_view holders holdings inspection journal \
+  lifecycle listener log_file main metrics new_password notify owner peer_process permit private_file \
+  profile profile_record profiles programs rejection render render_json render_metrics round \
   secret_command secret_remark secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
   tlv url wrap
@@ -76,7 +76,7 @@ FETCH_COMMON := descriptor error job kube_user secret text time tlv url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
-  locked login main metrics options output own_config progress screen service status stop watch
+  locked login main metrics options output own_config progress run screen service status stop watch
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
@@ -192,7 +192,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys digest \
-  fetch_queue history holdings lifecycle new_password owner permit private_file profile \
+  fetch_queue history holders holdings lifecycle new_password owner permit private_file profile \
   profile_record profiles rejection secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \

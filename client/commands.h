@@ -6,6 +6,7 @@
 
 /* Each of them: argv[0] is its name. Returns the exit code. */
 int command_get(int argc, char **argv);
+int command_run(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_simple(int argc, char **argv); /* refresh, reload, logout */

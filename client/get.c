@@ -19,12 +19,23 @@ struct get {
     const char *format; /* the word of -o, NULL: none given */
     uint64_t timeout;
     uint64_t min_validity;
+    uint64_t rehearse; /* 0: it is no rehearsal */
     bool rejected;
 };
+
+/* A client that is told a time within seconds of now asks for each of its requests. */
+static const uint64_t rehearse_least = 5 * USEC_PER_SEC;
 
 static int usage(const char *detail)
 {
     return output_fail(ERROR_USAGE, detail);
+}
+
+static int take_rehearsal(const char *value, uint64_t *ret)
+{
+    int r = options_duration("--rehearse", value, ret);
+
+    return r == 0 && *ret < rehearse_least ? usage("--rehearse takes 5s or more") : r;
 }
 
 /* One argument. Returns 0, or an exit code after having complained. */
@@ -39,6 +50,8 @@ static int parse_argument(char **argv, int *i, struct get *g)
         return options_duration("--timeout", value, &g->timeout);
     else if ((value = options_value(argv, i, "min-validity", 0, &missing)))
         return options_duration("--min-validity", value, &g->min_validity);
+    else if ((value = options_value(argv, i, "rehearse", 0, &missing)))
+        return take_rehearsal(value, &g->rehearse);
     else if (missing)
         return help_value_missing(argv[*i]);
     else if (text_equal(argv[*i], "--rejected"))
@@ -122,6 +135,10 @@ int command_get(int argc, char **argv)
     const char *format = choose_format(g.format, info);
     if (!format)
         return error_exit_code(ERROR_USAGE);
+    if (g.rehearse && (text_equal(format, "token") || text_equal(format, "header")))
+        return usage(
+            "--rehearse is for -o exec/v1, exec/v1beta1, exec or json: a bare token says no "
+            "time");
 
     line_add(&line, "get ");
     line_add(&line, format);
@@ -129,6 +146,8 @@ int command_get(int argc, char **argv)
     line_add(&line, g.profile ? g.profile : "*");
     if (g.min_validity)
         line_add_seconds(&line, "min-validity", g.min_validity);
+    if (g.rehearse)
+        line_add_seconds(&line, "rehearse", g.rehearse);
     if (g.rejected)
         line_add(&line, " rejected");
     if (info && exec_info_is_client_go(info))

@@ -59,6 +59,9 @@ int main(int argc, char **argv)
     /* Before anything else: kubectl waits for this one. */
     if (argc > 1 && text_equal(argv[1], "get"))
         return help_asked(argc - 1, argv + 1, &code) ? code : command_get(argc - 1, argv + 1);
+    output_set_command("run");
+    if (argc > 1 && text_equal(argv[1], "run")) /* finds all as the command is to find it */
+        return help_asked(argc - 1, argv + 1, &code) ? code : command_run(argc - 1, argv + 1);
     output_set_command(NULL);
     descriptor_fill();
     output_heed_pipes();

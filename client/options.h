@@ -19,6 +19,7 @@ struct options {
     bool may_watch, watch;
     bool may_quiet, quiet;
     bool may_metrics, metrics, with_user; /* --metrics, --metrics-user */
+    bool may_all, all;                    /* --all */
     bool may_follow, follow;              /* --follow */
     bool may_stdin, standard_input;       /* "-" */
     bool only_names;                      /* behind "--" */

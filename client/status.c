@@ -63,10 +63,10 @@ static int check_status(const struct options *o)
         return output_fail(ERROR_USAGE, "-q prints nothing, --json does");
     if (o->quiet && o->names)
         return output_fail(ERROR_USAGE, "-q prints nothing, -o name does");
-    if (o->watch && (o->quiet || o->names))
-        return output_fail(ERROR_USAGE, "--watch shows a table, or lines of JSON");
-    if (o->metrics && (o->quiet || o->json || o->names || o->watch))
+    if (o->metrics && (o->quiet || o->json || o->names))
         return output_fail(ERROR_USAGE, "--metrics is a format of its own");
+    if (o->watch && (o->quiet || o->names || o->metrics))
+        return output_fail(ERROR_USAGE, "--watch shows a table, or lines of JSON");
     return 0;
 }
 
@@ -116,7 +116,9 @@ int command_list(int argc, char **argv)
 
 int command_simple(int argc, char **argv)
 {
-    struct options o = { .command = argv[0], .timeout = PROTOCOL_TIMEOUT };
+    struct options o = { .command = argv[0],
+                         .timeout = PROTOCOL_TIMEOUT,
+                         .may_all = !text_equal(argv[0], "reload") };
     /* what a daemon that is not there can not have is not worth starting one */
     struct line line = { .may_start = text_equal(argv[0], "refresh") };
 
@@ -125,7 +127,10 @@ int command_simple(int argc, char **argv)
         return r;
     if (o.profile && text_equal(argv[0], "reload"))
         return output_fail(ERROR_USAGE, "it takes no profile: it reads all of them");
-    make_line(&line, argv[0], "text", o.profile);
+    if (o.profile && o.all)
+        return output_fail(ERROR_USAGE, "--all means every profile, and one is named");
+    line_add(&line, argv[0]);
+    make_line(&line, o.all ? "-all" : "", "text", o.profile);
     return conversation_run(&line, o.timeout);
 }
 

@@ -108,6 +108,9 @@ static const struct row table[ERROR_MAX] = {
                        "the output cannot be written",
                        "see where stdout goes, and whether there "
                        "is room" },
+    [ERROR_NOT_STARTED] = { "not-started", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "the command cannot be started",
+                            "see whether it is on the PATH, and may be executed" },
     [ERROR_CONFIG] = { "config", 9, ERROR_CLASS_LOCAL, ERROR_LINK_PROFILE,
                        "the configuration has errors", "correct it, then: kubetoken reload" },
     [ERROR_NO_CONFIG] = { "no-config", 9, ERROR_CLASS_LOCAL, ERROR_LINK_PROFILE,

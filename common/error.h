@@ -41,6 +41,7 @@ enum error_code {
     ERROR_NO_DEFAULT,
     ERROR_INTERRUPTED,
     ERROR_OUTPUT,
+    ERROR_NOT_STARTED,
     /* configuration and credentials */
     ERROR_CONFIG,
     ERROR_NO_CONFIG,

@@ -14,11 +14,23 @@ struct word {
 };
 
 static const char *const verbs[] = {
-    [VERB_GET] = "get",         [VERB_STATUS] = "status",   [VERB_PROFILE] = "profile",
-    [VERB_REFRESH] = "refresh", [VERB_INSPECT] = "inspect", [VERB_LOGIN] = "login",
-    [VERB_LOGOUT] = "logout",   [VERB_RELOAD] = "reload",   [VERB_VERSION] = "version",
-    [VERB_STOP] = "stop",       [VERB_WATCH] = "watch",     [VERB_LOG] = "log",
-    [VERB_FOLLOW] = "follow",   [VERB_WHY] = "why",
+    [VERB_GET] = "get",
+    [VERB_STATUS] = "status",
+    [VERB_PROFILE] = "profile",
+    [VERB_REFRESH] = "refresh",
+    [VERB_INSPECT] = "inspect",
+    [VERB_LOGIN] = "login",
+    [VERB_LOGOUT] = "logout",
+    [VERB_RELOAD] = "reload",
+    [VERB_VERSION] = "version",
+    [VERB_STOP] = "stop",
+    [VERB_WATCH] = "watch",
+    [VERB_LOG] = "log",
+    [VERB_FOLLOW] = "follow",
+    [VERB_WHY] = "why",
+    [VERB_HOLD] = "hold",
+    [VERB_REFRESH_ALL] = "refresh-all",
+    [VERB_LOGOUT_ALL] = "logout-all",
 };
 
 static const char *const formats[] = {
@@ -100,6 +112,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         bad = time_parse_duration(value.at, value.length, &r->timeout);
     else if (word_is(name, "min-validity"))
         bad = time_parse_duration(value.at, value.length, &r->min_validity);
+    else if (word_is(name, "rehearse"))
+        bad = time_parse_duration(value.at, value.length, &r->rehearse);
     else if (word_is(name, "client-go")) {
         bad = parse_number(value, INT32_MAX, &number);
         r->client_go = (int32_t)number;
@@ -131,6 +145,7 @@ static bool format_fits(enum protocol_verb verb, enum protocol_format format)
     if (verb == VERB_GET)
         return format != FORMAT_TEXT && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
+           (format == FORMAT_TOKEN && verb == VERB_HOLD) ||
            (format == FORMAT_JSON &&
             (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT ||
              verb == VERB_LOG || verb == VERB_FOLLOW || verb == VERB_WHY));

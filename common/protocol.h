@@ -49,6 +49,9 @@ enum protocol_verb {
     VERB_LOG,    /* what happened lately */
     VERB_FOLLOW, /* the same, and then what happens: an answer each time, until the client goes */
     VERB_WHY,    /* the last 401 in a sentence */
+    VERB_HOLD,   /* keep the token fresh as long as the process that asks runs */
+    VERB_REFRESH_ALL,
+    VERB_LOGOUT_ALL,
 };
 
 enum protocol_format {
@@ -72,6 +75,7 @@ struct request {
     char profile[PROTOCOL_NAME_MAX + 1]; /* "" = the default one */
     uint64_t timeout;                    /* usec the client is going to wait */
     uint64_t min_validity;               /* usec the token has to live */
+    uint64_t rehearse;                   /* usec it is said to live at most; 0: as it is */
     size_t secret;                       /* bytes of the block that follows the line */
     size_t columns;                      /* a line may have, for people; 0: nobody said */
     enum protocol_bar bar;

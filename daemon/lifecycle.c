@@ -28,6 +28,8 @@ static const uint64_t fault_login_floor = 15 * MINUTE;
 static const uint64_t deserted_after = 2 * SECOND;
 /* and not so soon after a resume or a change of the network, which may not be complete yet. */
 static const uint64_t settles_in = 30 * SECOND;
+/* A token that is to live long at any time is not replaced sooner than so long after it came. */
+static const uint64_t held_least = MINUTE;
 /* With less left no token is handed out without a word. */
 static const uint64_t few_seconds = 5 * SECOND;
 
@@ -97,7 +99,7 @@ bool lifecycle_fading(const struct lifecycle *lc, uint64_t now)
 
 static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
 {
-    if (policy->keep_fresh == UINT64_MAX)
+    if (policy->keep_fresh == UINT64_MAX || policy->held)
         return true;
     return lc->last_use > 0 && at <= saturated(lc->last_use, policy->keep_fresh);
 }
@@ -597,10 +599,24 @@ struct lifecycle_actions lifecycle_step(struct lifecycle *lc, const struct lifec
     return actions;
 }
 
+/* When the token in hand is to be renewed: earlier where a process wants it to live longer at any
+ * time, and such tokens do. */
+static uint64_t renewal_at(const struct lifecycle *lc, const struct lifecycle_policy *policy)
+{
+    uint64_t lifetime = lc->expires_at - lc->sent;
+
+    if (!policy->held || policy->held_validity >= lifetime)
+        return lc->renew_at;
+    uint64_t wait = most(lifetime - policy->held_validity, least(held_least, lifetime / 2));
+    return least(lc->renew_at, saturated(lc->sent, wait));
+}
+
 uint64_t lifecycle_next(const struct lifecycle *lc, const struct lifecycle_policy *policy)
 {
-    if (lc->state == LIFECYCLE_IDLE && lc->expires_at > 0 && in_use(lc, policy, lc->renew_at))
-        return lc->renew_at;
+    uint64_t renewal = renewal_at(lc, policy);
+
+    if (lc->state == LIFECYCLE_IDLE && lc->expires_at > 0 && in_use(lc, policy, renewal))
+        return renewal;
     if (lc->state == LIFECYCLE_WAITING &&
         (in_use(lc, policy, lc->retry_at) || lc->retry_at <= lc->waited_until))
         return lc->retry_at;

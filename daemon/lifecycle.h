@@ -46,7 +46,9 @@ struct lifecycle_policy {
     unsigned refresh_before_percent; /* of the lifetime, or 0; both 0: the default rule */
     uint64_t keep_fresh;             /* renewed ahead so long after the last use */
     bool use_refresh_token;
-    bool password_at_hand; /* typed, or from a source; kept up to date by profile.c */
+    bool password_at_hand;  /* typed, or from a source; kept up to date by profile.c */
+    bool held;              /* in use, whoever asks: a process runs for which it is kept fresh */
+    uint64_t held_validity; /* usec that the token is to live at any time meanwhile */
 };
 
 /* Read by everybody, written by lifecycle_step() alone. */

@@ -336,10 +336,12 @@ static int add_signals(struct daemon *d)
 static int on_idle(sd_event_source *source, uint64_t usec, void *context)
 {
     const struct daemon *d = context;
-    uint64_t until = server_last_asked(d->server) + d->idle_exit;
+    uint64_t now = time_boottime();
+    uint64_t asked = profiles_are_held(d->profiles) ? now : server_last_asked(d->server);
+    uint64_t until = asked + d->idle_exit;
 
     (void)usec;
-    if (time_boottime() >= until)
+    if (now >= until)
         return sd_event_exit(d->shared.event, 0);
     sd_event_source_set_time(source, until);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

@@ -10,6 +10,7 @@
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/file_watch.h"
+#include "daemon/holders.h"
 #include "daemon/holdings.h"
 #include "daemon/journal.h"
 #include "daemon/peer_process.h"
@@ -57,12 +58,15 @@ struct profile {
     enum history_reason reason;          /* of the attempt */
     bool forced_by_login;                /* forced_at */
     uint64_t began;                      /* when its request went out; 0 = not yet */
+    struct holders *holders;             /* NULL: there has been none */
     char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
     uint64_t changed_at;
     struct file_watch *watch; /* of the sources, while only they can help */
     bool in_system_watch;     /* counted as one whom the network interests */
 };
 
+/* As the client has it: sooner, and client-go would ask for each of its requests. */
+static const uint64_t rehearsal_least = 5 * USEC_PER_SEC;
 /* A crash forgets no more of when it was used last. */
 static const uint64_t use_unnoted_most = 10 * 60 * USEC_PER_SEC;
 
@@ -178,6 +182,25 @@ static void remember_rejection(struct profile *p, const struct waiter *w, bool t
 
 /* ---- who asks again -------------------------------------------------------------------------- */
 
+/* When a client that rehearses is told to come; USEC_INFINITY: it does not. */
+static uint64_t rehearsed_expiry(const struct request *request, uint64_t now)
+{
+    uint64_t time = request->rehearse;
+
+    if (time == 0)
+        return USEC_INFINITY;
+    return now + (time > rehearsal_least ? time : rehearsal_least);
+}
+
+/* Notes that the token is handed out to that client-go process. Returns its entry if it comes for
+ * the same one before its time. */
+static const struct rejection_client *note_client(struct profile *p, const struct request *request,
+                                                  uint64_t now)
+{
+    return rejection_note(&p->rejection, request->client_go, p->lifecycle.sent,
+                          rehearsed_expiry(request, now), now);
+}
+
 /* Whether the client-go process behind the request shows, by asking again early, that the API
  * server rejected the token in hand. That it is really the parent of who asks, and was there when
  * the token was handed out, the kernel has to say: a pid may be another's by now. */
@@ -191,7 +214,7 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now, bo
     if (pid == 0 || !lifecycle_alive(&p->lifecycle, now) || is_advertised_expiry(p, now))
         return false;
     w->noted = p->lifecycle.sent;
-    const struct rejection_client *c = rejection_note(&p->rejection, pid, p->lifecycle.sent, now);
+    const struct rejection_client *c = note_client(p, &w->request, now);
     if (!c || peer_process_look(w->peer, &parent, &ignored) < 0 || parent != pid ||
         peer_process_look(pid, &parent, &started) < 0 || started > c->handed_out)
         return false;
@@ -214,7 +237,7 @@ static void tell(struct waiter *w, const struct error *why)
     struct profile *p = w->profile;
 
     if (!why && w->request.client_go && w->noted != p->lifecycle.sent)
-        rejection_note(&p->rejection, w->request.client_go, p->lifecycle.sent, time_boottime());
+        note_client(p, &w->request, time_boottime());
     TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
     notify_end_work(p->shared->notify);
@@ -675,6 +698,7 @@ static void note(struct profile *p)
                                 .had_refresh_token = refresh_token_of(p) != NULL };
 
     memcpy(r.changed, p->changed, sizeof r.changed);
+    r.n_holders = holders_list(p->holders, r.holders);
     p->noted_use = p->lifecycle.last_use;
     holdings_note(&p->holdings, bytes, profile_record_encode(&r, bytes, sizeof bytes));
 }
@@ -712,6 +736,8 @@ static void update_policy(struct profile *p)
     if (typed_of(p) && time_boottime() >= p->typed_until)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->policy.password_at_hand = typed_of(p) || !password_is_typed(p);
+    p->policy.held = holders_any(p->holders);
+    p->policy.held_validity = holders_min_validity(p->holders);
 }
 
 static void step(struct profile *p, struct lifecycle_event event)
@@ -765,6 +791,44 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     return PROFILE_QUEUED;
 }
 
+/* ---- held by a process ----------------------------------------------------------------------- */
+
+/* What is due is another now. */
+static void on_holders(void *context)
+{
+    struct profile *p = context;
+
+    update_policy(p);
+    note(p);
+    arm(p);
+}
+
+static struct holders *holders_of(struct profile *p)
+{
+    if (!p->holders)
+        p->holders = holders_new(p->shared->event, on_holders, p);
+    if (!p->holders)
+        abort(); /* a few words */
+    return p->holders;
+}
+
+int profile_hold(struct profile *p, int pidfd, pid_t pid, uint64_t min_validity, struct error *why)
+{
+    if (holders_add(holders_of(p), pidfd, pid, min_validity) < 0) {
+        error_set(why, ERROR_INTERNAL, "the process that asks cannot be followed");
+        return -1;
+    }
+    on_holders(p);
+    return 0;
+}
+
+bool profile_is_held(const struct profile *p)
+{
+    return holders_any(p->holders);
+}
+
+/* ---- a token that is in hand ----------------------------------------------------------------- */
+
 /* A use, also one in vain, may bring a renewal or a retry into the time that keep-fresh covers. */
 static void arm_for_use(struct profile *p)
 {
@@ -785,7 +849,7 @@ const struct secret *profile_serve(struct profile *p, const struct request *requ
         (pid && rejection_knows(&p->rejection, pid, lc->sent)))
         return NULL;
     if (pid && !is_advertised_expiry(p, now))
-        rejection_note(&p->rejection, pid, lc->sent, now);
+        note_client(p, request, now);
     const struct lifecycle_event event = { .type = LIFECYCLE_WANTED,
                                            .wanted.min_validity = request->min_validity };
     if (lifecycle_step(lc, &p->policy, &event, now).verdict != LIFECYCLE_SERVE)
@@ -899,6 +963,8 @@ static void take_policy(struct profile *p)
         .refresh_before_percent = p->config->refresh_before_percent,
         .keep_fresh = p->config->keep_fresh,
         .use_refresh_token = p->config->use_refresh_token,
+        .held = holders_any(p->holders),
+        .held_validity = holders_min_validity(p->holders),
     };
 }
 
@@ -990,6 +1056,9 @@ static void restore_record(struct profile *p, const struct profile_record *r, ui
 {
     lifecycle_restore(&p->lifecycle, &r->lifecycle, &p->policy, refresh_token_of(p) != NULL);
     p->rejection = r->rejection;
+    for (size_t i = 0; i < r->n_holders; i++)
+        holders_resume(holders_of(p), &r->holders[i]);
+    update_policy(p);
     memcpy(p->changed, r->changed, sizeof p->changed);
     p->changed_at = r->changed_at;
     p->failed_step = r->failed_step;
@@ -1072,6 +1141,7 @@ static void destroy(struct profile *p)
     file_watch_free(p->watch);
     attempt_free(p->attempt);
     sd_event_source_disable_unref(p->timer);
+    holders_free(p->holders);
     holdings_close(&p->holdings);
     free(p->cache);
     free(p);
@@ -1221,12 +1291,16 @@ struct profile_look profile_look(const struct profile *p, uint64_t now)
     return look;
 }
 
-uint64_t profile_advertised_expiry(const struct profile *p, uint64_t now)
+uint64_t profile_advertised_expiry(const struct profile *p, const struct request *request,
+                                   uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
-
+    uint64_t sooner = rehearsed_expiry(request, now);
     /* Within seconds of now, client-go would run the plugin on every request. */
-    return lc->advertised_expiry > now + 10 * USEC_PER_SEC ? lc->advertised_expiry : lc->expires_at;
+    uint64_t told = lc->advertised_expiry > now + 10 * USEC_PER_SEC ? lc->advertised_expiry
+                                                                    : lc->expires_at;
+
+    return sooner < told ? sooner : told;
 }
 
 const char *profile_changed(const struct profile *p, uint64_t *ret_when)

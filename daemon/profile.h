@@ -54,6 +54,14 @@ const struct secret *profile_serve(struct profile *profile, const struct request
 enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter, uint64_t now,
                                   struct error *why);
 
+/* Keeps the token fresh as long as the process behind the pidfd runs, which is taken; min_validity
+ * is what it is to live at any time, if such tokens do. Returns 0, or -1 with *why. */
+int profile_hold(struct profile *profile, int pidfd, pid_t pid, uint64_t min_validity,
+                 struct error *why);
+
+/* Whether such a process runs. */
+bool profile_is_held(const struct profile *profile);
+
 /* Forgets token, refresh token and typed password. Clients that wait are told. */
 void profile_logout(struct profile *profile);
 
@@ -87,8 +95,10 @@ const struct step *profile_failed_step(const struct profile *profile);
 const struct step *profile_step(const struct profile *profile);
 /* What a client that is queued waits for now, in words. */
 void profile_words(const struct profile *profile, uint64_t now, char *out, size_t size);
-/* Until when clients are told to use the token, usec of CLOCK_BOOTTIME. */
-uint64_t profile_advertised_expiry(const struct profile *profile, uint64_t now);
+/* Until when the client behind the request is told to use the token, usec of CLOCK_BOOTTIME: in a
+ * rehearsal not as long as others. */
+uint64_t profile_advertised_expiry(const struct profile *profile, const struct request *request,
+                                   uint64_t now);
 
 /* Times are usec of CLOCK_BOOTTIME. */
 struct profile_look {

@@ -108,6 +108,8 @@ size_t profile_record_encode(const struct profile_record *r, void *memory, size_
     put_number(&w, "floor", r->rejection.floor);
     put_text(&w, "changed", r->changed);
     put_number(&w, "changed-at", r->changed_at);
+    if (r->n_holders > 0)
+        tlv_put(&w, "holders", r->holders, r->n_holders * sizeof *r->holders);
     put_number(&w, "had-password", r->had_password);
     put_number(&w, "had-refresh-token", r->had_refresh_token);
     tlv_put(&w, "configuration", &r->configuration, sizeof r->configuration);
@@ -177,6 +179,20 @@ static void clean(char *to, size_t size, const struct tlv_field *f)
     error_clean(to, size, f->value, f->length);
 }
 
+static void take_holders(struct profile_record *r, const struct tlv_field *f)
+{
+    size_t n = at_most(f->length / sizeof *r->holders, HOLDERS_MAX);
+    struct holder one;
+
+    memset(r->holders, 0, sizeof r->holders);
+    r->n_holders = 0;
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&one, f->value + i * sizeof one, sizeof one);
+        if (one.pid > 0 && one.pid <= INT32_MAX)
+            r->holders[r->n_holders++] = one;
+    }
+}
+
 /* Whether it is a text; then it is taken. */
 static bool take_text(struct profile_record *r, const struct tlv_field *f)
 {
@@ -194,6 +210,8 @@ static bool take_text(struct profile_record *r, const struct tlv_field *f)
         clean(r->changed, sizeof r->changed, f);
     else if (tlv_is(f, "configuration"))
         memcpy(&r->configuration, f->value, at_most(f->length, sizeof r->configuration));
+    else if (tlv_is(f, "holders"))
+        take_holders(r, f);
     else if (tlv_is(f, "attempt"))
         memcpy(r->note.numbers, f->value, at_most(f->length, sizeof r->note.numbers));
     else

@@ -8,6 +8,7 @@
 
 #include "common/job.h"
 #include "daemon/attempt.h"
+#include "daemon/holders.h"
 #include "daemon/lifecycle.h"
 #include "daemon/rejection.h"
 
@@ -23,7 +24,9 @@ struct profile_record {
     uint64_t changed_at;
     struct attempt_note note;
     uint64_t configuration; /* config_keys_digest() */
-    bool had_password;      /* a typed one */
+    struct holder holders[HOLDERS_MAX];
+    size_t n_holders;
+    bool had_password; /* a typed one */
     bool had_refresh_token;
 };
 

@@ -416,6 +416,14 @@ struct profile *const *profiles_list(const struct profiles *r, size_t *ret_n)
     return r->profiles;
 }
 
+bool profiles_are_held(const struct profiles *r)
+{
+    for (size_t i = 0; i < r->n_profiles; i++)
+        if (profile_is_held(r->profiles[i]))
+            return true;
+    return false;
+}
+
 const char *profiles_path(const struct profiles *r)
 {
     return r->paths[r->n_paths - 1];

@@ -41,6 +41,9 @@ void profiles_system_changed(struct profiles *profiles, enum system_change what)
 /* All profiles, sorted by name. */
 struct profile *const *profiles_list(const struct profiles *profiles, size_t *ret_n);
 
+/* Whether a process runs for which one of them is kept fresh. */
+bool profiles_are_held(const struct profiles *profiles);
+
 /* What is wrong with the files as they were read last (one line for each error), or NULL. */
 const struct config_report *profiles_report(const struct profiles *profiles);
 

@@ -7,8 +7,11 @@
 /* Between two suspicions, doubled as long as nothing comes of them. */
 static const uint64_t floor_least = 10 * SECOND, floor_most = 3600 * SECOND;
 
+/* Who was told a time may come in the second before: what is told is whole seconds. */
+static const uint64_t slack = 1 * SECOND;
+
 const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, uint64_t token,
-                                              uint64_t now)
+                                              uint64_t until, uint64_t now)
 {
     struct rejection_client *c, *oldest = s->clients;
 
@@ -17,11 +20,14 @@ const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, ui
             oldest = c;
     if (c == s->clients + REJECTION_CLIENTS) {
         c = oldest;
-    } else if (c->token == token) {
+    } else if (c->token == token && now < c->until - slack) {
         c->times++;
+        c->until = until;
         return c;
     }
-    *c = (struct rejection_client){ .pid = pid, .times = 1, .token = token, .handed_out = now };
+    *c = (struct rejection_client){
+        .pid = pid, .times = 1, .token = token, .handed_out = now, .until = until
+    };
     return NULL;
 }
 

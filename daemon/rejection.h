@@ -21,6 +21,7 @@ struct rejection {
         unsigned times;      /* that token */
         uint64_t token;      /* when it was sent for, which tells tokens apart */
         uint64_t handed_out; /* the first time */
+        uint64_t until;      /* it was told to come again then; UINT64_MAX: when all are */
     } clients[REJECTION_CLIENTS];
     uint64_t suspected; /* the last token that was suspected, 0 = none */
     uint64_t unheard;   /* the last token of which that came too soon after the one before */
@@ -28,10 +29,12 @@ struct rejection {
     uint64_t floor;     /* between two suspicions, 0 = the least */
 };
 
-/* Notes a hand-out. Returns the entry if that process has had that token before: then it is worth
- * looking at the process, and rejection_confirm() decides. NULL otherwise. */
+/* Notes a hand-out to a process that is told to come again at until (in a rehearsal; else
+ * UINT64_MAX: the caller knows when all are told to). Returns the entry if that process has had
+ * that token before and comes earlier than it was told: then it is worth looking at the process,
+ * and rejection_confirm() decides. NULL otherwise. */
 const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, uint64_t token,
-                                              uint64_t now);
+                                              uint64_t until, uint64_t now);
 
 /* Whether that process has had that token. */
 bool rejection_knows(const struct rejection *s, pid_t pid, uint64_t token);

@@ -35,10 +35,11 @@ static void begin(struct rendered *out, enum error_code code, size_t out_length,
 
 /* When the client should ask again, on the local wall clock, never in the past: a plugin whose
  * timestamp is past is run again for every request. */
-static int64_t advertised_seconds(const struct profile *profile, uint64_t now)
+static int64_t advertised_seconds(const struct profile *profile, const struct request *request,
+                                  uint64_t now)
 {
     int64_t wall = time_realtime();
-    int64_t left = (int64_t)(profile_advertised_expiry(profile, now) - now);
+    int64_t left = (int64_t)(profile_advertised_expiry(profile, request, now) - now);
     int64_t seconds = (wall + left) / (int64_t)USEC_PER_SEC;
 
     return seconds > wall / (int64_t)USEC_PER_SEC ? seconds : wall / (int64_t)USEC_PER_SEC + 1;
@@ -62,13 +63,16 @@ static size_t warn_of_expiry(struct rendered *out, const struct profile *profile
 
 /* Unlike an ExecCredential, whose expirationTimestamp is all that tells a client when to come back,
  * this has the token's end by that name, as all JSON of ours has. */
-static void frame_json(struct rendered *out, const struct profile *profile, uint64_t now)
+static void frame_json(struct rendered *out, const struct profile *profile,
+                       const struct request *request, uint64_t now)
 {
     char end[TIME_UTC_SIZE], ask[TIME_UTC_SIZE];
     int64_t left = (int64_t)(profile_look(profile, now).expires_at - now);
 
     time_format_utc(end, (time_realtime() + left) / (int64_t)USEC_PER_SEC);
-    time_format_utc(ask, advertised_seconds(profile, now));
+    time_format_utc(ask, advertised_seconds(profile, request, now));
+    if (request->rehearse > 0) /* as it is to be taken for */
+        memcpy(end, ask, sizeof end);
     /* a profile's name needs no escapes */
     snprintf(out->prefix, sizeof out->prefix,
              "{\"schemaVersion\":%d,\"profile\":\"%s\",\"token\":\"", RENDER_JSON_SCHEMA_VERSION,
@@ -85,7 +89,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     switch (request->format) {
     case FORMAT_EXEC_V1:
     case FORMAT_EXEC_V1BETA1:
-        time_format_utc(when, advertised_seconds(profile, now));
+        time_format_utc(when, advertised_seconds(profile, request, now));
         snprintf(out->prefix, sizeof out->prefix,
                  "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/%s\","
                  "\"status\":{\"token\":\"",
@@ -93,7 +97,7 @@ static void frame(struct rendered *out, const struct profile *profile,
         snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}}\n", when);
         return;
     case FORMAT_JSON:
-        frame_json(out, profile, now);
+        frame_json(out, profile, request, now);
         return;
     case FORMAT_HEADER:
         snprintf(out->prefix, sizeof out->prefix, "Authorization: Bearer ");
@@ -201,6 +205,19 @@ void render_report(struct rendered *out, const char *report, enum error_code cod
     size_t length = out->heap ? strlen(out->heap) : 0;
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
+}
+
+void render_both(struct rendered *out, const char *text, const char *errors, enum error_code code)
+{
+    size_t length = strlen(text), more = strlen(errors);
+
+    out->heap = malloc(length + more + 1);
+    if (!out->heap)
+        length = more = 0;
+    else
+        memcpy(mempcpy(out->heap, text, length), errors, more + 1);
+    begin(out, code, length, more);
+    add_part(out, out->heap, length + more);
 }
 
 void render_text(struct rendered *out, const char *text)
@@ -462,6 +479,11 @@ static int badness(enum error_code code)
         if (error_exit_code(code) == worst_first[i])
             return 2 + n - i;
     return code != ERROR_NONE && error_exit_code(code) > 0 ? 1 : 0;
+}
+
+enum error_code render_worse(enum error_code a, enum error_code b)
+{
+    return badness(b) > badness(a) ? b : a;
 }
 
 /* The worst that the table of all, or the row of one, tells as an error. */

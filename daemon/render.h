@@ -4,7 +4,6 @@
 #ifndef KUBETOKEN_RENDER_H
 #define KUBETOKEN_RENDER_H
 
-#include <stdio.h>
 #include <sys/uio.h>
 
 #include "common/protocol.h"
@@ -42,6 +41,12 @@ void render_failure(struct rendered *out, const struct profiles *all, const char
 
 /* A report for stdout. code: what is wrong with the matter of it, ERROR_NONE = nothing. */
 void render_report(struct rendered *out, const char *report, enum error_code code);
+
+/* Text for both, and what is wrong with the matter of it. */
+void render_both(struct rendered *out, const char *text, const char *errors, enum error_code code);
+
+/* Of two codes the worse: what only a person mends is worse than what may pass. */
+enum error_code render_worse(enum error_code a, enum error_code b);
 
 /* Text for stdout. */
 void render_text(struct rendered *out, const char *text);

@@ -2,11 +2,13 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/container.h"
@@ -15,6 +17,7 @@
 #include "daemon/journal.h"
 #include "daemon/owner.h"
 #include "daemon/render.h"
+#include "daemon/round.h"
 #include "daemon/watch.h"
 #include "daemon/who_asks.h"
 
@@ -38,6 +41,7 @@ struct client {
     sd_event_source *source;
     struct waiter waiter;
     struct inspection *inspection; /* under way for it */
+    struct round *round;           /* the same */
     struct watch *watch;           /* it gets an answer at each change, and asks nothing more */
     const struct profile *handed;  /* its token is in the answer that is being sent */
     struct history_entry who;      /* asks; looked at because it has to wait. at is 0: not yet */
@@ -108,6 +112,7 @@ static void client_free(struct client *c)
     profile_forget(&c->waiter);
     inspection_free(c->inspection);
     stop_watching(c);
+    round_free(c->round);
     sd_event_source_disable_unref(c->source); /* before the descriptor closes */
     close(c->fd);
     TAILQ_REMOVE(&c->server->clients, c, entry);
@@ -129,7 +134,7 @@ static void touch(struct client *c)
 
 static bool waiting(const struct client *c)
 {
-    return c->waiter.profile != NULL || c->inspection || c->watch || c->following;
+    return c->waiter.profile != NULL || c->inspection || c->round || c->watch || c->following;
 }
 
 /* Input is asked for only when a request and its answer can be dealt with. */
@@ -263,6 +268,8 @@ static void say(struct client *c)
         return;
     if (c->inspection)
         inspection_words(c->inspection, text, sizeof text);
+    else if (c->round)
+        round_words(c->round, time_boottime(), text, sizeof text);
     else
         profile_words(c->waiter.profile, time_boottime(), text, sizeof text);
     size_t length = wait_line(line, text);
@@ -439,12 +446,15 @@ static void answer_stop(struct server *s, struct rendered *r)
     render_forgotten(r, s->profiles);
 }
 
-/* Whether no configuration is in force. Who asks for names is a shell that completes a word: what
- * is new in the files is not taken for it, which could send a login (start = with-daemon). */
+/* Whether no configuration is in force, which metrics say in their own way. Who asks for names is a
+ * shell that completes a word: what is new in the files is not taken for it, which could send a
+ * login (start = with-daemon). */
 static bool is_without_any(struct server *s, const struct request *request, struct error *why)
 {
     size_t n;
 
+    if (request->format == FORMAT_METRICS)
+        return false;
     profiles_list(s->profiles, &n);
     return (n == 0 || request->format != FORMAT_NAME) && !profiles_find(s->profiles, "", why) &&
            why->code != ERROR_NO_DEFAULT;
@@ -491,21 +501,43 @@ static bool handle_general(struct client *c, struct rendered *r, uint64_t now)
     }
 }
 
+/* For as long as the process that asks runs, which is going to be another program. Returns 0, or -1
+ * with *why. */
+static int hold(const struct client *c, struct profile *profile, struct error *why)
+{
+    struct pollfd p = { .fd = c->fd };
+    int pidfd = (int)syscall(SYS_pidfd_open, c->waiter.peer, 0);
+
+    if (pidfd >= 0 && (poll(&p, 1, 0) < 0 || (p.revents & POLLHUP))) {
+        close(pidfd); /* it is gone, and the pid may be another's */
+        pidfd = -1;
+    }
+    if (pidfd >= 0)
+        return profile_hold(profile, pidfd, c->waiter.peer, c->waiter.request.min_validity, why);
+    error_set(why, ERROR_INTERNAL, "the process that asks cannot be seen");
+    return -1;
+}
+
 /* What came of a request for a token. */
-static void render_outcome(struct client *c, const struct profile *profile, const struct error *why,
+static void render_outcome(struct client *c, struct profile *profile, const struct error *why,
                            struct rendered *r, uint64_t now)
 {
     struct server *s = c->server;
     const struct request *request = &c->waiter.request;
     const char *name = profile_config(profile)->name;
     char text[PROTOCOL_NAME_MAX + 32];
+    struct error unheld;
 
+    if (!why && request->verb == VERB_HOLD && hold(c, profile, &unheld) < 0)
+        why = &unheld;
     if (why) {
-        answer_failure(s, r, name, why);
+        answer_failure(c->server, r, name, why);
     } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
         snprintf(text, sizeof text, "%s: %s\n", name,
                  request->verb == VERB_LOGIN ? "logged in" : "a new token");
         render_text(r, text);
+    } else if (request->format == FORMAT_TEXT) { /* held, and that is all */
+        render_text(r, "");
     } else {
         render_token(r, profile, request, now);
         c->handed = profile;
@@ -596,6 +628,64 @@ static void on_report(void *context, const char *report, const struct error *why
     render_clear(&r);
 }
 
+static void on_round(void *context, const struct round_end *end)
+{
+    struct client *c = context;
+    struct profiles *profiles = c->server->profiles;
+    struct rendered r = { 0 };
+    char *errors = NULL;
+
+    profiles_look(profiles);
+    const char *notice = *end->errors ? config_change_notice(profiles_change(profiles)) : "";
+    if (*notice && asprintf(&errors, "%skubetoken: %s\n", end->errors, notice) < 0)
+        errors = NULL;
+    render_both(&r, end->tokens, errors ? errors : end->errors, end->code);
+    free(errors);
+    c->round = round_free(c->round);
+    if (respond(c, &r))
+        work(c);
+    render_clear(&r);
+}
+
+static void logout_all(const struct server *s, struct rendered *r)
+{
+    size_t n, size;
+    struct profile *const *list;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+
+    /* who waited is told, and what they ask for next may be another list */
+    for (size_t i = 0; list = profiles_list(s->profiles, &n), i < n; i++) {
+        if (f)
+            fprintf(f, "%s: logged out\n", profile_config(list[i])->name);
+        profile_logout(list[i]);
+    }
+    if (f)
+        fclose(f);
+    render_text(r, text ? text : "");
+    free(text);
+}
+
+/* For every profile. Returns as handle(). */
+static bool handle_all(struct client *c, struct rendered *r, uint64_t now)
+{
+    struct server *s = c->server;
+    const struct request *request = &c->waiter.request;
+    struct error why;
+
+    if (!profiles_find(s->profiles, "", &why) && why.code != ERROR_NO_DEFAULT) {
+        answer_find_error(s, r, request, &why);
+        return true;
+    }
+    if (request->verb == VERB_LOGOUT_ALL) {
+        logout_all(s, r);
+        return true;
+    }
+    c->round = round_start(s->profiles, request, c->waiter.peer, now + wait_of(request), on_round,
+                           c);
+    return false;
+}
+
 /* A token that follows needs no profile: without one it is not held against anything. */
 static bool inspect(struct client *c, struct rendered *r, uint64_t now)
 {
@@ -638,6 +728,8 @@ static bool handle(struct client *c, struct rendered *r)
         return inspect(c, r, now);
     if (request->verb == VERB_LOG || request->verb == VERB_FOLLOW || request->verb == VERB_WHY)
         return tell_history(c, r, now);
+    if (request->verb == VERB_REFRESH_ALL || request->verb == VERB_LOGOUT_ALL)
+        return handle_all(c, r, now);
     if ((request->verb == VERB_STATUS || request->verb == VERB_WATCH) &&
         request->format != FORMAT_NAME)
         profiles_take(s->profiles);

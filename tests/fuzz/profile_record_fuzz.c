@@ -39,6 +39,7 @@ static void check_record(const struct profile_record *r)
     PROMISE(fuzz_is_clean(r->failed_step.name) && fuzz_is_clean(r->failed_step.host));
     PROMISE(fuzz_is_clean(r->changed) && r->changed_at <= now);
     PROMISE(r->rejection.at <= now && r->rejection.floor <= LIFECYCLE_PAUSE_MOST);
+    PROMISE(r->n_holders <= HOLDERS_MAX);
     PROMISE(memcmp(r->rejection.clients, nobody.clients, sizeof nobody.clients) == 0);
 }
 

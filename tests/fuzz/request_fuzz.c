@@ -14,12 +14,13 @@ static void check_request(const struct request *r)
     size_t length = strnlen(r->profile, sizeof r->profile);
 
     PROMISE(length == 0 || protocol_name_valid(r->profile, length));
-    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_WHY);
+    PROMISE(r->verb >= VERB_GET && r->verb <= VERB_LOGOUT_ALL);
     bool of_status = r->format == FORMAT_QUIET || r->format == FORMAT_NAME ||
                      r->format == FORMAT_METRICS;
     PROMISE(r->verb == VERB_GET
                 ? r->format != FORMAT_TEXT && !of_status
-                : r->format == FORMAT_TEXT || r->format == FORMAT_JSON || of_status);
+                : r->format == FORMAT_TEXT || r->format == FORMAT_JSON || of_status ||
+                      (r->verb == VERB_HOLD && r->format == FORMAT_TOKEN));
     PROMISE(r->verb == VERB_STATUS || !of_status);
     PROMISE(r->verb == VERB_STATUS || r->verb == VERB_WATCH || r->verb == VERB_INSPECT ||
             r->format != FORMAT_JSON || r->verb == VERB_GET || r->verb == VERB_LOG ||
@@ -28,7 +29,8 @@ static void check_request(const struct request *r)
     PROMISE(r->verb != VERB_LOGIN || (r->secret > 0 && r->secret <= PROTOCOL_PASSWORD_MAX));
     PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||
             (r->verb == VERB_INSPECT && r->secret <= PROTOCOL_TOKEN_MAX));
-    PROMISE(r->timeout <= years && r->min_validity <= years && r->client_go >= 0);
+    PROMISE(r->timeout <= years && r->min_validity <= years && r->rehearse <= years &&
+            r->client_go >= 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,11 +8,12 @@ import pytest
 
 import rig
 
-COMMANDS = ["get", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
+COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
             "restart", "kubeconfig", "log", "why", "explain", "doctor", "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
-VALUES = {"--output": "json", "--min-validity": "1s", "--timeout": "1s", "--api-version": "v1",
+VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",
+          "--timeout": "1s", "--api-version": "v1",
           "--expect-issuer": "https://i/", "--expect-audience": "a", "--expect-claim": "a=b",
           "--expect-signing-alg": "RS256", "--authentication-config": "/dev/null",
           "--kubeconfig": "/dev/null"}
@@ -63,6 +64,11 @@ def options_of_all():
     return set(quoted) | {"--" + (a or b) for a, b in valued}
 
 
+def wrong_usage(command):
+    """Its exit code."""
+    return 125 if command == "run" else 2
+
+
 # Of all commands, and what a command's own parser is not asked.
 EVERYWHERE = {"-h", "--help", "-V", "--version"}
 
@@ -76,7 +82,7 @@ def test_a_commands_help_names_what_it_takes(home, command):
         long = "--output" if option == "-o" else option
         value = [VALUES[long]] if long in VALUES else []
         r = home.run(command, option, *value, "--bogus")
-        assert r.returncode == 2
+        assert r.returncode == wrong_usage(command)
         assert "unknown option --bogus" in r.stderr, (option, r.stderr)
         if value:
             r = home.run(command, option)
@@ -91,7 +97,7 @@ def test_a_command_takes_nothing_that_its_help_does_not_name(home, command):
     for option in others:
         r = home.run(command, option)
         says = f'no command "{option}"' if command == "help" else f"unknown option {option}"
-        assert r.returncode == 2 and says in r.stderr, (option, r.stderr)
+        assert r.returncode == wrong_usage(command) and says in r.stderr, (option, r.stderr)
 
 
 def test_the_manual_names_no_option_that_there_is_not(home):
@@ -213,7 +219,7 @@ SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]
 SPEAKING_LAST = [["refresh"], ["reload"]]  # what they print is of a thing that is done
-SILENT = {"login", "logout", "stop", "restart", "doctor"}  # doctor: test_doctor.py
+SILENT = {"run", "login", "logout", "stop", "restart", "doctor"}  # doctor: test_doctor.py
 
 
 @pytest.fixture

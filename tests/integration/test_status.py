@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import rig
+import schemas
 from pseudo_terminal import Terminal
 from scripted import json_answer
 from test_autostart import auto  # noqa: F401: a fixture
@@ -362,7 +363,7 @@ def watcher(home):
                 self.bytes += (more := os.read(self.process.stdout.fileno(), 65536))
                 assert more, "its end"
             line, _, self.bytes = self.bytes.partition(b"\n")
-            return json.loads(line)
+            return schemas.check("change", line.decode() + "\n")
 
         def until(self, condition):
             while not condition(found := self.next()):
@@ -395,7 +396,7 @@ def test_without_a_terminal_each_change_is_a_line(home, daemon, fake, watcher, o
     asking = w.next()
     assert (asking["profile"], asking["state"]) == ("p", "asking")
     token = w.until(lambda line: line["state"] == "idle")
-    assert token["profile"] == "p" and token["verified"] and token["secondsLeft"] > 0
+    assert token["profile"] == "p" and token["verified"] and token["expiresInSeconds"] > 0
     assert home.run("status").returncode == 0 and home.run("get", "p").returncode == 0
 
     home.configure(fake.profile("p"))
@@ -404,7 +405,7 @@ def test_without_a_terminal_each_change_is_a_line(home, daemon, fake, watcher, o
     assert gone.pop("timestamp") and gone == {"profile": "q", "state": "gone"}
     daemon.restart()
     again = w.next()
-    assert (again["profile"], again["secondsLeft"] > 0) == ("p", True), "as it is in another life"
+    assert again["profile"] == "p" and again["expiresInSeconds"] > 0, "as it is in another life"
     assert w.process.stderr.readline().decode() == LOST + "\n"
     assert w.process.poll() is None
 
@@ -415,8 +416,8 @@ def test_a_renewal_that_nobody_asks_for_is_a_line(home, daemon, fake, watcher):
     daemon.start()
     assert home.run("get").returncode == 0
     w = watcher("p")
-    first = w.next()["expires"]
-    assert w.until(lambda line: line.get("expires") != first)["state"] in ("idle", "asking")
+    first = w.next()["expirationTimestamp"]
+    w.until(lambda line: line.get("expirationTimestamp", first) != first)
     assert len(fake.grants()) > 1
 
 
@@ -427,9 +428,9 @@ def test_a_token_that_dies_is_a_line(home, daemon, fake, watcher):
     daemon.start()
     assert home.run("get").returncode == 0
     w = watcher("p")
-    assert "expires" in w.next()
+    assert "expirationTimestamp" in w.next()
     dead = w.next()
-    assert (dead["state"], dead["secondsLeft"], "expires" in dead) == ("idle", 0, False)
+    assert (dead["state"], "expirationTimestamp" in dead) == ("idle", False)
     assert len(fake.grants()) == 1
 
 
@@ -492,7 +493,7 @@ def test_a_daemon_is_started_at_first_and_waited_for_later(auto, watcher):  # no
                    "its sleep")
     assert not auto.socket_path.exists(), "it started none"
     assert auto.run("get").returncode == 0
-    assert w.next()["secondsLeft"] >= 0
+    assert w.next()["profile"] == "p"
 
 
 # ---- what it costs the daemon -------------------------------------------------------------------

@@ -27,7 +27,9 @@ struct model *daemon_model(struct world *w, const char *name)
 
 uint64_t daemon_advertised_expiry(const struct model *p, uint64_t now)
 {
-    return profile_advertised_expiry(p->real, now);
+    static const struct request plain;
+
+    return profile_advertised_expiry(p->real, &plain, now);
 }
 
 /* ---- those who wait -------------------------------------------------------------------------- */

@@ -587,6 +587,56 @@ static void a_token_out_of_use_is_not_renewed(void **state)
     assert_false(timer().request);
 }
 
+static void a_process_that_runs_is_a_use(void **state)
+{
+    (void)state;
+    policy.keep_fresh = MINUTE;
+    with_token();
+    assert_true(next() == NEVER);
+    policy.held = true;
+    assert_int_equal(next(), lc.renew_at);
+    now = lc.renew_at;
+    assert_true(timer().request);
+    failed(LIFECYCLE_TEMPORARY);
+    assert_int_equal(next(), lc.retry_at);
+    policy.held = false;
+    assert_true(next() == NEVER);
+}
+
+static void what_a_process_wants_is_left_at_any_time(void **state)
+{
+    (void)state;
+    with_token(); /* of an hour */
+    policy.held_validity = 50 * MINUTE;
+    assert_int_equal(next(), lc.renew_at);
+    policy.held = true;
+    assert_int_equal(next(), lc.sent + 10 * MINUTE);
+    now = lc.sent + 10 * MINUTE - 1;
+    assert_false(timer().request);
+    now++;
+    assert_true(timer().request);
+    token(HOUR);
+    assert_int_equal(next(), now + 10 * MINUTE);
+    policy.held_validity = MINUTE;
+    assert_int_equal(next(), lc.renew_at);
+}
+
+static void no_token_is_replaced_within_a_minute_for_a_process(void **state)
+{
+    (void)state;
+    with_token();
+    policy.held = true;
+    policy.held_validity = HOUR - 1;
+    assert_int_equal(next(), lc.sent + MINUTE);
+    policy.held_validity = HOUR; /* no token lives so long */
+    assert_int_equal(next(), lc.renew_at);
+    now = lc.renew_at;
+    timer();
+    token(MINUTE);
+    policy.held_validity = MINUTE - 1;
+    assert_int_equal(next(), now + 30 * SECOND);
+}
+
 static void always_means_renewal_without_any_use(void **state)
 {
     (void)state;
@@ -2185,6 +2235,9 @@ int main(void)
         TEST(a_token_in_use_is_renewed_when_it_is_due),
         TEST(a_timer_that_comes_too_early_does_nothing),
         TEST(a_token_out_of_use_is_not_renewed),
+        TEST(a_process_that_runs_is_a_use),
+        TEST(what_a_process_wants_is_left_at_any_time),
+        TEST(no_token_is_replaced_within_a_minute_for_a_process),
         TEST(always_means_renewal_without_any_use),
         TEST(a_retry_is_made_when_it_is_due),
         TEST(a_timer_after_a_refusal_does_nothing),

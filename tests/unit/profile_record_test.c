@@ -77,6 +77,8 @@ static void everything(void)
         .changed = "groups: a -> b",
         .changed_at = 18,
         .configuration = 19,
+        .holders = { { 22, 23, 24 }, { UINT64_MAX, UINT64_MAX, INT32_MAX } },
+        .n_holders = 2,
         .had_password = true,
         .had_refresh_token = true,
     };
@@ -110,7 +112,7 @@ static void what_ends_with_a_life_is_not_written(void **state)
                               .by_route = true,
                               .again = true,
                               .again_for_person = true };
-    sent.rejection.clients[0] = (struct rejection_client){ 1, 2, 3, 4 };
+    sent.rejection.clients[0] = (struct rejection_client){ 1, 2, 3, 4, 5 };
     through();
     memset(&sent, 0, sizeof sent);
     assert_memory_equal(&got, &sent, sizeof got);
@@ -144,6 +146,8 @@ static void the_longest_texts_fit(void **state)
     memset(sent.changed, 'c', sizeof sent.changed - 1);
     memset(sent.failed_step.name, 'n', sizeof sent.failed_step.name - 1);
     memset(sent.failed_step.host, 'h', sizeof sent.failed_step.host - 1);
+    for (sent.n_holders = 0; sent.n_holders < HOLDERS_MAX; sent.n_holders++)
+        sent.holders[sent.n_holders] = (struct holder){ UINT64_MAX, UINT64_MAX, INT32_MAX };
     through();
     assert_memory_equal(&got, &sent, sizeof got);
 }
@@ -255,6 +259,20 @@ static void a_field_of_a_later_version_is_passed_over(void **state)
     assert_int_equal(got.lifecycle.failures, 2);
 }
 
+static void a_process_that_is_none_holds_nothing(void **state)
+{
+    static const struct holder holders[HOLDERS_MAX + 1] = {
+        { 1, 2, 0 }, { 1, 2, -1 }, { 1, 2, INT64_MAX }, { 1, 2, 3 }
+    };
+
+    (void)state;
+    tlv_put(&w, "holders", holders, sizeof holders);
+    tlv_put(&w, "holders", holders, 4 * sizeof *holders + 1);
+    read_fields();
+    assert_int_equal(got.n_holders, 1);
+    assert_memory_equal(got.holders, &holders[3], sizeof *holders);
+}
+
 static void an_unknown_state_is_none_to_stop_in(void **state)
 {
     (void)state;
@@ -354,6 +372,7 @@ int main(void)
         TEST(counts_do_not_grow_beyond_reason),
         TEST(what_is_no_number_is_passed_over),
         TEST(a_field_of_a_later_version_is_passed_over),
+        TEST(a_process_that_is_none_holds_nothing),
         TEST(an_unknown_state_is_none_to_stop_in),
         TEST(an_unknown_error_is_an_internal_one),
         TEST(texts_are_made_printable_and_cut),

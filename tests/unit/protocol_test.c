@@ -40,12 +40,14 @@ static void assert_refused(const char *line)
 static void a_whole_request_is_understood(void **state)
 {
     (void)state;
-    parse("get exec/v1 minikube client-go=4711 min-validity=300 timeout=10s rejected tell once");
+    parse("get exec/v1 minikube client-go=4711 min-validity=300 rehearse=60 timeout=10s rejected "
+          "tell once");
     assert_int_equal(request.verb, VERB_GET);
     assert_int_equal(request.format, FORMAT_EXEC_V1);
     assert_string_equal(request.profile, "minikube");
     assert_int_equal(request.client_go, 4711);
     assert_int_equal(request.min_validity, 300 * USEC_PER_SEC);
+    assert_int_equal(request.rehearse, 60 * USEC_PER_SEC);
     assert_int_equal(request.timeout, 10 * USEC_PER_SEC);
     assert_true(request.rejected);
     assert_true(request.tell);
@@ -60,6 +62,7 @@ static void a_verb_alone_has_the_defaults(void **state)
     assert_string_equal(request.profile, "");
     assert_int_equal(request.timeout, 30 * USEC_PER_SEC);
     assert_int_equal(request.min_validity, 0);
+    assert_int_equal(request.rehearse, 0);
     assert_int_equal(request.client_go, 0);
     assert_false(request.rejected);
     assert_false(request.tell);
@@ -68,11 +71,11 @@ static void a_verb_alone_has_the_defaults(void **state)
 
 static void every_verb_is_known(void **state)
 {
-    static const char *const verbs[] = { "get",     "status",  "profile",
-                                         "refresh", "inspect", "login * * secret=1",
-                                         "logout",  "reload",  "version",
-                                         "stop",    "watch",   "log",
-                                         "follow",  "why" };
+    static const char *const verbs[] = {
+        "get",        "status", "profile", "refresh", "inspect", "login * * secret=1",
+        "logout",     "reload", "version", "stop",    "hold",    "refresh-all",
+        "logout-all", "watch",  "log",     "follow",  "why"
+    };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
@@ -175,9 +178,15 @@ static void a_table_may_have_colour_and_a_bar(void **state)
     assert_int_equal(request.bar, BAR_ASCII);
 }
 
-static void only_get_yields_tokens(void **state)
+static void only_get_and_hold_yield_tokens(void **state)
 {
     (void)state;
+    parse("hold");
+    assert_int_equal(request.format, FORMAT_TEXT);
+    parse("hold token");
+    assert_int_equal(request.format, FORMAT_TOKEN);
+    assert_refused("hold header");
+    assert_refused("hold json");
     assert_refused("status token");
     assert_refused("refresh exec/v1");
     assert_refused("version json");
@@ -565,7 +574,7 @@ int main(void)
         TEST(status_may_be_text_or_json),
         TEST(status_alone_may_be_names_or_nothing),
         TEST(a_table_may_have_colour_and_a_bar),
-        TEST(only_get_yields_tokens),
+        TEST(only_get_and_hold_yield_tokens),
         TEST(a_star_stands_for_the_default),
         TEST(blanks_may_be_many),
         TEST(unknown_options_are_ignored),

@@ -22,7 +22,7 @@ enum { KUBECTL = 4711 };
 /* The process asks for its token of that time. Returns whether it is suspected then. */
 static bool asks(pid_t pid, uint64_t token, unsigned calls)
 {
-    const struct rejection_client *c = rejection_note(&suspicion, pid, token, now);
+    const struct rejection_client *c = rejection_note(&suspicion, pid, token, UINT64_MAX, now);
     return c && rejection_confirm(&suspicion, c, calls, now);
 }
 
@@ -140,6 +140,35 @@ static void who_came_for_its_token_lately_is_remembered(void **state)
     assert_true(asks(KUBECTL, 2, 1));
 }
 
+/* As asks(), of a process that is told to come again in a minute. */
+static bool rehearses(unsigned calls)
+{
+    const struct rejection_client *c = rejection_note(&suspicion, KUBECTL, 1, now + 60 * SECOND,
+                                                      now);
+    return c && rejection_confirm(&suspicion, c, calls, now);
+}
+
+static void who_comes_when_it_was_told_to_suspects_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++, now += 59 * SECOND) /* a time is told in whole seconds */
+        assert_false(rehearses(1));
+    for (int i = 0; i < 100; i++, now += 60 * SECOND) { /* with a manifest on stdin */
+        assert_false(rehearses(2));
+        assert_false(rehearses(2));
+    }
+}
+
+static void who_comes_earlier_than_it_was_told_to_had_it_rejected(void **state)
+{
+    (void)state;
+    assert_false(rehearses(1));
+    now += 60 * SECOND;
+    assert_false(rehearses(1));
+    now += 58 * SECOND;
+    assert_true(rehearses(1));
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
@@ -155,6 +184,8 @@ int main(void)
         TEST(a_token_whose_rejection_came_too_soon_did_not_live_in_peace),
         TEST(the_longest_gone_client_is_forgotten),
         TEST(who_came_for_its_token_lately_is_remembered),
+        TEST(who_comes_when_it_was_told_to_suspects_nothing),
+        TEST(who_comes_earlier_than_it_was_told_to_had_it_rejected),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
