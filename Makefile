@@ -81,7 +81,9 @@ CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child doctor kubeconfig kubeconfig_paths kubectl kubectl_words kuberc log main names redaction report rights yaml_tree
+  child doctor kubeconfig kubeconfig_edit kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan \
+  kubeconfig_user kubeconfig_write kubectl kubectl_words kuberc log main names redaction report rights \
+  text_diff yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol text time wrap
 ADMIN_LIBS = libcjson yaml-0.1
@@ -179,8 +181,9 @@ $(O)/kubetoken: $(client_o) $(O)/links
 
 UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
-# What reads the API server's own configuration; pure.
-READERS := authentication_config cel cel_foresee cel_parse cel_scope yaml_tree
+# What reads the API server's own configuration and changes a kubeconfig; pure.
+READERS := authentication_config cel cel_foresee cel_parse cel_scope kubeconfig_edit kubeconfig_mask \
+  kubeconfig_user text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
   $(O)/client/service.o $(O)/client/admin/redaction.o $(READERS:%=$(O)/client/admin/%.o)
 

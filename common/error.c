@@ -340,6 +340,9 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_KUBECONFIG] = { "kubeconfig", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "the kubeconfig cannot be used as it is",
                            "correct it; kubectl config view shows it" },
+    [ERROR_NOT_WRITTEN] = { "not-written", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "the kubeconfig stays as it is",
+                            "kubetoken kubeconfig prints what to put into it by hand" },
     [ERROR_NOT_USED] = { "not-used", 9, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                          "kubectl does not ask kubetoken for this profile",
                          "merge what kubetoken kubeconfig prints, and have the context name that "

@@ -522,7 +522,6 @@ static int hold(const struct client *c, struct profile *profile, struct error *w
 static void render_outcome(struct client *c, struct profile *profile, const struct error *why,
                            struct rendered *r, uint64_t now)
 {
-    struct server *s = c->server;
     const struct request *request = &c->waiter.request;
     const char *name = profile_config(profile)->name;
     char text[PROTOCOL_NAME_MAX + 32];

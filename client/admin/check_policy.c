@@ -24,8 +24,7 @@ static bool is_listed(const struct doctor *d, const cJSON *exec, const struct ku
     return false;
 }
 
-/* What is wrong with the policy, NULL: nothing. exec: NULL where kubetoken is not asked. */
-static const char *judge_policy(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
+const char *doctor_judge_policy(const struct doctor *d, const cJSON *exec, const struct kuberc *rc)
 {
     const char *fatal = kuberc_fatal(rc);
 
@@ -81,7 +80,7 @@ static void add_policy(struct doctor *d, const cJSON *exec, const char *file,
                        const struct kuberc *rc)
 {
     bool obeys = d->kubectl_minor >= POLICY_SINCE;
-    const char *wrong = judge_policy(d, exec, rc);
+    const char *wrong = doctor_judge_policy(d, exec, rc);
     const char *more = obeys && kuberc_fatal(rc) ? "; every kubectl command ends" : "";
 
     if (!wrong && *d->kuberc_error)

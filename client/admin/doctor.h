@@ -13,6 +13,8 @@
 #include "client/admin/report.h"
 #include "common/protocol.h"
 
+struct kuberc;
+
 struct doctor {
     struct report report;
     const char *folder;  /* of the program that was called */
@@ -107,5 +109,9 @@ void doctor_cluster(struct doctor *d);
 /* A part of the kubeconfig's: exec is the stanza that runs kubetoken, NULL without: a policy may
  * end every kubectl command. */
 void doctor_policy(struct doctor *d, const cJSON *exec);
+
+/* What is wrong with the policy for that stanza, NULL: nothing. exec: NULL where kubetoken is not
+ * asked. */
+const char *doctor_judge_policy(const struct doctor *d, const cJSON *exec, const struct kuberc *rc);
 
 #endif

@@ -1,13 +1,12 @@
-/* kubetoken kubeconfig: prints the user with its exec stanza. */
+/* kubetoken kubeconfig: prints the user with its exec stanza, or writes it into kubectl's file. */
 #define _GNU_SOURCE
-#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/admin/child.h"
 #include "client/admin/commands.h"
+#include "client/admin/kubeconfig_write.h"
 #include "client/conversation.h"
 #include "client/help.h"
 #include "client/options.h"
@@ -17,48 +16,98 @@
 #include "common/time.h"
 
 struct kubeconfig {
-    const char *profile;
-    const char *version; /* "v1", "v1beta1", NULL: by the kubectl found */
+    struct kubeconfig_wish wish;
+    bool write, undo;
 };
+
+/* Those with a value. Returns 1 when it is none of them, 0, or the exit code. */
+static int take_value(char **argv, int *i, struct kubeconfig *k)
+{
+    const struct {
+        const char *name;
+        const char **target;
+        bool writes;
+    } options[] = {
+        { "api-version", &k->wish.api_version, false }, { "context", &k->wish.context, true },
+        { "cluster", &k->wish.cluster, true },          { "user", &k->wish.user, true },
+        { "kubeconfig", &k->wish.file, true },          { "command", &k->wish.command, true },
+    };
+    char full[32];
+
+    for (size_t j = 0; j < sizeof options / sizeof *options; j++) {
+        bool missing = false;
+        const char *value = options_value(argv, i, options[j].name, 0, &missing);
+        snprintf(full, sizeof full, "--%s", options[j].name);
+        if (missing)
+            return help_value_missing(full);
+        if (value && !*value)
+            return help_value_missing(full);
+        if (value)
+            *options[j].target = value;
+        if (value)
+            return 0;
+    }
+    return 1;
+}
+
+static int take_option(char **argv, int *i, struct kubeconfig *k)
+{
+    const char *arg = argv[*i];
+    int r = take_value(argv, i, k);
+
+    if (r != 1)
+        return r;
+    if (text_equal(arg, "--write"))
+        k->write = true;
+    else if (text_equal(arg, "--dry-run"))
+        k->wish.dry_run = true;
+    else if (text_equal(arg, "--undo"))
+        k->undo = true;
+    else if (text_equal(arg, "--absolute"))
+        k->wish.absolute = true;
+    else if (text_equal(arg, "--force"))
+        k->wish.force = true;
+    else
+        return help_unknown_option("kubeconfig", arg);
+    return 0;
+}
+
+/* What does not go together, or means nothing. */
+static int check(struct kubeconfig *k)
+{
+    const struct kubeconfig_wish *w = &k->wish;
+    bool details = w->context || w->cluster || w->user || w->command || w->absolute || w->force;
+
+    if (w->api_version && !text_equal(w->api_version, "v1") &&
+        !text_equal(w->api_version, "v1beta1"))
+        return output_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
+    if (k->undo && (k->write || details || w->profile || w->api_version))
+        return output_fail(ERROR_USAGE, "--undo goes with --kubeconfig and --dry-run alone");
+    if (w->cluster && !w->context)
+        return output_fail(ERROR_USAGE, "--cluster is for a new --context");
+    if (w->command && w->absolute)
+        return output_fail(ERROR_USAGE, "--absolute and --command exclude each other");
+    if (w->dry_run && !k->undo)
+        k->write = true;
+    if (!k->write && !k->undo && (details || w->file))
+        return output_fail(ERROR_USAGE, "what goes into a file needs --write");
+    return options_check_profile(w->profile);
+}
 
 static int parse(int argc, char **argv, struct kubeconfig *k)
 {
-    const char *value;
-    bool missing = false, only_names = false;
+    bool only_names = false;
     int r = 0;
 
     for (int i = 1; i < argc && r == 0; i++) {
-        if (only_names || argv[i][0] != '-') {
-            r = options_take_profile(argv[i], &k->profile);
-        } else if (text_equal(argv[i], "--")) {
+        if (only_names || argv[i][0] != '-')
+            r = options_take_profile(argv[i], &k->wish.profile);
+        else if (text_equal(argv[i], "--"))
             only_names = true;
-        } else if ((value = options_value(argv, &i, "api-version", 0, &missing))) {
-            if (!text_equal(value, "v1") && !text_equal(value, "v1beta1"))
-                return output_fail(ERROR_USAGE, "--api-version takes v1 or v1beta1");
-            k->version = value;
-        } else if (missing) {
-            return help_value_missing("--api-version");
-        } else {
-            return help_unknown_option("kubeconfig", argv[i]);
-        }
+        else
+            r = take_option(argv, &i, k);
     }
-    return r ? r : options_check_profile(k->profile);
-}
-
-/* kubectl knows v1 since 1.22; none found counts as a new one. */
-static const char *version_for_kubectl(void)
-{
-    static const char *const argv[] = { "kubectl", "version", "--client", "--output=json", NULL };
-    struct child child;
-
-    child_run(argv, 10 * USEC_PER_SEC, &child);
-    cJSON *json = cJSON_Parse(child.out);
-    const cJSON *client = cJSON_GetObjectItemCaseSensitive(json, "clientVersion");
-    const char *minor = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(client, "minor"));
-    bool old = minor && *minor && strtol(minor, NULL, 10) < 22;
-    cJSON_Delete(json);
-    child_free(&child);
-    return old ? "v1beta1" : "v1";
+    return r ? r : check(k);
 }
 
 /* The profile's name as the daemon knows it. Without a daemon a given name is taken as it is. */
@@ -87,18 +136,10 @@ static int find_profile(const char *wanted, char *out, size_t size)
     return 0;
 }
 
-int kubeconfig_run(int argc, char **argv, const char *folder)
+static int print(const struct kubeconfig_wish *wish)
 {
-    (void)folder;
-    struct kubeconfig k = { 0 };
-    char profile[PROTOCOL_NAME_MAX + 2];
+    const char *version = wish->api_version ? wish->api_version : kubeconfig_api_version();
 
-    int r = parse(argc, argv, &k);
-    if (r == 0)
-        r = find_profile(k.profile, profile, sizeof profile);
-    if (r)
-        return r;
-    const char *version = k.version ? k.version : version_for_kubectl();
     printf("users:\n"
            "- name: \"%s\"\n"
            "  user:\n"
@@ -111,6 +152,22 @@ int kubeconfig_run(int argc, char **argv, const char *folder)
            "      installHint: |\n"
            "        kubetoken is not installed, or not on the PATH.\n"
            "        It gets and renews the id_token that this cluster wants.\n",
-           profile, version, version, profile);
+           wish->profile, version, version, wish->profile);
     return output_done(0);
+}
+
+int kubeconfig_run(int argc, char **argv, const char *folder)
+{
+    struct kubeconfig k = { .wish.folder = folder };
+    char profile[PROTOCOL_NAME_MAX + 2];
+
+    int r = parse(argc, argv, &k);
+    if (r == 0 && k.undo)
+        return kubeconfig_undo(k.wish.file, k.wish.dry_run);
+    if (r == 0)
+        r = find_profile(k.wish.profile, profile, sizeof profile);
+    if (r)
+        return r;
+    k.wish.profile = profile;
+    return k.write ? kubeconfig_write(&k.wish) : print(&k.wish);
 }

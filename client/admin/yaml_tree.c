@@ -9,7 +9,13 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { DEPTH_MAX = 40, NODES_MAX = 20000, ANCHORS_MAX = 64, PATH_MAX_LENGTH = 256 };
+enum {
+    DEPTH_MAX = 40,
+    NODES_MAX = 20000,
+    KUBECONFIG_NODES_MAX = 200000,
+    ANCHORS_MAX = 64,
+    PATH_MAX_LENGTH = 256
+};
 
 struct anchor {
     char *name;
@@ -22,7 +28,7 @@ struct reader {
     yaml_tree_twice *twice;
     void *context;
     struct anchor anchors[ANCHORS_MAX];
-    unsigned n_anchors, nodes, depth;
+    unsigned n_anchors, nodes, nodes_max, depth;
     char path[PATH_MAX_LENGTH];
 };
 
@@ -56,9 +62,9 @@ static int next_event(struct reader *r, yaml_event_t *ret)
 
 static bool may_add(struct reader *r)
 {
-    if (r->nodes++ < NODES_MAX)
+    if (r->nodes++ < r->nodes_max)
         return true;
-    fail(r, true, "more than %d values, aliases counted", NODES_MAX);
+    fail(r, true, "more than %u values, aliases counted", r->nodes_max);
     return false;
 }
 
@@ -542,13 +548,27 @@ static void read_as_yaml(struct reader *r, const char *plain, size_t length)
 void yaml_tree_read(const char *text, size_t length, yaml_tree_twice *twice, void *context,
                     struct yaml_tree *ret)
 {
-    struct reader r = { .tree = ret, .twice = twice, .context = context };
+    struct reader r = { .tree = ret, .twice = twice, .context = context, .nodes_max = NODES_MAX };
 
     *ret = (struct yaml_tree){ .root = NULL };
     if (length > YAML_TREE_TEXT_MAX)
         fail(&r, true, "larger than %d bytes", YAML_TREE_TEXT_MAX);
     else if (is_json(text))
         read_as_json(&r, text, length);
+    else
+        read_as_yaml(&r, text, length);
+}
+
+void yaml_tree_read_kubeconfig(const char *text, size_t length, yaml_tree_twice *twice,
+                               void *context, struct yaml_tree *ret)
+{
+    struct reader r = {
+        .tree = ret, .twice = twice, .context = context, .nodes_max = KUBECONFIG_NODES_MAX
+    };
+
+    *ret = (struct yaml_tree){ .root = NULL };
+    if (length > YAML_TREE_KUBECONFIG_MAX)
+        fail(&r, true, "larger than %d bytes", YAML_TREE_KUBECONFIG_MAX);
     else
         read_as_yaml(&r, text, length);
 }

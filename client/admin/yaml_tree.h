@@ -9,7 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { YAML_TREE_TEXT_MAX = 1 << 20, YAML_TREE_WORDS_MAX = 200 };
+enum {
+    YAML_TREE_TEXT_MAX = 1 << 20,
+    YAML_TREE_KUBECONFIG_MAX = 8 << 20,
+    YAML_TREE_WORDS_MAX = 200
+};
 
 struct yaml_tree {
     cJSON *root; /* NULL where it cannot be read: why */
@@ -24,6 +28,11 @@ typedef void yaml_tree_twice(void *context, const char *path, const char *key, u
 /* Reads it. The caller frees what it is with yaml_tree_free(). */
 void yaml_tree_read(const char *text, size_t length, yaml_tree_twice *twice, void *context,
                     struct yaml_tree *ret);
+
+/* The same for a kubeconfig: what begins with a brace is YAML, too, as kubectl reads it, and the
+ * limits are those of somebody with a thousand clusters. */
+void yaml_tree_read_kubeconfig(const char *text, size_t length, yaml_tree_twice *twice,
+                               void *context, struct yaml_tree *ret);
 
 /* Frees what is in it. */
 void yaml_tree_free(struct yaml_tree *tree);

@@ -654,6 +654,7 @@ SCENES = {
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],
     "kubectl-fails": kubectl_fails,
     "kubeconfig": kubeconfig("no-current-context"),
+    "not-written": lambda s: s.home.run("kubeconfig", "--undo"),
     "not-used": kubeconfig("other-plugin"),
     "bypassed": kubeconfig("token"),
     "plugin-command": kubeconfig("command-absolute"),

@@ -16,7 +16,8 @@ VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity"
           "--timeout": "1s", "--api-version": "v1",
           "--expect-issuer": "https://i/", "--expect-audience": "a", "--expect-claim": "a=b",
           "--expect-signing-alg": "RS256", "--authentication-config": "/dev/null",
-          "--kubeconfig": "/dev/null"}
+          "--kubeconfig": "/dev/null", "--context": "c", "--cluster": "c", "--user": "u",
+          "--command": "/c"}
 
 
 def options_of(text):
@@ -60,7 +61,7 @@ def options_of_all():
     """Those of any command's help, and any that a source of the client compares with."""
     text = "".join(p.read_text(encoding="utf-8") for p in (rig.TOP / "client").rglob("*.c"))
     quoted = re.findall(r'"(--?[a-zV][-a-z]*)"', text)
-    valued = re.findall(r'options_value\([^"]*"([a-z][-a-z]*)"|{ "([a-z][-a-z]+)", &d->', text)
+    valued = re.findall(r'options_value\([^"]*"([a-z][-a-z]*)"|{ "([a-z][-a-z]+)", &[dk]->', text)
     return set(quoted) | {"--" + (a or b) for a, b in valued}
 
 
