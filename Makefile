@@ -62,9 +62,9 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
-  digest fetch_queue fetcher file_watch history history_view holders holdings inspection journal \
-  lifecycle listener log_file main metrics new_password notify owner peer_process permit private_file \
-  profile profile_record profiles programs rejection render render_json render_metrics round \
+  config_print digest fetch_queue fetcher file_watch history history_view holders holdings inspection \
+  journal lifecycle listener log_file main metrics new_password notify owner peer_process permit \
+  private_file profile profile_record profiles programs rejection render render_json render_metrics round \
   secret_command secret_remark secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job kube_user message_id paths protocol secret secret_form text time \
   tlv url wrap
@@ -79,13 +79,14 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
   locked login main metrics options output own_config progress run screen service status stop watch
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
-ADMIN := apiserver_replay authentication_config cel cel_foresee cel_parse cel_scope certificate \
+ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child doctor kubeconfig kubeconfig_edit kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan \
-  kubeconfig_user kubeconfig_write kubectl kubectl_words kuberc log main names redaction report rights \
-  text_diff yaml_marks yaml_print yaml_tree
+  child config_show config_text doctor draft_trial draft_write init issuer kubeconfig kubeconfig_edit \
+  kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write \
+  kubectl kubectl_words kuberc log main names password_keep profile_draft redaction report rights \
+  text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error kube_user paths protocol text time wrap
+ADMIN_COMMON := descriptor error kube_user paths protocol secret_form text time url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
@@ -181,9 +182,10 @@ $(O)/kubetoken: $(client_o) $(O)/links
 
 UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
-# What reads the API server's own configuration and changes a kubeconfig; pure.
-READERS := authentication_config cel cel_foresee cel_parse cel_scope kubeconfig_edit kubeconfig_mask \
-  kubeconfig_user text_diff yaml_marks yaml_print yaml_tree
+# What kubetoken-admin reads and changes of files: the API server's configuration, a kubeconfig, our
+# own configuration; pure.
+READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text issuer \
+  kubeconfig_edit kubeconfig_mask kubeconfig_user text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
   $(O)/client/service.o $(O)/client/admin/redaction.o $(READERS:%=$(O)/client/admin/%.o)
 

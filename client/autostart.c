@@ -27,6 +27,13 @@ void autostart_from(const char *folder)
     preferred = folder;
 }
 
+void autostart_program(char out[PATHS_MAX])
+{
+    if (!preferred || !*preferred || !text_join(out, PATHS_MAX, preferred, "/", "kubetokend") ||
+        access(out, X_OK) < 0)
+        text_join(out, PATHS_MAX, "kubetokend", "", "");
+}
+
 static bool is_there(const char *folder, const char *rest, const char *name)
 {
     char path[PATHS_MAX];
@@ -85,14 +92,14 @@ void autostart_set_keeper(void)
 
 /* Between fork and exec. Nothing of the client may stay open: kubectl reads the plugin's
  * stdout until its last holder has closed it. */
-static _Noreturn void become_daemon(int ready, pid_t parent)
+static _Noreturn void become_daemon(int ready, pid_t parent, const char *trial)
 {
     char *const argv[] = {
         (char[]){ "kubetokend" },
         (char[]){ "--ready-fd" },
         (char[]){ "3" },
-        (char[]){ "--idle-exit" },
-        (char[]){ "12h" },
+        trial ? (char[]){ "--trial" } : (char[]){ "--idle-exit" },
+        trial ? (char *)(uintptr_t)trial : (char[]){ "12h" },
         parent ? NULL : (char[]){ "--autostarted" },
         NULL,
     };
@@ -178,8 +185,8 @@ static void bury(pid_t pid, struct error *why)
         error_set(why, ERROR_NO_PROGRAM, "%s", "");
 }
 
-/* parent: with whom it ends, 0: it lives on. */
-static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
+/* parent: with whom it ends, 0: it lives on. trial: the configuration that it tries, or NULL. */
+static int start(pid_t parent, const char *trial, uint64_t timeout, pid_t *ret, struct error *why)
 {
     int ends[2];
     bool ended = false;
@@ -192,7 +199,7 @@ static int start(pid_t parent, uint64_t timeout, pid_t *ret, struct error *why)
     ends[1] = descriptor_raise(ends[1]);
     *ret = ends[0] < 0 || ends[1] < 0 ? -1 : fork();
     if (*ret == 0)
-        become_daemon(ends[1], parent);
+        become_daemon(ends[1], parent, trial);
     if (*ret < 0)
         error_set(why, ERROR_NO_PROCESS, "%s", strerror(errno));
     close(ends[1]);
@@ -215,14 +222,14 @@ int autostart_start(uint64_t timeout, struct error *why)
             why->code = ERROR_LOGGED_OUT;
         return 1;
     }
-    return start(0, timeout, &pid, why);
+    return start(0, NULL, timeout, &pid, why);
 }
 
 int autostart_now(uint64_t timeout, struct error *why)
 {
     pid_t pid;
 
-    return start(0, timeout, &pid, why);
+    return start(0, NULL, timeout, &pid, why);
 }
 
 /* ---- a daemon for this process alone --------------------------------------------------------- */
@@ -276,5 +283,10 @@ int autostart_own(uint64_t timeout, struct error *why)
     end_with_this_process();
     if (setenv("KUBETOKEN_SOCKET", path, 1) < 0)
         return -1;
-    return start(getpid(), timeout, &own_pid, why);
+    return start(getpid(), NULL, timeout, &own_pid, why);
+}
+
+int autostart_trial(const char *config, uint64_t timeout, pid_t *ret, struct error *why)
+{
+    return start(getpid(), config, timeout, ret, why);
 }

@@ -6,8 +6,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/error.h"
+#include "common/paths.h"
 
 /* Starts a daemon and waits until it is ready, at most timeout (usec). Returns 0 when it, or
  * one that was quicker, serves; 1 when none is to be started (*why as it was, or that there is no
@@ -28,8 +30,16 @@ void autostart_set_keeper(void);
  * 0, or -1 with *why. */
 int autostart_own(uint64_t timeout, struct error *why);
 
+/* Starts a daemon that tries the profiles of that configuration file, each once, and ends with this
+ * process; KUBETOKEN_SOCKET, which is set before, says where it listens. Returns 0 with its pid, or
+ * -1 with *why; *ret > 0: it may run yet. */
+int autostart_trial(const char *config, uint64_t timeout, pid_t *ret, struct error *why);
+
 /* Whether a user manager of systemd runs where the socket is: it is probably who serves it. */
 bool autostart_systemd_runs(void);
+
+/* Which kubetokend that is: one in that folder, or the name alone. */
+void autostart_program(char out[PATHS_MAX]);
 
 /* Where kubetokend is looked for first; by default beside this program. */
 void autostart_from(const char *folder);

@@ -29,6 +29,7 @@ static const struct command {
     { "logout", command_simple },   { "refresh", command_simple },
     { "reload", command_simple },   { "stop", command_stop },
     { "restart", command_restart }, { "kubeconfig", command_admin },
+    { "init", command_admin },      { "config", command_admin },
     { "log", command_admin },       { "why", command_admin },
     { "explain", command_explain }, { "doctor", command_admin },
     { "version", command_version }, { "help", help },

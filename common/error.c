@@ -115,7 +115,7 @@ static const struct row table[ERROR_MAX] = {
                        "the configuration has errors", "correct it, then: kubetoken reload" },
     [ERROR_NO_CONFIG] = { "no-config", 9, ERROR_CLASS_LOCAL, ERROR_LINK_PROFILE,
                           "there is no configuration yet",
-                          "write it as kubetoken.conf(5) shows; it is read at the next request" },
+                          "kubetoken init makes one; or write it as kubetoken.conf(5) shows" },
     [ERROR_CREDENTIAL] = { "credential", 9, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
                            "a credential cannot be read", "" },
     [ERROR_NO_COMMAND] = { "no-command", 9, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,

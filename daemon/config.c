@@ -891,34 +891,127 @@ static void finish_report(struct config_report *report)
     report->length = (size_t)n;
 }
 
+/* Reads the files. Returns whether there was one, with what they say together. */
+static bool load(struct loader *l, const char *const *paths, size_t n_paths, struct config **ret)
+{
+    bool found = false;
+
+    *l->report = (struct config_report){ 0 };
+    for (size_t i = 0; i < n_paths && i < FILES_MAX; i++)
+        found |= read_file(l, paths[i]);
+    *ret = found ? build(l) : NULL;
+    if (!found)
+        l->report->code = ERROR_NO_CONFIG;
+    return found;
+}
+
+static void unload(struct loader *l)
+{
+    for (size_t i = 0; i < l->n_sections; i++) {
+        free(l->sections[i].profile);
+        free(l->sections[i].settings);
+    }
+    free(l->sections);
+    for (size_t i = 0; i < l->n_texts; i++)
+        secret_free(l->texts[i]);
+}
+
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report)
 {
     struct loader l = { .report = report };
-    struct config *config = NULL;
-    bool found = false;
+    struct config *config;
 
-    *report = (struct config_report){ 0 };
-    for (size_t i = 0; i < n_paths && i < FILES_MAX; i++)
-        found |= read_file(&l, paths[i]);
-
-    if (found)
-        config = build(&l);
-    if (config && config->n_profiles == 0 && report->count == 0)
+    if (load(&l, paths, n_paths, &config) && config->n_profiles == 0 && report->count == 0)
         complain(report, paths[n_paths - 1], 0, "there is no [profile NAME] in the configuration");
-    if (!found)
-        report->code = ERROR_NO_CONFIG;
     finish_report(report);
     if (report->code != ERROR_NONE)
         config = config_free(config);
-
-    for (size_t i = 0; i < l.n_sections; i++) {
-        free(l.sections[i].profile);
-        free(l.sections[i].settings);
-    }
-    free(l.sections);
-    for (size_t i = 0; i < l.n_texts; i++)
-        secret_free(l.texts[i]);
+    unload(&l);
     return config;
+}
+
+/* ---- what counts, line by line --------------------------------------------------------------- */
+
+/* Whether the setting takes the other one's place: of a secret there is one source. */
+static bool replaces(const struct setting *s, const struct setting *old)
+{
+    size_t length = strcspn(s->value, "=") + 1;
+
+    if (s->key->type == TYPE_PARAMETER)
+        return old->key == s->key && strncmp(s->value, old->value, length) == 0;
+    return old->key == s->key ||
+           (is_source(s->key) && is_source(old->key) && s->key->place == old->key->place);
+}
+
+static void show_setting(const struct setting *s, bool of_defaults,
+                         void (*tell)(void *context, const struct config_line *line), void *context)
+{
+    char url[PATHS_MAX], *path = NULL;
+    struct config_line line = { s->key->name, s->value, s->file, s->line, of_defaults };
+
+    if (s->key->type == TYPE_SOURCE_INLINE) {
+        line.value = NULL;
+    } else if (holds_user(s)) { /* before its host */
+        const char *host = strrchr(s->value, '@'), *user = strstr(s->value, "://");
+        snprintf(url, sizeof url, "%.*s***%s", user ? (int)(user + 3 - s->value) : 0, s->value,
+                 host);
+        line.value = url;
+    } else if (s->key->type == TYPE_PATH || s->key->type == TYPE_SOURCE_FILE) {
+        set_path(&path, s);
+        line.value = path;
+    }
+    tell(context, &line);
+    free(path);
+}
+
+/* Those of [defaults] that the profile leaves in force, then its own. */
+static void show_section(const struct section *defaults, const struct section *s,
+                         const struct config_visitor *visitor)
+{
+    for (size_t i = 0; defaults && i < defaults->n; i++) {
+        const struct setting *d = &defaults->settings[i];
+        bool counts = d->key->type != TYPE_PROFILE_NAME;
+        for (size_t k = i + 1; k < defaults->n; k++) /* of another file */
+            counts &= d->key->type == TYPE_PARAMETER || !replaces(&defaults->settings[k], d);
+        for (size_t k = 0; k < s->n; k++)
+            counts &= !replaces(&s->settings[k], d);
+        if (counts)
+            show_setting(d, true, visitor->line, visitor->context);
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        bool counts = true;
+        for (size_t k = i + 1; k < s->n; k++)
+            counts &= s->settings[i].key->type == TYPE_PARAMETER ||
+                      !replaces(&s->settings[k], &s->settings[i]);
+        if (counts)
+            show_setting(&s->settings[i], false, visitor->line, visitor->context);
+    }
+}
+
+int config_show(const char *const *paths, size_t n_paths, const struct config_visitor *visitor,
+                struct config_report *report)
+{
+    struct loader l = { .report = report };
+    const struct section *defaults = NULL;
+    struct config *config;
+
+    load(&l, paths, n_paths, &config);
+    finish_report(report);
+    for (size_t i = 0; i < l.n_sections; i++)
+        if (!l.sections[i].profile)
+            defaults = &l.sections[i];
+    for (size_t i = 0; report->code == ERROR_NONE && i < l.n_sections; i++) {
+        if (!l.sections[i].profile)
+            continue;
+        visitor->profile(visitor->context, l.sections[i].profile);
+        show_section(defaults, &l.sections[i], visitor);
+    }
+    for (size_t i = 0; report->code == ERROR_NONE && defaults && i < defaults->n; i++)
+        if (defaults->settings[i].key->type == TYPE_PROFILE_NAME)
+            show_setting(&defaults->settings[i], true, visitor->default_profile, visitor->context);
+    config_free(config);
+    unload(&l);
+    return report->code == ERROR_NONE ? 0 : -1;
 }
 
 struct config *config_free(struct config *config)

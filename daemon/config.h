@@ -98,6 +98,29 @@ struct config_report {
  * the configuration, or NULL with the report filled. The caller frees both. */
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report);
 
+/* One line of the files that counts for a profile. */
+struct config_line {
+    const char *key;
+    const char *value; /* a path is absolute; NULL: a secret, which is not shown */
+    const char *file;
+    unsigned line;
+    bool of_defaults;
+};
+
+/* Who is told of a configuration: of each profile its name and then its lines; and of the default
+ * one, if it is named. */
+struct config_visitor {
+    void (*profile)(void *context, const char *name);
+    void (*line)(void *context, const struct config_line *line);
+    void (*default_profile)(void *context, const struct config_line *line);
+    void *context;
+};
+
+/* Reads the files as config_load() does, but takes one without a profile too. Returns 0 once the
+ * visitor has been told all, or -1 with the report filled, which the caller frees. */
+int config_show(const char *const *paths, size_t n_paths, const struct config_visitor *visitor,
+                struct config_report *report);
+
 /* Wipe and free; take NULL and empty ones. */
 struct config *config_free(struct config *config);
 void config_report_clear(struct config_report *report);

@@ -27,6 +27,7 @@ struct context {
     char log[PATHS_MAX];         /* the file of an autostarted daemon, or "" */
     char no_log[PATHS_MAX + 64]; /* why it has none, or "" */
     bool logged_out;             /* paths_logged_out(), for a socket made here */
+    bool trial;                  /* each profile asks once: nothing is tried again or renewed */
     struct fetch_queue fetch_queue;
     struct account_table *accounts;
     struct store *store; /* NULL: nothing outlives this process */

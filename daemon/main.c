@@ -21,6 +21,7 @@
 #include "common/text.h"
 #include "common/time.h"
 #include "daemon/command_unit.h"
+#include "daemon/config_print.h"
 #include "daemon/fetcher.h"
 #include "daemon/journal.h"
 #include "daemon/listener.h"
@@ -41,8 +42,10 @@ static const char usage[] =
     "\n"
     "  -c, --config FILE   read FILE alone instead of the usual two\n"
     "      --check-config  check configuration and credential files, and exit\n"
+    "      --print-config  print what the files say, merged, as JSON, and exit\n"
     "      --idle-exit D   end when nobody has asked for anything for so long (12h)\n"
     "      --autostarted   as kubetoken starts it: with a log file, and not without configuration\n"
+    "      --trial FILE    read FILE alone, and ask the provider once for each profile\n"
     "      --ready-fd N    write a line there when clients are served, or why they are not\n"
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
@@ -51,7 +54,7 @@ static const char usage[] =
 
 struct arguments {
     const char *config;
-    bool check, autostarted;
+    bool check, print, autostarted, trial;
     int ready_fd;       /* -1: nobody wants to know */
     uint64_t idle_exit; /* usec; USEC_INFINITY = never */
 };
@@ -112,12 +115,14 @@ static int fail_usage(const struct option *names, bool is_missing, int letter, c
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *options)
 {
-    enum { CHECK = 256, IDLE, READY, AUTOSTARTED, COMMAND };
+    enum { CHECK = 256, PRINT, IDLE, READY, AUTOSTARTED, TRIAL, COMMAND };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
+        { "print-config", no_argument, NULL, PRINT },
         { "idle-exit", required_argument, NULL, IDLE },
         { "autostarted", no_argument, NULL, AUTOSTARTED },
+        { "trial", required_argument, NULL, TRIAL },
         { "ready-fd", required_argument, NULL, READY },
         { COMMAND_UNIT_OPTION, no_argument, NULL, COMMAND },
         { "help", no_argument, NULL, 'h' },
@@ -136,6 +141,9 @@ static int parse_options(int argc, char **argv, struct arguments *options)
         case CHECK:
             options->check = true;
             break;
+        case PRINT:
+            options->print = true;
+            break;
         case AUTOSTARTED:
             options->autostarted = true;
             break;
@@ -145,6 +153,10 @@ static int parse_options(int argc, char **argv, struct arguments *options)
                 break;
             fputs("kubetokend: --idle-exit takes a duration of 1s or more, such as 12h\n", stderr);
             return 2;
+        case TRIAL:
+            options->config = optarg;
+            options->trial = true;
+            break;
         case READY:
             options->ready_fd = (int)strtol(optarg, &end, 10);
             if (end != optarg && *end == '\0' && fcntl(options->ready_fd, F_GETFD) >= 0)
@@ -234,6 +246,25 @@ static int check_config(const struct daemon *d)
     config_free(config);
     config_report_clear(&report);
     return printed(good ? 0 : error_exit_code(ERROR_CONFIG));
+}
+
+/* ---- --print-config ------------------------------------------------------------------------- */
+
+static int print_config(const struct daemon *d)
+{
+    struct config_report report;
+    char *text = config_print(d->paths, d->n_paths, &report);
+    int code = text ? 0 : error_exit_code(report.code ? report.code : ERROR_INTERNAL);
+
+    if (text)
+        fputs(text, stdout);
+    else if (report.code == ERROR_NO_CONFIG)
+        fprintf(stderr, "%s: %s\n", d->user_config, error_sentence(ERROR_NO_CONFIG));
+    else if (report.text)
+        fputs(report.text, stderr);
+    free(text);
+    config_report_clear(&report);
+    return printed(code);
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */
@@ -542,10 +573,11 @@ int main(int argc, char **argv)
         tell_starter(options.ready_fd, &why);
         return error_exit_code(ERROR_CONFIG);
     }
-    if (options.check)
-        return check_config(&d);
+    if (options.check || options.print)
+        return options.print ? print_config(&d) : check_config(&d);
 
     d.idle_exit = options.idle_exit;
+    d.shared.trial = options.trial;
     if (options.autostarted && lacks_config(&d)) {
         error_set(&why, ERROR_NO_CONFIG, "%s", d.user_config);
         status = -1;

@@ -323,7 +323,8 @@ static uint64_t patience(const struct profile *p, uint64_t now)
 
 static void arm(struct profile *p)
 {
-    uint64_t next = lifecycle_next(&p->lifecycle, &p->policy), client = first_deadline(p);
+    uint64_t next = p->shared->trial ? USEC_INFINITY : lifecycle_next(&p->lifecycle, &p->policy);
+    uint64_t client = first_deadline(p);
 
     if (client < next)
         next = client;
@@ -715,9 +716,11 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
         start_attempt(p);
     note(p); /* before anybody is told of it: it is not forgotten then */
     if (actions->waiters != LIFECYCLE_KEEP)
-        answer_waiters(
-            p, actions->waiters == LIFECYCLE_ANSWER_ALL ? USEC_INFINITY : p->lifecycle.retry_at,
-            now);
+        answer_waiters(p,
+                       actions->waiters == LIFECYCLE_ANSWER_ALL || p->shared->trial
+                           ? USEC_INFINITY
+                           : p->lifecycle.retry_at,
+                       now);
     bool watching = p->watch != NULL;
     context_changed(p->shared);
     attend(p);

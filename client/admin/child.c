@@ -80,7 +80,7 @@ static int start(const char *const argv[], int in, struct stream streams[2], pid
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    sigset_t ours;
+    sigset_t ours, none;
     int out[2], err[2];
 
     if (pipe2(out, O_CLOEXEC) < 0)
@@ -98,7 +98,9 @@ static int start(const char *const argv[], int in, struct stream streams[2], pid
     sigemptyset(&ours); /* what we ignore is not its affair */
     sigaddset(&ours, SIGPIPE);
     posix_spawnattr_setsigdefault(&attributes, &ours);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    sigemptyset(&none); /* nor what we put off */
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     int r = posix_spawnp(ret_pid, argv[0], &actions, &attributes, (char **)(uintptr_t)argv,
                          environ);
     posix_spawnattr_destroy(&attributes);

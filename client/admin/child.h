@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-enum { CHILD_OUTPUT_MAX = 4 * 1024 * 1024, CHILD_INPUT_MAX = 4096 };
+enum { CHILD_OUTPUT_MAX = 4 * 1024 * 1024, CHILD_INPUT_MAX = 32 * 1024 /* a pipe holds more */ };
 
 struct child {
     int failed;    /* to start: an errno value; ETIMEDOUT: it was ended */

@@ -44,7 +44,9 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv, const char *folder);
 } commands[] = {
+    { "config", config_run },
     { "doctor", doctor_run },
+    { "init", init_run },
     { "kubeconfig", kubeconfig_run },
     { "log", log_run },
     { "why", why_run },

@@ -32,6 +32,7 @@ struct token_report {
     int64_t now; /* seconds */
     struct check_outcome findings[FINDINGS_MAX];
     size_t n;
+    struct error provider; /* why nothing is known of it, ERROR_NONE: it is */
 };
 
 /* ---- the checks ------------------------------------------------------------------------------ */
@@ -205,6 +206,17 @@ static cJSON *finding_json(const struct check_outcome *finding)
     return json;
 }
 
+/* For who wants to know about the provider alone. */
+static void add_provider(cJSON *json, const struct error *why)
+{
+    if (why->code == ERROR_NONE)
+        return;
+    cJSON *member = cJSON_AddObjectToObject(json, "providerError");
+    cJSON_AddStringToObject(member, "code", error_name(why->code));
+    cJSON_AddStringToObject(member, "sentence", error_sentence(why->code));
+    cJSON_AddStringToObject(member, "detail", why->detail);
+}
+
 /* The token's end, where it is one that can be said. */
 static void add_end(cJSON *json, const struct token_report *in)
 {
@@ -235,6 +247,7 @@ static void print_json(FILE *f, const struct token_report *in)
         cJSON_AddItemToArray(list, finding_json(&in->findings[i]));
         ok = ok && in->findings[i].level != LEVEL_ERROR;
     }
+    add_provider(json, &in->provider);
     cJSON_AddBoolToObject(json, "ok", ok);
     char *text = cJSON_PrintUnformatted(json);
     fprintf(f, "%s\n", text ? text : "");
@@ -285,7 +298,7 @@ void inspect_run(struct http *http, const struct job *job, struct result *ret)
     in.token.date = in.now;
     if (r == 0 && *job->issuer) {
         if (provider_find_endpoints(&provider, ret) < 0)
-            no_keys = ret->error;
+            no_keys = in.provider = ret->error;
         else if (provider_find_keys(&provider, &no_keys) == 0)
             in.token.keys = &provider.keys;
     }

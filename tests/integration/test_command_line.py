@@ -9,15 +9,20 @@ import pytest
 import rig
 
 COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
-            "restart", "kubeconfig", "log", "why", "explain", "doctor", "version", "help"]
+            "restart", "init", "config", "kubeconfig", "log", "why", "explain", "doctor", "version",
+            "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",
           "--timeout": "1s", "--api-version": "v1",
           "--expect-issuer": "https://i/", "--expect-audience": "a", "--expect-claim": "a=b",
           "--expect-signing-alg": "RS256", "--authentication-config": "/dev/null",
-          "--kubeconfig": "/dev/null", "--context": "c", "--cluster": "c", "--user": "u",
-          "--command": "/c"}
+          "--kubeconfig": "/dev/null", "--cluster": "c", "--user": "u", "--command": "/c",
+          "--issuer": "https://i/", "--client-id": "c", "--client-secret-file": "f",
+          "--client-auth": "auto", "--username": "u", "--password-file": "f",
+          "--password-command": "c", "--password-credential": "n", "--keep-password": "prompt",
+          "--realm": "r", "--audience": "a", "--scope": "s", "--username-claim": "c",
+          "--ca-file": "f", "--set": "realm=r", "--context": "c"}
 
 
 def options_of(text):
@@ -199,7 +204,7 @@ def test_the_other_programs_have_help_and_version(home, program):
             assert (r.returncode, r.stderr) == (0, "") and re.match(begins, r.stdout)
 
 
-@pytest.mark.parametrize("command", ["doctor", "kubeconfig", "log", "why"])
+@pytest.mark.parametrize("command", ["doctor", "kubeconfig", "log", "why", "init", "config"])
 def test_the_admin_program_called_by_itself(home, command):
     r = subprocess.run([rig.BUILD / "kubetoken-admin", command, "-h"], text=True,
                        capture_output=True, env=home.environment, timeout=rig.PATIENCE)
@@ -216,11 +221,13 @@ def test_the_admin_program_called_by_itself(home, command):
 SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
             ["status", "-o", "name"], ["status", "--watch"], ["list"], ["inspect"],
             ["inspect", "--json"], ["log"], ["log", "--follow"], ["why", "--json"],
+            ["config", "show"], ["config", "show", "--json"],
             ["kubeconfig", "p"], ["explain"], ["explain", "8"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]
 SPEAKING_LAST = [["refresh"], ["reload"]]  # what they print is of a thing that is done
-SILENT = {"run", "login", "logout", "stop", "restart", "doctor"}  # doctor: test_doctor.py
+# doctor: test_doctor.py, init: test_init.py
+SILENT = {"run", "login", "logout", "stop", "restart", "doctor", "init"}
 
 
 @pytest.fixture
@@ -262,7 +269,8 @@ def test_no_command_is_left_out(home):
 
 
 @pytest.mark.parametrize("program, option", [
-    *(("kubetokend", o) for o in ("--help", "-h", "--version", "-V", "--check-config")),
+    *(("kubetokend", o) for o in ("--help", "-h", "--version", "-V", "--check-config",
+                                   "--print-config")),
     *((p, o) for p in ("kubetoken-fetch", "kubetoken-admin") for o in ("--help", "-V"))])
 def test_the_other_programs_output_too(home, running, program, option):
     for to, says in TOS:

@@ -140,7 +140,7 @@ class Libraries(CheckSource):
         ("curl/curl.h", ["daemon/fetch/a.c"], ["daemon/a.c", "common/a.c", "client/a.c"]),
         ("openssl/evp.h", ["daemon/fetch/a.c"], ["daemon/a.c", "common/a.c", "client/admin/a.c"]),
         ("cjson/cJSON.h",
-         ["daemon/render.c", "daemon/fetch/a.c", "client/admin/a.c"],
+         ["daemon/config_print.c", "daemon/render_json.c", "daemon/fetch/a.c", "client/admin/a.c"],
          ["common/a.c", "daemon/a.c", "client/a.c"]),
         ("systemd/sd-event.h", ["daemon/a.c"], ["daemon/fetch/a.c", "common/a.c", "client/a.c"]),
     ]

@@ -12,6 +12,7 @@
 #include "common/time.h"
 #include "daemon/config.h"
 #include "daemon/config_keys.h"
+#include "daemon/config_print.h"
 #include "daemon/private_file.h"
 
 static struct config *config;
@@ -1081,6 +1082,20 @@ static void whatever_shapes_the_token_is_another_identity(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* config_print.h: what is said to be built in is what a profile has that says nothing. */
+static void what_is_built_in_can_be_said(void **state)
+{
+    char text[2048] = "";
+
+    (void)state;
+    uint64_t silent = config_keys_digest(load_profile(""));
+    config = config_free(config);
+    for (size_t i = 0; i < config_builtins_count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s = %s\n",
+                 config_builtins[i].key, config_builtins[i].value);
+    assert_true(config_keys_digest(load_profile(text)) == silent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1183,6 +1198,7 @@ int main(void)
         TEST(another_password_is_the_same_identity),
         TEST(another_policy_is_the_same_identity),
         TEST(whatever_shapes_the_token_is_another_identity),
+        TEST(what_is_built_in_can_be_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
