@@ -81,10 +81,11 @@ CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child config_show config_text doctor draft_trial draft_write init issuer kubeconfig kubeconfig_edit \
-  kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write \
-  kubectl kubectl_words kuberc log main names password_keep profile_draft redaction report rights \
-  text_diff trial yaml_marks yaml_print yaml_tree
+  child config_show config_text doctor draft_trial draft_write import import_auth_provider \
+  import_draft import_plan import_users init issuer kubeconfig kubeconfig_edit kubeconfig_file \
+  kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
+  kubectl_words kubelogin_args kuberc log main names password_keep profile_draft redaction report \
+  rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol secret_form text time url wrap
 ADMIN_LIBS = libcjson yaml-0.1
@@ -184,8 +185,9 @@ UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
 # What kubetoken-admin reads and changes of files: the API server's configuration, a kubeconfig, our
 # own configuration; pure.
-READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text issuer \
-  kubeconfig_edit kubeconfig_mask kubeconfig_user text_diff yaml_marks yaml_print yaml_tree
+READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text \
+  import_auth_provider import_plan issuer kubeconfig_edit kubeconfig_mask kubeconfig_user \
+  kubelogin_args text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
   $(O)/client/service.o $(O)/client/admin/redaction.o $(READERS:%=$(O)/client/admin/%.o)
 

@@ -422,6 +422,12 @@ static enum ending converse(const struct line *request, struct course *c, struct
         error_set(why, ERROR_NO_DAEMON, "%s", strerror(errno));
     }
     close(fd);
+    if (ending == ENDING_EARLY && request->sent_once) {
+        error_set(why, ERROR_DAEMON_SILENT,
+                  "it ended the connection before an answer, and a refresh token is not "
+                  "sent twice");
+        ending = ENDING_FAILED;
+    }
     return ending;
 }
 

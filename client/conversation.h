@@ -19,6 +19,7 @@ struct line {
     bool may_start;     /* a daemon, where none answers */
     bool may_own;       /* one for this request alone, where none is to be started */
     bool may_be_absent; /* no daemon is an answer, too: none is waited for */
+    bool sent_once;     /* where it may have been taken, it is not sent again */
     const char *block;  /* sent behind the line: a password */
     size_t block_length;
 };

@@ -1,4 +1,4 @@
-/* kubetoken login: asks for the password, and hands it to the daemon. */
+/* kubetoken login: asks for the password, or a refresh token, and hands it to the daemon. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 /* How long stdin may stay open behind the first line before that counts as all. */
 enum { OPEN_STDIN = 1000 /* msec */ };
 
-static char *password;
+static char *secret;
 
 /* The terminal as it was: it must not stay silent, whatever ends us. */
 static struct termios before;
@@ -57,9 +57,9 @@ static ssize_t read_line(int fd)
     size_t have = 0;
 
     while (have < SECRET_FORM_ROOM) {
-        if (memchr(password, '\n', have) && !may_go_on(fd))
+        if (memchr(secret, '\n', have) && !may_go_on(fd))
             break;
-        ssize_t n = read(fd, password + have, SECRET_FORM_ROOM - have);
+        ssize_t n = read(fd, secret + have, SECRET_FORM_ROOM - have);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -71,15 +71,15 @@ static ssize_t read_line(int fd)
     return (ssize_t)have;
 }
 
-static ssize_t ask_terminal(int tty, const char *profile)
+static ssize_t ask_terminal(int tty, const char *question, const char *profile)
 {
     struct termios silent;
-    char prompt[PROTOCOL_NAME_MAX + 32];
+    char prompt[PROTOCOL_NAME_MAX + 48];
     ssize_t n = -1;
 
     if (tcgetattr(tty, &before) < 0)
         return -1;
-    int length = snprintf(prompt, sizeof prompt, "Password for %s: ", profile);
+    int length = snprintf(prompt, sizeof prompt, "%s for %s: ", question, profile);
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     terminal = tty;
@@ -92,43 +92,47 @@ static ssize_t ask_terminal(int tty, const char *profile)
 }
 
 /* Says what is wrong with it. Returns the exit code. */
-static int complain(const struct secret_form *form, bool typed)
+static int complain(const struct secret_form *form, const struct options *o, bool typed)
 {
-    char words[SECRET_FORM_WORDS], detail[SECRET_FORM_WORDS + 80];
+    char words[SECRET_FORM_WORDS], detail[SECRET_FORM_WORDS + 112];
     bool usage = form->fault == SECRET_FORM_EMPTY || form->fault == SECRET_FORM_TOO_LONG;
     bool lines = form->fault == SECRET_FORM_SECOND_LINE && !typed;
 
     secret_form_words(form, words);
-    snprintf(detail, sizeof detail, "the password %s%s", words,
-             lines ? "; give the first alone: ... | head -n1 | kubetoken login" : "");
+    snprintf(detail, sizeof detail, "the %s %s%s%s",
+             o->refresh_token ? "refresh token" : "password", words,
+             lines ? "; give the first alone: ... | head -n1 | kubetoken login" : "",
+             lines && o->refresh_token ? " --refresh-token" : "");
     return output_fail(usage ? ERROR_USAGE : ERROR_CREDENTIAL, detail);
 }
 
-/* Reads the password from the terminal, or from stdin where that is none. Returns an exit code. */
-static int read_password(const char *profile, size_t *ret_length)
+/* Reads it from the terminal, or from stdin where that is none. Returns an exit code. */
+static int read_secret(const struct options *o, const char *profile, size_t *ret_length)
 {
+    const char *question = o->refresh_token ? "Refresh token" : "Password";
     bool typed = isatty(STDIN_FILENO);
     ssize_t n;
 
-    password = locked_memory(SECRET_FORM_ROOM);
+    secret = locked_memory(SECRET_FORM_ROOM);
     if (typed) {
         int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-        n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, profile);
+        n = ask_terminal(tty >= 0 ? tty : STDIN_FILENO, question, profile);
         if (tty >= 0)
             close(tty);
     } else {
         n = read_line(STDIN_FILENO);
     }
     if (n < 0)
-        return output_fail(ERROR_USAGE, "the password cannot be read");
-    const struct secret_form form = secret_form_judge(password, (size_t)n);
+        return output_fail(ERROR_USAGE, o->refresh_token ? "the refresh token cannot be read"
+                                                         : "the password cannot be read");
+    const struct secret_form form = secret_form_judge(secret, (size_t)n);
     *ret_length = form.length;
-    return form.fault == SECRET_FORM_GOOD ? 0 : complain(&form, typed);
+    return form.fault == SECRET_FORM_GOOD ? 0 : complain(&form, o, typed);
 }
 
 int command_login(int argc, char **argv)
 {
-    struct options o = { .command = "login", .timeout = PROTOCOL_TIMEOUT };
+    struct options o = { .command = "login", .timeout = PROTOCOL_TIMEOUT, .may_refresh = true };
     struct line line = { .may_start = true };
     char profile[PROTOCOL_NAME_MAX + 2];
     size_t length = 0;
@@ -145,14 +149,16 @@ int command_login(int argc, char **argv)
         return r;
     profile[strcspn(profile, "\n")] = '\0';
 
-    r = read_password(profile, &length);
+    r = read_secret(&o, profile, &length);
     if (r)
         return r;
-    line = (struct line){ .may_start = true, .block = password, .block_length = length };
-    line_add(&line, "login * ");
+    line = (struct line){
+        .may_start = true, .sent_once = o.refresh_token, .block = secret, .block_length = length
+    };
+    line_add(&line, o.refresh_token ? "login refresh-token " : "login * ");
     line_add(&line, profile);
     line_add_number(&line, "secret", length);
     r = conversation_run(&line, o.timeout);
-    explicit_bzero(password, SECRET_FORM_ROOM);
+    explicit_bzero(secret, SECRET_FORM_ROOM);
     return r;
 }

@@ -86,6 +86,8 @@ static int one_option(char **argv, int *i, struct options *o)
         o->follow = true;
     else if (o->may_all && text_equal(argv[*i], "--all"))
         o->all = true;
+    else if (o->may_refresh && text_equal(argv[*i], "--refresh-token"))
+        o->refresh_token = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

@@ -22,6 +22,7 @@ struct options {
     bool may_all, all;                    /* --all */
     bool may_follow, follow;              /* --follow */
     bool may_stdin, standard_input;       /* "-" */
+    bool may_refresh, refresh_token;      /* --refresh-token */
     bool only_names;                      /* behind "--" */
 };
 

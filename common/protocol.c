@@ -39,6 +39,7 @@ static const char *const formats[] = {
     [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
     [FORMAT_QUIET] = "quiet",     [FORMAT_METRICS] = "metrics",
     [FORMAT_NAME] = "name",
+    [FORMAT_REFRESH_TOKEN] = "refresh-token",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -143,8 +144,9 @@ static bool format_fits(enum protocol_verb verb, enum protocol_format format)
     bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS || format == FORMAT_NAME;
 
     if (verb == VERB_GET)
-        return format != FORMAT_TEXT && !of_status;
+        return format != FORMAT_TEXT && format != FORMAT_REFRESH_TOKEN && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
+           (format == FORMAT_REFRESH_TOKEN && verb == VERB_LOGIN) ||
            (format == FORMAT_TOKEN && verb == VERB_HOLD) ||
            (format == FORMAT_JSON &&
             (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT ||

@@ -40,7 +40,7 @@ enum protocol_verb {
     VERB_PROFILE, /* the name of the profile that would be used */
     VERB_REFRESH, /* ask the provider now, also after a refusal */
     VERB_INSPECT, /* a token in words: the profile's, or one that follows */
-    VERB_LOGIN,   /* a password follows */
+    VERB_LOGIN,   /* a password follows, or a refresh token */
     VERB_LOGOUT,  /* forget token, refresh token and typed password */
     VERB_RELOAD,
     VERB_VERSION,
@@ -64,6 +64,8 @@ enum protocol_format {
     FORMAT_QUIET,   /* of status: the code alone */
     FORMAT_METRICS, /* of status: for Prometheus */
     FORMAT_NAME,    /* of status: a name a line */
+    FORMAT_REFRESH_TOKEN, /* of login: what follows is one. Not an option, which a daemon that does
+                           * not know it would ignore, and send the token as a password. */
 };
 
 /* What time left is drawn with, beside its words. */

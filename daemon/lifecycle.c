@@ -294,12 +294,27 @@ static bool compare_lives(struct lifecycle *lc, const struct lifecycle_policy *p
     return too_short;
 }
 
+/* The refresh token that somebody gave takes the place of the one in hand, and of all that is known
+ * of that. */
+static bool adopt(struct lifecycle *lc, struct lifecycle_actions *actions)
+{
+    if (!lc->offered)
+        return false;
+    lc->offered = false;
+    lc->has_refresh_token = true;
+    lc->refresh_is_useless = lc->refresh_is_stale = lc->refresh_is_short = false;
+    lc->in_turn = lc->password_turn = false;
+    lc->refresh_faults = 0;
+    actions->take_offered = true;
+    return true;
+}
+
 static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   const struct lifecycle_event *event, uint64_t now,
                   struct lifecycle_actions *actions)
 {
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
-    bool password_next = compare_lives(lc, policy, lifetime, now);
+    bool password_next = compare_lives(lc, policy, lifetime, now) && !lc->offered;
     uint64_t wait = lifetime - renewal_lead(policy, lifetime);
     unsigned failures = lc->failures;
 
@@ -320,6 +335,7 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
     }
     actions->waiters = LIFECYCLE_ANSWER_ALL;
     lc->password_next |= password_next;
+    adopt(lc, actions);
     if (lc->again || password_next) { /* what the credential gives now is to be used at once */
         lc->again = lc->again_for_person = false;
         ask(lc, policy, now, actions);
@@ -431,6 +447,11 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     bool told_to_wait = kind == LIFECYCLE_TEMPORARY && event->failed.retry_after > 0;
     bool again = lc->again && (lc->again_for_person || !told_to_wait);
 
+    if (adopt(lc, actions)) { /* what failed was another request */
+        lc->again = lc->again_for_person = lc->by_route = false;
+        ask(lc, policy, now, actions);
+        return;
+    }
     lc->password_turn = lc->by_refresh_token && event->failed.fault;
     lc->refresh_faults += lc->password_turn;
     lc->password_next |= lc->again_for_person && lc->refresh_faults > 0;
@@ -482,8 +503,13 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                     const struct lifecycle_event *event, uint64_t now,
                     struct lifecycle_actions *actions)
 {
-    lc->password_next |= event->changed.password ||
-                         (event->changed.person && lc->refresh_faults > 0);
+    if (event->changed.refresh_token) {
+        lc->offered = true;
+        lc->password_next = false;
+    } else {
+        lc->password_next |= event->changed.password ||
+                             (event->changed.person && lc->refresh_faults > 0);
+    }
     lc->refresh_is_stale &= !event->changed.password;
     if (event->changed.person)
         lc->last_use = now;
@@ -496,6 +522,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     } else if (lc->state == LIFECYCLE_WAITING && now < lc->not_before && !event->changed.person) {
         lc->retry_at = lc->not_before; /* the provider's wish outlives a change of ours */
     } else {
+        adopt(lc, actions);
         ask(lc, policy, now, actions);
     }
 }

@@ -76,6 +76,7 @@ struct lifecycle {
     unsigned soft_failures;  /* in a row that probably do not pass soon */
     unsigned refresh_faults; /* in a row: what the refresh token brought was nobody's refusal */
     bool has_refresh_token;
+    bool offered; /* somebody gave another one, which is taken when nothing is under way */
     bool refresh_is_useless; /* the provider answers it without an id_token */
     bool refresh_is_stale;   /* or with no newer one; until somebody logs in */
     bool refresh_is_short;   /* or with one that lives less than half as long; until a login */
@@ -139,9 +140,10 @@ struct lifecycle_event {
             bool nobody_listens; /* TEMPORARY: the host refuses connections, nothing was sent */
         } failed;
         struct {
-            bool person;       /* somebody said so, and is going to use the token */
-            bool password;     /* and typed one */
-            uint64_t deadline; /* until when they wait; 0 = nobody does */
+            bool person;        /* somebody said so, and is going to use the token */
+            bool password;      /* and typed one */
+            uint64_t deadline;  /* until when they wait; 0 = nobody does */
+            bool refresh_token; /* they gave one */
         } changed;
         struct {
             bool need_login; /* no password is known */
@@ -170,6 +172,7 @@ enum lifecycle_waiters {
 struct lifecycle_actions {
     bool request;                   /* start one, by refresh token if by_refresh_token */
     bool drop_refresh_token;        /* wipe it */
+    bool take_offered;              /* then have the one that somebody gave in its place */
     bool drop_token;                /* wipe it */
     bool newly_waiting;             /* a change of state that is worth a line in the log */
     enum lifecycle_verdict verdict; /* WANTED only */

@@ -39,9 +39,13 @@ struct profile {
     struct holdings holdings; /* token, refresh token, and a password that somebody typed, which
                                  goes before the source's */
     uint64_t typed_until;
-    uint64_t noted_use;  /* the last one that would outlive the daemon */
-    struct result facts; /* without secrets and cache */
-    void *cache;         /* the fetchers' */
+    struct secret *offered; /* a refresh token that somebody gave while a request was under way */
+    bool offer_in_hand;     /* it is the one in hand, and has brought nothing yet */
+    struct error offer;     /* its detail: why that was dropped, "": it was not */
+    bool refresh_failed;    /* the last failure was of a request by refresh token */
+    uint64_t noted_use;     /* the last one that would outlive the daemon */
+    struct result facts;    /* without secrets and cache */
+    void *cache;            /* the fetchers' */
     size_t cache_length;
     struct profile_counts counts;
     struct error error;
@@ -250,6 +254,12 @@ static bool wants_new(const struct waiter *w)
     return w->request.verb == VERB_REFRESH || w->request.verb == VERB_LOGIN;
 }
 
+/* Whether it came with a refresh token. */
+static bool is_by_refresh_token(const struct waiter *w)
+{
+    return w->request.verb == VERB_LOGIN && w->request.format == FORMAT_REFRESH_TOKEN;
+}
+
 /* Whether the token in hand is what the waiter came for. */
 static bool served(const struct profile *p, const struct waiter *w, uint64_t now)
 {
@@ -257,6 +267,18 @@ static bool served(const struct profile *p, const struct waiter *w, uint64_t now
 
     return !wants_new(w) && lifecycle_alive(lc, now) &&
            lc->expires_at - now >= w->request.min_validity;
+}
+
+/* To what stopped the password, why it was asked: the refresh token that was given. Where no
+ * password is known that is said already. */
+static void add_offer_words(const struct profile *p, struct error *why)
+{
+    const struct error last = *why;
+
+    if (!*p->offer.detail || last.code == ERROR_LOGIN_NEEDED)
+        return;
+    error_set(why, last.code, "%.*s%sthe refresh token was not taken before: %s",
+              (int)error_stem(last.detail), last.detail, *last.detail ? "; " : "", p->offer.detail);
 }
 
 /* Tells the waiter how it ended: the token, if one lives that serves it, else the cause. */
@@ -279,6 +301,8 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
         too_short(p, &why);
     else
         cause(p, &why);
+    if (is_by_refresh_token(w))
+        add_offer_words(p, &why);
     tell(w, &why);
 }
 
@@ -405,6 +429,8 @@ static void take_token(struct profile *p, struct result *result)
 
     p->counts.renewals++;
     memcpy(key, p->facts.key, sizeof key);
+    if (p->lifecycle.by_refresh_token)
+        p->offer_in_hand = false; /* it is one like any other now */
     if (p->lifecycle.sent > 0)
         rejection_calm(&p->rejection, p->lifecycle.sent);
     take_refresh_token(p, result);
@@ -431,16 +457,25 @@ static void take_token(struct profile *p, struct result *result)
             });
 }
 
-/* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
-static void set_login_needed(struct error *e, const char *loss)
+/* A failure in words; what was refused may be no password. */
+static void in_words(const struct profile *p, const struct error *e, struct error *ret)
 {
-    const struct error last = *e;
+    const char *sentence = p->refresh_failed && e->code == ERROR_REFUSED
+                               ? "the provider refused the refresh token"
+                               : error_sentence(e->code);
+
+    error_set(ret, ERROR_LOGIN_NEEDED, "%s%s%s", sentence, *e->detail ? ": " : "", e->detail);
+}
+
+/* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
+static void set_login_needed(struct profile *p)
+{
+    const struct error last = p->error;
 
     if (last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED)
-        error_set(e, ERROR_LOGIN_NEEDED, "%s", loss ? loss : last.detail);
+        error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", p->loss ? p->loss : last.detail);
     else
-        error_set(e, ERROR_LOGIN_NEEDED, "%s%s%s", error_sentence(last.code),
-                  *last.detail ? ": " : "", last.detail);
+        in_words(p, &last, &p->error);
 }
 
 /* Whether a password that was refused is worth nothing. An account that wants more than a password,
@@ -501,10 +536,11 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
     p->counts.failures++;
     p->failed_step = end->step;
     if (end->kind == LIFECYCLE_NO_LOGIN)
-        set_login_needed(&p->error, p->loss);
+        set_login_needed(p);
     else
         p->error = end->error;
     remember_failure(p);
+    p->refresh_failed = p->lifecycle.by_refresh_token;
     if (end->kind == LIFECYCLE_REFUSED && !p->lifecycle.by_refresh_token && doubts_password(code))
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     step(p,
@@ -564,8 +600,9 @@ static void on_done(void *context, struct attempt_end *end)
     struct result *token = attempt_token(end);
 
     refresh_token_landed(p, end->result);
-    /* a person's word counts for one request by password, one token, one word of the account */
-    if (token ||
+    /* a person's word counts for one request by password, one token, one word of the account; and
+     * who gave a refresh token said nothing for a password that was refused */
+    if (token || (p->lifecycle.by_refresh_token && p->offer_in_hand) ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->forced_at = 0;
     if (token)
@@ -704,12 +741,29 @@ static void note(struct profile *p)
     holdings_note(&p->holdings, bytes, profile_record_encode(&r, bytes, sizeof bytes));
 }
 
+static void drop_refresh_token(struct profile *p)
+{
+    if (p->offer_in_hand)
+        in_words(p, &p->error, &p->offer);
+    p->offer_in_hand = false;
+    holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
+}
+
+static void take_offered(struct profile *p)
+{
+    holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, p->offered, NULL, 0);
+    p->offered = NULL;
+    p->offer_in_hand = true;
+}
+
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
 {
     if (actions->drop_token)
         holdings_drop(&p->holdings, HOLDING_TOKEN);
     if (actions->drop_refresh_token)
-        holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
+        drop_refresh_token(p);
+    if (actions->take_offered)
+        take_offered(p);
     if (actions->newly_waiting)
         log_change(p, now);
     if (actions->request)
@@ -769,28 +823,61 @@ static void hold_password(struct profile *p, struct secret *password)
     holdings_take(&p->holdings, HOLDING_PASSWORD, password, &p->typed_until, sizeof p->typed_until);
 }
 
+static const struct source somebody = { .kind = SOURCE_NONE };
+
+static int accept_password(struct profile *p, struct secret *given, uint64_t now, struct error *why)
+{
+    struct secret *typed;
+
+    if (secret_source_accept("password", &somebody, given, &typed, why) < 0)
+        return -1;
+    p->typed_until = p->config->password_lifetime == USEC_INFINITY
+                         ? USEC_INFINITY
+                         : now + p->config->password_lifetime;
+    hold_password(p, typed);
+    return 0;
+}
+
+/* It is not held before nothing is under way: what a request brings speaks of another one. */
+static int accept_refresh_token(struct profile *p, struct secret *given, struct error *why)
+{
+    struct secret *offered;
+
+    if (!p->config->use_refresh_token) {
+        secret_free(given);
+        error_set(why, ERROR_USAGE,
+                  "use-refresh-token = no stands in its configuration; take that out, and say "
+                  "kubetoken reload");
+        return -1;
+    }
+    if (secret_source_accept("refresh token", &somebody, given, &offered, why) < 0)
+        return -1;
+    secret_free(p->offered);
+    p->offered = offered;
+    p->offer.detail[0] = '\0';
+    p->loss = NULL;
+    return 0;
+}
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
-    bool login = w->request.verb == VERB_LOGIN;
+    bool login = w->request.verb == VERB_LOGIN, by_token = is_by_refresh_token(w);
+    struct secret *given = w->secret;
 
-    if (login) {
-        struct secret *given = w->secret, *typed;
-        w->secret = NULL;
-        static const struct source somebody = { .kind = SOURCE_NONE };
-        if (secret_source_accept("password", &somebody, given, &typed, why) < 0)
-            return PROFILE_ERROR;
-        p->typed_until = p->config->password_lifetime == USEC_INFINITY
-                             ? USEC_INFINITY
-                             : now + p->config->password_lifetime;
-        hold_password(p, typed);
-    }
+    w->secret = NULL;
+    if (login &&
+        (by_token ? accept_refresh_token(p, given, why) : accept_password(p, given, now, why)) < 0)
+        return PROFILE_ERROR;
     p->forced_at = now;
     p->forced_by_login = login;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
     enqueue(p, w);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
-                                      .changed = { true, login, w->deadline } });
+                                      .changed = { .person = true,
+                                                   .password = login && !by_token,
+                                                   .refresh_token = by_token,
+                                                   .deadline = w->deadline } });
     return PROFILE_QUEUED;
 }
 
@@ -940,6 +1027,8 @@ static void forget_all(struct profile *p, const char *reason)
     attempt_cancel(p->attempt);
     attempt_forget_secrets(p->attempt);
     holdings_drop(&p->holdings, HOLDING_PASSWORD);
+    p->offered = secret_free(p->offered);
+    p->offer_in_hand = false;
     p->forced_at = 0;
     p->facts = (struct result){ 0 };
     p->changed[0] = '\0';
@@ -1146,6 +1235,7 @@ static void destroy(struct profile *p)
     sd_event_source_disable_unref(p->timer);
     holders_free(p->holders);
     holdings_close(&p->holdings);
+    secret_free(p->offered);
     free(p->cache);
     free(p);
 }
@@ -1228,6 +1318,11 @@ const struct profile_config *profile_config(const struct profile *p)
 const struct secret *profile_token(const struct profile *p, uint64_t now)
 {
     return lifecycle_alive(&p->lifecycle, now) ? token_of(p) : NULL;
+}
+
+const char *profile_offer_words(const struct profile *p)
+{
+    return p->offer.detail;
 }
 
 const struct error *profile_error(const struct profile *p)

@@ -20,7 +20,7 @@ enum profile_verdict {
  * off the list and never from within profile_want(), unless it is removed before. */
 struct waiter {
     struct request request;
-    struct secret *secret; /* VERB_LOGIN: the password; taken by the profile */
+    struct secret *secret; /* VERB_LOGIN: password or refresh token; taken by the profile */
     pid_t peer;            /* the process that asks */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     uint64_t asked;        /* the profile's: when it was queued */
@@ -49,8 +49,8 @@ void profile_configure(struct profile *profile, const struct profile_config *con
 const struct secret *profile_serve(struct profile *profile, const struct request *request,
                                    uint64_t now);
 
-/* A client wants a token (VERB_GET), or a new one (VERB_REFRESH; VERB_LOGIN, by the password that
- * it brings). Never blocks, and allocates nothing when a token is served. */
+/* A client wants a token (VERB_GET), or a new one (VERB_REFRESH; VERB_LOGIN, by what it
+ * brings). Never blocks, and allocates nothing when a token is served. */
 enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter, uint64_t now,
                                   struct error *why);
 
@@ -78,6 +78,8 @@ bool profile_has_typed_password(const struct profile *profile);
 const struct profile_config *profile_config(const struct profile *profile);
 /* The token in hand, NULL when none lives. */
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
+/* Why the refresh token that somebody gave last was dropped, in words; "": it was not. */
+const char *profile_offer_words(const struct profile *profile);
 /* The last failure, ERROR_NONE: none since the last token. */
 const struct error *profile_error(const struct profile *profile);
 /* What is wrong with a profile, the worst first. */

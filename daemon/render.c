@@ -108,6 +108,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_QUIET:
     case FORMAT_METRICS:
     case FORMAT_NAME:
+    case FORMAT_REFRESH_TOKEN:
         out->prefix[0] = '\0';
         snprintf(out->suffix, sizeof out->suffix, "\n");
         return;

@@ -518,6 +518,21 @@ static int hold(const struct client *c, struct profile *profile, struct error *w
     return -1;
 }
 
+/* By what: a refresh token that was given may be none that the provider takes. */
+static void render_login(struct rendered *r, const struct profile *profile,
+                         const struct request *request)
+{
+    const char *name = profile_config(profile)->name, *words = profile_offer_words(profile);
+    char text[PROTOCOL_NAME_MAX + ERROR_DETAIL_MAX + 64];
+
+    if (request->format == FORMAT_REFRESH_TOKEN && *words)
+        snprintf(text, sizeof text,
+                 "%s: logged in by password: the refresh token was not taken: %s\n", name, words);
+    else
+        snprintf(text, sizeof text, "%s: logged in\n", name);
+    render_text(r, text);
+}
+
 /* What came of a request for a token. */
 static void render_outcome(struct client *c, struct profile *profile, const struct error *why,
                            struct rendered *r, uint64_t now)
@@ -531,9 +546,10 @@ static void render_outcome(struct client *c, struct profile *profile, const stru
         why = &unheld;
     if (why) {
         answer_failure(c->server, r, name, why);
-    } else if (request->verb == VERB_REFRESH || request->verb == VERB_LOGIN) {
-        snprintf(text, sizeof text, "%s: %s\n", name,
-                 request->verb == VERB_LOGIN ? "logged in" : "a new token");
+    } else if (request->verb == VERB_LOGIN) {
+        render_login(r, profile, request);
+    } else if (request->verb == VERB_REFRESH) {
+        snprintf(text, sizeof text, "%s: a new token\n", name);
         render_text(r, text);
     } else if (request->format == FORMAT_TEXT) { /* held, and that is all */
         render_text(r, "");

@@ -7,6 +7,7 @@
 /* Each of them: argv[0] is its name. Returns the exit code. folder is that of kubetoken. */
 int config_run(int argc, char **argv, const char *folder);
 int doctor_run(int argc, char **argv, const char *folder);
+int import_run(int argc, char **argv, const char *folder);
 int init_run(int argc, char **argv, const char *folder);
 int kubeconfig_run(int argc, char **argv, const char *folder);
 int log_run(int argc, char **argv, const char *folder);

@@ -318,6 +318,8 @@ void kubeconfig_plan_free(struct kubeconfig_plan *plan)
         free(plan->change[i].text);
     free(plan->file);
     free(plan->tree);
+    plan->file = NULL;
+    plan->tree = NULL;
     plan->n = plan->n_changes = 0;
 }
 

@@ -21,7 +21,10 @@ enum { TRIES = 3 };
 
 const char *kubeconfig_api_version(void)
 {
-    static const char *const argv[] = { "kubectl", "version", "--client", "--output=json", NULL };
+    /* Without the user's configuration: a kubectl that chooses another one by the cluster's version
+     * asks the cluster for it, and has an auth-provider spend its refresh token. */
+    static const char *const argv[] = { "kubectl",  "--kubeconfig=/dev/null", "version",
+                                        "--client", "--output=json",          NULL };
     struct child child;
 
     child_run(argv, 10 * USEC_PER_SEC, &child);

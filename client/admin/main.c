@@ -46,6 +46,7 @@ static const struct command {
 } commands[] = {
     { "config", config_run },
     { "doctor", doctor_run },
+    { "import", import_run },
     { "init", init_run },
     { "kubeconfig", kubeconfig_run },
     { "log", log_run },

@@ -557,6 +557,15 @@ def token_now(s, **claims):
     return s.failure()
 
 
+def not_imported(s):
+    path = s.folder / "kubeconfig"
+    args = ["get-token", "--insecure-skip-tls-verify", "--oidc-issuer-url=https://i/",
+            "--oidc-client-id=c"]
+    path.write_text(json.dumps({"users": [{"name": "u", "user": {
+        "exec": {"command": "kubelogin", "args": args}}}]}))
+    return s.home.run("import", "--user", "u", "--kubeconfig", str(path))
+
+
 SCENES = {
     "usage": lambda s: s.run("get", "--bogus"),
     "bad-request": lambda s: on_socket(s, b"nonsense\n"),
@@ -661,6 +670,7 @@ SCENES = {
     "plugin-version": kubeconfig("no-version"),
     "plugin-stanza": kubeconfig("status"),
     "plugin-policy": cluster(policy),
+    "not-imported": not_imported,
     "server-config": by_authentication_config("claims.upn +"),
     "unauthorized": cluster(lambda c: c.server.reject_when(lambda _: True)),
     "forbidden": kubectl_says('Error from server (Forbidden): forbidden: User "a" cannot get'),

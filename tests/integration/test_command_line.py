@@ -9,8 +9,8 @@ import pytest
 import rig
 
 COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
-            "restart", "init", "config", "kubeconfig", "log", "why", "explain", "doctor", "version",
-            "help"]
+            "restart", "import", "init", "config", "kubeconfig", "log", "why", "explain", "doctor",
+            "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",
@@ -22,7 +22,7 @@ VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity"
           "--client-auth": "auto", "--username": "u", "--password-file": "f",
           "--password-command": "c", "--password-credential": "n", "--keep-password": "prompt",
           "--realm": "r", "--audience": "a", "--scope": "s", "--username-claim": "c",
-          "--ca-file": "f", "--set": "realm=r", "--context": "c"}
+          "--ca-file": "f", "--set": "realm=r", "--context": "c", "--profile": "p"}
 
 
 def options_of(text):
@@ -66,7 +66,7 @@ def options_of_all():
     """Those of any command's help, and any that a source of the client compares with."""
     text = "".join(p.read_text(encoding="utf-8") for p in (rig.TOP / "client").rglob("*.c"))
     quoted = re.findall(r'"(--?[a-zV][-a-z]*)"', text)
-    valued = re.findall(r'options_value\([^"]*"([a-z][-a-z]*)"|{ "([a-z][-a-z]+)", &[dk]->', text)
+    valued = re.findall(r'options_value\([^"]*"([a-z][-a-z]*)"|{ "([a-z][-a-z]+)", &[dkm]->', text)
     return set(quoted) | {"--" + (a or b) for a, b in valued}
 
 
@@ -222,6 +222,7 @@ SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
             ["status", "-o", "name"], ["status", "--watch"], ["list"], ["inspect"],
             ["inspect", "--json"], ["log"], ["log", "--follow"], ["why", "--json"],
             ["config", "show"], ["config", "show", "--json"],
+            ["import", "--kubeconfig", "/dev/null"],
             ["kubeconfig", "p"], ["explain"], ["explain", "8"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]

@@ -948,6 +948,97 @@ static void without_a_password_a_refused_refresh_token_needs_a_login(void **stat
     assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
 }
 
+static struct lifecycle_actions offered(void)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_CHANGED,
+        .changed = { .person = true, .deadline = now + 30 * SECOND, .refresh_token = true } });
+}
+
+static void a_refresh_token_that_somebody_gives_is_used_at_once(void **state)
+{
+    const enum lifecycle_failure ends[] = { LIFECYCLE_REFUSED, LIFECYCLE_TEMPORARY };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        setup(NULL);
+        asking();
+        failed_with(ends[i], HOUR, 0);
+        struct lifecycle_actions a = offered();
+        assert_true(a.request && a.take_offered && lc.by_refresh_token);
+        a = token_that(HOUR, true, 0);
+        assert_true(!a.request && !a.take_offered);
+        assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    }
+    setup(NULL);
+    policy.password_at_hand = false;
+    refreshing();
+    failed(LIFECYCLE_REFUSED);
+    failed(LIFECYCLE_NO_LOGIN);
+    assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
+    assert_true(offered().request && lc.by_refresh_token);
+}
+
+/* Nothing that an earlier request brings is taken for what came of it. */
+static void one_that_is_given_during_a_request_is_taken_at_its_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        setup(NULL);
+        if (i < 2)
+            asking();
+        else
+            refreshing();
+        struct lifecycle_actions a = offered();
+        assert_true(!a.request && !a.take_offered);
+        a = i % 2 ? token_that(HOUR, true, 0) : failed(LIFECYCLE_REFUSED);
+        assert_true(a.request && a.take_offered && lc.by_refresh_token);
+        assert_false(a.drop_refresh_token);
+        assert_true(lc.has_refresh_token && lc.state == LIFECYCLE_ASKING);
+    }
+}
+
+static void what_was_known_of_the_last_one_does_not_count_for_it(void **state)
+{
+    (void)state;
+    setup(NULL);
+    lc.refresh_is_useless = lc.refresh_is_stale = lc.refresh_is_short = true;
+    lc.refresh_faults = 2;
+    lc.in_turn = lc.password_turn = true;
+    assert_true(offered().request && lc.by_refresh_token);
+    assert_true(!lc.refresh_is_useless && !lc.refresh_is_stale && !lc.refresh_is_short);
+    assert_true(lc.refresh_faults == 0 && !lc.in_turn);
+}
+
+static void the_last_word_of_a_person_counts(void **state)
+{
+    (void)state;
+    setup(NULL);
+    asking();
+    offered();
+    typed();
+    struct lifecycle_actions a = token_that(HOUR, false, 0);
+    assert_true(a.request && a.take_offered && !lc.by_refresh_token);
+
+    setup(NULL);
+    asking();
+    typed();
+    offered();
+    a = token_that(HOUR, false, 0);
+    assert_true(a.request && a.take_offered && lc.by_refresh_token);
+}
+
+static void one_that_was_given_is_forgotten_with_the_rest(void **state)
+{
+    (void)state;
+    setup(NULL);
+    asking();
+    offered();
+    forget();
+    asking();
+    assert_false(token_that(HOUR, false, 0).take_offered);
+}
+
 static void an_outage_keeps_the_refresh_token(void **state)
 {
     (void)state;
@@ -2283,6 +2374,11 @@ int main(void)
         TEST(an_odd_answer_keeps_the_refresh_token),
         TEST(the_password_is_tried_once_only_after_a_refused_refresh_token),
         TEST(without_a_password_a_refused_refresh_token_needs_a_login),
+        TEST(a_refresh_token_that_somebody_gives_is_used_at_once),
+        TEST(one_that_is_given_during_a_request_is_taken_at_its_end),
+        TEST(what_was_known_of_the_last_one_does_not_count_for_it),
+        TEST(the_last_word_of_a_person_counts),
+        TEST(one_that_was_given_is_forgotten_with_the_rest),
         TEST(an_outage_keeps_the_refresh_token),
         TEST(a_refresh_without_a_token_is_never_tried_again),
         TEST(a_refresh_that_brings_nothing_newer_means_the_password_until_a_login),
