@@ -11,6 +11,11 @@ DATADIR = $(PREFIX)/share/kubetoken
 # USERUNITDIR=/usr/lib/systemd/user
 USERUNITDIR = $(PREFIX)/lib/systemd/user
 CATALOGDIR = $(PREFIX)/lib/systemd/catalog
+# Where the shells look. Debian's packages for zsh want ZSHDIR=/usr/share/zsh/vendor-completions;
+# fish looks below /usr/local only where XDG_DATA_DIRS names it.
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(if $(filter /usr/local,$(PREFIX)),/etc/fish/completions,$(PREFIX)/share/fish/vendor_completions.d)
 PYTHON ?= /usr/bin/python3
 
 PKG_CONFIG ?= pkg-config
@@ -81,11 +86,11 @@ CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope certificate \
   check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child config_show config_text doctor draft_trial draft_write import import_auth_provider \
-  import_draft import_plan import_users init issuer kubeconfig kubeconfig_edit kubeconfig_file \
-  kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
-  kubectl_words kubelogin_args kuberc log main names password_keep profile_draft redaction report \
-  rights text_diff trial yaml_marks yaml_print yaml_tree
+  child complete config_show config_text doctor draft_trial draft_write help_rows import \
+  import_auth_provider import_draft import_plan import_users init issuer kubeconfig kubeconfig_edit \
+  kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write \
+  kubectl kubectl_words kubelogin_args kuberc log main names password_keep profile_draft redaction \
+  report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol secret_form text time url wrap
 ADMIN_LIBS = libcjson yaml-0.1
@@ -189,7 +194,8 @@ READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text
   import_auth_provider import_plan issuer kubeconfig_edit kubeconfig_mask kubeconfig_user \
   kubelogin_args text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
-  $(O)/client/service.o $(O)/client/admin/redaction.o $(READERS:%=$(O)/client/admin/%.o)
+  $(O)/client/service.o $(O)/client/admin/help_rows.o $(O)/client/admin/redaction.o \
+  $(READERS:%=$(O)/client/admin/%.o)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 	$(call link,$(call pkg,libs,$(DAEMON_LIBS) $(FETCH_LIBS) yaml-0.1 cmocka) -lm)
@@ -373,7 +379,7 @@ format:
 
 # Each line: a mode, a folder, and what goes there.
 define installed
-0755 $(BINDIR) $(O)/kubetoken $(O)/kubetokend
+0755 $(BINDIR) $(O)/kubetoken $(O)/kubetokend completions/kubectl_complete-kubetoken
 0755 $(LIBEXECDIR) $(O)/kubetoken-fetch $(O)/kubetoken-admin
 0644 $(USERUNITDIR) systemd/kubetoken.socket $(O)/kubetoken.service
 0644 $(DATADIR) systemd/hardened.conf
@@ -382,7 +388,10 @@ define installed
 0644 $(MANDIR)/man5 man/kubetoken.conf.5
 0644 $(MANDIR)/man7 man/kubetoken-codes.7 man/kubetoken-protocol.7
 0644 $(MANDIR)/man8 man/kubetokend.8
-0644 $(DOCDIR) README.md docs/design.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(BASHDIR) completions/kubetoken.bash
+0644 $(ZSHDIR) completions/_kubetoken
+0644 $(FISHDIR) completions/kubetoken.fish
+0644 $(DOCDIR) README.md docs/design.md docs/recipes.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install
@@ -392,6 +401,7 @@ install: all
 	@printf '%s\n' "$$FILES" | while read -r mode folder files; do \
 	  install -d "$(DESTDIR)$$folder" && install -m "$$mode" $$files "$(DESTDIR)$$folder/" || exit; \
 	done
+	@ln -sf kubetoken "$(DESTDIR)$(BINDIR)/kubectl-kubetoken"
 ifeq ($(DESTDIR),)
 	@echo 'Installed below $(PREFIX). Who wants it, also who is logged in by now, says:'
 	@echo '    systemctl --user daemon-reload'
@@ -405,6 +415,7 @@ uninstall:
 	@printf '%s\n' "$$FILES" | while read -r mode folder files; do \
 	  for file in $$files; do rm -f "$(DESTDIR)$$folder/$${file##*/}" || exit; done; \
 	done
+	@rm -f "$(DESTDIR)$(BINDIR)/kubectl-kubetoken"
 	@for folder in $(LIBEXECDIR) $(DATADIR) $(DOCDIR); do \
 	  [ ! -d "$(DESTDIR)$$folder" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$folder"; done
 ifeq ($(DESTDIR),)
@@ -423,6 +434,7 @@ help:
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local USERUNITDIR=PREFIX/lib/systemd/user'
+	@echo '                BASHDIR= ZSHDIR= FISHDIR=: where the shells look for completions'
 	@echo 'make uninstall  takes out what make install, with the same variables, has put there'
 	@echo 'make check-systemd'
 	@echo '                tests/systemd alone; ROOT=FOLDER: with the systemd of another Debian, built'

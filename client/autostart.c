@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,13 +43,12 @@ static bool is_there(const char *folder, const char *rest, const char *name)
            access(path, F_OK) == 0;
 }
 
-/* Whether a user manager of systemd runs where the socket is to be: in $XDG_RUNTIME_DIR, or in
- * /run/user/UID, which cron and `su` do not name. */
-static bool systemd_runs(void)
+/* Finds the runtime directory that the socket is to be in: $XDG_RUNTIME_DIR, or /run/user/UID,
+ * which cron and `su` do not name. Returns whether a user manager of systemd runs there. */
+static bool find_manager(char path[PATHS_SOCKET_MAX])
 {
     static const char tail[] = "/kubetoken/socket";
     const char *set = getenv("KUBETOKEN_SOCKET");
-    char path[PATHS_SOCKET_MAX];
     struct error ignored;
 
     if ((set && *set) || paths_socket(path, &ignored) < 0)
@@ -62,7 +62,9 @@ static bool systemd_runs(void)
 
 bool autostart_systemd_runs(void)
 {
-    return systemd_runs();
+    char runtime[PATHS_SOCKET_MAX];
+
+    return find_manager(runtime);
 }
 
 /* Whether that manager has kubetoken.socket enabled: then a missing socket was stopped by
@@ -72,12 +74,26 @@ bool autostart_is_systemds(void)
     static const char unit[] = "/systemd/user/sockets.target.wants/kubetoken.socket";
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
 
-    if (!systemd_runs())
+    if (!autostart_systemd_runs())
         return false;
     return (config && *config == '/' ? is_there(config, unit, "")
                                      : is_there(home, "/.config", unit)) ||
            is_there("/etc", unit, "") || is_there("/usr/local/lib", unit, "") ||
            is_there("/usr/lib", unit, "");
+}
+
+/* Without a word to systemd: it keeps a link there for each service that is active, also for
+ * journald; and who makes the socket otherwise makes a lock beside it. */
+bool autostart_would_wake(void)
+{
+    static const char service[] = "/systemd/units/invocation:kubetoken.service";
+    char runtime[PATHS_SOCKET_MAX], path[PATHS_MAX];
+    struct stat st;
+
+    if (!find_manager(runtime) || !text_join(path, sizeof path, runtime, service, "") ||
+        lstat(path, &st) == 0)
+        return false;
+    return autostart_is_systemds() || !is_there(runtime, "/kubetoken/socket.lock", "");
 }
 
 void autostart_set_keeper(void)

@@ -41,6 +41,9 @@ bool autostart_systemd_runs(void);
 /* Which kubetokend that is: one in that folder, or the name alone. */
 void autostart_program(char out[PATHS_MAX]);
 
+/* Whether to connect would have systemd start a daemon: its socket is there, its service is not. */
+bool autostart_would_wake(void);
+
 /* Where kubetokend is looked for first; by default beside this program. */
 void autostart_from(const char *folder);
 

@@ -496,7 +496,7 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
         }
         ending = converse(request, &c, sink, &code, why);
         again = ending == ENDING_ABSENT  ? await_daemon(request, &c, why)
-                : ending == ENDING_EARLY ? await_answer(&c, why)
+                : ending == ENDING_EARLY ? !request->only_once && await_answer(&c, why)
                                          : false;
     } while (again);
     hide(&c);

@@ -20,6 +20,7 @@ struct line {
     bool may_own;       /* one for this request alone, where none is to be started */
     bool may_be_absent; /* no daemon is an answer, too: none is waited for */
     bool sent_once;     /* where it may have been taken, it is not sent again */
+    bool only_once;     /* a connection that ends before an answer is one, too */
     const char *block;  /* sent behind the line: a password */
     size_t block_length;
 };

@@ -62,6 +62,8 @@ bool help_asked(int argc, char **argv, int *ret_code)
         bool help = text_equal(argv[i], "-h") || text_equal(argv[i], "--help");
         if (!help && !text_equal(argv[i], "-V") && !text_equal(argv[i], "--version"))
             continue;
+        if (!help_text(argv[0])) /* another command's line, which is being completed */
+            return false;
         output_heed_pipes();
         fputs(help ? help_text(argv[0]) : "kubetoken " KUBETOKEN_VERSION "\n", stdout);
         *ret_code = output_done(0);

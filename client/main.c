@@ -30,7 +30,7 @@ static const struct command {
     { "reload", command_simple },   { "stop", command_stop },
     { "restart", command_restart }, { "kubeconfig", command_admin },
     { "init", command_admin },      { "config", command_admin },
-    { "import", command_admin },
+    { "import", command_admin },    { "__complete", command_admin },
     { "log", command_admin },       { "why", command_admin },
     { "explain", command_explain }, { "doctor", command_admin },
     { "version", command_version }, { "help", help },

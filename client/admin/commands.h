@@ -12,5 +12,6 @@ int init_run(int argc, char **argv, const char *folder);
 int kubeconfig_run(int argc, char **argv, const char *folder);
 int log_run(int argc, char **argv, const char *folder);
 int why_run(int argc, char **argv, const char *folder);
+int complete_run(int argc, char **argv, const char *folder); /* __complete */
 
 #endif

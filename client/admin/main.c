@@ -45,6 +45,7 @@ static const struct command {
     int (*run)(int argc, char **argv, const char *folder);
 } commands[] = {
     { "config", config_run },
+    { "__complete", complete_run },
     { "doctor", doctor_run },
     { "import", import_run },
     { "init", init_run },

@@ -39,7 +39,8 @@ def test_programs_can_be_run_and_nothing_else(staged):
     folder, _ = staged
     programs = {path.name for path in folder.rglob("*")
                 if path.is_file() and path.stat().st_mode & 0o777 == 0o755}
-    assert programs == {"kubetoken", "kubetokend", "kubetoken-fetch", "kubetoken-admin"}
+    assert programs == {"kubetoken", "kubetokend", "kubetoken-fetch", "kubetoken-admin",
+                        "kubectl-kubetoken", "kubectl_complete-kubetoken"}
     assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()
             and path.name not in programs} == {0o644}
 
@@ -61,6 +62,24 @@ def test_the_hardened_drop_in_is_there_and_not_in_force(staged):
 def test_the_catalogue_is_where_journalctl_looks(staged):
     folder, _ = staged
     assert (folder / "usr/lib/systemd/catalog/kubetoken.catalog").is_file()
+
+
+def test_kubectl_finds_its_plugin(staged):
+    folder, _ = staged
+    plugin = folder / "usr/bin/kubectl-kubetoken"
+    assert plugin.is_symlink() and plugin.resolve() == folder / "usr/bin/kubetoken"
+
+
+def test_completions_are_where_the_shells_look(staged, tmp_path):
+    """fish does not look below /usr/local by itself."""
+    folder, _ = staged
+    assert {"usr/share/bash-completion/completions/kubetoken.bash",
+            "usr/share/zsh/site-functions/_kubetoken",
+            "usr/share/fish/vendor_completions.d/kubetoken.fish"} <= files(folder)
+    make("install", DESTDIR=tmp_path / "local", PREFIX="/usr/local")
+    assert "etc/fish/completions/kubetoken.fish" in files(tmp_path / "local")
+    make("uninstall", DESTDIR=tmp_path / "local", PREFIX="/usr/local")
+    assert files(tmp_path / "local") == set()
 
 
 def test_a_packager_may_have_the_units_elsewhere(tmp_path):

@@ -1,12 +1,14 @@
 """A start that cannot succeed: tried again every 2 s, for ever, without a flood of lines, and the
 socket stays."""
 import json
+import pathlib
 
 import pytest
 
 import service as kubetoken
 from service import wait_until
 
+RUNTIME = pathlib.Path("/run/user/4711")
 CANNOT_START = {
     "no program": "ExecStart=\nExecStart=/nowhere/kubetokend",
     "a credential that is not there": "LoadCredential=password:/nowhere/password",
@@ -69,3 +71,20 @@ def test_what_could_not_start_serves_once_it_can(service, fake):
     (service.drop_ins / "broken.conf").unlink()
     service.systemctl("daemon-reload")
     assert service.get("p")
+
+
+def test_to_complete_a_line_starts_no_daemon(service, fake):
+    """The link that systemd keeps for an active unit says whether one runs."""
+    service.configure(fake.profile())
+    complete = kubetoken.CLIENT, "__complete", "get", ""
+    assert kubetoken.command(*complete).stdout == ":4\n"
+    assert service.show("ActiveState") == "inactive"
+    service.get("p")
+    asked = len(fake.requests)
+    units = RUNTIME / "systemd" / "units"
+    assert (units / "invocation:kubetoken.service").is_symlink()
+    assert kubetoken.command(*complete).stdout == "p\n:4\n"
+    assert len(fake.requests) == asked
+    service.systemctl("stop", service.name)
+    assert kubetoken.command(*complete).stdout == ":4\n"
+    assert service.show("ActiveState") == "inactive"
