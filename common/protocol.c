@@ -38,8 +38,7 @@ static const char *const formats[] = {
     [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
     [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
     [FORMAT_QUIET] = "quiet",     [FORMAT_METRICS] = "metrics",
-    [FORMAT_NAME] = "name",
-    [FORMAT_REFRESH_TOKEN] = "refresh-token",
+    [FORMAT_NAME] = "name",       [FORMAT_REFRESH_TOKEN] = "refresh-token",
 };
 
 static bool word_is(struct word w, const char *text)

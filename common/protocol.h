@@ -61,9 +61,9 @@ enum protocol_format {
     FORMAT_HEADER,
     FORMAT_EXEC_V1,
     FORMAT_EXEC_V1BETA1,
-    FORMAT_QUIET,   /* of status: the code alone */
-    FORMAT_METRICS, /* of status: for Prometheus */
-    FORMAT_NAME,    /* of status: a name a line */
+    FORMAT_QUIET,         /* of status: the code alone */
+    FORMAT_METRICS,       /* of status: for Prometheus */
+    FORMAT_NAME,          /* of status: a name a line */
     FORMAT_REFRESH_TOKEN, /* of login: what follows is one. Not an option, which a daemon that does
                            * not know it would ignore, and send the token as a password. */
 };

@@ -202,7 +202,8 @@ static cJSON *error_json(enum error_code code, const char *detail)
     cJSON_AddStringToObject(error, "code", error_name(code));
     cJSON_AddStringToObject(error, "sentence", error_sentence(code));
     cJSON_AddStringToObject(error, "detail", detail ? detail : "");
-    cJSON_AddStringToObject(error, "remedy", error_remedy(code));
+    if (*error_remedy(code))
+        cJSON_AddStringToObject(error, "remedy", error_remedy(code));
     return error;
 }
 

@@ -68,11 +68,13 @@ static void frame_json(struct rendered *out, const struct profile *profile,
 {
     char end[TIME_UTC_SIZE], ask[TIME_UTC_SIZE];
     int64_t left = (int64_t)(profile_look(profile, now).expires_at - now);
+    struct request unrehearsed = *request;
 
+    unrehearsed.rehearse = 0;
     time_format_utc(end, (time_realtime() + left) / (int64_t)USEC_PER_SEC);
     time_format_utc(ask, advertised_seconds(profile, request, now));
-    if (request->rehearse > 0) /* as it is to be taken for */
-        memcpy(end, ask, sizeof end);
+    if (advertised_seconds(profile, request, now) < advertised_seconds(profile, &unrehearsed, now))
+        memcpy(end, ask, sizeof end); /* what it is to be taken for */
     /* a profile's name needs no escapes */
     snprintf(out->prefix, sizeof out->prefix,
              "{\"schemaVersion\":%d,\"profile\":\"%s\",\"token\":\"", RENDER_JSON_SCHEMA_VERSION,

@@ -44,14 +44,10 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv, const char *folder);
 } commands[] = {
-    { "config", config_run },
-    { "__complete", complete_run },
-    { "doctor", doctor_run },
-    { "import", import_run },
-    { "init", init_run },
-    { "kubeconfig", kubeconfig_run },
-    { "log", log_run },
-    { "why", why_run },
+    { "config", config_run }, { "__complete", complete_run },
+    { "doctor", doctor_run }, { "import", import_run },
+    { "init", init_run },     { "kubeconfig", kubeconfig_run },
+    { "log", log_run },       { "why", why_run },
 };
 
 static const struct command *find(const char *name)

@@ -1,7 +1,14 @@
+import signal
+
 import pytest
 
 import rig
 import scripted
+
+# What is run in the background, or by nohup, ignores these, and what it starts inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import pytest
 
 import rig
 
-COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload", "stop",
-            "restart", "import", "init", "config", "kubeconfig", "log", "why", "explain", "doctor",
-            "version", "help"]
+COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload",
+            "stop", "restart", "import", "init", "config", "kubeconfig", "log", "why", "explain",
+            "doctor", "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 import apiserver
 import rig
 from test_autostart import end
-from test_kubectl import minor_version
 
 PAGES = ["README.md", *sorted(f"man/{p.name}" for p in (rig.TOP / "man").glob("*.?"))]
 
@@ -72,7 +70,6 @@ def recipes():
 
 
 RECIPES = list(recipes())
-MERGE = [r for r in RECIPES if "--flatten" in r.values[0]]
 
 
 class Desk:
@@ -170,13 +167,12 @@ def desk(home, provider, server, tmp_path):
 
 def test_the_recipes_are_found():
     text = "\n".join(r.values[0] for r in RECIPES)
-    for part in ("make demo", "sudo make install", "touch auth0.secret auth0.password",
-                 "minikube stop",
-                 "kubectl config use-context auth0", "rm \"$config.auth0\")",
+    for part in ("make demo", "sudo make install", "kubetoken init --username-claim",
+                 "minikube stop", "kubeconfig --write --context minikube auth0",
                  "get -o header | curl", "journalctl --user", "socat - UNIX",
                  "kubectl create clusterrolebinding"):
         assert part in text
-    assert len(MERGE) == 1 and len(RECIPES) >= 12
+    assert len(RECIPES) >= 12
 
 
 def named(script):
@@ -200,66 +196,4 @@ def test_nothing_is_lost_when_one_of_the_commands_fails(desk, script):
         desk.fail(name)
         r = desk.run(script)
         assert not desk.lost(before) and desk.link.is_symlink(), (name, r.stderr)
-        if script == MERGE[0].values[0]:
-            assert r.returncode != 0, f"{name} failed, and the rest went on"
         desk.restore(name)
-
-
-needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl here")
-
-
-@needs_kubectl
-@pytest.mark.parametrize("shell", ["bash", "dash"])
-def test_after_the_merge_kubectl_is_somebody_else(desk, shell, server):
-    if not shutil.which(shell):
-        pytest.skip(f"no {shell} here")
-    former = desk.kubeconfig.read_bytes()
-    r = desk.run(MERGE[0].values[0], shell)
-    assert r.returncode == 0, r.stderr
-    assert desk.link.is_symlink() and desk.kubeconfig.stat().st_mode & 0o777 == 0o600
-    kept = [p for p in desk.kubeconfig.parent.iterdir() if p != desk.kubeconfig]
-    assert [p.name for p in kept] == ["kube.yaml.~1~"] and kept[0].read_bytes() == former
-    assert not list(desk.link.parent.glob("*.*"))
-    merged = desk.run("kubectl config view --raw -o json").stdout
-    users = {u["name"]: u["user"] for u in json.loads(merged)["users"]}
-    assert users["auth0"]["exec"]["command"] == "kubetoken" and len(users) == 2
-    then = [r.values[0] for r in RECIPES if "use-context auth0" in r.values[0]]
-    r = desk.run(then[0], shell)
-    if minor_version(shutil.which("kubectl")) < 22:
-        return  # a stanza of v1beta1 needs the kubectl that wrote it
-    assert r.returncode == 0 and "10.96.0.1" in r.stdout, r.stderr
-    assert "someone@example.com" in {q.user for q in server.requests}
-
-
-@needs_kubectl
-@pytest.mark.parametrize("text", [
-    "apiVersion: v1\nkind: Config\nusers:\n\t- name: tab\n",
-    "apiVersion: v1\nkind: Config\nclusters:\n- name: a\n  cluster:\n"
-    "    server: https://127.0.0.1\n    certificate-authority: gone.crt\n"])
-def test_a_kubeconfig_that_kubectl_does_not_take_stays_as_it_is(desk, text):
-    desk.write_kubeconfig(text)
-    r = desk.run(MERGE[0].values[0])
-    assert r.returncode != 0 and desk.kubeconfig.read_text() == text and desk.link.is_symlink()
-    for path in desk.kubeconfig.parent.iterdir():
-        assert path.stat().st_mode & 0o077 == 0, f"{path} is open to others"
-
-
-def test_the_recipe_makes_a_kubeconfig_where_there_is_none(desk):
-    if not shutil.which("kubectl"):
-        pytest.skip("no kubectl here")
-    desk.link.unlink()
-    r = desk.run(MERGE[0].values[0])
-    assert r.returncode == 0, r.stderr
-    assert desk.link.stat().st_mode & 0o777 == 0o600 and "auth0" in desk.link.read_text()
-
-
-def test_secrets_of_a_second_walk_stay(desk):
-    """Step 4 once more, by somebody who has its files already."""
-    step = [r.values[0] for r in RECIPES if "touch auth0.secret" in r.values[0]][0]
-    assert desk.run(step).stderr == ""
-    assert (desk.home.config / "auth0.secret").read_text().startswith("old secret")
-    assert (desk.home.config / "auth0.secret").stat().st_mode & 0o777 == 0o600
-    for name in ("auth0.secret", "auth0.password"):
-        (desk.home.config / name).unlink()
-    desk.stub("editor", "stat -c %a \"$@\"")
-    assert set(desk.run(step).stdout.split()[:2]) == {"600"}

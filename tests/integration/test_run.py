@@ -290,7 +290,7 @@ def test_a_signal_reaches_the_command(running, popen, number):
 
 def next_renewal(home):
     """In how many seconds; None: nobody has it in use."""
-    at = home.status("p").get("next")
+    at = home.status("p").get("renewalTimestamp")
     return rig.seconds(at) - time.time() if at else None
 
 

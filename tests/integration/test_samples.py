@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 
 import pytest
+import yaml
 
 import apiserver
 import rig
@@ -86,6 +87,7 @@ class Walk:
         self.stubs.mkdir()
         del home.environment["KUBETOKEN_AUTOSTART"], home.environment["XDG_CONFIG_HOME"]
         self._stubs()
+        self._defaults()
         self._kubeconfig()
 
     @staticmethod
@@ -115,14 +117,22 @@ class Walk:
             urllib.request.HTTPSHandler(context=context))
 
     def _stubs(self):
-        """The editor writes what the README shows below it; a cluster and its rights are there."""
-        profile = re.search(r"^    \[profile auth0\]\n(?:    .*\n)+", self.readme, re.M)[0]
-        text = re.sub(r"^    ", "", profile, flags=re.M)
-        more = f"ca-file = {self.fake.ca_file}\nproxy = http://127.0.0.1:{self.proxy.port}\n"
-        (self.work / "profile").write_text(text + more)
-        self._stub("editor", f'''for f; do case $f in
-            *.conf) cat {shlex.quote(str(self.work / "profile"))} > "$f" ;;
-            *) echo canary > "$f" ;; esac; done''')
+        """A cluster and its rights are there; what is asked is answered as the README shows."""
+        self._stub("at-a-terminal", f"""exec /usr/bin/python3 -c '
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import dialogue
+answers = [a.split("=") for a in sys.argv[2].split(",")]
+it = dialogue.Dialogue(sys.argv[3:], dict(os.environ))
+try:
+    for question, answer in answers:
+        it.expect(question).answer(": ", answer)
+    code = it.end()
+    print(it.shown, end="")
+finally:
+    it.close()
+sys.exit(code)
+' {shlex.quote(str(rig.TOP / "tests" / "integration"))} "$@" """)
         for name in ("sudo", "make", "systemctl", "minikube", "packaging/install-dependencies"):
             self._stub(name, "exit 0")
         # the stand-in for an API server knows no roles: who is known there may look at objects
@@ -147,16 +157,34 @@ while data := s.recv(65536):
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
+    def _defaults(self):
+        """How the provider is reached here."""
+        folder = self.home.folder / ".config" / "kubetoken"
+        folder.mkdir(parents=True)
+        self.configuration = folder / "kubetoken.conf"
+        self.configuration.write_text(f"[defaults]\nca-file = {self.fake.ca_file}\n"
+                                      f"proxy = http://127.0.0.1:{self.proxy.port}\n\n")
+        self.configuration.chmod(0o600)
+
     def _kubeconfig(self):
         """As `minikube start` leaves it, but for the certificate of its user."""
         folder = self.home.folder / ".kube"
         folder.mkdir()
         whole = self.server.kubeconfig({"username": "minikube", "password": "is not asked for"})
-        whole["clusters"][0]["name"] = whole["contexts"][0]["context"]["cluster"] = "minikube"
-        (folder / "config").write_text(apiserver.json.dumps(whole))
+        [context] = whole["contexts"]
+        whole["clusters"][0]["name"] = context["context"]["cluster"] = "minikube"
+        whole["current-context"] = context["name"] = "minikube"
+        whole["users"][0]["name"] = context["context"]["user"] = "minikube"
+        (folder / "config").write_text(yaml.safe_dump(whole))
+
+    # What is typed where the README's `kubetoken init` asks.
+    ANSWERS = ("Issuer=YOUR-TENANT.auth0.com,id=YOUR-CLIENT-ID,secret=canary,"
+               "name=someone@example.com,Number=2,Password=canary,context=y")
 
     def run(self, commands):
         """All in one shell. Returns what each printed."""
+        terminal = f"at-a-terminal {self.ANSWERS} {rig.BUILD}/"
+        commands = [terminal + c if c.startswith("kubetoken init ") else c for c in commands]
         script = "".join(f"{c}\nprintf '{MARK}%s{MARK}' $?\n" for c in commands)
         path = f"{self.stubs}:{self.home.environment['PATH']}"
         r = subprocess.run(["bash", "-c", script], cwd=self.work, text=True,
@@ -188,8 +216,11 @@ def check(walk, found, printed):
         if os.environ.get("KUBETOKEN_TEST_SHOW"):
             print(f"$ {sample.command}\n{text}")
         assert code == 0, (sample, text)
-        if sample.answer and sample.name != "editor":
-            assert blur(text, walk.home).strip() == blur(sample.answer, walk.home).strip(), sample
+        shown, dots, _ = sample.answer.partition("\n...")
+        real, shown = (re.sub(" +$", "", blur(t, walk.home), flags=re.M).strip()
+                       for t in (text, shown))
+        if shown:
+            assert (real[:len(shown)] if dots else real) == shown, sample
 
 
 def section(title):
@@ -206,12 +237,16 @@ def test_the_journey_of_the_readme_in_one_shell(walk):
     """From the first step to the last, so that nothing is typed where it does not work; then the
     first page, and what is asked where something is wrong."""
     journey = section("From an Auth0 account to `kubectl get services`")
-    assert {"minikube", "editor", "kubetoken", "kubectl"} <= {s.name for s in journey}
+    assert {"minikube", "kubetoken", "kubectl"} <= {s.name for s in journey}
+    init, = [s for s in journey if s.command.startswith("kubetoken init")]
+    assert init.answer.endswith("y\n...")
     first_page = [s for s in answered(README) if s not in journey][:4]
-    assert [s.name for s in first_page] == ["kubetokend", "kubetoken", "kubectl", "kubetoken"]
+    assert [s.name for s in first_page] == ["kubetoken", "kubetoken", "kubectl", "kubetoken"]
     everything = journey + first_page
     check(walk, everything, walk.run([s.command for s in everything]))
     assert "someone@example.com" in {q.user for q in walk.server.requests}
+    shown = re.search(r"^    \[profile auth0\]\n(?:    .*\n)+", walk.readme, re.M)[0]
+    assert walk.configuration.read_text().endswith("\n" + re.sub("^    ", "", shown, flags=re.M))
 
 
 @needs_kubectl
@@ -232,11 +267,9 @@ def without_waiting(text):
 
 
 def test_the_protocols_examples(walk):
-    walk.home.config.mkdir(parents=True, exist_ok=True)
-    (walk.home.folder / ".config").symlink_to(walk.home.config.parent)
-    walk.home.configure((walk.work / "profile").read_text().replace(
-        "client-secret-file = auth0.secret", "").replace(
-        "password-file = auth0.password", "password = canary"))
+    with walk.configuration.open("a") as f:
+        f.write(f"[profile auth0]\nissuer = {ISSUER}\nclient-id = YOUR-CLIENT-ID\n"
+                "username = someone@example.com\npassword = canary\nusername-claim = email\n")
     walk.run(["kubetoken get"])
     found = answered(SOCKET)
     assert len(found) == 4

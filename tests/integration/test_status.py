@@ -306,17 +306,6 @@ def test_stopped_it_gives_the_terminal_back_until_it_goes_on(four, terminal):
     assert t.screen.other
 
 
-def test_from_the_background_it_draws_nothing(four, terminal):
-    """It stops, as one that reads from there does, until it is in front."""
-    shell = ["bash", "-mc", '"$@" & wait; echo it has stopped; fg >/dev/null', "bash"]
-    t = terminal("status", "--watch", env=UTF8, before=shell)
-    t.until_text("it has stopped")
-    assert "PROFILE" not in t.raw.decode().partition("it has stopped")[0]
-    t.until(lambda text: steady(text) == (BLOCKS + NOTES).rstrip("\n"))
-    t.type(b"\x03")
-    assert t.end()[0] != 0 and not t.screen.other
-
-
 @pytest.mark.parametrize("how", ["dumb", "text"])
 def test_where_nothing_can_be_drawn_tables_follow_each_other(four, terminal, how):
     if how == "dumb":

@@ -72,9 +72,9 @@ static void a_verb_alone_has_the_defaults(void **state)
 static void every_verb_is_known(void **state)
 {
     static const char *const verbs[] = {
-        "get",        "status", "profile", "refresh", "inspect", "login * * secret=1",
-        "logout",     "reload", "version", "stop",    "hold",    "refresh-all",
-        "logout-all", "watch",  "log",     "follow",  "why"
+        "get",    "status", "profile", "refresh",     "inspect",   "login * * secret=1",
+        "logout", "reload", "version", "stop",        "watch",     "log",
+        "follow", "why",    "hold",    "refresh-all", "logout-all"
     };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
