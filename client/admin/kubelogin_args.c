@@ -381,11 +381,9 @@ static void take_flag(struct reading *r, const struct flag *flag, const char *va
         snprintf(r->grant, sizeof r->grant, "%s", value);
         break;
     case LEAVE_OUT_BOOL:
-        if (is_false(value))
-            break;
-        /* fall through */
     case LEAVE_OUT:
-        import_plan_note(plan, "%s is left out: %s", name, flag->words);
+        if (flag->what == LEAVE_OUT || !is_false(value))
+            import_plan_note(plan, "%s is left out: %s", name, flag->words);
         break;
     case REFUSE_BOOL:
         if (!is_false(value))
