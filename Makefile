@@ -84,13 +84,13 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
   locked login main metrics options output own_config progress run screen service status stop watch
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
-ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope certificate \
-  check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token check_user \
-  child complete config_show config_text doctor draft_trial draft_write help_rows import \
-  import_auth_provider import_draft import_plan import_users init issuer kubeconfig kubeconfig_edit \
-  kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write \
-  kubectl kubectl_words kubelogin_args kuberc log main names password_keep profile_draft redaction \
-  report rights text_diff trial yaml_marks yaml_print yaml_tree
+ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
+  certificate check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token \
+  check_user child complete config_show config_text doctor draft_trial draft_write file_changes \
+  help_rows import import_auth_provider import_draft import_plan import_users init issuer kubeconfig \
+  kubeconfig_edit kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user \
+  kubeconfig_write kubectl kubectl_words kubelogin_args kuberc log main names password_keep \
+  profile_draft profile_undo redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
 ADMIN_COMMON := descriptor error kube_user paths protocol secret_form text time url wrap
 ADMIN_LIBS = libcjson yaml-0.1

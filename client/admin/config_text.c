@@ -300,3 +300,87 @@ char *config_text_put(const char *text, size_t length, const char *section,
         abort();
     return out;
 }
+
+/* ---- without it ------------------------------------------------------------------------------ */
+
+static bool is_comment(const struct line *line)
+{
+    size_t blanks = strspn(line->start, " \t");
+
+    return line->kind == KIND_OTHER && line->length > blanks && line->start[blanks] != '\n';
+}
+
+/* Where what goes ends, which begins with its header at `from`: comments before the next header are
+ * of that one, and those behind a blank line at the end of the file are nobody's. */
+static const char *end_of_section(const char *from, const char *end)
+{
+    const char *at = from, *comments = NULL;
+    bool blank = false;
+    struct line line;
+
+    next_line(&at, end, &line);
+    free_line(&line);
+    while (next_line(&at, end, &line)) {
+        enum kind kind = line.kind;
+        bool comment = is_comment(&line);
+        const char *start = line.start;
+        free_line(&line);
+        if (kind == KIND_HEADER)
+            return comments ? comments : start;
+        if (!comment)
+            comments = NULL;
+        else if (!comments)
+            comments = start, blank = start[-1] == '\n' && start[-2] == '\n';
+    }
+    return comments && blank ? comments : end;
+}
+
+/* Up to the section, without the blank line that parts it from what stands before where nothing
+ * comes behind. */
+static size_t before_section(const char *text, size_t from, bool last)
+{
+    return last && from > 1 && text[from - 1] == '\n' && text[from - 2] == '\n' ? from - 1 : from;
+}
+
+char *config_text_drop(const char *text, size_t length, const char *section, size_t *ret_length)
+{
+    char *out = must(malloc(length + 1));
+    size_t from, to;
+
+    memcpy(out, text, length);
+    out[length] = '\0';
+    while (find(out, length, section, &from, &to)) {
+        size_t behind = (size_t)(end_of_section(out + from, out + length) - out);
+        from = before_section(out, from, behind == length);
+        memmove(out + from, out + behind, length - behind + 1);
+        explicit_bzero(out + from + length - behind + 1, behind - from);
+        length -= behind - from;
+    }
+    *ret_length = length;
+    return out;
+}
+
+bool config_text_is_empty(const char *text, size_t length)
+{
+    const char *at = beginning(text, length);
+
+    while (at < text + length && (is_blank(*at) || *at == '\n' || *at == '\r'))
+        at++;
+    return at == text + length;
+}
+
+char *config_text_profile(const char *text, size_t length, size_t n)
+{
+    static const char prefix[] = "profile ";
+    const char *at = beginning(text, length);
+    char *name = NULL;
+    struct line line;
+
+    while (!name && next_line(&at, text + length, &line)) {
+        if (line.kind == KIND_HEADER && strncmp(line.section, prefix, sizeof prefix - 1) == 0 &&
+            n-- == 0)
+            name = must(strdup(line.section + sizeof prefix - 1));
+        free_line(&line);
+    }
+    return name;
+}

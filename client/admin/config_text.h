@@ -45,4 +45,15 @@ bool config_text_read(const char *text, size_t length, const char *section,
 char *config_text_put(const char *text, size_t length, const char *section,
                       const struct config_settings *settings, size_t *ret_length);
 
+/* The text without that section, wherever it stands: from its header to the next one, before which
+ * comments stay. What config_text_put() added at the end is gone without a trace. Returns it on the
+ * heap, NUL-terminated. */
+char *config_text_drop(const char *text, size_t length, const char *section, size_t *ret_length);
+
+/* Whether nothing stands in it, not even a comment. */
+bool config_text_is_empty(const char *text, size_t length);
+
+/* The name of the n-th profile that has a section, n from 0, on the heap; NULL: there are fewer. */
+char *config_text_profile(const char *text, size_t length, size_t n);
+
 #endif

@@ -48,6 +48,14 @@ struct draft_place {
 int draft_place_read(struct draft_place *ret, struct error *why);
 void draft_place_clear(struct draft_place *place);
 
+/* That path for people, below their home as ~/...; the user's configuration so. Both return out. */
+const char *draft_home_short(const char *path, char out[PATH_MAX]);
+const char *draft_config_name(char out[PATH_MAX]);
+
+/* Has a daemon that runs read its configuration again, of which nothing may be left. Returns the
+ * exit code; what it does not take is said on stderr. */
+int draft_reload(bool none_left);
+
 /* A whole file of at most that many bytes, on the heap, NUL-terminated. Returns 0, or a negative
  * errno. */
 int draft_read_file(const char *path, size_t most, char **ret, size_t *ret_length);

@@ -13,10 +13,13 @@
 #include "client/admin/child.h"
 #include "client/admin/commands.h"
 #include "client/admin/config_text.h"
+#include "client/admin/draft.h"
+#include "client/admin/file_changes.h"
 #include "client/admin/issuer.h"
 #include "client/admin/kubeconfig_write.h"
 #include "client/admin/password_keep.h"
 #include "client/admin/profile_draft.h"
+#include "client/admin/profile_undo.h"
 #include "client/conversation.h"
 #include "client/help.h"
 #include "client/locked.h"
@@ -43,7 +46,8 @@ struct init {
     char *secret;                    /* SECRET_FORM_ROOM of locked memory */
     size_t length;                   /* of the password in it, 0: none was typed */
     bool client_secret_on_stdin;
-    bool yes, force, no_verify, no_kubeconfig;
+    bool yes, force, no_verify, no_kubeconfig, undo;
+    bool details; /* another option than those two */
     const char *context, *kubeconfig;
 };
 
@@ -151,28 +155,27 @@ static int flag_option(struct init *in, const char *arg)
     } flags[] = { { "--yes", &in->yes },
                   { "--force", &in->force },
                   { "--no-verify", &in->no_verify },
-                  { "--no-kubeconfig", &in->no_kubeconfig } };
+                  { "--no-kubeconfig", &in->no_kubeconfig },
+                  { "--undo", &in->undo } };
 
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (text_equal(arg, flags[i].name)) {
             *flags[i].flag = true;
+            in->details |= flags[i].flag != &in->yes && flags[i].flag != &in->undo;
             return 0;
         }
     return *arg == '-' ? help_unknown_option("init", arg) : options_take_profile(arg, &in->profile);
 }
 
-static int one_option(struct init *in, char **argv, int *i)
+/* Those that are no keys. */
+static int other_option(struct init *in, char **argv, int *i, bool missing)
 {
     const char *value;
-    bool missing = false, taken;
 
-    int r = key_option(in, argv, i, &taken, &missing);
-    if (taken)
-        return r;
-    if ((value = options_value(argv, i, "set", 0, &missing)))
-        return set_key(in, value);
-    if ((value = options_value(argv, i, "keep-password", 0, &missing)))
+    if ((value = options_value(argv, i, "keep-password", 0, &missing))) {
+        in->details = true;
         return take_keep(in, value);
+    }
     if ((value = options_value(argv, i, "context", 0, &missing))) {
         in->context = value;
         return 0;
@@ -182,6 +185,21 @@ static int one_option(struct init *in, char **argv, int *i)
         return 0;
     }
     return missing ? help_value_missing(argv[*i]) : flag_option(in, argv[*i]);
+}
+
+static int one_option(struct init *in, char **argv, int *i)
+{
+    const char *value;
+    bool missing = false, taken;
+
+    int r = key_option(in, argv, i, &taken, &missing);
+    in->details |= taken;
+    if (taken)
+        return r;
+    if (!(value = options_value(argv, i, "set", 0, &missing)))
+        return other_option(in, argv, i, missing);
+    in->details = true;
+    return set_key(in, value);
 }
 
 /* Which source of the password the draft names, or NULL. */
@@ -202,6 +220,10 @@ static int check_options(const struct init *in)
 {
     struct error why;
 
+    if (in->undo && (in->details || in->context || in->kubeconfig))
+        return output_fail(ERROR_USAGE, "--undo goes with --yes alone");
+    if (in->undo && !in->yes && !ask_somebody())
+        return output_fail(ERROR_USAGE, "nobody is there to be asked: give --yes");
     if (in->keep < PASSWORD_KEEP_MAX && password_key(NULL, in->draft))
         return output_fail(ERROR_USAGE, "--keep-password is for a password that is typed, and "
                                         "another option says where it comes from");
@@ -578,26 +600,6 @@ static int find_user(struct init *in)
 
 /* ---- what is there --------------------------------------------------------------------------- */
 
-static const char *home_short(const char *path, char out[PATH_MAX])
-{
-    const char *home = getenv("HOME");
-    size_t length = home ? strlen(home) : 0;
-
-    if (length > 1 && strncmp(path, home, length) == 0 && path[length] == '/')
-        snprintf(out, PATH_MAX, "~%s", path + length);
-    else
-        snprintf(out, PATH_MAX, "%s", path);
-    return out;
-}
-
-/* The configuration's name for people. */
-static const char *config_name(char out[PATH_MAX])
-{
-    char path[PATHS_MAX];
-
-    return paths_user_config(path) == 0 ? home_short(path, out) : "kubetoken.conf";
-}
-
 static int refuse_to_replace(const struct init *in)
 {
     char text[WORDS_MAX], path[PATH_MAX];
@@ -605,7 +607,7 @@ static int refuse_to_replace(const struct init *in)
     snprintf(text, sizeof text,
              "[profile %s] is there already, with other settings, in %.150s; "
              "--force replaces it",
-             in->name, config_name(path));
+             in->name, draft_config_name(path));
     return output_fail(ERROR_USAGE, text);
 }
 
@@ -677,44 +679,22 @@ static int verify(struct init *in)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static sigset_t block_signals(void)
-{
-    sigset_t set, before;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, &before);
-    return before;
-}
-
-static bool is_interrupted(void)
-{
-    sigset_t pending;
-
-    sigpending(&pending);
-    return sigismember(&pending, SIGHUP) || sigismember(&pending, SIGINT) ||
-           sigismember(&pending, SIGQUIT) || sigismember(&pending, SIGTERM);
-}
-
 /* Keyring and files, all or nothing: a signal that comes meanwhile ends us when it is one of them.
  */
 static int store_and_write(struct init *in)
 {
-    sigset_t before = block_signals();
+    sigset_t before = file_changes_block_signals();
     bool kept = in->keep == PASSWORD_KEEP_SECRET_TOOL || in->keep == PASSWORD_KEEP_PASS;
     struct error why;
     int r = 0;
 
     if (in->length > 0 && in->keep < PASSWORD_KEEP_MAX &&
         password_keep_store(in->keep, in->name, in->secret, in->length, in->draft, &why) < 0)
-        r = is_interrupted() ? 1 : output_fail(why.code, why.detail);
+        r = file_changes_is_interrupted() ? 1 : output_fail(why.code, why.detail);
     if (r == 0)
         r = profile_draft_write_files(in->draft, in->force);
     if (r != 0 && kept)
-        password_keep_remove(in->keep, in->name);
+        password_keep_remove(in->keep, in->name, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
     wipe(in);
     return r;
@@ -735,7 +715,8 @@ static int write_profile(struct init *in)
     int r = store_and_write(in);
     if (r)
         return r;
-    snprintf(text, sizeof text, "Written: [profile %s] in %.200s.", in->name, config_name(path));
+    snprintf(text, sizeof text, "Written: [profile %s] in %.200s.", in->name,
+             draft_config_name(path));
     say(text);
     return 0;
 }
@@ -865,7 +846,7 @@ static int say_unchanged(const struct init *in)
     snprintf(text, sizeof text,
              "[profile %s] in %.200s says just that already: nothing is "
              "changed.",
-             in->name, config_name(path));
+             in->name, draft_config_name(path));
     say(text);
     return 0;
 }
@@ -938,7 +919,7 @@ int init_run(int argc, char **argv, const char *folder)
     if (r == 0 && in.yes)
         ask_nobody();
     if (r == 0)
-        r = run(&in, folder);
+        r = in.undo ? profile_undo(in.profile) : run(&in, folder);
     wipe(&in);
     profile_draft_free(in.draft);
     config_settings_clear(&in.defaults);

@@ -277,7 +277,7 @@ int password_keep_store(enum password_keep keep, const char *profile, const char
     return 0;
 }
 
-void password_keep_remove(enum password_keep keep, const char *profile)
+int password_keep_remove(enum password_keep keep, const char *profile, struct error *why)
 {
     char name[NAME_MAX_];
     struct child child;
@@ -287,8 +287,14 @@ void password_keep_remove(enum password_keep keep, const char *profile)
                                  "profile",     profile, NULL };
     const char *const pass[] = { "pass", "rm", "--force", name, NULL };
 
+    const char *const *argv = keep == PASSWORD_KEEP_PASS ? pass : tool;
+    struct error ignored;
+
     if (keep != PASSWORD_KEEP_SECRET_TOOL && keep != PASSWORD_KEEP_PASS)
-        return;
-    child_run(keep == PASSWORD_KEEP_PASS ? pass : tool, patience, &child);
+        return 0;
+    int r = child_run(argv, patience, &child);
+    if (r < 0 || child.exit_code != 0)
+        r = fail_by(*argv, &child, why ? why : &ignored);
     child_free(&child);
+    return r;
 }

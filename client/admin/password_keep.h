@@ -51,7 +51,8 @@ enum password_keep_state password_keep_look(enum password_keep keep, const char 
 int password_keep_store(enum password_keep keep, const char *profile, const char *password,
                         size_t length, struct profile_draft *draft, struct error *why);
 
-/* Takes back what was stored there. */
-void password_keep_remove(enum password_keep keep, const char *profile);
+/* Takes back what was stored there by a program; the files go otherwise. Returns 0, or -1 with
+ * *why, which may be NULL. */
+int password_keep_remove(enum password_keep keep, const char *profile, struct error *why);
 
 #endif

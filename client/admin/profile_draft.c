@@ -183,6 +183,25 @@ int draft_place_read(struct draft_place *ret, struct error *why)
     return r < 0 ? -1 : 0;
 }
 
+const char *draft_home_short(const char *path, char out[PATH_MAX])
+{
+    const char *home = getenv("HOME");
+    size_t length = home ? strlen(home) : 0;
+
+    if (length > 1 && strncmp(path, home, length) == 0 && path[length] == '/')
+        snprintf(out, PATH_MAX, "~%s", path + length);
+    else
+        snprintf(out, PATH_MAX, "%s", path);
+    return out;
+}
+
+const char *draft_config_name(char out[PATH_MAX])
+{
+    char path[PATHS_MAX];
+
+    return draft_home_short(paths_user_config(path) < 0 ? "kubetoken.conf" : path, out);
+}
+
 void draft_place_clear(struct draft_place *place)
 {
     if (place->text)

@@ -30,6 +30,43 @@ static void check_rest(const char *text, size_t length, const char *out, size_t 
     free(after);
 }
 
+static void check_section(const char *a, size_t a_length, const char *b, size_t b_length,
+                          const char *name)
+{
+    struct config_settings before, after;
+    bool was = config_text_read(a, a_length, name, &before, NULL);
+
+    PROMISE(config_text_read(b, b_length, name, &after, NULL) == was);
+    PROMISE(config_settings_equal(&before, &after));
+    config_settings_clear(&before);
+    config_settings_clear(&after);
+}
+
+/* The section is gone, and nothing else. */
+static void check_drop(const char *text, size_t length, bool found)
+{
+    struct config_settings none;
+    size_t left;
+    char *out = config_text_drop(text, length, section, &left);
+
+    PROMISE(out[left] == '\0' && !config_text_read(out, left, section, &none, NULL));
+    PROMISE(found ? left < length : left == length && memcmp(out, text, length) == 0);
+    check_section(text, length, out, left, "defaults");
+    check_section(text, length, out, left, "profile q");
+    free(out);
+}
+
+/* What was added goes without a trace, but for the newline that the last line lacked. */
+static void check_way_back(const char *text, size_t length, const char *put, size_t put_length)
+{
+    size_t left;
+    char *out = config_text_drop(put, put_length, section, &left);
+
+    PROMISE(left == length || (left == length + 1 && out[length] == '\n'));
+    PROMISE(memcmp(out, text, length) == 0);
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_bytes(data, size);
@@ -45,10 +82,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     PROMISE(length == same_length && memcmp(out, same, length) == 0);
     PROMISE(config_text_read(out, length, section, &again, NULL));
     PROMISE(found || config_settings_equal(&settings, &again)); /* else it may be there twice */
-    if (found)
+    check_drop(text, size, found);
+    check_drop(out, length, true);
+    if (found) {
         check_rest(text, size, out, length);
-    else
+    } else {
         PROMISE(length > size && memcmp(out, text, size) == 0);
+        check_way_back(text, size, out, length);
+    }
     config_settings_clear(&settings);
     config_settings_clear(&there);
     config_settings_clear(&again);

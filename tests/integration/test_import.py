@@ -602,3 +602,45 @@ def test_each_shape_works_afterwards_and_is_undone_to_the_byte(fake, home, daemo
     r = home.run("kubeconfig", "--undo")
     assert r.returncode == 0, r.stderr
     assert kubeconfig.bytes == kubeconfig.before
+
+
+# ---- ended in the middle -----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("call, when, done", [
+    ("fsync", 1, False), ("fsync", 3, False), ("rename", 1, False), ("rename", 2, False),
+    ("rename", 3, True), ("fsync", 5, True)])
+def test_ended_between_the_writes_nothing_is_there_in_part(fake, home, kubeconfig, call, when,
+                                                           done):
+    """A signal at a step: before the profile is there nothing is, and behind it the kubeconfig is
+    as it was and another run does the rest."""
+    shutil.rmtree(home.config)
+    kubeconfig.write(kubelogin(fake, "--grant-type=password", "--username=someone",
+                               "--password=canary-pw"), ca=fake.ca_file)
+    r = subprocess.run(["strace", "-o", home.folder / "trace", "-e", f"trace={call}", "-e",
+                        f"inject={call}:signal=INT:when={when}", rig.BUILD / "kubetoken",
+                        "import", "--yes", "--no-verify", "--kubeconfig", kubeconfig.path],
+                       env=home.environment, text=True, capture_output=True, timeout=rig.PATIENCE)
+    assert r.returncode == -signal.SIGINT, (r.returncode, r.stdout, r.stderr)
+    says_no_secret(r)
+    assert kubeconfig.bytes == kubeconfig.before
+    assert [p.name for p in kubeconfig.path.parent.iterdir()] == [kubeconfig.path.name]
+    assert home.config.exists() == done
+    if done:
+        assert set(files(home)) == {"kubetoken.conf", "someone.secret", "someone.password"}
+    again = home.run("import", "--yes", "--no-verify", "--kubeconfig", kubeconfig.path)
+    assert again.returncode == 0, again.stderr
+    assert kubeconfig.exec_of()["command"] == "kubetoken" and profile(home)["client-id"] == "client"
+
+
+def test_what_import_wrote_is_undone(fake, home, running, kubeconfig):
+    shutil.rmtree(home.config)
+    kubeconfig.write(kubelogin(fake, "--grant-type=password", "--username=someone",
+                               "--password=canary-pw"), ca=fake.ca_file)
+    assert home.run("import", "--yes", "--kubeconfig", kubeconfig.path).returncode == 0
+    r = home.run("kubeconfig", "--undo", "--kubeconfig", kubeconfig.path)
+    assert r.returncode == 0 and kubeconfig.bytes == kubeconfig.before
+    r = home.run("init", "--undo", "--yes", "someone")
+    assert (r.returncode, r.stderr) == (0, "")
+    assert not home.config.exists()

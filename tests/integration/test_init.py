@@ -540,7 +540,7 @@ echo "$0 $*" >> {log}
 case "$*" in
 store*|insert*) cat > {kept} ;;
 lookup*|show*) cat {kept} 2>/dev/null ;;
-clear*|rm*) rm -f {kept} ;;
+clear*|rm*) rm {kept} ;;
 esac
 """
 
@@ -590,3 +590,145 @@ def test_a_program_keeps_the_password(fake, home, daemon, keeper, talk, place, c
     (home.config / "kubetoken.conf").symlink_to(home.folder / "gone" / "conf")
     assert home.run("init", *wish, "--no-verify", input=CANARY).returncode == 9
     assert not kept.exists()
+
+
+# ---- --undo ------------------------------------------------------------------------------------
+
+
+OTHER = "# mine\n[profile other]\nissuer = https://o.example.com/\nclient-id = x\nusername = y\n"
+
+
+def init_files(home, fake, *more):
+    """A profile with two secrets in files, written untried."""
+    r = home.run("init", *flags(fake, "--no-verify", "--client-secret-file=-", "--no-kubeconfig",
+                                "--keep-password=file", *more), input=f"canary-client\n{CANARY}\n")
+    assert r.returncode == 0, r.stderr
+
+
+def test_undo_gives_back_what_was(fake, home, daemon):
+    home.configure(OTHER, mode=0o640)
+    kept = home.write("work.notes", "not named by the profile")
+    before = {name: entry[:2] for name, entry in files(home).items()}
+    daemon.start()
+    init_files(home, fake)
+    assert home.run("get", "work").returncode == 0
+    r = home.run("init", "--undo", "--yes", "work")
+    assert (r.returncode, r.stderr) == (0, ""), r.stderr
+    assert r.stdout == ("To be removed: [profile work] in ~/config/kubetoken/kubetoken.conf\n"
+                        "  ~/config/kubetoken/work.client-secret\n"
+                        "  ~/config/kubetoken/work.password\n"
+                        "Removed. A kubeconfig that was written for it: kubetoken kubeconfig "
+                        "--undo.\n")
+    assert {name: entry[:2] for name, entry in files(home).items()} == before and kept
+    r = home.run("get", "work")
+    assert (r.returncode, r.stdout) == (4, "") and "no such profile: work" in r.stderr
+
+
+def test_undo_asks_and_leaves_no_trace_of_the_only_one(fake, home, daemon, talk):
+    shutil.rmtree(home.config)
+    daemon.start()
+    init_files(home, fake)
+    assert home.run("get").returncode == 0
+    before = files(home)
+    for answer in ("", "n", "\x03", "\x04"):
+        t = talk("--undo").expect("[profile work]").expect("Remove it?")
+        t.type(answer if answer in ("\x03", "\x04") else answer + "\n")
+        t.end()
+        assert files(home) == before, answer
+    assert home.run("get").returncode == 0
+    t = talk("--undo").answer("Remove it?", "y")
+    assert t.expect("Removed.").end() == 0, t.shown
+    assert not home.config.exists()
+    r = home.run("get", "work")
+    assert r.returncode == 9 and "work.client-secret" in r.stderr, "it has no secret left"
+    assert CANARY not in t.shown and "canary-client" not in t.shown
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("call, when", [("unlink", 1), ("unlink", 2), ("fsync", 1)])
+def test_undo_ended_in_the_middle_leaves_all(fake, home, call, when):
+    home.configure(OTHER)
+    init_files(home, fake)
+    before = {name: entry[:2] for name, entry in files(home).items()}
+    r = subprocess.run(["strace", "-o", home.folder / "trace", "-e", f"trace={call}", "-e",
+                        f"inject={call}:signal=INT:when={when}", rig.BUILD / "kubetoken", "init",
+                        "--undo", "--yes", "work"], env=home.environment, text=True,
+                       capture_output=True, timeout=rig.PATIENCE)
+    assert r.returncode == -signal.SIGINT, r.stderr
+    assert {name: entry[:2] for name, entry in files(home).items()} == before
+
+
+def test_undo_of_a_section_changed_by_hand(fake, home):
+    """What another profile names too stays, as do comments before it and behind it; keys of any
+    kind go."""
+    init_files(home, fake)
+    ca = home.write("work.ca.pem", fake.ca_file.read_text())
+    conf = home.config / "kubetoken.conf"
+    conf.write_text(f"# first\n{conf.read_text()}# a word of mine\ncolour = blue\n"
+                    f"ca-file = {ca}\n\n# last\n{OTHER}password-file = work.password\n")
+    assert home.run("init", "--undo", "--yes").returncode == 2, "there are two"
+    assert home.run("init", "--undo", "--yes", "work").returncode in (0, 9)
+    assert conf.read_text() == f"# first\n# last\n{OTHER}password-file = work.password\n"
+    assert set(files(home)) == {"kubetoken.conf", "work.password"}
+
+
+@pytest.mark.parametrize("args, says", [
+    (["nowhere"], "there is no [profile nowhere] in ~/config/kubetoken/kubetoken.conf"),
+    ([], "there are several profiles in ~/config/kubetoken/kubetoken.conf: name the one that "
+     "goes"),
+    (["other"], "[profile other] in ~/config/kubetoken/kubetoken.conf is the default-profile "
+     "there: change that first"),
+    (["work", "--force"], "--undo goes with --yes alone"),
+    (["work", "--issuer=https://x/"], "--undo goes with --yes alone"),
+    (["work", "--set", "scope=openid"], "--undo goes with --yes alone"),
+    (["work", "--keep-password=file"], "--undo goes with --yes alone"),
+    (["work", "--context=x"], "--undo goes with --yes alone")])
+def test_what_undo_does_not_take_back_is_said(fake, home, args, says):
+    home.configure(f"[defaults]\ndefault-profile = other\n{OTHER}")
+    init_files(home, fake)
+    before = files(home)
+    r = home.run("init", "--undo", "--yes", *args)
+    assert (r.returncode, r.stdout) == (2, "")
+    assert r.stderr == f"kubetoken: wrong usage: {says}; see kubetoken init --help\n"
+    r = home.run("init", "--undo", "work")
+    assert r.returncode == 2 and "nobody is there to be asked: give --yes" in r.stderr
+    assert files(home) == before
+
+
+def test_undo_of_nothing(home):
+    shutil.rmtree(home.config)
+    r = home.run("init", "--undo", "--yes")
+    assert r.returncode == 2 and "there is no profile in ~/config" in r.stderr
+    assert not home.config.exists()
+
+
+def test_undo_empties_a_link(fake, home):
+    place = home.folder / "dotfiles"
+    place.mkdir()
+    (home.config / "kubetoken.conf").symlink_to(place / "kubetoken.conf")
+    init_files(home, fake)
+    assert home.run("init", "--undo", "--yes").returncode in (0, 9)
+    assert (home.config / "kubetoken.conf").is_symlink()
+    assert (place / "kubetoken.conf").read_text() == "" and not (home.config /
+                                                                 "work.password").exists()
+
+
+@pytest.mark.parametrize("place, words, store", [
+    ("secret-tool", "in the keyring, by secret-tool",
+     "clear service kubetoken profile work"),
+    ("pass", "in pass, as kubetoken/work", "rm --force kubetoken/work")])
+def test_undo_removes_a_kept_password(fake, home, keeper, place, words, store):
+    log, kept = keeper
+    wish = flags(fake, f"--keep-password={place}", "--no-kubeconfig", "--client-auth=none",
+                 "--no-verify")
+    assert home.run("init", *wish, input=CANARY).returncode == 0
+    assert kept.read_text() == CANARY
+    r = home.run("init", "--undo", "--yes")
+    assert (r.returncode, r.stderr) == (0, "") and f"  the password {words}\n" in r.stdout
+    assert not kept.exists() and store in log.read_text()
+    assert not (home.config / "kubetoken.conf").exists()
+    assert home.run("init", *wish, input=CANARY).returncode == 0
+    kept.unlink()
+    r = home.run("init", "--undo", "--yes")
+    assert r.returncode == 9 and place in r.stderr and "Removed" not in r.stdout
+    assert not (home.config / "kubetoken.conf").exists()

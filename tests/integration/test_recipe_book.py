@@ -96,6 +96,19 @@ def kubeconfig(person, server, command="kubetoken"):
 
 # ---- where the password comes from -------------------------------------------------------------
 
+def keep_and_undo(person, fake, place, show):
+    """A script: init tries the password, has it kept, and the daemon finds it there; --undo removes
+    it."""
+    return f"""rm {person.config}/kubetoken.conf
+        printf '%s\\n' "$SSO_PASSWORD" | kubetoken init --yes --no-kubeconfig \\
+          --keep-password={place} --issuer {fake.issuer} --ca-file {fake.ca_file} \\
+          --client-id client --username someone kept >&2
+        test "$({show})" = "$SSO_PASSWORD"
+        kubetoken refresh >&2
+        kubetoken init --undo --yes >&2
+        test -z "$({show} 2>/dev/null)" && ! test -e {person.config}/kubetoken.conf"""
+
+
 def test_pass(person, fake):
     need("pass", "gpg", "gpgconf")
     try:
@@ -105,9 +118,10 @@ def test_pass(person, fake):
            input=f"{PASSWORD}\nlogin: me\n")
         configure(person, fake, recipe("pass", 1))
         sh(person, "kubetoken get")
+        sh(person, keep_and_undo(person, fake, "pass", "pass show kubetoken/kept"))
     finally:
         sh(person, "gpgconf --kill all")
-    assert [g.form["password"] for g in fake.grants()] == [PASSWORD]
+    assert {g.form["password"] for g in fake.grants()} == {PASSWORD}
 
 
 def test_secret_tool(person, fake):
@@ -115,9 +129,12 @@ def test_secret_tool(person, fake):
     configure(person, fake, recipe("secret-tool", 1))
     script = f"""printf x | gnome-keyring-daemon --unlock --components=secrets >/dev/null
         printf %s "$SSO_PASSWORD" | {recipe("secret-tool")}
-        kubetoken get; kubetoken stop >/dev/null"""
+        kubetoken get
+        {keep_and_undo(person, fake, "secret-tool",
+                       "secret-tool lookup service kubetoken profile kept")}
+        kubetoken stop >/dev/null"""
     sh(person, f"exec dbus-run-session -- sh -ec {shlex.quote(script)}")
-    assert [g.form["password"] for g in fake.grants()] == [PASSWORD]
+    assert {g.form["password"] for g in fake.grants()} == {PASSWORD}
 
 
 def test_pam_exec(person, fake):

@@ -574,3 +574,17 @@ def test_who_does_not_read_misses_what_lies_between(home, daemon, fake):
         received = b""
         while b'"groupsClaim":"g39"' not in received:
             received = received[-100:] + slow.recv(1 << 20)  # it was not dropped
+
+
+def test_in_the_background_it_draws_nothing(home, terminal, daemon, fake):
+    """As a job of a shell it is stopped, and goes on where it is brought to the front."""
+    home.configure(fake.profile("work"))
+    daemon.start()
+    t = terminal("status", "--watch", before=(
+        "bash", "-mc", '"$@" & wait $!; echo "stopped by $(kill -l $?)"; fg',
+        "bash"))
+    t.until(lambda _: b"stopped by TTOU" in t.raw, "it is stopped")
+    assert b"\x1b[" not in t.raw.partition(b"stopped by")[0]
+    t.until_text("work")
+    t.type(b"\x03")
+    assert t.end()[0] == 130

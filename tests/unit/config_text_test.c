@@ -114,6 +114,52 @@ static void settings_are_equal_in_any_order(void **state)
     config_settings_clear(&c);
 }
 
+static void assert_without(const char *text, const char *left)
+{
+    size_t length;
+    char *out = config_text_drop(text, strlen(text), "profile p", &length);
+
+    assert_string_equal(out, left);
+    assert_int_equal(length, strlen(left));
+    free(out);
+}
+
+static void a_section_goes_without_a_trace(void **state)
+{
+    (void)state;
+    assert_without("[profile p]\na = b\n", "");
+    assert_without("# x\n\n[profile  p]\na = b\n", "# x\n");
+    assert_without("[profile q]\na = b\n\n[profile p]\nc = d", "[profile q]\na = b\n");
+    assert_without("[profile q]\na = b\n", "[profile q]\na = b\n");
+    assert_without("[profile p]\na = b\n[profile q]\n[profile p]\nc = d\n", "[profile q]\n");
+}
+
+static void comments_of_others_stay(void **state)
+{
+    (void)state;
+    assert_without("# first\n[profile p]\n# within\na = b\n\n# of q\n;too\n[profile q]\n",
+                   "# first\n# of q\n;too\n[profile q]\n");
+    assert_without("[profile p]\na = b\n# of p\n\n[profile q]\n", "[profile q]\n");
+    assert_without("[profile p]\na = b\n# of p\n", "");
+    assert_without("[profile p]\na = b\n\n# of the file\n", "# of the file\n");
+}
+
+static void profiles_are_counted(void **state)
+{
+    static const char text[] = "[defaults]\n[profile b]\n[profilex]\n[profile  a]\n";
+
+    (void)state;
+    char *first = config_text_profile(text, sizeof text - 1, 0);
+    char *second = config_text_profile(text, sizeof text - 1, 1);
+    assert_string_equal(first, "b");
+    assert_string_equal(second, "a");
+    assert_null(config_text_profile(text, sizeof text - 1, 2));
+    assert_true(config_text_is_empty("\xef\xbb\xbf \n\r\n", 7));
+    assert_false(config_text_is_empty("\n#\n", 3));
+    free(first);
+    free(second);
+}
+
 /* ---- issuer.h -------------------------------------------------------------------------------- */
 
 static void assert_issuer(const char *given, const char *meant)
@@ -160,6 +206,9 @@ int main(void)
         cmocka_unit_test(parameters_are_several),
         cmocka_unit_test(the_line_of_a_section_is_told),
         cmocka_unit_test(settings_are_equal_in_any_order),
+        cmocka_unit_test(a_section_goes_without_a_trace),
+        cmocka_unit_test(comments_of_others_stay),
+        cmocka_unit_test(profiles_are_counted),
         cmocka_unit_test(an_issuer_is_put_right),
         cmocka_unit_test(a_slash_is_put_or_taken),
     };
