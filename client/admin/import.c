@@ -17,6 +17,7 @@
 #include "client/admin/import_plan.h"
 #include "client/admin/import_users.h"
 #include "client/admin/kubeconfig_write.h"
+#include "client/admin/password_keep.h"
 #include "client/admin/profile_draft.h"
 #include "client/conversation.h"
 #include "client/help.h"
@@ -44,6 +45,9 @@ struct import {
     char name[PROTOCOL_NAME_MAX + 1]; /* of the profile */
     struct profile_draft *draft;
     bool by_refresh_token; /* the one in the plan is to be sent */
+    enum password_keep keep;
+    char *secret;  /* SECRET_FORM_ROOM of locked memory: a password that was typed */
+    size_t length; /* 0: none was */
 };
 
 /* ---- the command line ------------------------------------------------------------------------ */
@@ -410,29 +414,42 @@ static int set_source(struct import *m)
     return 0;
 }
 
-/* What was typed, to be tried and to go to the daemon's memory. */
+/* Takes what was typed, to be tried and kept. */
+static int take_password(struct import *m)
+{
+    const struct secret_form form = secret_form_judge(m->secret, strlen(m->secret));
+    char words[SECRET_FORM_WORDS];
+
+    if (form.fault != SECRET_FORM_GOOD) {
+        secret_form_words(&form, words);
+        return fail(ERROR_CREDENTIAL, "the password %s", words);
+    }
+    m->length = form.length;
+    profile_draft_set_password(m->draft, m->secret, m->length);
+    password_keep_set(m->keep, m->name, m->draft);
+    if (m->keep == PASSWORD_KEEP_FILE)
+        profile_draft_add_file(m->draft, "password-file", "password", m->secret, m->length);
+    return 0;
+}
+
+/* A person says where it is to be kept, too; of stdin it goes to the daemon's memory. */
 static int find_password(struct import *m)
 {
     const char *user = profile_draft_get(m->draft, "username");
-    char question[600], words[SECRET_FORM_WORDS];
+    char question[600];
 
-    char *password = locked_memory(SECRET_FORM_ROOM);
+    int r = ask_somebody() ? password_keep_choose(m->name, &m->keep) : 0;
+    if (r < 0)
+        return unanswered(r, "place", "--password-file FILE");
+    m->secret = locked_memory(SECRET_FORM_ROOM);
     snprintf(question, sizeof question, "Password for %s", user);
-    int r = ask_secret(question, password, SECRET_FORM_ROOM);
+    r = ask_secret(question, m->secret, SECRET_FORM_ROOM);
     if (r < 0)
         return m->plan.part[IMPORT_REFRESH_TOKEN]
                    ? fail(ERROR_USAGE, "the refresh token in it is sent with --yes, or with a "
                                        "source of the password: --password-file FILE")
                    : unanswered(r, "password", "--password-file FILE");
-    const struct secret_form form = secret_form_judge(password, strlen(password));
-    if (form.fault == SECRET_FORM_GOOD) {
-        profile_draft_set_password(m->draft, password, form.length);
-    } else {
-        secret_form_words(&form, words);
-        r = fail(ERROR_CREDENTIAL, "the password %s", words);
-    }
-    explicit_bzero(password, SECRET_FORM_ROOM);
-    return r;
+    return take_password(m);
 }
 
 static bool has_source(const struct import *m)
@@ -540,7 +557,9 @@ static int try_and_write(const struct import *m)
 {
     int r = m->no_verify ? 0 : profile_draft_try(m->draft);
 
-    return r ? r : profile_draft_write(m->draft, m->force);
+    if (r == 0)
+        r = password_keep_write(m->keep, m->name, m->secret, m->length, m->draft, m->force);
+    return r ? r : profile_draft_hand_over(m->draft);
 }
 
 static bool holds_secret(const struct import_plan *plan)
@@ -618,6 +637,8 @@ int import_run(int argc, char **argv, const char *folder)
         r = import_chosen(&m);
     import_plan_clear(&m.plan);
     profile_draft_free(m.draft);
+    if (m.secret)
+        explicit_bzero(m.secret, SECRET_FORM_ROOM);
     import_users_clear(&m.users);
     return output_done(r);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 #include "client/admin/commands.h"
 #include "client/admin/config_text.h"
 #include "client/admin/draft.h"
-#include "client/admin/file_changes.h"
 #include "client/admin/issuer.h"
 #include "client/admin/kubeconfig_write.h"
 #include "client/admin/password_keep.h"
@@ -535,28 +533,9 @@ static int find_client_secret(struct init *in)
 
 static int choose_keep(struct init *in)
 {
-    enum password_keep offered[PASSWORD_KEEP_MAX];
-    char words[PASSWORD_KEEP_WORDS], answer[32];
-    size_t n = 0;
+    int r = password_keep_choose(in->name, &in->keep);
 
-    puts("Where is the password to be kept?");
-    for (enum password_keep k = PASSWORD_KEEP_PROMPT; k < PASSWORD_KEEP_MAX; k++)
-        if (password_keep_is_there(k, NULL)) {
-            offered[n++] = k;
-            password_keep_words(k, in->name, words);
-            printf("  %zu  %s\n", n, words);
-        }
-    for (;;) {
-        int r = ask_line("Number", "1", answer, sizeof answer);
-        if (r == -E2BIG)
-            continue;
-        if (r < 0)
-            return say_stopped(r, "--keep-password");
-        if (*answer > '0' && answer[1] == '\0' && (size_t)(*answer - '0') <= n) {
-            in->keep = offered[*answer - '1'];
-            return 0;
-        }
-    }
+    return r < 0 ? say_stopped(r, "--keep-password") : 0;
 }
 
 /* Whether a password is to be read: nobody says where it comes from. */
@@ -679,27 +658,6 @@ static int verify(struct init *in)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Keyring and files, all or nothing: a signal that comes meanwhile ends us when it is one of them.
- */
-static int store_and_write(struct init *in)
-{
-    sigset_t before = file_changes_block_signals();
-    bool kept = in->keep == PASSWORD_KEEP_SECRET_TOOL || in->keep == PASSWORD_KEEP_PASS;
-    struct error why;
-    int r = 0;
-
-    if (in->length > 0 && in->keep < PASSWORD_KEEP_MAX &&
-        password_keep_store(in->keep, in->name, in->secret, in->length, in->draft, &why) < 0)
-        r = file_changes_is_interrupted() ? 1 : output_fail(why.code, why.detail);
-    if (r == 0)
-        r = profile_draft_write_files(in->draft, in->force);
-    if (r != 0 && kept)
-        password_keep_remove(in->keep, in->name, NULL);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    wipe(in);
-    return r;
-}
-
 static int write_profile(struct init *in)
 {
     char text[WORDS_MAX], path[PATH_MAX];
@@ -712,7 +670,8 @@ static int write_profile(struct init *in)
                  password_keep_name(in->keep), in->name);
         return output_fail(ERROR_USAGE, text);
     }
-    int r = store_and_write(in);
+    int r = password_keep_write(in->keep, in->name, in->secret, in->length, in->draft, in->force);
+    wipe(in);
     if (r)
         return r;
     snprintf(text, sizeof text, "Written: [profile %s] in %.200s.", in->name,

@@ -1,13 +1,18 @@
 #define _GNU_SOURCE
 #include "client/admin/password_keep.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/admin/ask.h"
 #include "client/admin/child.h"
+#include "client/admin/file_changes.h"
+#include "client/output.h"
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/secret_form.h"
@@ -145,6 +150,30 @@ void password_keep_words(enum password_keep keep, const char *profile,
     int head = hole ? (int)(hole - words[keep]) : (int)strlen(words[keep]);
     snprintf(out, PASSWORD_KEEP_WORDS, "%.*s%s%s", head, words[keep], hole ? profile : "",
              hole ? hole + 2 : "");
+}
+
+int password_keep_choose(const char *profile, enum password_keep *ret)
+{
+    enum password_keep offered[PASSWORD_KEEP_MAX];
+    char words[PASSWORD_KEEP_WORDS], answer[32];
+    size_t n = 0;
+
+    puts("Where is the password to be kept?");
+    for (enum password_keep k = PASSWORD_KEEP_PROMPT; k < PASSWORD_KEEP_MAX; k++)
+        if (password_keep_is_there(k, NULL)) {
+            offered[n++] = k;
+            password_keep_words(k, profile, words);
+            printf("  %zu  %s\n", n, words);
+        }
+    for (;;) {
+        int r = ask_line("Number", "1", answer, sizeof answer);
+        if (r < 0 && r != -E2BIG)
+            return r;
+        if (r == 0 && *answer > '0' && answer[1] == '\0' && (size_t)(*answer - '0') <= n) {
+            *ret = offered[*answer - '1'];
+            return 0;
+        }
+    }
 }
 
 /* ---- the keys -------------------------------------------------------------------------------- */
@@ -296,5 +325,23 @@ int password_keep_remove(enum password_keep keep, const char *profile, struct er
     if (r < 0 || child.exit_code != 0)
         r = fail_by(*argv, &child, why ? why : &ignored);
     child_free(&child);
+    return r;
+}
+
+int password_keep_write(enum password_keep keep, const char *profile, const char *password,
+                        size_t length, struct profile_draft *draft, bool force)
+{
+    sigset_t before = file_changes_block_signals();
+    struct error why;
+    int r = 0;
+
+    if (length > 0 && keep < PASSWORD_KEEP_MAX &&
+        password_keep_store(keep, profile, password, length, draft, &why) < 0)
+        r = file_changes_is_interrupted() ? 1 : output_fail(why.code, why.detail);
+    if (r == 0)
+        r = profile_draft_write_files(draft, force);
+    if (r != 0)
+        password_keep_remove(keep, profile, NULL);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return r;
 }

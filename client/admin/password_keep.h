@@ -33,6 +33,9 @@ void password_keep_words(enum password_keep keep, const char *profile,
 /* Whether this machine has it. What is missing goes to *why; NULL: nobody wants to know. */
 bool password_keep_is_there(enum password_keep keep, struct error *why);
 
+/* Asks a person for one of those that this machine has. Returns 0, or what ask_line() does. */
+int password_keep_choose(const char *profile, enum password_keep *ret);
+
 /* Sets the keys of the draft that go with it. */
 void password_keep_set(enum password_keep keep, const char *profile, struct profile_draft *draft);
 
@@ -54,5 +57,11 @@ int password_keep_store(enum password_keep keep, const char *profile, const char
 /* Takes back what was stored there by a program; the files go otherwise. Returns 0, or -1 with
  * *why, which may be NULL. */
 int password_keep_remove(enum password_keep keep, const char *profile, struct error *why);
+
+/* Puts a password of that length (0: there is none to be kept) there and writes the draft, both or
+ * neither: a signal that comes meanwhile ends us when it is one of them. What went wrong is said on
+ * stderr. Returns the exit code. */
+int password_keep_write(enum password_keep keep, const char *profile, const char *password,
+                        size_t length, struct profile_draft *draft, bool force);
 
 #endif

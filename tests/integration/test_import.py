@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import pathlib
-import pty
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import yaml
 
 import apiserver
 import rig
+from dialogue import Dialogue
 from scripted import json_answer
 from test_kubectl import kubectls, minor_version
 
@@ -445,38 +445,32 @@ def test_a_kubeconfig_that_cannot_be_changed_is_known_before_it_is_sent(fake, ho
     assert fake.requests == [] and files(home) == {} and kubeconfig.bytes == kubeconfig.before
 
 
-def test_on_a_terminal_it_asks_in_turn(fake, home, running, kubeconfig, rotating):
+@pytest.mark.parametrize("number, kept", [("1", {}), ("2", {"someone.password": b"canary-pw"})])
+def test_on_a_terminal_it_asks_in_turn(fake, home, running, kubeconfig, rotating, number, kept):
     """A user name with the old token's as preset, the refresh token, which is not to be sent, and
-    so the password, without an echo."""
+    so where the password is to be kept, and that, without an echo."""
     fake.claims = {"email": "someone@example.com"}
     kubeconfig.write(provider_user(fake, **{"refresh-token": "canary-r0",
                                             "id-token": fake.id_token()}))
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(rig.BUILD / "kubetoken", ["kubetoken", "import"], home.environment)
-    shown = b""
+    t = Dialogue([rig.BUILD / "kubetoken", "import"], home.environment)
     try:
-        for question, answer in [(b"User name at the provider [someone@example.com]: ", b"\n"),
-                                 (b"Send it [y/N]: ", b"\n"),
-                                 (b"Password for someone@example.com: ", b"canary-pw\n")]:
-            while question not in shown:
-                shown += os.read(terminal, 1024)
-            os.write(terminal, answer)
-        try:
-            while chunk := os.read(terminal, 1024):
-                shown += chunk
-        except OSError:  # its end is closed
-            pass
-        status, pid = os.waitpid(pid, 0)[1], 0
+        t.answer("User name at the provider [someone@example.com]: ", "")
+        t.answer("Send it [y/N]: ", "").expect("Where is the password to be kept?")
+        t.answer("Number [1]: ", number)
+        t.answer("Password for someone@example.com: ", "canary-pw")
+        assert t.end() == 0, t.shown
     finally:
-        os.close(terminal)
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, shown.decode()
-    assert b"canary" not in shown
+        t.close()
+    assert "canary" not in t.shown
     assert set(grants(fake)) == {"password"}
     assert kubeconfig.exec_of()["command"] == "kubetoken"
+    there = files(home)
+    assert {name: there[name] for name in there if name != "kubetoken.conf"} == kept
+    assert home.run("get", "someone").returncode == 0
+    if kept:
+        assert profile(home)["password-file"] == "someone.password"
+        assert home.run("logout", "someone").returncode == 0
+        assert home.run("refresh", "someone").returncode == 0, "it has a source of its own"
 
 
 def test_no_kubectl_is_run_with_what_is_to_be_imported(fake, home, running, kubeconfig, rotating,
