@@ -110,15 +110,16 @@ void autostart_set_keeper(void)
  * stdout until its last holder has closed it. */
 static _Noreturn void become_daemon(int ready, pid_t parent, const char *trial)
 {
-    char *const argv[] = {
-        (char[]){ "kubetokend" },
-        (char[]){ "--ready-fd" },
-        (char[]){ "3" },
-        trial ? (char[]){ "--trial" } : (char[]){ "--idle-exit" },
-        trial ? (char *)(uintptr_t)trial : (char[]){ "12h" },
-        parent ? NULL : (char[]){ "--autostarted" },
-        NULL,
-    };
+    static char name[] = "kubetokend", ready_fd[] = "--ready-fd", three[] = "3";
+    static char a_trial[] = "--trial", idle_exit[] = "--idle-exit", idle[] = "12h";
+    static char autostarted[] = "--autostarted";
+    char *const argv[] = { name,
+                           ready_fd,
+                           three,
+                           trial ? a_trial : idle_exit,
+                           trial ? (char *)(uintptr_t)trial : idle,
+                           parent ? NULL : autostarted,
+                           NULL };
     char path[PATHS_MAX];
     sigset_t none;
 

@@ -200,18 +200,13 @@ static int one_option(struct init *in, char **argv, int *i)
     return set_key(in, value);
 }
 
-/* Which source of the password the draft names, or NULL. */
-static const char *password_key(const struct config_settings *defaults,
-                                const struct profile_draft *draft)
+/* Whether one of these says where the password comes from. */
+static bool names_password(const struct config_settings *settings)
 {
-    static const char *const keys[] = { "password-file", "password-command", "password-credential",
-                                        "password" };
-
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (draft ? profile_draft_get(draft, keys[i]) != NULL
-                  : config_settings_get(defaults, keys[i]) != NULL)
-            return keys[i];
-    return NULL;
+    for (size_t i = 0; i < settings->n; i++)
+        if (draft_is_password(settings->list[i].key))
+            return true;
+    return false;
 }
 
 static int check_options(const struct init *in)
@@ -222,7 +217,7 @@ static int check_options(const struct init *in)
         return output_fail(ERROR_USAGE, "--undo goes with --yes alone");
     if (in->undo && !in->yes && !ask_somebody())
         return output_fail(ERROR_USAGE, "nobody is there to be asked: give --yes");
-    if (in->keep < PASSWORD_KEEP_MAX && password_key(NULL, in->draft))
+    if (in->keep < PASSWORD_KEEP_MAX && names_password(&in->draft->settings))
         return output_fail(ERROR_USAGE, "--keep-password is for a password that is typed, and "
                                         "another option says where it comes from");
     if (in->keep < PASSWORD_KEEP_MAX && !password_keep_is_there(in->keep, &why))
@@ -541,7 +536,7 @@ static int choose_keep(struct init *in)
 /* Whether a password is to be read: nobody says where it comes from. */
 static bool needs_password(const struct init *in)
 {
-    return !password_key(NULL, in->draft) && !password_key(&in->defaults, NULL);
+    return !names_password(&in->draft->settings) && !names_password(&in->defaults);
 }
 
 static int ask_password(struct init *in)

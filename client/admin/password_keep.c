@@ -194,7 +194,7 @@ static void command_line(const struct words *words, char out[COMMAND_MAX])
 void password_keep_set(enum password_keep keep, const char *profile, struct profile_draft *draft)
 {
     char command[COMMAND_MAX], file[NAME_MAX_];
-    struct words words;
+    struct words words = { 0 };
 
     if (keep == PASSWORD_KEEP_FILE) {
         snprintf(file, sizeof file, "%s.password", profile);
@@ -212,7 +212,7 @@ enum password_keep_state password_keep_look(enum password_keep keep, const char 
                                             const char *password, size_t length)
 {
     enum password_keep_state state = PASSWORD_KEEP_NONE;
-    struct words words;
+    struct words words = { 0 };
     struct child child;
 
     if (keep == PASSWORD_KEEP_PROMPT || keep == PASSWORD_KEEP_FILE)
