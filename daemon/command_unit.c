@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/time.h"
+#include "common/trusted_program.h"
 #include "daemon/journal.h"
 
 /* What the manager gives beyond the time that we give. */
@@ -199,6 +200,8 @@ char **command_unit_argv(const struct command_unit *unit, const char *descriptio
 
 static _Noreturn void become_systemctl(char **argv, char *const *environment)
 {
+    char program[PATHS_MAX];
+    struct trusted_fault fault;
     sigset_t none;
 
     sigemptyset(&none);
@@ -207,7 +210,8 @@ static _Noreturn void become_systemctl(char **argv, char *const *environment)
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(127);
     syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
-    execvpe(argv[0], argv, environment);
+    if (trusted_program_find(argv[0], program, &fault) == 0)
+        execve(program, argv, environment);
     _exit(127);
 }
 

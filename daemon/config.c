@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include "common/job.h"
+#include "common/owner.h"
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "common/url.h"
 #include "daemon/config_keys.h"
-#include "daemon/owner.h"
 #include "daemon/private_file.h"
 
 enum {
@@ -313,55 +313,49 @@ static bool holds_user(const struct setting *s)
     return strchr(s->value, '@') && (s->key->type == TYPE_PROXY || s->key->type == TYPE_URL);
 }
 
-/* Whether the file as a whole may be trusted with what stands in it. */
+/* Whether the file may be trusted with what stands in it. Who can write it can have a password sent
+ * to an issuer of their own, or run a command as us, whatever it says now. */
 static void check_permissions(struct loader *l, int fd, const char *file)
 {
-    bool secret = false, source = false, command = false;
+    struct private_file_use use = { .secret = false };
     struct error why;
 
     for (size_t i = 0; i < l->n_sections; i++)
         for (size_t k = 0; k < l->sections[i].n; k++) {
             const struct setting *s = &l->sections[i].settings[k];
-            if (s->file != file)
-                continue;
-            secret |= s->key->type == TYPE_SOURCE_INLINE ||
-                      (s->key->type == TYPE_PROXY && holds_user(s));
-            source |= is_source(s->key);
-            command |= s->key->type == TYPE_SOURCE_COMMAND;
+            if (s->file == file)
+                use.secret |= s->key->type == TYPE_SOURCE_INLINE ||
+                              (s->key->type == TYPE_PROXY && holds_user(s));
         }
-    /* Who can write a file that names a source can run a command as us, or have the password
-     * sent to an issuer of their own. */
-    const struct private_file_use use = { .secret = secret };
-    if ((secret || source) && private_file_check(fd, file, use, &why) < 0)
-        complain(l->report, file, 0, "it %s and %s",
-                 secret    ? "holds a secret"
-                 : command ? "holds a command"
-                           : "says where a secret comes from",
+    if (private_file_check(fd, file, use, &why) < 0)
+        complain(l->report, file, 0, "%s%s", use.secret ? "it holds a secret and " : "",
                  why.detail);
+}
+
+/* Returns the descriptor, or -1: it is not there, or cannot be opened, which is then reported. */
+static int open_file(struct loader *l, const char *file, bool *ret_there)
+{
+    const struct private_file_use use = { .secret = false };
+    struct error why;
+    struct stat st;
+    int fd = private_file_open(file, use, &why);
+
+    *ret_there = fd >= 0 || stat(file, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    if (fd < 0 && *ret_there)
+        complain(l->report, file, 0, "%s%s", fd == -EPERM ? "" : "cannot be read: ", why.detail);
+    return fd;
 }
 
 static bool read_file(struct loader *l, const char *file)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    const struct private_file_use use = { .secret = false };
-    struct error why;
+    bool there;
     struct stat st;
+    int fd = open_file(l, file, &there);
 
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-        return false;
-    if (fd < 0 || fstat(fd, &st) < 0) {
-        private_file_explain(file, use, errno, &why);
-        complain(l->report, file, 0, "cannot be read: %s", why.detail);
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        complain(l->report, file, 0, "is not a regular file");
-        goto out;
-    }
-    if (!owner_is_ours(st.st_uid)) {
-        complain(l->report, file, 0, "belongs to %s; %s", owner_name(st.st_uid),
-                 owner_some_unknown() ? "only what is yours is taken there"
-                                      : "it has to be yours or root's");
+    if (fd < 0)
+        return there;
+    if (fstat(fd, &st) < 0 || !owner_is_ours(st.st_uid)) {
+        check_permissions(l, fd, file); /* which says so, without a look into it */
         goto out;
     }
     if (st.st_size > FILE_MAX_BYTES) {
@@ -381,8 +375,7 @@ static bool read_file(struct loader *l, const char *file)
     read_text(l, content, file);
     check_permissions(l, fd, file);
 out:
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return true;
 }
 

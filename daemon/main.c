@@ -20,6 +20,7 @@
 #include "common/paths.h"
 #include "common/text.h"
 #include "common/time.h"
+#include "common/trusted_program.h"
 #include "daemon/command_unit.h"
 #include "daemon/config_print.h"
 #include "daemon/fetcher.h"
@@ -214,14 +215,49 @@ static bool check_source(const char *profile, const struct source *source, const
     return false;
 }
 
-static bool check_key(const struct profile_config *profile)
+/* A program that is not there may be on the PATH of the service. */
+static bool check_command(const char *profile, const struct source *source)
+{
+    char program[PATHS_MAX], words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault = { .number = EINVAL };
+    char **argv = source->kind == SOURCE_COMMAND ? secret_command_split(source->text) : NULL;
+    bool good = !argv || trusted_program_find(argv[0], program, &fault) == 0 || fault.number != 0;
+
+    if (!good) {
+        trusted_path_tell(&fault, words, sizeof words);
+        fprintf(stderr, "%s: the command is not run: %s\n", profile, words);
+    }
+    if (argv)
+        free(argv[0]);
+    free(argv);
+    return good;
+}
+
+static bool check_tls_file(const char *profile, const char *key, const char *path)
+{
+    char words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault;
+
+    if (!path || trusted_path_check(path, TRUSTED_SYSTEM, &fault) == 0)
+        return true;
+    if (fault.number != 0)
+        fprintf(stderr, "%s: %s: %s: %s\n", profile, key, path, strerror(fault.number));
+    trusted_path_tell(&fault, words, sizeof words);
+    if (fault.number == 0)
+        fprintf(stderr, "%s: %s: %s\n", profile, key, words);
+    return false;
+}
+
+static bool check_tls_files(const struct profile_config *profile)
 {
     struct error why;
 
-    if (secret_source_check_key(profile, &why) == 0)
-        return true;
-    fprintf(stderr, "%s: %s\n", profile->name, why.detail);
-    return false;
+    if (secret_source_check_key(profile, &why) < 0) {
+        fprintf(stderr, "%s: %s\n", profile->name, why.detail);
+        return false;
+    }
+    return check_tls_file(profile->name, "ca-file", profile->ca_file) &&
+           check_tls_file(profile->name, "tls-client-cert", profile->tls_client_cert);
 }
 
 static int check_config(const struct daemon *d)
@@ -238,7 +274,9 @@ static int check_config(const struct daemon *d)
         const struct profile_config *p = &config->profiles[i];
         good &= check_source(p->name, &p->password, "password");
         good &= check_source(p->name, &p->client_secret, "client secret");
-        good &= check_key(p);
+        good &= check_command(p->name, &p->password);
+        good &= check_command(p->name, &p->client_secret);
+        good &= check_tls_files(p);
     }
     if (good)
         printf("%s: in order, %zu profile%s\n", d->user_config, config->n_profiles,

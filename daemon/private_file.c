@@ -2,13 +2,15 @@
 #include "daemon/private_file.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "daemon/owner.h"
+#include "common/owner.h"
+#include "common/trusted_path.h"
 
 const char *private_file_quote(const char *path)
 {
@@ -28,12 +30,10 @@ static bool in_group(gid_t group)
     return found;
 }
 
-/* The bits that it must not have. What a group of ours may read of root's, root has meant for us:
- * a Secret's volume with fsGroup, a secret of a service. */
-static mode_t forbidden(const struct stat *st, bool secret)
+/* The bits that one with a secret must not have. What a group of ours may read of root's, root has
+ * meant for us: a Secret's volume with fsGroup, a secret of a service. */
+static mode_t forbidden(const struct stat *st)
 {
-    if (!secret)
-        return 022;
     return st->st_uid == 0 && geteuid() != 0 && in_group(st->st_gid) ? 027 : 077;
 }
 
@@ -44,45 +44,65 @@ static bool is_read_only(int fd)
     return fstatvfs(fd, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
 }
 
-/* What mends the mode of a file, by whose it is. */
+/* What mends the mode of a file that holds a secret, by whose it is. */
 static void explain_mode(int fd, const struct stat *st, const char *path,
                          struct private_file_use use, struct error *why)
 {
-    const char *what = use.secret ? "is open to others" : "can be written by others";
-    const char *change = use.secret ? "600" : "go-w", *q = private_file_quote(path);
+    const char *q = private_file_quote(path);
     unsigned mode = (unsigned)st->st_mode & 0777;
 
     if (st->st_uid == geteuid() && (!use.way || !is_read_only(fd)))
-        error_set(why, ERROR_CREDENTIAL, "%s (mode %03o); chmod %s %s%s%s", what, mode, change, q,
+        error_set(why, ERROR_CREDENTIAL, "is open to others (mode %03o); chmod 600 %s%s%s", mode, q,
                   path, q);
     else if (st->st_uid == geteuid())
         error_set(why, ERROR_CREDENTIAL,
-                  "%s (mode %03o); chmod %s %s%s%s, or, as its file system is read-only here, %s",
-                  what, mode, change, q, path, q, use.way);
-    else if (use.secret)
-        error_set(why, ERROR_CREDENTIAL,
-                  "%s (mode %03o); %s%shave root give it mode 0440 and a group of yours", what,
-                  mode, use.way ? use.way : "", use.way ? ", or " : "");
+                  "is open to others (mode %03o); chmod 600 %s%s%s, or, as its file system is "
+                  "read-only here, %s",
+                  mode, q, path, q, use.way);
     else
-        error_set(why, ERROR_CREDENTIAL, "%s (mode %03o); have root say: chmod %s %s%s%s", what,
-                  mode, change, q, path, q);
+        error_set(why, ERROR_CREDENTIAL,
+                  "is open to others (mode %03o); %s%shave root give it mode 0440 and a group of "
+                  "yours",
+                  mode, use.way ? use.way : "", use.way ? ", or " : "");
+}
+
+int private_file_open(const char *path, struct private_file_use use, struct error *why)
+{
+    char words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault;
+    int fd = trusted_path_open(path, &fault);
+
+    if (fd >= 0)
+        return fd;
+    trusted_path_tell(&fault, words, sizeof words);
+    if (fault.number != 0)
+        private_file_explain(path, use, fault.number, why);
+    else
+        error_set(why, ERROR_CREDENTIAL, "%s", *fault.kind ? words : fault.text);
+    return fault.number != 0 ? -fault.number : -EPERM;
 }
 
 int private_file_check(int fd, const char *path, struct private_file_use use, struct error *why)
 {
+    struct trusted_fault fault;
     struct stat st;
 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         error_set(why, ERROR_CREDENTIAL, "is not a regular file");
         return -1;
     }
-    if (!owner_is_ours(st.st_uid)) {
+    if (use.secret && !owner_is_ours(st.st_uid)) {
         error_set(why, ERROR_CREDENTIAL, "belongs to %s; %s", owner_name(st.st_uid),
                   use.way ? use.way : "it has to be yours or root's");
         return -1;
     }
-    if ((st.st_mode & forbidden(&st, use.secret)) != 0) {
+    if (use.secret && (st.st_mode & forbidden(&st)) != 0) {
         explain_mode(fd, &st, path, use, why);
+        return -1;
+    }
+    if (trusted_path_judge(fd, path, TRUSTED_PRIVATE, &fault) < 0) {
+        error_set(why, ERROR_CREDENTIAL, "%s",
+                  fault.number != 0 ? strerror(fault.number) : fault.text);
         return -1;
     }
     return 0;
@@ -110,9 +130,32 @@ void private_file_explain(const char *path, struct private_file_use use, int num
         error_set(why, ERROR_CREDENTIAL, "%s", strerror(number));
 }
 
+/* FNV-1a. */
+static void mix(struct private_file_stamp *stamp, const uint64_t *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        stamp->hash = (stamp->hash ^ parts[i]) * 1099511628211ULL;
+}
+
+/* Who can change the folders that the path names, so that a chmod is seen that mends one; not what
+ * is in them. */
+static void mix_folders(struct private_file_stamp *stamp, const char *path)
+{
+    char folder[PATHS_MAX];
+
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        struct stat st = { 0 };
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+        bool there = stat(folder, &st) == 0;
+        const uint64_t parts[] = { there, (uint64_t)st.st_ino, (uint64_t)st.st_mode,
+                                   (uint64_t)st.st_uid, (uint64_t)st.st_gid };
+        mix(stamp, parts, sizeof parts / sizeof *parts);
+    }
+}
+
 struct private_file_stamp private_file_stamp(const char *const *paths, size_t n_paths)
 {
-    struct private_file_stamp stamp = { 14695981039346656037ULL }; /* FNV-1a */
+    struct private_file_stamp stamp = { 14695981039346656037ULL };
 
     for (size_t i = 0; i < n_paths; i++) {
         struct stat st = { 0 };
@@ -128,8 +171,8 @@ struct private_file_stamp private_file_stamp(const char *const *paths, size_t n_
             (uint64_t)st.st_ctim.tv_sec,
             (uint64_t)st.st_ctim.tv_nsec,
         };
-        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
-            stamp.hash = (stamp.hash ^ parts[k]) * 1099511628211ULL;
+        mix(&stamp, parts, sizeof parts / sizeof *parts);
+        mix_folders(&stamp, paths[i]);
     }
     return stamp;
 }

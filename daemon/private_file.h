@@ -11,7 +11,8 @@
 
 #include "common/error.h"
 
-/* A print of the files (dev, inode, size, times) to see later that one has changed. */
+/* A print of the files (dev, inode, size, times), and of who can change the folders on the way, to
+ * see later that something has changed. */
 struct private_file_stamp {
     uint64_t hash;
 };
@@ -28,6 +29,12 @@ struct private_file_use {
     bool secret;     /* it holds one: reading counts, else writing alone */
     const char *way; /* for a user who cannot change the file: "set ... = ..."; NULL: none */
 };
+
+/* Opens it for reading, by a way on which nobody else can put another (trusted_path.h); that file
+ * itself is still to be checked. Returns the descriptor, or a negative errno (-EPERM: the way is
+ * not to be trusted) with *why set to what is wrong, to stand behind the file's name and a colon.
+ */
+int private_file_open(const char *path, struct private_file_use use, struct error *why);
 
 /* Whether it is safe: a regular file of this user, or of root, that others cannot write nor, where
  * it holds a secret, read. One of root's may be read by a group that this process is in. Returns

@@ -9,7 +9,7 @@
 
 #include "common/kube_user.h"
 #include "common/time.h"
-#include "daemon/owner.h"
+#include "common/owner.h"
 #include "daemon/programs.h"
 
 static cJSON *error_json(const struct error *error)

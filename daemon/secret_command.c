@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/time.h"
+#include "common/trusted_program.h"
 #include "daemon/command_unit.h"
 
 enum {
@@ -110,11 +111,24 @@ char **secret_command_split(const char *line)
     return NULL;
 }
 
-/* Returns the exit status if that fails. */
+/* What a program that is not to be trusted says on stderr, with exit status 126: it is not run. */
+static const char not_run[] = "is not run: ";
+
+/* Returns the exit status if that fails. The look is taken here, and not by the daemon, which must
+ * not wait for a file system. By its path and not by a descriptor: a script could not be read. */
 static int exec_command(char **argv, char **environment)
 {
-    execvpe(argv[0], argv, environment);
-    return errno == ENOENT ? 127 : 126;
+    char program[PATHS_MAX], words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault;
+
+    if (trusted_program_find(argv[0], program, &fault) == 0) {
+        execvpe(program, argv, environment);
+        fault.number = errno;
+    } else if (fault.number == 0) {
+        trusted_path_tell(&fault, words, sizeof words);
+        dprintf(STDERR_FILENO, "%s%s\n", not_run, words);
+    }
+    return fault.number == ENOENT ? 127 : 126;
 }
 
 int secret_command_become(void)
@@ -213,7 +227,7 @@ static bool repeats(const char *line, size_t length, const struct secret *output
 
 /* The last line on stderr that is not empty, or "". It goes to the user and to the log: nothing
  * where it may show the secret, or begins before what was kept, where that cannot be told. */
-static void last_line(struct secret_command *c, char out[LINE_MAX + 1])
+static void last_line(struct secret_command *c, char *out, size_t size)
 {
     char *text = secret_bytes(c->tail);
     bool cut = c->complained > secret_length(c->tail);
@@ -228,7 +242,7 @@ static void last_line(struct secret_command *c, char out[LINE_MAX + 1])
     *out = '\0';
     if ((begin > 0 || !cut) && !is_trace(text, end) &&
         !repeats(text + begin, end - begin, c->output))
-        error_clean(out, LINE_MAX + 1, text + begin, end - begin);
+        error_clean(out, size, text + begin, end - begin);
 }
 
 static void fail(struct secret_command *c, const char *what, const char *said)
@@ -243,7 +257,7 @@ static void fail_with_line(struct secret_command *c, const char *what)
 {
     char line[LINE_MAX + 1];
 
-    last_line(c, line);
+    last_line(c, line, sizeof line);
     fail(c, what, line);
 }
 
@@ -254,15 +268,30 @@ static void fail_missing(struct secret_command *c)
     char line[LINE_MAX + 1];
     struct error why;
 
-    last_line(c, line);
+    last_line(c, line, sizeof line);
     error_set(&why, ERROR_NO_COMMAND, "%s%sexit status 127, with PATH=%.*s", line,
               *line ? ": " : "", PATH_SHOWN, path ? path : "");
     c->done(c->context, NULL, &why);
 }
 
+/* Whether it was not run, for a reason that stands on stderr. */
+static bool fail_not_run(struct secret_command *c)
+{
+    char line[ERROR_DETAIL_MAX + 1];
+
+    last_line(c, line, sizeof line);
+    bool it_is = strncmp(line, not_run, sizeof not_run - 1) == 0;
+    if (it_is)
+        fail(c, line, "");
+    return it_is;
+}
+
 static void fail_by_status(struct secret_command *c, int status)
 {
     char what[80];
+
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 126 && fail_not_run(c))
+        return;
 
     if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "was killed by signal %d", WTERMSIG(status));

@@ -20,7 +20,8 @@ typedef void (*secret_command_done_fn)(void *context, struct secret *output,
 /* Splits the line at blanks ('...' and "..." group; a shell only where it says sh -c) and starts
  * it, in a unit of its own where that can be (command_unit.h), else as a child: with a small
  * environment, stdin from /dev/null, and at most that much time (usec; SECRET_COMMAND_TIME for a
- * credential). Its last line on stderr stands in the error when it fails. It is over when its
+ * credential). A program that others could change is not run (trusted_program.h). Its last line on
+ * stderr stands in the error when it fails. It is over when its
  * process is; what it leaves behind lives on. Returns 0, or -1 with *why set. */
 int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
                          secret_command_done_fn done, void *context, struct secret_command **ret,

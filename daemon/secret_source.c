@@ -2,11 +2,9 @@
 #include "daemon/secret_source.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/paths.h"
@@ -50,19 +48,14 @@ static void name_file(struct error *why, const char *path, const char *between)
     error_set(why, why->code, "%s%s%s", path, between, detail);
 }
 
-static void fail_open(const struct source *source, const char *what, const char *path,
-                      struct private_file_use use, struct error *why)
+static void explain_open(const struct source *source, const char *what, const char *path,
+                         int number, struct error *why)
 {
-    char before[32];
-    int number = errno;
-
-    snprintf(before, sizeof before, "%s: ", what);
-    if (source->kind == SOURCE_CREDENTIAL)
+    if (source->kind == SOURCE_CREDENTIAL && number != EPERM)
         error_set(why, ERROR_CREDENTIAL, "%s; " HAND_OVER, strerror(number), source->text);
-    else
-        private_file_explain(path, use, number, why);
     name_file(why, path, ": ");
-    name_file(why, what, ": ");
+    if (number != EPERM)
+        name_file(why, what, ": ");
 }
 
 /* In one go: it is a regular file. One byte more than is taken shows what is too long. */
@@ -85,9 +78,9 @@ static int read_file(const struct source *source, const char *what, const char *
     const struct private_file_use use = { .secret = true, .way = way };
 
     snprintf(way, sizeof way, "set %s-command = cat %s%s%s", key_of(what), q, path, q);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = private_file_open(path, use, why);
     if (fd < 0) {
-        fail_open(source, what, path, use, why);
+        explain_open(source, what, path, -fd, why);
         return -1;
     }
     /* systemd makes its credentials 0400 or 0440, in a folder of the unit's own */
@@ -187,9 +180,8 @@ int secret_source_check_key(const struct profile_config *profile, struct error *
 
     if (!path)
         return 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int fd = private_file_open(path, use, why);
     if (fd < 0) {
-        private_file_explain(path, use, errno, why);
         why->code = ERROR_TLS_FILE;
         name_file(why, path, ": ");
         return -1;

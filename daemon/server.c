@@ -15,7 +15,7 @@
 #include "common/time.h"
 #include "daemon/inspection.h"
 #include "daemon/journal.h"
-#include "daemon/owner.h"
+#include "common/owner.h"
 #include "daemon/render.h"
 #include "daemon/round.h"
 #include "daemon/watch.h"

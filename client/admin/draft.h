@@ -48,6 +48,10 @@ struct draft_place {
 int draft_place_read(struct draft_place *ret, struct error *why);
 void draft_place_clear(struct draft_place *place);
 
+/* Whether nobody but this user and root can change it, or what is written beside it
+ * (trusted_path.h). Returns 0, or -1 with *why. */
+int draft_place_judge(const struct draft_place *place, struct error *why);
+
 /* That path for people, below their home as ~/...; the user's configuration so. Both return out. */
 const char *draft_home_short(const char *path, char out[PATH_MAX]);
 const char *draft_config_name(char out[PATH_MAX]);

@@ -159,6 +159,8 @@ static int make_trial(const struct profile_draft *draft, struct error *why)
     struct draft_place place;
     int r = draft_place_read(&place, why);
 
+    if (r == 0 && (r = draft_place_judge(&place, why)) < 0) /* before a login is spent */
+        draft_place_clear(&place);
     if (r < 0)
         return r;
     merge(draft, &place, &defaults, &profile);
@@ -449,7 +451,9 @@ int profile_draft_check(const struct profile_draft *draft)
 
     if (draft_place_read(&place, &why) < 0)
         return output_fail(why.code, why.detail);
-    if (draft)
+    if (draft_place_judge(&place, &why) < 0)
+        r = output_fail(why.code, why.detail);
+    else if (draft)
         r = check_with(draft, &place);
     else if (place.exists || access(PATHS_SYSTEM_CONFIG, F_OK) == 0)
         r = run_check(NULL, place.path);

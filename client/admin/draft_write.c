@@ -51,7 +51,9 @@ static int write_all(const struct profile_draft *draft, bool force, struct error
     if (draft_place_read(&place, why) < 0)
         return -1;
     char *folder = strdup(place.folder);
-    int r = folder ? file_changes_make_folders(folder, why) : -1;
+    int r = folder ? draft_place_judge(&place, why) : -1;
+    if (r == 0)
+        r = file_changes_make_folders(folder, why);
     if (r == 0 && (locked = file_changes_lock(folder, why)) < 0)
         r = -1;
     draft_place_clear(&place); /* as it is now that nobody else writes */

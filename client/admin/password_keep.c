@@ -18,6 +18,7 @@
 #include "common/secret_form.h"
 #include "common/text.h"
 #include "common/time.h"
+#include "common/trusted_program.h"
 
 /* A keyring, or gpg's agent, may ask the person for a passphrase first. */
 static const uint64_t patience = 120 * USEC_PER_SEC;
@@ -113,6 +114,26 @@ static bool has_user_credentials(void)
     return works;
 }
 
+/* Whether the program may be given a password. */
+static bool is_trusted(enum password_keep keep, struct error *why)
+{
+    static const char *const programs[PASSWORD_KEEP_MAX] = {
+        [PASSWORD_KEEP_SECRET_TOOL] = "secret-tool",
+        [PASSWORD_KEEP_PASS] = "pass",
+        [PASSWORD_KEEP_CREDENTIAL] = "systemd-creds",
+    };
+    char path[PATHS_MAX], words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault;
+
+    if (!programs[keep] || trusted_program_find(programs[keep], path, &fault) == 0 ||
+        fault.number != 0)
+        return true;
+    trusted_path_tell(&fault, words, sizeof words);
+    if (why)
+        error_set(why, ERROR_CREDENTIAL, "%s is not run: %s", programs[keep], words);
+    return false;
+}
+
 bool password_keep_is_there(enum password_keep keep, struct error *why)
 {
     const char *missing = NULL;
@@ -132,7 +153,7 @@ bool password_keep_is_there(enum password_keep keep, struct error *why)
                   "with LoadCredential= (kubetoken.conf(5)) and name it by --password-credential";
     if (missing && why)
         error_set(why, ERROR_USAGE, "%s", missing);
-    return !missing;
+    return !missing && is_trusted(keep, why);
 }
 
 void password_keep_words(enum password_keep keep, const char *profile,

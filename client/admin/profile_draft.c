@@ -14,6 +14,7 @@
 #include "client/locked.h"
 #include "common/paths.h"
 #include "common/text.h"
+#include "common/trusted_path.h"
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
@@ -208,6 +209,19 @@ void draft_place_clear(struct draft_place *place)
         explicit_bzero(place->text, place->length);
     free(place->text);
     place->text = NULL;
+}
+
+int draft_place_judge(const struct draft_place *place, struct error *why)
+{
+    char words[ERROR_DETAIL_MAX + 1];
+    struct trusted_fault fault;
+
+    /* what is not there yet will be ours: the folders count in which it is to be */
+    if (trusted_path_check(place->path, TRUSTED_PRIVATE, &fault) == 0 || fault.number != 0)
+        return 0;
+    trusted_path_tell(&fault, words, sizeof words);
+    error_set(why, ERROR_CONFIG, "%s", words);
+    return -1;
 }
 
 static bool file_is_same(const struct draft_place *place, const struct draft_file *file)

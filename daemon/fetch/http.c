@@ -37,7 +37,7 @@ struct http {
     bool too_large;
     bool is_http;         /* a status line has come */
     bool is_http2;        /* a frame of HTTP/2 came in its place */
-    struct error refused; /* what the proxy said, if that was 407 */
+    struct error refused; /* what stands against any request, as that the proxy said 407 */
     char location[LOCATION_MAX + 1];
     struct address addresses[ADDRESSES_MAX]; /* that were tried in this job */
     size_t n_addresses, first_address;       /* of the request under way */
@@ -511,6 +511,11 @@ static struct curl_slist *headers(const struct http_form *form)
 bool http_refused_connection(const struct http *h)
 {
     return *h->refused_by != '\0';
+}
+
+void http_refuse(struct http *h, const struct error *why)
+{
+    h->refused = *why;
 }
 
 void http_hurry(struct http *h, uint64_t limit)

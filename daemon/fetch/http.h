@@ -49,6 +49,9 @@ struct http_reply {
     uint64_t retry_after; /* usec; 0 = not told */
 };
 
+/* Has each request fail of that, before anything is asked for or sent. */
+void http_refuse(struct http *http, const struct error *why);
+
 /* What is sent beside the URL by a POST. */
 struct http_form {
     const struct secret *body;          /* application/x-www-form-urlencoded */

@@ -23,6 +23,7 @@
 #include "daemon/fetch/inspect.h"
 #include "daemon/fetch/redact.h"
 #include "daemon/fetch/sandbox.h"
+#include "daemon/fetch/tls_files.h"
 
 enum { SOCKET = 0 };
 
@@ -67,12 +68,15 @@ static void on_step(void *context, const char *name, const char *host)
     send_all(bytes, length);
 }
 
-static void run(const struct job *job, struct result *ret)
+/* untrusted: what stands against any request, or none. */
+static void run(const struct job *job, const struct error *untrusted, struct result *ret)
 {
     struct http *http = http_new(job, on_step, (void *)(uintptr_t)job);
 
     ret->outcome = OUTCOME_CONFIG;
     error_set(&ret->error, ERROR_INTERNAL, "libcurl cannot be set up");
+    if (http && untrusted->code != ERROR_NONE)
+        http_refuse(http, untrusted);
     if (http && job->kind == JOB_INSPECT)
         inspect_run(http, job, ret);
     else if (http)
@@ -94,6 +98,7 @@ int main(int argc, char **argv)
 {
     struct job job;
     struct result result = { 0 };
+    struct error untrusted = { .code = ERROR_NONE };
 
     if (argc > 1 && (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0))
         return print("kubetoken-fetch " KUBETOKEN_VERSION "\n");
@@ -109,11 +114,12 @@ int main(int argc, char **argv)
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
     if (read_job(&job) < 0)
         return 2;
+    tls_files_judge(&job, &untrusted);
     if (sandbox_files(&job) < 0 || sandbox_calls(sandbox_needs_unix(&job)) < 0)
         return 3;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return 1;
-    run(&job, &result);
+    run(&job, &untrusted, &result);
 
     _secret_ struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX);
     if (out)

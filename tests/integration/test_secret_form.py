@@ -553,9 +553,10 @@ def test_the_key_of_a_client_certificate(desk, line, owner, mode, says):
     ("password = x", 0, 0o644, "it holds a secret and is open to others (mode 644); have root give "
      "it mode 0440 and a group of yours"),
     ("password = x", USER, 0o640, "it holds a secret and is open to others (mode 640); chmod 600 "),
-    ("password-command = x", 0, 0o664, "it holds a command and can be written by others (mode "
-     "664); have root say: chmod go-w "),
-    ("password-command = x", USER, 0o664, "can be written by others (mode 664); chmod go-w "),
+    ("password-command = x", 0, 0o664, f"conf: can be written by others (mode 664, group {GROUP}); "
+     "have root say: chmod go-w "),
+    ("password-command = x", USER, 0o664, f"can be written by others (mode 664, group {GROUP}); "
+     "chmod go-w "),
     ("password-command = x", 0, 0o600, "cannot be read: Permission denied; have its owner let this "
      "user read it"),
     ("password-command = x", OTHER, 0o644, "belongs to another user (uid 61013); it has to be "

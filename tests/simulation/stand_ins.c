@@ -76,16 +76,18 @@ static int write_password(const struct model *p, char *text, size_t size)
     return snprintf(text, size, "%spw%u\n", p->source_broken ? "\xef\xbb\xbf" : "", p->source);
 }
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
+int __real_private_file_open(const char *path, struct private_file_use use, struct error *why);
+int __wrap_private_file_open(const char *path, struct private_file_use use, struct error *why);
+int __wrap_private_file_open(const char *path, struct private_file_use use, struct error *why)
 {
     const struct model *p = model_of(path);
 
     if (!p)
-        return __real_open(path, flags, 0600);
-    errno = ENOENT;
-    return is_absent(p) ? -1 : FIRST_FD + p->number;
+        return __real_private_file_open(path, use, why);
+    if (!is_absent(p))
+        return FIRST_FD + p->number;
+    private_file_explain(path, use, ENOENT, why);
+    return -ENOENT;
 }
 
 static bool is_file(int fd)

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/owner.h"
+#include "common/owner.h"
 
 enum { OVERFLOW_UID = 65534, OTHER_UID = 4712 };
 

@@ -158,6 +158,21 @@ def test_a_script_without_an_interpreter_is_one_of_sh(service, fake, way, tmp_pa
     assert password(service, fake) == "canary-pw", way
 
 
+def test_a_program_that_others_can_change_is_not_run(service, fake, way, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho canary-pw\n")
+    script.chmod(0o757)
+    command(service, fake, str(script))
+    r = service.run("get")
+    assert r.returncode == 9, way
+    assert (f"password-command: the command is not run: {script} can be written by others "
+            f"(mode 757); chmod o-w {script}\n") in r.stderr, r.stderr
+    assert not (tmp_path / "ran").exists() and fake.grants() == []
+    script.chmod(0o700)
+    assert service.run("refresh").returncode == 0
+    assert password(service, fake) == "canary-pw"
+
+
 # ---- what it leaves --------------------------------------------------------------------------
 
 @pytest.fixture

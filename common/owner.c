@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "daemon/owner.h"
+#include "common/owner.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +36,11 @@ bool owner_is_ours(uid_t uid)
 {
     read_users();
     return (uid == geteuid() || uid == 0) && (uid != OVERFLOW_UID || users.has_overflow);
+}
+
+bool owner_is_unknown(uid_t uid)
+{
+    return !owner_is_ours(uid) && uid == OVERFLOW_UID && users.some_unknown;
 }
 
 const char *owner_name(uid_t uid)

@@ -15,6 +15,9 @@ bool owner_is_ours(uid_t uid);
 /* Who it is otherwise, to stand behind "belongs to". The text is good until the next call. */
 const char *owner_name(uid_t uid);
 
+/* Whether that is somebody in whom this process cannot tell root from another user. */
+bool owner_is_unknown(uid_t uid);
+
 /* Whether there are users whom this process cannot tell apart. */
 bool owner_some_unknown(void);
 
