@@ -66,19 +66,21 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_record account_table attempt command_unit config config_change config_keys \
-  config_print digest fetch_queue fetcher file_watch history history_view holders holdings inspection \
-  journal lifecycle listener log_file main metrics new_password notify peer_process permit \
-  private_file profile profile_record profiles programs rejection render render_json render_metrics round \
-  secret_command secret_remark secret_source server store summary system_watch table watch who_asks why
-DAEMON_COMMON := descriptor error job kube_user message_id owner paths protocol secret secret_form \
-  text time tlv trusted_group trusted_path trusted_program url wrap
+DAEMON := account account_record account_table attempt command_unit config config_change \
+  config_keys config_print digest fetch_queue fetcher file_watch history history_view holders \
+  holdings inspection journal lifecycle listener log_file main metrics new_password notify \
+  offspring peer_process permit private_file profile profile_record profiles programs rejection \
+  render render_json render_metrics round secret_command secret_remark secret_source server \
+  store summary system_watch table watch who_asks why
+DAEMON_COMMON := descriptor error job kube_user message_id owner paths protections protocol \
+  secret secret_form text time tlv trusted_group trusted_path trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
-  inspect json json_text jwk_go jwks jws main page provider proxy redact refusal sandbox tls_files
-FETCH_COMMON := descriptor error job kube_user owner secret text time tlv trusted_group \
-  trusted_path url
+  inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
+  sandbox tls_files
+FETCH_COMMON := descriptor error job kube_user owner protections secret text time tlv \
+  trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
@@ -86,15 +88,16 @@ CLIENT := admin autostart conversation exec_info explain explain_text get help i
 CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
-  certificate check_apiserver check_cluster check_kubeconfig check_policy check_provider check_token \
-  check_user child complete config_show config_text doctor draft_trial draft_write file_changes \
-  help_rows import import_auth_provider import_draft import_plan import_users init issuer kubeconfig \
-  kubeconfig_edit kubeconfig_file kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user \
-  kubeconfig_write kubectl kubectl_words kubelogin_args kuberc log main names password_keep \
-  profile_draft profile_undo redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
+  certificate check_apiserver check_cluster check_kubeconfig check_policy check_protections \
+  check_provider check_token check_user child complete config_show config_text doctor \
+  draft_trial draft_write file_changes help_rows import import_auth_provider import_draft \
+  import_plan import_users init issuer kubeconfig kubeconfig_edit kubeconfig_file \
+  kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
+  kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
+  redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error kube_user owner paths protocol secret_form text time trusted_group \
-  trusted_path trusted_program url wrap
+ADMIN_COMMON := descriptor error kube_user owner paths protocol secret_form text time \
+  trusted_group trusted_path trusted_program url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
@@ -206,13 +209,13 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
-SIMULATED := account account_record account_table attempt config config_change config_keys digest \
-  fetch_queue history holders holdings lifecycle new_password permit private_file profile \
+SIMULATED := account account_record account_table attempt config config_change config_keys \
+  digest fetch_queue history holders holdings lifecycle new_password permit private_file profile \
   profile_record profiles rejection secret_remark secret_source store
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o kube_user.o owner.o paths.o protocol.o secret_form.o text.o \
-  time.o tlv.o trusted_group.o trusted_path.o url.o)
+  $(addprefix $(O)/common/,error.o job.o kube_user.o owner.o paths.o protections.o protocol.o \
+  secret_form.o text.o time.o tlv.o trusted_group.o trusted_path.o url.o)
 WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step \
   private_file_check private_file_is_young private_file_open private_file_stamp profile_new read \
   rejection_confirm time_boottime

@@ -323,6 +323,9 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_NOT_LOCKED] = { "not-locked", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "not all secrets could be locked in memory",
                            "raise the limit: LimitMEMLOCK= in kubetoken.service, or ulimit -l" },
+    [ERROR_UNPROTECTED] = { "unprotected", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "a protection of your secrets is missing",
+                            "what it is and what helps is said by: kubetoken doctor" },
     [ERROR_OTHER_USER] = { "other-user", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "the cluster sees another user, or other groups, than the token's",
                            "see whether the kubeconfig's user has other credentials; else set "

@@ -110,6 +110,7 @@ enum error_code {
     ERROR_OUTDATED,
     ERROR_CONFIG_CHANGED,
     ERROR_NOT_LOCKED,
+    ERROR_UNPROTECTED,
     ERROR_OTHER_USER,
     ERROR_ODD_CREDENTIAL,
     /* kubectl and the cluster */

@@ -277,6 +277,10 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_number(&w, "key-gone", result->key_gone);
     if (result->has_clock_offset)
         tlv_put_number(&w, "clock-offset", result->clock_offset);
+    if (result->protections.known) {
+        tlv_put_number(&w, "protections", protections_pack(&result->protections));
+        tlv_put_number(&w, "landlock", result->protections.landlock);
+    }
     if (result->report)
         tlv_put_text(&w, "report", result->report);
     if (result->cache_length > 0)
@@ -394,6 +398,10 @@ static int take_number(struct result *result, const struct tlv_field *f)
         result->nobody_listens = n != 0;
     else if (tlv_is(f, "key-gone"))
         result->key_gone = n != 0;
+    else if (tlv_is(f, "protections"))
+        protections_unpack(n, &result->protections);
+    else if (tlv_is(f, "landlock"))
+        result->protections.landlock = n <= PROTECTIONS_LANDLOCK_MAX ? (unsigned)n : 0;
     else
         result->refresh_without_token = n != 0;
     return 0;
@@ -403,7 +411,8 @@ static int take_field(struct result *result, const struct tlv_field *f)
 {
     static const char *const numbers[] = {
         "clock-offset", "retry-after",           "http-status",    "lifetime", "sent",
-        "verified",     "refresh-without-token", "nobody-listens", "key-gone"
+        "verified",     "refresh-without-token", "nobody-listens", "key-gone", "protections",
+        "landlock"
     };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);

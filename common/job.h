@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "common/protections.h"
 #include "common/secret.h"
 
 enum {
@@ -116,6 +117,7 @@ struct result {
     char key[RESULT_KEY_MAX + 1];        /* the name of the key that signed it, "" = none */
     bool key_gone; /* the previous token's is published no more, by what was fetched just now */
     /* any outcome */
+    struct protections protections; /* of the process that got it */
     bool has_clock_offset;
     int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */
     char *report;         /* OUTCOME_REPORT: printable UTF-8 in lines */

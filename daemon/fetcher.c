@@ -16,6 +16,7 @@
 
 #include "common/time.h"
 #include "common/tlv.h"
+#include "daemon/offspring.h"
 
 /* What steps and most results fit into; a longer record has memory of its own length. */
 enum { USUAL = 16 * 1024 };
@@ -30,6 +31,14 @@ struct fetcher {
     size_t used;  /* of `in` */
     size_t total; /* bytes that it has sent */
 };
+
+/* Of the last one, whoever's it was. */
+static struct protections last_protections;
+
+const struct protections *fetcher_protections(void)
+{
+    return &last_protections;
+}
 
 int fetcher_open(const char *path)
 {
@@ -79,6 +88,7 @@ static _Noreturn void become_fetcher(int program, int job, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before we asked to be told */
         _exit(127);
+    setpgid(0, 0); /* by which it is known: it cannot leave it */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -123,6 +133,8 @@ int fetcher_start(int program, const struct secret *job, struct fetcher **ret)
         r = -errno;
     if (r == 0 && f->pid == 0)
         become_fetcher(program, pair[1], parent);
+    if (r == 0)
+        offspring_add(f->pid);
     close(pair[1]);
     if (r < 0) {
         f->pid = 0;
@@ -142,6 +154,7 @@ static int collect(struct fetcher *f)
         kill(f->pid, SIGKILL); /* a no-op for one that has ended and waits to be collected */
         while (waitpid(f->pid, &status, 0) < 0 && errno == EINTR)
             ;
+        offspring_remove(f->pid);
     }
     f->pid = 0;
     return status;
@@ -217,8 +230,10 @@ static int take_records(struct fetcher *f, struct result *ret, struct error *why
         size_t used = 0;
         int r = result_next(secret_peek(f->in) + f->used, secret_length(f->in) - f->used,
                             f->started, time_boottime(), &f->step, ret, &used);
-        if (r == 2)
+        if (r == 2) {
+            last_protections = ret->protections;
             return 1;
+        }
         if (r == 0)
             return 0;
         if (r < 0) {

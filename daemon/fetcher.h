@@ -55,6 +55,9 @@ bool fetcher_sent_grant(const struct fetcher *fetcher);
 /* The last step that it told; without a name before the first. Owned by the fetcher. */
 const struct step *fetcher_step(const struct fetcher *fetcher);
 
+/* What the last one that ended with a result said of itself. */
+const struct protections *fetcher_protections(void);
+
 /* Where the fetcher is, in words: "resolving login.example.com". */
 void fetcher_where(const struct fetcher *fetcher, char *out, size_t size);
 

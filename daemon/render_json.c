@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "common/kube_user.h"
-#include "common/time.h"
 #include "common/owner.h"
+#include "common/kube_user.h"
+#include "common/protections.h"
+#include "common/time.h"
+#include "daemon/fetcher.h"
 #include "daemon/programs.h"
 
 static cJSON *error_json(const struct error *error)
@@ -180,6 +182,31 @@ static void add_errors(cJSON *json, const struct config_report *report, const ch
     }
 }
 
+static cJSON *protections_json(const struct protections *p)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddBoolToObject(json, "memoryLocked", p->locked);
+    cJSON_AddBoolToObject(json, "notDumpable", p->undumpable);
+    cJSON_AddBoolToObject(json, "noCoreDump", p->no_core);
+    cJSON_AddBoolToObject(json, "noNewPrivileges", p->no_new_privs);
+    cJSON_AddBoolToObject(json, "seccomp", p->seccomp);
+    cJSON_AddNumberToObject(json, "landlockAbi", p->landlock);
+    return json;
+}
+
+/* Which hold, here and around the last fetcher. */
+static void add_protections(cJSON *json)
+{
+    cJSON *both = cJSON_AddObjectToObject(json, "protections");
+    struct protections own;
+
+    protections_look(&own);
+    cJSON_AddItemToObject(both, "daemon", protections_json(&own));
+    if (fetcher_protections()->known)
+        cJSON_AddItemToObject(both, "fetcher", protections_json(fetcher_protections()));
+}
+
 /* What is not a profile's. */
 static void add_health(cJSON *json, const struct profiles *all)
 {
@@ -199,6 +226,7 @@ static void add_health(cJSON *json, const struct profiles *all)
     cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
     cJSON_AddBoolToObject(json, "fetcherCurrent", programs_fetcher_current(shared));
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
+    add_protections(json);
     cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
     if (*shared->log)
         cJSON_AddStringToObject(json, "log", shared->log);

@@ -11,11 +11,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/owner.h"
 #include "common/container.h"
 #include "common/time.h"
 #include "daemon/inspection.h"
 #include "daemon/journal.h"
-#include "common/owner.h"
+#include "daemon/offspring.h"
 #include "daemon/render.h"
 #include "daemon/round.h"
 #include "daemon/watch.h"
@@ -947,7 +948,19 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
 
 /* ---- the listener ---------------------------------------------------------------------------- */
 
-/* Returns the peer's pid, or -1 for one of another user. */
+/* Said once: who does it once does it again. */
+static void report_fetcher(void)
+{
+    static bool said;
+
+    if (!said)
+        journal_write(LOG_WARNING, NULL, "fetcher-asks",
+                      "a kubetoken-fetch asked for something and was turned away; what it was in "
+                      "touch with last may have taken it over");
+    said = true;
+}
+
+/* Returns the peer's pid, or -1 for one of another user, or a fetcher. */
 static pid_t admit(int fd)
 {
     struct ucred peer;
@@ -955,7 +968,10 @@ static pid_t admit(int fd)
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !owner_is_ours(peer.uid))
         return -1;
-    return peer.pid;
+    if (!offspring_is(peer.pid))
+        return peer.pid;
+    report_fetcher();
+    return -1;
 }
 
 static struct client *client_new(struct server *s, int fd, pid_t peer)

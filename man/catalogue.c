@@ -52,6 +52,11 @@ static const struct {
       "systemd keeps tokens and what is known of refused passwords over a restart. What is "
       "broken, of another boot or of a version that is not known is dropped; a token is fetched "
       "anew, and a refused password may be sent once more." },
+    { "fetcher-asks", "A kubetoken-fetch asked for something and was turned away",
+      "What meets the network has no business with the daemon but its one result, and no socket "
+      "to come by. That one came all the same says that somebody runs in its place: a provider, "
+      "or who answers for it, that has used a fault of a library. It got nothing. Update libcurl "
+      "and OpenSSL, see what was asked last (`kubetoken log`), and report it." },
     { "descriptor", "systemd handed over a descriptor that is not known",
       "It is closed. It may be of another version of kubetokend, or of a drop-in of the unit." },
 };

@@ -178,6 +178,7 @@ int doctor_run(int argc, char **argv, const char *folder)
     unsigned before = d.report.n;
     doctor_token(&d);
     d.token_good = d.has_token && !has_error_since(&d.report, before);
+    doctor_protections(&d);
     d.kubeconfig_at = d.report.n;
     doctor_kubeconfig(&d);
     doctor_cluster(&d);

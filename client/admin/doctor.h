@@ -103,6 +103,7 @@ void doctor_daemon(struct doctor *d);
 void doctor_provider(struct doctor *d);
 void doctor_clock(struct doctor *d);
 void doctor_token(struct doctor *d);
+void doctor_protections(struct doctor *d);
 void doctor_kubeconfig(struct doctor *d);
 void doctor_cluster(struct doctor *d);
 

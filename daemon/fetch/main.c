@@ -22,6 +22,7 @@
 #include "daemon/fetch/get_token.h"
 #include "daemon/fetch/inspect.h"
 #include "daemon/fetch/redact.h"
+#include "daemon/fetch/resolver.h"
 #include "daemon/fetch/sandbox.h"
 #include "daemon/fetch/tls_files.h"
 
@@ -94,6 +95,18 @@ static int print(const char *text)
     return 1;
 }
 
+/* All walls. Returns 0, or -1: one that this kernel has cannot be put up. */
+static int confine(const struct job *job, struct protections *ret)
+{
+    protections_look(ret);
+    int landlock = sandbox_files(job);
+    int seccomp = landlock < 0 ? -1 : sandbox_calls(SANDBOX_NETWORK);
+
+    ret->landlock = landlock > 0 ? (unsigned)landlock : 0;
+    ret->seccomp = seccomp > 0;
+    return seccomp < 0 ? -1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     struct job job;
@@ -112,16 +125,18 @@ int main(int argc, char **argv)
     descriptor_fill();
     sandbox_limits();
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
+    resolver_start(resolver_need());
     if (read_job(&job) < 0)
         return 2;
     tls_files_judge(&job, &untrusted);
-    if (sandbox_files(&job) < 0 || sandbox_calls(sandbox_needs_unix(&job)) < 0)
+    if (confine(&job, &result.protections) < 0)
         return 3;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return 1;
     run(&job, &untrusted, &result);
 
     _secret_ struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX);
+    result.protections.locked = secret_locked();
     if (out)
         send_all(secret_peek(out), result_encode(&result, secret_bytes(out), secret_capacity(out)));
     _exit(out ? 0 : 1); /* no destructors: the kernel wipes better */

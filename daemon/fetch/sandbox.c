@@ -90,8 +90,14 @@ void sandbox_limits(void)
 #ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
 #define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
 #endif
+#ifndef LANDLOCK_ACCESS_FS_RESOLVE_UNIX
+#define LANDLOCK_ACCESS_FS_RESOLVE_UNIX (1ULL << 16)
+#endif
 #ifndef LANDLOCK_ACCESS_NET_BIND_TCP
 #define LANDLOCK_ACCESS_NET_BIND_TCP (1ULL << 0)
+#endif
+#ifndef LANDLOCK_ACCESS_NET_CONNECT_TCP
+#define LANDLOCK_ACCESS_NET_CONNECT_TCP (1ULL << 1)
 #endif
 #ifndef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
 #define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0)
@@ -146,7 +152,13 @@ static const char *const readable[] = {
     "/dev/urandom",
 };
 
-static uint64_t file_rights(long abi)
+/* Where what resolves names listens. */
+static const char *const name_services[] = {
+    "/run/systemd/resolve", "/run/systemd/machine", "/run/nscd",           "/var/run/nscd",
+    "/run/avahi-daemon",    "/var/lib/sss/pipes",   "/run/samba/winbindd",
+};
+
+uint64_t sandbox_file_rights(long abi)
 {
     uint64_t rights = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1; /* all of ABI 1 */
 
@@ -156,25 +168,32 @@ static uint64_t file_rights(long abi)
         rights |= LANDLOCK_ACCESS_FS_TRUNCATE;
     if (abi >= 5)
         rights |= LANDLOCK_ACCESS_FS_IOCTL_DEV;
+    if (abi >= 9)
+        rights |= LANDLOCK_ACCESS_FS_RESOLVE_UNIX;
     return rights;
 }
 
-/* Lets what is at or below the path be read; where it is a link, what it points to. What
- * cannot be opened needs no rule. Returns 0, or -errno. */
-static int let_read(int ruleset, const char *path)
+/* Lets the path be used in that way, and what is below it; where it is a link, what it points to.
+ * What cannot be opened needs no rule. Returns 0, or -errno. */
+static int let(int ruleset, const char *path, uint64_t file, uint64_t folder)
 {
-    struct landlock_path_beneath_attr rule = { .allowed_access = READ_FILE };
+    struct landlock_path_beneath_attr rule = { .allowed_access = file };
     struct stat st;
     int r = 0;
 
     if (!path || (rule.parent_fd = open(path, O_PATH | O_CLOEXEC)) < 0)
         return 0;
     if (fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode))
-        rule.allowed_access = READ_FOLDER;
+        rule.allowed_access = folder;
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) < 0)
         r = -errno;
     close(rule.parent_fd);
     return r;
+}
+
+static int let_read(int ruleset, const char *path)
+{
+    return let(ruleset, path, READ_FILE, READ_FOLDER);
 }
 
 /* Where resolv.conf is a link to below /run, a service replaces the file as the network
@@ -189,7 +208,16 @@ static int let_read_resolver_folder(int ruleset)
     return strcmp(path, "/run") == 0 ? 0 : let_read(ruleset, path);
 }
 
-static int let_read_all(int ruleset, const struct job *job)
+static int let_read_system(int ruleset)
+{
+    int r = let_read_resolver_folder(ruleset);
+
+    for (size_t i = 0; r == 0 && i < sizeof readable / sizeof *readable; i++)
+        r = let_read(ruleset, readable[i]);
+    return r;
+}
+
+static int let_read_for(int ruleset, const struct job *job)
 {
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
     const char *const further[] = {
@@ -201,12 +229,32 @@ static int let_read_all(int ruleset, const struct job *job)
         job->tls_client_cert,
         job->tls_client_key,
     };
-    int r = let_read_resolver_folder(ruleset);
+    int r = 0;
 
-    for (size_t i = 0; r == 0 && i < sizeof readable / sizeof *readable; i++)
-        r = let_read(ruleset, readable[i]);
     for (size_t i = 0; r == 0 && i < sizeof further / sizeof *further; i++)
         r = let_read(ruleset, further[i]);
+    return r;
+}
+
+static int let_ask_names(int ruleset)
+{
+    const uint64_t ask = LANDLOCK_ACCESS_FS_RESOLVE_UNIX;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof name_services / sizeof *name_services; i++)
+        r = let(ruleset, name_services[i], ask, ask);
+    return r;
+}
+
+/* job: NULL for what resolves names. */
+static int add_paths(int ruleset, long abi, const struct job *job)
+{
+    int r = let_read_system(ruleset);
+
+    if (r == 0 && job)
+        r = let_read_for(ruleset, job);
+    if (r == 0 && !job && abi >= 9)
+        r = let_ask_names(ruleset);
     return r;
 }
 
@@ -217,92 +265,19 @@ int sandbox_files(const struct job *job)
 
     if (abi < 1) /* not built in, not switched on, or forbidden by whoever confines us already */
         return 0;
-    rules.files = file_rights(abi);
+    rules.files = sandbox_file_rights(abi);
     if (abi >= 4)
-        rules.network = LANDLOCK_ACCESS_NET_BIND_TCP;
+        rules.network = LANDLOCK_ACCESS_NET_BIND_TCP | (job ? 0 : LANDLOCK_ACCESS_NET_CONNECT_TCP);
     if (abi >= 6)
         rules.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0U);
     if (ruleset < 0)
         return -errno;
-    int r = let_read_all(ruleset, job);
+    int r = add_paths(ruleset, abi, job);
     if (r == 0)
-        r = syscall(SYS_landlock_restrict_self, ruleset, 0U) < 0 ? -errno : 1;
+        r = syscall(SYS_landlock_restrict_self, ruleset, 0U) < 0 ? -errno : (int)abi;
     close(ruleset);
     return r;
-}
-
-/* ---- Unix sockets ---------------------------------------------------------------------------- */
-
-/* Whether the job names a host that mdns*_minimal answers for: it leaves all others alone. */
-static bool is_local_name(const struct job *job)
-{
-    const char *const urls[] = { job->issuer, job->token_endpoint, job->jwks_uri, job->proxy };
-
-    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
-        if (urls[i] && strcasestr(urls[i], ".local"))
-            return true;
-    for (size_t i = 0; job->environment[i]; i++)
-        if (strcasestr(job->environment[i], ".local"))
-            return true;
-    return false;
-}
-
-static bool is_word(const char *word, size_t length, const char *what)
-{
-    return length == strlen(what) && memcmp(word, what, length) == 0;
-}
-
-/* Behind "hosts:", to the end of the line. */
-static bool sources_need_unix(const char *p, bool stub, const struct job *job)
-{
-    bool dns = false, resolve = false;
-    size_t length;
-
-    for (p += strspn(p, " \t"); *p && *p != '\n' && *p != '#'; p += strspn(p, " \t")) {
-        if (*p == '[') { /* what to do after the source before */
-            p += strcspn(p, "]\n");
-            p += *p == ']';
-            continue;
-        }
-        length = strcspn(p, " \t\n[#");
-        dns |= is_word(p, length, "dns");
-        if (is_word(p, length, "resolve"))
-            resolve = true;
-        else if (length >= 12 && strncmp(p, "mdns", 4) == 0 &&
-                 strncmp(p + length - 8, "_minimal", 8) == 0) {
-            if (is_local_name(job))
-                return true;
-        } else if (!is_word(p, length, "dns") && !is_word(p, length, "files") &&
-                   !is_word(p, length, "myhostname"))
-            return true; /* one we do not know */
-        p += length;
-    }
-    return resolve && !(dns && stub);
-}
-
-bool sandbox_hosts_need_unix(const char *nsswitch, bool stub, const struct job *job)
-{
-    for (const char *line = nsswitch; line; line = strchr(line, '\n')) {
-        line += strspn(line, " \t\n");
-        if (strncmp(line, "hosts:", 6) == 0)
-            return sources_need_unix(line + 6, stub, job);
-    }
-    return false; /* the default is files and dns */
-}
-
-bool sandbox_needs_unix(const struct job *job)
-{
-    char text[16 * 1024], path[PATH_MAX];
-    FILE *file = fopen("/etc/nsswitch.conf", "re");
-    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
-
-    text[length] = '\0';
-    if (file)
-        fclose(file);
-    bool stub = realpath("/etc/resolv.conf", path) &&
-                strcmp(path, "/run/systemd/resolve/stub-resolv.conf") == 0;
-    return sandbox_hosts_need_unix(text, stub, job);
 }
 
 /* ---- system calls ---------------------------------------------------------------------------- */
@@ -350,15 +325,6 @@ static const struct rule rules[] = {
     { "mmap", { { 2, PROT_WRITE, 0 } } },
     { "mmap", { { 2, PROT_EXEC, 0 } } },
     { "mprotect", { { 2, PROT_EXEC, 0 } } },
-    { "clone", { { 0, CLONE_THREAD, CLONE_THREAD } } },
-    { "socket", { { 0, INT, AF_INET }, { 1, KIND, SOCK_STREAM } } },
-    { "socket", { { 0, INT, AF_INET }, { 1, KIND, SOCK_DGRAM } } },
-    { "socket", { { 0, INT, AF_INET6 }, { 1, KIND, SOCK_STREAM } } },
-    { "socket", { { 0, INT, AF_INET6 }, { 1, KIND, SOCK_DGRAM } } },
-    { "socket",
-      { { 0, INT, AF_NETLINK }, { 2, INT, NETLINK_ROUTE } } }, /* which addresses we have */
-    /* A pair of datagram sockets could still send to any path. */
-    { "socketpair", { { 0, INT, AF_UNIX }, { 1, KIND, SOCK_STREAM } } },
     /* Not F_SETOWN and its like, which have signals sent. */
     { "fcntl", { { 1, INT, F_GETFD } } },
     { "fcntl", { { 1, INT, F_SETFD } } },
@@ -374,8 +340,23 @@ static const struct rule rules[] = {
     { "prlimit64", { { 0, INT, 0 }, { 2, UINT64_MAX, 0 } } }, /* reading our own */
 };
 
-static const struct rule unix_rule = { "socket",
-                                       { { 0, INT, AF_UNIX }, { 1, KIND, SOCK_STREAM } } };
+/* No process has both of these: who meets the network reaches no service of this machine. */
+static const struct rule network_rules[] = {
+    { "socket", { { 0, INT, AF_INET }, { 1, KIND, SOCK_STREAM } } },
+    { "socket", { { 0, INT, AF_INET }, { 1, KIND, SOCK_DGRAM } } },
+    { "socket", { { 0, INT, AF_INET6 }, { 1, KIND, SOCK_STREAM } } },
+    { "socket", { { 0, INT, AF_INET6 }, { 1, KIND, SOCK_DGRAM } } },
+    { "socket",
+      { { 0, INT, AF_NETLINK }, { 2, INT, NETLINK_ROUTE } } }, /* which addresses we have */
+    /* libcurl's resolver and its thread. A pair of streams leads nowhere else; one of datagram
+     * sockets could still send to any path. */
+    { "socketpair", { { 0, INT, AF_UNIX }, { 1, KIND, SOCK_STREAM } } },
+    { "clone", { { 0, CLONE_THREAD, CLONE_THREAD } } },
+};
+
+static const struct rule names_rules[] = {
+    { "socket", { { 0, INT, AF_UNIX }, { 1, KIND, SOCK_STREAM } } },
+};
 
 /* Returns 0, or -errno. */
 static int add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
@@ -407,7 +388,18 @@ static int add_calls(scmp_filter_ctx filter, const char *names)
     return r;
 }
 
-static int add_rules(scmp_filter_ctx filter, bool unix_sockets)
+static int add_list(scmp_filter_ctx filter, const struct rule *list, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add_rule(filter, SCMP_ACT_ALLOW, &list[i]);
+    return r;
+}
+
+#define ADD_LIST(filter, list) add_list(filter, list, sizeof(list) / sizeof *(list))
+
+static int add_rules(scmp_filter_ctx filter, enum sandbox_role role)
 {
     /* For this answer glibc falls back to clone(), whose flags can be seen. */
     const struct rule clone3 = { "clone3", { { 0 } } };
@@ -416,12 +408,14 @@ static int add_rules(scmp_filter_ctx filter, bool unix_sockets)
 
     for (size_t i = 0; r == 0 && i < sizeof calls / sizeof *calls; i++)
         r = add_calls(filter, calls[i]);
-    for (size_t i = 0; r == 0 && i < sizeof rules / sizeof *rules; i++)
-        r = add_rule(filter, SCMP_ACT_ALLOW, &rules[i]);
+    if (r == 0)
+        r = ADD_LIST(filter, rules);
     if (r == 0)
         r = add_rule(filter, SCMP_ACT_ALLOW, &tgkill);
-    if (r == 0 && unix_sockets)
-        r = add_rule(filter, SCMP_ACT_ALLOW, &unix_rule);
+    if (r == 0 && role == SANDBOX_NETWORK)
+        r = ADD_LIST(filter, network_rules);
+    if (r == 0 && role == SANDBOX_NAMES)
+        r = ADD_LIST(filter, names_rules);
     return r;
 }
 
@@ -437,7 +431,7 @@ static bool calls_can_be_filtered(void)
 #endif
 }
 
-int sandbox_calls(bool unix_sockets)
+int sandbox_calls(enum sandbox_role role)
 {
     if (!calls_can_be_filtered())
         return 0;
@@ -447,7 +441,7 @@ int sandbox_calls(bool unix_sockets)
     /* Calls by the numbers of another architecture: nothing honest makes them. */
     int r = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     if (r == 0)
-        r = add_rules(filter, unix_sockets);
+        r = add_rules(filter, role);
     if (r == 0)
         r = seccomp_load(filter);
     seccomp_release(filter);

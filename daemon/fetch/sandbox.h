@@ -1,12 +1,15 @@
 /*
  * sandbox - the walls around kubetoken-fetch, which meets the network with a password in hand:
  * limits, then files (Landlock), then system calls (seccomp). What stays possible is a
- * connection, name resolution, and reading what these two need.
+ * connection, DNS, and reading what these two need. What has to ask a service of this machine for
+ * a name is another process (resolver.h), which has no network.
  *
  * Kernels without Landlock or seccomp are served all the same, with what there is.
  */
 #ifndef KUBETOKEN_FETCH_SANDBOX_H
 #define KUBETOKEN_FETCH_SANDBOX_H
+
+#include <stdint.h>
 
 #include "common/job.h"
 
@@ -15,21 +18,24 @@
 void sandbox_limits(void);
 
 /* Reading only, and only what TLS and name resolution need and the job's own files; no TCP
- * port of our own; no abstract socket and no process outside. Needs sandbox_limits().
- * Returns 1, 0 when this kernel has no Landlock, or -errno. */
+ * port of our own; no socket of Unix by its path or its abstract name, no process outside. Without
+ * a job it is for what resolves names: no TCP at all, and the sockets of the name services stay.
+ * Needs sandbox_limits(). Returns the ABI of Landlock, of which each one adds some of that, 0 when
+ * this kernel has none, or -errno. */
 int sandbox_files(const struct job *job);
 
-/* Only the system calls of a client with threads; all others fail with EPERM. Sockets of Unix
- * are among them where asked for. Needs sandbox_limits(); nothing but the calling thread may
- * run. Returns 1, 0 when there is no seccomp or the architecture is not known, or -errno. */
-int sandbox_calls(bool unix_sockets);
+/* What is done with files that such a kernel can forbid: LANDLOCK_ACCESS_FS_... */
+uint64_t sandbox_file_rights(long abi);
 
-/* Whether this machine resolves the job's names by a service behind a Unix socket alone. That
- * socket is worth asking for: others (the user's bus, an agent, a container engine) lead out. */
-bool sandbox_needs_unix(const struct job *job);
+/* What a process is for, which is one of the two. */
+enum sandbox_role {
+    SANDBOX_NETWORK, /* sockets of IPv4 and IPv6, none of Unix */
+    SANDBOX_NAMES,   /* sockets of Unix, none of the network and no threads */
+};
 
-/* The same by the text of nsswitch.conf; stub: resolv.conf names the stub of systemd-resolved,
- * which answers over UDP what nss-resolve would. */
-bool sandbox_hosts_need_unix(const char *nsswitch, bool stub, const struct job *job);
+/* Only the system calls of a client, all others fail with EPERM. Needs sandbox_limits(); nothing
+ * but the calling thread may run. Returns 1, 0 when there is no seccomp or the architecture is not
+ * known, or -errno. */
+int sandbox_calls(enum sandbox_role role);
 
 #endif

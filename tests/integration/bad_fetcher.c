@@ -1,9 +1,13 @@
 /*
  * Stands in for kubetoken-fetch and fails as the file MODE says; "good" runs the real one, REAL.
+ * The daemon's socket is OURS, where a test names it.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SOCKET = 0, FLOOD = 10 * 1024 * 1024 };
@@ -20,6 +24,35 @@ static void flood(void)
         if (write(SOCKET, step, sizeof step - 1) < 0)
             return;
 }
+
+#ifdef OURS
+/* Asks as any client does. Returns 3 where it is turned away, 4 for an answer. */
+static int ask(void)
+{
+    static const char request[] = "get text p\n";
+    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = OURS };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    char byte;
+
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) < 0)
+        return 5;
+    if (write(fd, request, sizeof request - 1) < 0) /* closed by now */
+        return 3;
+    return read(fd, &byte, 1) > 0 ? 4 : 3;
+}
+
+/* The same by a process that this one has started. */
+static int have_it_asked(void)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(ask());
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 6;
+}
+#endif
 
 int main(void)
 {
@@ -39,6 +72,13 @@ int main(void)
         return raise(SIGKILL);
     if (strcmp(mode, "hang") == 0)
         return pause();
+#ifdef OURS
+    signal(SIGPIPE, SIG_IGN);
+    if (strcmp(mode, "asks") == 0)
+        return ask();
+    if (strcmp(mode, "has-it-asked") == 0)
+        return have_it_asked();
+#endif
     if (strcmp(mode, "junk") == 0)
         return write(SOCKET, "what is this\n", 13) < 0;
     if (strcmp(mode, "flood") == 0)

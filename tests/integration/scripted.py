@@ -294,10 +294,11 @@ def json_answer(value, status=200, **headers):
 class Proxy:
     """An HTTP proxy for CONNECT; `seen` holds (target, user and password). It demands `login`
     ("user:password") if that is set, in the ways that `schemes` names, and answers each CONNECT
-    with `status` if that is set. With a context (of TLS) it is one for https:// in its URL."""
+    with `status` if that is set. With a context (of TLS) it is one for https:// in its URL. `hosts`
+    has addresses of names that it alone knows."""
 
     def __init__(self, login=None, schemes=("Basic realm=\"proxy\"",), status=None, context=None):
-        self.seen = []
+        self.seen, self.hosts = [], {}
         self.login, self.schemes, self.status, self.context = login, schemes, status, context
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -339,7 +340,7 @@ class Proxy:
             self._refuse(client, status)
             return
         host, port = target.rsplit(":", 1)
-        upstream = socket.create_connection((host, int(port)))
+        upstream = socket.create_connection((self.hosts.get(host, host), int(port)))
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         back = threading.Thread(target=self._copy, args=(upstream, client), daemon=True)
         back.start()

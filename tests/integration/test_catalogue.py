@@ -14,6 +14,7 @@ import scripted
 import test_autostart
 import test_desks
 import test_doctor
+import test_protections
 import test_doctor_cluster
 import test_waiting
 from rig import wait_until
@@ -523,6 +524,16 @@ def not_locked(s):
         return doctor(s)
 
 
+def unprotected(s):
+    s.configure()
+    s.daemon.close()
+    s.home.socket_path.unlink()
+    (s.home.folder / "notify").unlink()
+    with test_protections.old_kernel(s.home, s.folder):
+        assert s.run("get").returncode == 0
+        return doctor(s)
+
+
 def desk(s, **kwargs):
     """Where no systemd offers the socket."""
     s.home = rig.Home(s.folder / "desk")
@@ -659,6 +670,7 @@ SCENES = {
     "outdated": outdated,
     "config-changed": config_changed,
     "not-locked": not_locked,
+    "unprotected": unprotected,
     "other-user": cluster(lambda c: None, "username-claim = email", username_claim="sub"),
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],
     "kubectl-fails": kubectl_fails,

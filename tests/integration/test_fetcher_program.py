@@ -54,6 +54,7 @@ class Fetch:
 
     def __init__(self, provider):
         self.provider, self.cache = provider, b""
+        self.program = [rig.BUILD / "kubetoken-fetch"]
 
     def __call__(self, **changes):
         seconds = changes.pop("seconds", 15)
@@ -67,7 +68,7 @@ class Fetch:
         job.update({k.replace("_", "-"): v for k, v in changes.items()})
         self.provider.requests.clear()
         ours, theirs = socket.socketpair()
-        with ours, subprocess.Popen([rig.BUILD / "kubetoken-fetch"], stdin=theirs, env={},
+        with ours, subprocess.Popen(self.program, stdin=theirs, env={},
                                     stdout=subprocess.DEVNULL) as process:
             theirs.close()
             ours.settimeout(rig.PATIENCE)

@@ -495,6 +495,27 @@ static void a_clock_is_a_century_off_at_most(void **state)
     }
 }
 
+static void what_protects_the_fetcher_is_told_within_limits(void **state)
+{
+    static const struct {
+        unsigned told, taken;
+    } versions[] = { { 0, 0 }, { 7, 7 }, { 1000, 1000 }, { 1001, 0 }, { UINT32_MAX, 0 } };
+
+    (void)state;
+    assert_int_equal(through(), 2);
+    assert_false(result.protections.known);
+    result_clear(&result);
+    sent.protections = (struct protections){ .known = true, .locked = true, .seccomp = true };
+    for (size_t i = 0; i < COUNT(versions); i++) {
+        sent.protections.landlock = versions[i].told;
+        assert_int_equal(through(), 2);
+        assert_int_equal(result.protections.landlock, versions[i].taken);
+        assert_true(result.protections.known && result.protections.seccomp);
+        assert_false(result.protections.undumpable || result.protections.no_core);
+        result_clear(&result);
+    }
+}
+
 static void a_result_that_does_not_fit_is_not_encoded(void **state)
 {
     (void)state;
@@ -995,6 +1016,7 @@ int main(void)
         TEST(every_failure_comes_back),
         TEST(a_detail_is_made_printable),
         TEST(a_clock_is_a_century_off_at_most),
+        TEST(what_protects_the_fetcher_is_told_within_limits),
         TEST(a_result_that_does_not_fit_is_not_encoded),
         TEST(every_part_of_a_result_needs_more),
         TEST(a_lifetime_of_31_days_is_believed),

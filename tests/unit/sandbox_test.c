@@ -43,8 +43,8 @@ enum {
     LIMITS = 1,
     FILES = 2,
     CALLS = 4,
-    WITH_UNIX = 8,
     ALL = LIMITS | FILES | CALLS,
+    OF_NAMES = 8, /* the walls are those of what resolves names */
     /* how a child ends that did not come to its deed */
     NOT_HERE = 200,
     BROKEN,
@@ -90,9 +90,9 @@ static void put_up(unsigned walls)
     if (walls & LIMITS)
         sandbox_limits();
     if (walls & FILES)
-        r = sandbox_files(&job);
+        r = sandbox_files(walls & OF_NAMES ? NULL : &job);
     if (r > 0 && (walls & CALLS))
-        r = sandbox_calls((walls & WITH_UNIX) != 0);
+        r = sandbox_calls(walls & OF_NAMES ? SANDBOX_NAMES : SANDBOX_NETWORK);
     if (r <= 0)
         _exit(r < 0 ? BROKEN : NOT_HERE);
 }
@@ -349,6 +349,32 @@ static int connects_to_abstract(void)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     return outcome(connect(fd, (struct sockaddr *)&hidden, hidden_length()));
+}
+
+static int connects_to_path(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return outcome(connect(fd, (struct sockaddr *)&hidden, sizeof hidden));
+}
+
+static int connects_a_pair(void)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return WRONG;
+    return outcome(connect(pair[0], (struct sockaddr *)&hidden, sizeof hidden));
+}
+
+static int sends_by_a_pair(void)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return WRONG;
+    return outcome(
+        sendto(pair[0], "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&hidden, sizeof hidden));
 }
 
 static int resolves_localhost(void)
@@ -648,12 +674,78 @@ static void other_sockets_cannot_be_opened(void **state)
     assert_int_equal(within(ALL, opens_datagram_pair), EPERM);
 }
 
-static void unix_sockets_only_where_asked_for(void **state)
+/* One process has the network, the other one the sockets of this machine, and neither has both. */
+static void no_process_has_network_and_unix_sockets(void **state)
 {
     (void)state;
     assert_int_equal(within(ALL, opens_unix), EPERM);
-    assert_int_equal(within(ALL | WITH_UNIX, opens_unix), 0);
-    assert_int_equal(within(ALL | WITH_UNIX, opens_unix_datagram), EPERM);
+    assert_int_equal(within(ALL, opens_unix_datagram), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_unix), 0);
+    assert_int_equal(within(ALL | OF_NAMES, opens_unix_datagram), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_tcp), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_udp_6), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_route), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_pair), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, opens_datagram_pair), EPERM);
+}
+
+static void a_pair_of_streams_leads_nowhere_else(void **state)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    snprintf(hidden.sun_path, sizeof hidden.sun_path, "%s/bus", test_folder);
+    assert_int_equal(bind(fd, (struct sockaddr *)&hidden, sizeof hidden), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(within(LIMITS, connects_a_pair), EISCONN);
+    assert_int_equal(within(ALL, connects_a_pair), EISCONN);
+    assert_int_equal(within(ALL, sends_by_a_pair), EISCONN);
+    close(fd);
+    memset(&hidden.sun_path, 0, sizeof hidden.sun_path);
+}
+
+/* linux/landlock.h: of ABI 9 is the last one, LANDLOCK_ACCESS_FS_RESOLVE_UNIX. */
+static void each_landlock_is_asked_for_what_it_has(void **state)
+{
+    static const uint64_t rights[] = { 0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff,
+                                       0xffff, 0xffff, 0xffff, 0x1ffff };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(rights); i++)
+        assert_int_equal(sandbox_file_rights((long)i + 1), rights[i]);
+    assert_int_equal(sandbox_file_rights(20), 0x1ffff);
+}
+
+/* By its path, where the kernel can forbid that; nothing else forbids it without seccomp. */
+static void sockets_with_a_path_cannot_be_reached(void **state)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    if (landlock() < 9)
+        skip();
+    snprintf(hidden.sun_path, sizeof hidden.sun_path, "%s/path", test_folder);
+    assert_int_equal(bind(fd, (struct sockaddr *)&hidden, sizeof hidden), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(within(LIMITS, connects_to_path), 0);
+    assert_int_equal(within(LIMITS | FILES, connects_to_path), EACCES);
+    assert_int_equal(within(LIMITS | FILES | OF_NAMES, connects_to_path), EACCES);
+    close(fd);
+    memset(&hidden.sun_path, 0, sizeof hidden.sun_path);
+}
+
+static void what_resolves_names_has_no_network(void **state)
+{
+    (void)state;
+    listen_somewhere();
+    if (landlock() >= 4)
+        assert_int_equal(within(LIMITS | FILES | OF_NAMES, connects), EACCES);
+    else
+        print_message("not looked at: connect()\n");
+    assert_int_equal(within(ALL | OF_NAMES, runs_a_thread), EPERM);
+    assert_int_equal(within(ALL | OF_NAMES, reads_ca_file), EACCES);
+    assert_int_equal(within(ALL | OF_NAMES, reads_hosts), reads_hosts());
+    close(listening);
 }
 
 static void it_connects_and_does_not_listen(void **state)
@@ -688,7 +780,7 @@ static void names_are_resolved(void **state)
 {
     (void)state;
     assert_int_equal(within(ALL, resolves_localhost), resolves_localhost());
-    assert_int_equal(within(ALL | WITH_UNIX, resolves_localhost), resolves_localhost());
+    assert_int_equal(within(ALL | OF_NAMES, resolves_localhost), resolves_localhost());
 }
 
 /* ---- the tests: processes and memory --------------------------------------------------------- */
@@ -742,58 +834,6 @@ static void no_memory_becomes_code(void **state)
     assert_int_equal(within(ALL, makes_code_of_memory), EPERM);
 }
 
-/* ---- the tests: who needs a Unix socket ------------------------------------------------------ */
-
-static bool needs_unix(const char *nsswitch, bool stub)
-{
-    return sandbox_hosts_need_unix(nsswitch, stub, &job);
-}
-
-static void files_and_dns_need_no_unix_socket(void **state)
-{
-    (void)state;
-    assert_false(needs_unix("", false));
-    assert_false(needs_unix("passwd: files systemd\nhosts: files dns\n", false));
-    assert_false(needs_unix("hosts:\tfiles myhostname dns # resolve\n", false));
-    assert_false(needs_unix("hosts: files [NOTFOUND=continue SUCCESS=return] dns", false));
-    assert_false(needs_unix("#hosts: resolve\nhosts: dns\nnetworks: resolve\n", false));
-    assert_false(needs_unix("hosts: files dns [", false));
-}
-
-static void services_need_a_unix_socket(void **state)
-{
-    (void)state;
-    assert_true(needs_unix("hosts: files sss dns\n", true));
-    assert_true(needs_unix("passwd: files\n  hosts: files wins\n", true));
-    assert_true(needs_unix("hosts: mdns4 dns\n", true));
-    assert_true(needs_unix("hosts: mdns4_minimal_more dns\n", true));
-}
-
-static void resolved_needs_one_where_dns_would_not_ask_it(void **state)
-{
-    const char *usual = "hosts: files myhostname resolve [!UNAVAIL=return] dns\n";
-
-    (void)state;
-    assert_true(needs_unix(usual, false));
-    assert_false(needs_unix(usual, true));
-    assert_true(needs_unix("hosts: files resolve\n", true));
-}
-
-static void mdns_needs_one_for_local_names(void **state)
-{
-    const char *usual = "hosts: files mdns4_minimal [NOTFOUND=return] dns\n";
-    struct job local = job;
-
-    (void)state;
-    assert_false(needs_unix(usual, false));
-    assert_false(needs_unix("hosts: mdns_minimal dns", false));
-    local.issuer = "https://keycloak.LOCAL/realms/one";
-    assert_true(sandbox_hosts_need_unix(usual, false, &local));
-    local.issuer = job.issuer;
-    local.environment[0] = "https_proxy=http://proxy.local:3128";
-    assert_true(sandbox_hosts_need_unix(usual, false, &local));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -809,7 +849,11 @@ int main(void)
         cmocka_unit_test(libraries_can_be_loaded),
         cmocka_unit_test(what_a_client_needs_can_be_opened),
         cmocka_unit_test(other_sockets_cannot_be_opened),
-        cmocka_unit_test(unix_sockets_only_where_asked_for),
+        cmocka_unit_test(no_process_has_network_and_unix_sockets),
+        cmocka_unit_test(a_pair_of_streams_leads_nowhere_else),
+        cmocka_unit_test(each_landlock_is_asked_for_what_it_has),
+        cmocka_unit_test(sockets_with_a_path_cannot_be_reached),
+        cmocka_unit_test(what_resolves_names_has_no_network),
         cmocka_unit_test(it_connects_and_does_not_listen),
         cmocka_unit_test(abstract_sockets_cannot_be_reached),
         cmocka_unit_test(names_are_resolved),
@@ -817,10 +861,6 @@ int main(void)
         cmocka_unit_test(other_processes_are_out_of_reach),
         cmocka_unit_test(it_can_still_abort),
         cmocka_unit_test(no_memory_becomes_code),
-        cmocka_unit_test(files_and_dns_need_no_unix_socket),
-        cmocka_unit_test(services_need_a_unix_socket),
-        cmocka_unit_test(resolved_needs_one_where_dns_would_not_ask_it),
-        cmocka_unit_test(mdns_needs_one_for_local_names),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
