@@ -79,7 +79,7 @@ DAEMON_LIBS = libsystemd libcjson
 FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
   inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
   sandbox tls_files
-FETCH_COMMON := descriptor error job kube_user owner protections secret text time tlv \
+FETCH_COMMON := descriptor error heap job kube_user owner protections secret text time tlv \
   trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
@@ -96,7 +96,7 @@ ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse ce
   kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error kube_user owner paths protocol secret_form text time \
+ADMIN_COMMON := descriptor error heap kube_user owner paths protocol secret_form text time \
   trusted_group trusted_path trusted_program url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 

@@ -352,20 +352,21 @@ static long take_header(char *buffer, size_t *have, struct answer *ret, struct c
     return answer_parse(buffer, *have, ret);
 }
 
-/* Reads the answer and delivers it while it comes. */
-static enum ending read_answer(int fd, struct course *c, struct sink *sink,
-                               enum error_code *ret_code, struct error *why)
+/* Reads the answer into the buffer and delivers it while it comes. *most: how much of the buffer it
+ * has been in. */
+static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct course *c,
+                               struct sink *sink, enum error_code *ret_code, struct error *why)
 {
-    char buffer[BUFFER];
     struct answer answer;
     size_t have = 0;
     long header = 0;
 
     while (header == 0) {
-        ssize_t n = read_some(fd, buffer + have, sizeof buffer - have, c, why);
+        ssize_t n = read_some(fd, buffer + have, BUFFER - have, c, why);
         if (n <= 0)
             return n == 0 ? ENDING_EARLY : ENDING_FAILED;
         have += (size_t)n;
+        *most = have > *most ? have : *most;
         header = take_header(buffer, &have, &answer, c);
     }
     if (header < 0) {
@@ -378,9 +379,10 @@ static enum ending read_answer(int fd, struct course *c, struct sink *sink,
     size_t out = answer.out, err = answer.err;
     int r = deliver_blocks(sink, &out, &err, buffer + header, have - (size_t)header);
     while (r == 0 && out + err > 0) {
-        ssize_t n = read_some(fd, buffer, sizeof buffer, c, why);
+        ssize_t n = read_some(fd, buffer, BUFFER, c, why);
         if (n <= 0)
             return ENDING_FAILED;
+        *most = (size_t)n > *most ? (size_t)n : *most;
         r = deliver_blocks(sink, &out, &err, buffer, (size_t)n);
     }
     if (r < 0) {
@@ -389,6 +391,18 @@ static enum ending read_answer(int fd, struct course *c, struct sink *sink,
     }
     *ret_code = answer.code;
     return ENDING_DONE;
+}
+
+/* A token may be in it, and no page is touched for its sake that was not. */
+static enum ending read_answer(int fd, struct course *c, struct sink *sink,
+                               enum error_code *ret_code, struct error *why)
+{
+    char buffer[BUFFER];
+    size_t most = 0;
+    enum ending ending = take_answer(fd, buffer, &most, c, sink, ret_code, why);
+
+    explicit_bzero(buffer, most);
+    return ending;
 }
 
 /* Returns 0, or -1 with errno; EAGAIN where its time ended before all was sent. */

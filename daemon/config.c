@@ -195,6 +195,23 @@ static void add_setting(struct loader *l, const struct config_key *key, char *va
     s->settings[s->n++] = setting;
 }
 
+/* "password aGVsbG8=" is a password, and the equals sign a part of it: only what may be a key with
+ * a slip is quoted. */
+static void complain_of_key(struct loader *l, const char *text, const char *nearest,
+                            const char *file, unsigned line)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    char guess[64];
+
+    snprintf(guess, sizeof guess, nearest ? "did you mean \"%s\"?" : "see kubetoken.conf(5)",
+             nearest);
+    if (text[strspn(text, letters)] == '\0')
+        complain(l->report, file, line, "unknown key \"%s\"; %s", text, guess);
+    else
+        complain(l->report, file, line,
+                 "what stands before \"=\" is no key: those have letters and hyphens; %s", guess);
+}
+
 static void read_assignment(struct loader *l, char *text, const char *file, unsigned line)
 {
     char *equals = strchr(text, '=');
@@ -212,9 +229,7 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
 
     const struct config_key *key = find_key(text, &nearest);
     if (!key) {
-        complain(l->report, file, line, "unknown key \"%s\"; %s%s%s", text,
-                 nearest ? "did you mean \"" : "see kubetoken.conf(5)", nearest ? nearest : "",
-                 nearest ? "\"?" : "");
+        complain_of_key(l, text, nearest, file, line);
         return;
     }
     if (l->section_at == SIZE_MAX) {
@@ -237,11 +252,28 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
     add_setting(l, key, value, file, line);
 }
 
-/* Whether the bytes are UTF-8 text without control characters but tab. */
-static const char *text_fault(const char *text, size_t length)
+/* error_clean() keeps well-formed characters as they are: any loss is a fault. Blanks it folds, so
+ * they are left out of the comparison. */
+static bool is_utf8(const char *text, size_t length)
 {
     char copy[LINE_MAX_BYTES];
+    size_t kept = error_clean(copy, sizeof copy, text, length), a = 0, b = 0;
 
+    for (; a < length; a++) {
+        if (text[a] == ' ' || text[a] == '\t')
+            continue;
+        while (b < kept && copy[b] == ' ')
+            b++;
+        if (b >= kept || copy[b++] != text[a])
+            break;
+    }
+    explicit_bzero(copy, sizeof copy); /* it may be a password's line */
+    return a == length;
+}
+
+/* What is wrong with a line that is to be text without control characters but tab, or NULL. */
+static const char *text_fault(const char *text, size_t length)
+{
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '\r' && i == length - 1)
@@ -249,18 +281,7 @@ static const char *text_fault(const char *text, size_t length)
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return "a control character is not allowed";
     }
-    /* error_clean keeps well-formed characters as they are: any loss is a fault. Blanks it
-     * folds, so they are left out of the comparison. */
-    size_t kept = error_clean(copy, sizeof copy, text, length), a = 0, b = 0;
-    for (; a < length; a++) {
-        if (text[a] == ' ' || text[a] == '\t')
-            continue;
-        while (b < kept && copy[b] == ' ')
-            b++;
-        if (b >= kept || copy[b++] != text[a])
-            return "not valid UTF-8";
-    }
-    return NULL;
+    return is_utf8(text, length) ? NULL : "not valid UTF-8";
 }
 
 static void read_line(struct loader *l, char *text, size_t length, const char *file, unsigned line)
@@ -446,6 +467,27 @@ static bool set_text(char **slot, const char *value)
     return true;
 }
 
+static void clear_proxy(struct profile_config *p)
+{
+    if (!p->proxy_held)
+        free(p->proxy);
+    p->proxy_held = secret_free(p->proxy_held);
+    p->proxy = NULL;
+}
+
+/* A user in it comes with a password. */
+static bool set_proxy(struct profile_config *p, const char *value)
+{
+    clear_proxy(p);
+    if (!strchr(value, '@'))
+        return set_text(&p->proxy, value);
+    p->proxy_held = secret_copy(value, strlen(value));
+    if (!p->proxy_held)
+        abort();
+    p->proxy = secret_bytes(p->proxy_held);
+    return true;
+}
+
 static bool set_path(char **slot, const struct setting *s)
 {
     char folder[PATHS_MAX], path[PATHS_MAX];
@@ -590,7 +632,7 @@ static bool apply(struct profile_config *p, const struct setting *s)
     case TYPE_CLIENT_AUTH:
         return word_among(v, strlen(v), "auto basic basic-raw post none") && set_text(slot, v);
     case TYPE_PROXY:
-        return proxy_valid(v) && set_text(slot, v);
+        return proxy_valid(v) && set_proxy(p, v);
     case TYPE_SOURCE_INLINE:
     case TYPE_SOURCE_FILE:
     case TYPE_SOURCE_COMMAND:
@@ -626,6 +668,7 @@ static void clear_list(char ***list)
 
 static void clear_profile(struct profile_config *p)
 {
+    clear_proxy(p);
     for (size_t i = 0; i < config_keys_count; i++) {
         void *slot = (char *)p + config_keys[i].place;
         switch (config_keys_form(config_keys[i].type)) {

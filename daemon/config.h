@@ -48,7 +48,8 @@ struct profile_config {
     char *ca_file;
     char *tls_client_cert;
     char *tls_client_key;
-    char *proxy;      /* "auto", "none" or a URL */
+    char *proxy; /* "auto", "none" or a URL; in proxy_held where that names a user */
+    struct secret *proxy_held;
     uint64_t timeout; /* usec for one whole request */
     bool allow_http_loopback;
     /* client */

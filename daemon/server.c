@@ -35,7 +35,8 @@ static const uint64_t patience = 10 * USEC_PER_SEC;
 static const uint64_t headstart = 500 * USEC_PER_MSEC;
 
 /* A peer whose request was not answered at once. One that asked for a token that is there
- * never becomes a client. waiter.secret holds what has come of the block behind a request. */
+ * never becomes a client. waiter.secret holds what has come of the block behind a request. `line`,
+ * what has come and was not taken yet, is a secret too: such a block may be among it. */
 struct client {
     struct server *server;
     int fd;
@@ -50,7 +51,7 @@ struct client {
     bool following;
     struct secret *unsent; /* the rest of an answer */
     size_t sent;
-    size_t length;                /* bytes in `line` */
+    struct secret *line;          /* NULL: nothing of it */
     uint64_t deadline;            /* 0: nothing is due from the peer */
     bool close_after;             /* the answer */
     bool no_more;                 /* the peer has shut down its side; it still reads */
@@ -59,7 +60,6 @@ struct client {
     bool deaf;                    /* a wait line found no room: it is told no more */
     char told[PROTOCOL_WAIT_MAX]; /* the last wait line, with its newline */
     TAILQ_ENTRY(client) entry;    /* the longest-silent first */
-    char line[PROTOCOL_REQUEST_MAX];
 };
 
 TAILQ_HEAD(clients, client);
@@ -122,7 +122,7 @@ static void client_free(struct client *c)
         who_asks_tell(c->server->who_asks, false);
     secret_free(c->unsent);
     secret_free(c->waiter.secret);
-    explicit_bzero(c->line, sizeof c->line);
+    secret_free(c->line);
     free(c);
 }
 
@@ -142,7 +142,7 @@ static bool waiting(const struct client *c)
 static void update(struct client *c)
 {
     uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
-    bool due = c->unsent || c->draining || ((c->length > 0 || c->held) && !waiting(c));
+    bool due = c->unsent || c->draining || ((c->line || c->held) && !waiting(c));
     if (c->following) /* who reads slowly is sent no more meanwhile, and misses some */
         due = false;
 
@@ -822,31 +822,61 @@ static size_t take_request(struct client *c, const char *bytes, size_t length, s
     return used + fill_block(c, bytes + used, length - used);
 }
 
+/* So many bytes of the line were taken. */
+static void drop(struct client *c, size_t used)
+{
+    size_t left = secret_length(c->line) - used;
+
+    if (left == 0) {
+        c->line = secret_free(c->line);
+        return;
+    }
+    memmove(secret_bytes(c->line), secret_peek(c->line) + used, left);
+    secret_set_length(c->line, left);
+}
+
+/* Puts bytes behind what has come. False: no memory. */
+static bool keep(struct client *c, const char *bytes, size_t n)
+{
+    size_t have = secret_length(c->line);
+    struct secret *line = n > 0 ? secret_new(have + n) : c->line;
+
+    if (n == 0 || !line)
+        return n == 0;
+    if (have > 0)
+        memcpy(secret_bytes(line), secret_peek(c->line), have);
+    memcpy(secret_bytes(line) + have, bytes, n);
+    secret_set_length(line, have + n);
+    secret_free(c->line);
+    c->line = line;
+    return true;
+}
+
 /* Takes the next whole request, if there is one. Returns whether c->waiter or *why was set. */
 static bool next_request(struct client *c, struct error *why, bool *ret_bad)
 {
-    bool whole = memchr(c->line, '\n', c->length) != NULL;
+    const char *line = c->line ? secret_peek(c->line) : "";
+    size_t length = secret_length(c->line);
+    bool whole = memchr(line, '\n', length) != NULL;
 
     *ret_bad = false;
     if (c->waiter.secret) /* taken before: only its block was missing */
         return !c->held;
-    if (!whole && c->length < sizeof c->line)
+    if (!whole && length < PROTOCOL_REQUEST_MAX)
         return false;
     if (!whole) {
         error_set(why, ERROR_BAD_REQUEST, "it is longer than %d bytes", PROTOCOL_REQUEST_MAX);
-        c->length = 0;
+        c->line = secret_free(c->line);
         *ret_bad = true;
         return true;
     }
-    size_t used = take_request(c, c->line, c->length, why, ret_bad);
-    c->length -= used;
-    memmove(c->line, c->line + used, c->length);
-    explicit_bzero(c->line + c->length, used);
+    drop(c, take_request(c, line, length, why, ret_bad));
     return !c->held;
 }
 
-/* What a new connection brought. A password behind the first line goes to its place at once. */
-static void take_first(struct client *c, const char *bytes, size_t length)
+/* What a new connection brought. A password behind the first line goes to its place at once.
+ * False: no memory. */
+static bool take_first(struct client *c, const char *bytes, size_t length)
 {
     const char *newline = memchr(bytes, '\n', length);
     size_t used = 0;
@@ -857,8 +887,7 @@ static void take_first(struct client *c, const char *bytes, size_t length)
     if (newline && request_parse(bytes, (size_t)(newline - bytes), &request, &ignored) == 0 &&
         request.secret > 0)
         used = take_request(c, bytes, length, &ignored, &bad);
-    c->length = length - used;
-    memcpy(c->line, bytes + used, c->length);
+    return keep(c, bytes + used, length - used);
 }
 
 /* The rest of what a peer sends after nonsense is thrown away until it closes: to close with
@@ -868,7 +897,7 @@ static void drain(struct client *c)
     if (!c->unsent)
         shutdown(c->fd, SHUT_WR);
     c->draining = true;
-    c->length = 0;
+    c->line = secret_free(c->line);
 }
 
 /* Deals with all requests that have come, one after the other, and sets what to wait for. */
@@ -904,11 +933,36 @@ static void work(struct client *c)
     update(c);
 }
 
+/* Reads what the peer sends, to where it belongs. False: the client is to go. */
+static bool receive(struct client *c)
+{
+    struct secret *first = c->server->first;
+    size_t have = secret_length(c->held ? c->waiter.secret : c->line);
+    size_t room = (c->held ? c->waiter.request.secret : PROTOCOL_REQUEST_MAX) - have;
+    char *to = c->held ? secret_bytes(c->waiter.secret) + have : secret_bytes(first);
+    bool kept = true;
+    ssize_t n = recv(c->fd, to, room, MSG_DONTWAIT);
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0)
+        c->no_more = true; /* `echo get | socat` shuts down its side and waits for the answer */
+    if (c->held) {
+        secret_set_length(c->waiter.secret, have + (size_t)n);
+        c->held = (size_t)n < room;
+        return true;
+    }
+    if (!c->draining)
+        kept = keep(c, secret_peek(first), (size_t)n);
+    explicit_bzero(secret_bytes(first), (size_t)n);
+    return kept;
+}
+
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
 {
     struct client *c = context;
 
-    (void)source;
+    (void)source, (void)fd;
     touch(c);
     if ((events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN)) {
         client_free(c);
@@ -923,24 +977,9 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
             work(c);
         return 0;
     }
-    char *to = c->line + c->length;
-    size_t room = sizeof c->line - c->length, have = secret_length(c->waiter.secret);
-    if (c->held) {
-        to = secret_bytes(c->waiter.secret) + have;
-        room = c->waiter.request.secret - have;
-    }
-    ssize_t n = recv(fd, to, room, MSG_DONTWAIT);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    if (!receive(c)) {
         client_free(c);
         return 0;
-    }
-    if (n == 0)
-        c->no_more = true; /* `echo get | socat` shuts down its side and waits for the answer */
-    if (n > 0 && c->held) {
-        secret_set_length(c->waiter.secret, have + (size_t)n);
-        c->held = (size_t)n < room;
-    } else if (n > 0 && !c->draining) {
-        c->length += (size_t)n;
     }
     work(c);
     return 0;
@@ -976,11 +1015,10 @@ static pid_t admit(int fd)
 
 static struct client *client_new(struct server *s, int fd, pid_t peer)
 {
-    struct client *c = malloc(sizeof *c);
+    struct client *c = calloc(1, sizeof *c);
 
     if (!c)
         return NULL;
-    memset(c, 0, offsetof(struct client, line));
     c->server = s;
     c->fd = fd;
     c->waiter.peer = peer;
@@ -1037,13 +1075,14 @@ static void welcome(struct server *s, int fd)
         return;
     }
     struct client *c = client_new(s, fd, peer);
-    if (c)
-        take_first(c, secret_peek(s->first), length);
+    bool kept = c && take_first(c, secret_peek(s->first), length);
+    explicit_bzero(secret_bytes(s->first), length);
+    if (kept)
+        work(c);
+    else if (c)
+        client_free(c);
     else
         close(fd);
-    explicit_bzero(secret_bytes(s->first), length);
-    if (c)
-        work(c);
 }
 
 static int on_listener(sd_event_source *source, int listener, uint32_t events, void *context)

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "client/admin/commands.h"
 #include "client/autostart.h"
 #include "client/help.h"
 #include "client/output.h"
 #include "common/descriptor.h"
+#include "common/heap.h"
 #include "common/text.h"
 
 /* The folder of the program that was called: there its daemon is. Returns 0, or -1: too long. */
@@ -66,6 +68,8 @@ int main(int argc, char **argv)
     int code;
 
     descriptor_fill();
+    prctl(PR_SET_DUMPABLE, 0); /* it reads passwords, and files that hold some */
+    heap_lock();
     output_heed_pipes();
     unsetenv("KUBERNETES_EXEC_INFO"); /* nobody's plugin */
     if (is_asked(name))

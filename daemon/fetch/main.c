@@ -17,6 +17,7 @@
 
 #include "common/descriptor.h"
 #include "common/error.h"
+#include "common/heap.h"
 #include "common/time.h"
 #include "common/tlv.h"
 #include "daemon/fetch/get_token.h"
@@ -129,6 +130,7 @@ int main(int argc, char **argv)
     if (read_job(&job) < 0)
         return 2;
     tls_files_judge(&job, &untrusted);
+    heap_lock(); /* behind the job: where the limit is low, that goes first */
     if (confine(&job, &result.protections) < 0)
         return 3;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)

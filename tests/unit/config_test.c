@@ -499,6 +499,11 @@ static void a_key_in_capitals_is_unknown(void **state)
 {
     (void)state;
     assert_refused("Realm = x", "unknown key \"Realm\"; did you mean \"realm\"?");
+    assert_refused("colour = x", "unknown key \"colour\"; see kubetoken.conf(5)");
+    assert_refused("password aGVsbG8=", "what stands before \"=\" is no key: those have letters "
+                                        "and hyphens; see kubetoken.conf(5)");
+    assert_refused("client id = x", "what stands before \"=\" is no key: those have letters and "
+                                    "hyphens; did you mean \"client-id\"?");
 }
 
 static void a_key_without_a_value_is_refused(void **state)
