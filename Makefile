@@ -66,12 +66,12 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
 # and a test finds what in them it does not need.
 
-DAEMON := account account_record account_table attempt command_unit config config_change \
-  config_keys config_print digest fetch_queue fetcher file_watch history history_view holders \
-  holdings inspection journal lifecycle listener log_file main metrics new_password notify \
-  offspring peer_process permit private_file profile profile_record profiles programs rejection \
-  render render_json render_metrics round secret_command secret_remark secret_source server \
-  store summary system_watch table watch who_asks why
+DAEMON := account account_record account_table attempt children command_unit config \
+  config_change config_keys config_print digest fetch_queue fetcher file_watch history \
+  history_view holders holdings inspection journal lifecycle listener log_file main metrics \
+  new_password notify offspring peer_process permit private_file profile profile_record profiles \
+  programs rejection render render_json render_metrics round secret_command secret_remark \
+  secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job kube_user message_id owner paths protections protocol \
   secret secret_form text time tlv trusted_group trusted_path trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson

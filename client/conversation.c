@@ -86,8 +86,9 @@ struct course {
     uint64_t absent_until; /* nobody has listened since the last try; 0: somebody did */
     uint64_t pause;        /* before the next try */
     unsigned early;        /* connections that ended before an answer */
-    bool has_text;         /* to be shown */
-    bool shown;            /* on the terminal, perhaps */
+    bool is_get, busy; /* who asks for a token is not put off: others are about to have theirs */
+    bool has_text;     /* to be shown */
+    bool shown;        /* on the terminal, perhaps */
 };
 
 /* What is shown until the daemon says more. */
@@ -369,6 +370,10 @@ static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct
         *most = have > *most ? have : *most;
         header = take_header(buffer, &have, &answer, c);
     }
+    if (header > 0 && answer.code == ERROR_BUSY && c->is_get) {
+        c->busy = true;
+        return ENDING_EARLY;
+    }
     if (header < 0) {
         error_set(why, ERROR_BAD_ANSWER, "%s", "");
         return ENDING_FAILED;
@@ -426,10 +431,12 @@ static enum ending converse(const struct line *request, struct course *c, struct
     int fd = connect_daemon(c, &absent, why);
     if (fd < 0)
         return absent ? ENDING_ABSENT : ENDING_FAILED;
-    if (send_whole(fd, request->text, request->length) == 0 &&
-        (request->block_length == 0 || send_whole(fd, request->block, request->block_length) == 0))
+    int r = send_whole(fd, request->text, request->length);
+    if (r == 0 && request->block_length > 0)
+        r = send_whole(fd, request->block, request->block_length);
+    if (r == 0 || errno == EPIPE) { /* whoever closed before it came may have said why */
         ending = read_answer(fd, c, sink, ret_code, why);
-    else if (errno == EAGAIN) {
+    } else if (errno == EAGAIN) {
         error_set(why, ERROR_DAEMON_SILENT, "%s", strerror(errno));
         ending = ENDING_FAILED;
     } else {
@@ -476,15 +483,19 @@ static bool await_daemon(struct line *request, struct course *c, struct error *w
     return r == 0 && first ? !is_over(c) : rest(c, c->absent_until);
 }
 
-/* The connection ended before an answer: the daemon is being restarted, or dies of something. */
+/* The connection ended before an answer: the daemon is being restarted, or dies of something, or it
+ * has no room. */
 static bool await_answer(struct course *c, struct error *why)
 {
     c->early++;
     c->absent_until = 0;
     if (rest(c, c->deadline))
         return true;
-    error_set(why, ERROR_DAEMON_SILENT, "it ended the connection before an answer, %u times",
-              c->early);
+    if (c->busy)
+        error_set(why, ERROR_BUSY, "%s", "as many as it takes wait for an answer");
+    else
+        error_set(why, ERROR_DAEMON_SILENT, "it ended the connection before an answer, %u times",
+                  c->early);
     return false;
 }
 
@@ -494,9 +505,11 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
 {
     enum error_code code = ERROR_INTERNAL;
     uint64_t now = time_boottime();
-    struct course c = {
-        .now = now, .deadline = now + timeout, .show = now + show_after, .pause = pause_first
-    };
+    struct course c = { .now = now,
+                        .deadline = now + timeout,
+                        .show = now + show_after,
+                        .pause = pause_first,
+                        .is_get = memcmp(request->text, "get ", 4) == 0 };
     size_t length = request->length;
     enum ending ending;
     bool again;

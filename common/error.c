@@ -423,6 +423,15 @@ static const struct row table[ERROR_MAX] = {
                         "kubetoken-fetch failed",
                         "see: journalctl --user -u "
                         "kubetoken.service" },
+    [ERROR_STUCK] = { "stuck", 1, ERROR_CLASS_LOCAL, ERROR_LINK_FETCHER,
+                      "a process was killed and does not end",
+                      "a disk, a mount or a debugger holds it: see what it has open; once that "
+                      "lets "
+                      "go it ends by itself" },
+    [ERROR_DESCRIPTORS] = { "descriptors", 1, ERROR_CLASS_LOCAL, ERROR_LINK_FETCHER,
+                            "kubetokend cannot open what it needs",
+                            "see who has so many connections; raise LimitNOFILE= in "
+                            "kubetoken.service, then: systemctl --user restart kubetoken.service" },
     [ERROR_INCOMPLETE] = { "incomplete", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "a program of kubetoken is missing",
                            "install kubetoken whole: its package, or make install" },
@@ -444,6 +453,8 @@ static const struct {
       "write its full path, or have your PATH taken by: kubetoken restart" },
     { ERROR_OUTDATED, false, "restart it with: kubetoken restart" },
     { ERROR_NOT_LOCKED, false, "raise the limit (ulimit -l), then: kubetoken restart" },
+    { ERROR_DESCRIPTORS, false,
+      "see who has so many connections; raise ulimit -n, then: kubetoken restart" },
     { ERROR_FETCHER, true, "see the log of kubetokend" },
     { ERROR_INTERNAL, true, "see the log of kubetokend" },
 };

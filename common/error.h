@@ -140,6 +140,8 @@ enum error_code {
     ERROR_NO_RIGHTS,
     /* our own house */
     ERROR_FETCHER,
+    ERROR_STUCK,
+    ERROR_DESCRIPTORS,
     ERROR_INCOMPLETE,
     ERROR_INTERNAL,
     ERROR_MAX

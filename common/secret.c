@@ -131,6 +131,24 @@ struct secret *secret_copy(const void *bytes, size_t length)
     return s;
 }
 
+static bool is_empty(struct region *region)
+{
+    for (struct secret *c = first_chunk(region); c; c = next_chunk(region, c))
+        if (c->used)
+            return false;
+    return true;
+}
+
+/* One that is empty is kept for what comes next; what thousands of peers have needed for a moment
+ * is given back. */
+static bool is_other_empty(const struct region *region)
+{
+    for (struct region *r = regions; r; r = r->next)
+        if (r != region && !r->own && is_empty(r))
+            return true;
+    return false;
+}
+
 struct secret *secret_free(struct secret *s)
 {
     if (!s)
@@ -140,7 +158,7 @@ struct secret *secret_free(struct secret *s)
 
     for (struct region *r = regions; r; r = r->next)
         if ((char *)s > (char *)r && (char *)s < (char *)r + r->size) {
-            if (r->own)
+            if (r->own || (is_empty(r) && is_other_empty(r)))
                 unmap_region(r);
             break;
         }

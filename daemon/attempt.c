@@ -133,7 +133,7 @@ static bool read_source(struct attempt *a, const struct source *source, const ch
     if (a->command)
         return false;
     if (source->kind == SOURCE_COMMAND)
-        r = secret_command_start(a->shared->event, a->order.config->name, source->text,
+        r = secret_command_start(a->shared->children, a->order.config->name, source->text,
                                  SECRET_COMMAND_TIME, on_command, a, &a->command, &why);
     else
         r = secret_source_read(source, what, ret, &why);
@@ -373,14 +373,15 @@ static void start_fetcher(struct attempt *a)
     advance_at(a, a->deadline);
     _secret_ struct secret *job = build_job(a);
     a->sending(a->context);
-    int r = job ? fetcher_start(program, job, &a->fetcher) : -1;
-    if (r == 0)
-        r = sd_event_add_io(a->shared->event, &a->input, fetcher_fd(a->fetcher), EPOLLIN, on_output,
-                            a);
-    if (r < 0) {
-        error_set(&why, ERROR_FETCHER, "%s", job ? strerror(-r) : "the request is too large");
+    error_set(&why, ERROR_FETCHER, "the request is too large");
+    int r = !job ? -1
+                 : fetcher_start(a->shared->children, program, a->order.config->name, job,
+                                 &a->fetcher, &why);
+    if (r == 0 && (r = sd_event_add_io(a->shared->event, &a->input, fetcher_fd(a->fetcher), EPOLLIN,
+                                       on_output, a)) < 0)
+        error_set(&why, ERROR_FETCHER, "%s", strerror(-r));
+    if (r < 0)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
-    }
 }
 
 static void end(struct attempt *a, struct attempt_end *how);
@@ -427,6 +428,8 @@ static bool fetch(struct attempt *a)
         fail(a, LIFECYCLE_TEMPORARY, &why, 0);
     } else if (time_boottime() >= a->deadline) {
         expire(a);
+    } else {
+        sd_event_source_set_io_fd(a->input, fetcher_fd(a->fetcher));
     }
     return false;
 }

@@ -18,6 +18,8 @@
 
 /* What the manager gives beyond the time that we give. */
 static const uint64_t grace = 5 * USEC_PER_SEC;
+/* With a systemctl that the manager does not answer. */
+static const uint64_t patience = 10 * USEC_PER_SEC;
 
 /*
  * KillMode      an agent that it leaves behind is not killed with it.
@@ -206,45 +208,33 @@ static _Noreturn void become_systemctl(char **argv, char *const *environment)
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    syscall(SYS_close_range, 3U, ~0U, 0U); /* there may be no number left for another */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
         _exit(127);
-    syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
     if (trusted_program_find(argv[0], program, &fault) == 0)
         execve(program, argv, environment);
     _exit(127);
 }
 
-static int on_stopped(sd_event_source *source, int fd, uint32_t events, void *context)
-{
-    (void)events, (void)context;
-    waitid(P_PIDFD, (id_t)fd, &(siginfo_t){ 0 }, WEXITED);
-    sd_event_source_set_floating(source, false); /* the loop had it, now we do */
-    sd_event_source_disable_unref(source);
-    return 0;
-}
-
-void command_unit_stop(const struct command_unit *unit, sd_event *event, char *const *environment)
+void command_unit_stop(const struct command_unit *unit, struct children *children,
+                       char *const *environment)
 {
     char program[] = "systemctl", user[] = "--user", verb[] = "kill", how[] = "--signal=SIGKILL";
     char name[sizeof unit->name];
     char *argv[] = { program, user, verb, how, name, NULL };
-    sd_event_source *source = NULL;
+    struct error ignored;
     int code;
 
-    if (sd_event_get_exit_code(event, &code) >= 0)
+    if (sd_event_get_exit_code(children_event(children), &code) >= 0)
         return;
     memcpy(name, unit->name, sizeof name);
-    pid_t pid = fork();
+    struct child *child = child_prepare(children, "systemctl", NULL, &ignored);
+    pid_t pid = child ? child_fork(child) : -1;
     if (pid == 0)
         become_systemctl(argv, environment);
-    int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    if (fd < 0)
-        return;
-    if (sd_event_add_io(event, &source, fd, EPOLLIN, on_stopped, NULL) < 0) {
-        close(fd);
-        return;
-    }
-    sd_event_source_set_io_fd_own(source, true);
-    sd_event_source_set_floating(source, true);
+    if (pid > 0)
+        child_release(child, patience);
+    else
+        child_free(child);
 }

@@ -8,9 +8,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 #include "common/paths.h"
+#include "daemon/children.h"
 
 /* Of kubetokend: it becomes the command that stdin names. */
 #define COMMAND_UNIT_OPTION "credential-command"
@@ -35,6 +35,7 @@ char **command_unit_argv(const struct command_unit *unit, const char *descriptio
 
 /* Ends what the unit still has, in the background. When our own loop is over that is left to the
  * manager, which ends the main process alone. */
-void command_unit_stop(const struct command_unit *unit, sd_event *event, char *const *environment);
+void command_unit_stop(const struct command_unit *unit, struct children *children,
+                       char *const *environment);
 
 #endif

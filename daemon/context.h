@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/account_table.h"
+#include "daemon/children.h"
 #include "daemon/fetch_queue.h"
 #include "daemon/fetcher.h"
 #include "daemon/history.h"
@@ -20,6 +21,7 @@ TAILQ_HEAD(attempt_list, attempt);
 
 struct context {
     sd_event *event;
+    struct children *children;
     struct notify *notify; /* NULL: no systemd listens */
     struct fetcher_program fetcher;
     int program; /* our own, as it was started, and where; -1: not known */

@@ -22,8 +22,9 @@
 enum { USUAL = 16 * 1024 };
 
 struct fetcher {
-    pid_t pid;
-    int fd;
+    struct child *child;
+    int fd;      /* its socket */
+    bool closed; /* at its side */
     uint64_t started;
     struct step step;
     bool sent_grant;
@@ -92,8 +93,11 @@ static _Noreturn void become_fetcher(int program, int job, pid_t parent)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    if (dup2(job, 0) < 0)
+        _exit(127);
+    close(job); /* there may be no other number left */
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (null < 0 || dup2(job, 0) < 0 || dup2(null, 1) < 0)
+    if (null < 0 || dup2(null, 1) < 0)
         _exit(127);
     syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */);
     syscall(SYS_execveat, program, "", argv, no_environment, AT_EMPTY_PATH);
@@ -112,60 +116,58 @@ static int send_job(int fd, const struct secret *job)
     return (size_t)n == secret_length(job) ? 0 : -EMSGSIZE;
 }
 
-int fetcher_start(int program, const struct secret *job, struct fetcher **ret)
+/* Returns 0 or -errno. */
+static int start_process(struct fetcher *f, int program, const struct secret *job)
 {
+    pid_t parent = getpid(), pid;
     int pair[2], r;
-    struct fetcher *f = calloc(1, sizeof *f);
 
-    if (!f)
-        return -ENOMEM;
-    f->in = secret_new(USUAL);
-    if (!f->in || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        secret_free(f->in);
-        free(f);
-        return -ENOMEM;
-    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
     f->fd = pair[0];
-    f->started = time_boottime();
     r = send_job(pair[0], job);
-    pid_t parent = getpid();
-    if (r == 0 && (f->pid = fork()) < 0)
-        r = -errno;
-    if (r == 0 && f->pid == 0)
-        become_fetcher(program, pair[1], parent);
-    if (r == 0)
-        offspring_add(f->pid);
+    if (r == 0 && (pid = child_fork(f->child)) <= 0) {
+        if (pid == 0)
+            become_fetcher(program, pair[1], parent);
+        r = (int)pid;
+    } else if (r == 0) {
+        offspring_add(pid);
+    }
     close(pair[1]);
-    if (r < 0) {
-        f->pid = 0;
+    return r;
+}
+
+int fetcher_start(struct children *children, int program, const char *profile,
+                  const struct secret *job, struct fetcher **ret, struct error *why)
+{
+    struct fetcher *f = calloc(1, sizeof *f);
+    int r;
+
+    if (!f || !(f->in = secret_new(USUAL))) {
+        free(f);
+        error_set(why, ERROR_INTERNAL, "no memory for a request");
+        return -1;
+    }
+    f->fd = -1;
+    f->started = time_boottime();
+    f->child = child_prepare(children, "kubetoken-fetch", profile, why);
+    if (f->child && (r = start_process(f, program, job)) < 0)
+        child_no_start(why, ERROR_FETCHER, "", -r);
+    if (!f->child || r < 0) {
         fetcher_free(f);
-        return r;
+        return -1;
     }
     *ret = f;
     return 0;
-}
-
-/* Ends the process and returns how it ended. */
-static int collect(struct fetcher *f)
-{
-    int status = 0;
-
-    if (f->pid > 0) {
-        kill(f->pid, SIGKILL); /* a no-op for one that has ended and waits to be collected */
-        while (waitpid(f->pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        offspring_remove(f->pid);
-    }
-    f->pid = 0;
-    return status;
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)
 {
     if (!f)
         return NULL;
-    collect(f);
-    close(f->fd);
+    child_free(f->child);
+    if (f->fd >= 0)
+        close(f->fd);
     secret_free(f->in);
     free(f);
     return NULL;
@@ -173,7 +175,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
 
 int fetcher_fd(const struct fetcher *f)
 {
-    return f->fd;
+    return f->closed ? child_pidfd(f->child) : f->fd;
 }
 
 bool fetcher_sent_grant(const struct fetcher *f)
@@ -208,19 +210,33 @@ void fetcher_where(const struct fetcher *f, char *out, size_t size)
     snprintf(out, size, "starting kubetoken-fetch");
 }
 
-static void describe_end(struct fetcher *f, struct error *why)
+static void describe_end(const struct fetcher *f, int status, struct error *why)
 {
     char where[320];
 
     fetcher_where(f, where, sizeof where);
-    int status = collect(f);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    if (status == -1)
+        error_set(why, ERROR_FETCHER, "it ended without a result, %s", where);
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
         error_set(why, ERROR_FETCHER, "it could not be started");
     else if (WIFEXITED(status))
         error_set(why, ERROR_FETCHER, "it ended with status %d without a result, %s",
                   WEXITSTATUS(status), where);
     else
         error_set(why, ERROR_FETCHER, "it was killed by signal %d, %s", WTERMSIG(status), where);
+}
+
+/* Nothing more will come: how it ended, once it has. */
+static int read_end(struct fetcher *f, struct error *why)
+{
+    int status;
+
+    f->closed = true;
+    child_kill(f->child); /* changes nothing for one that is on its way out */
+    if (!child_has_ended(f->child, &status))
+        return 0;
+    describe_end(f, status, why);
+    return -1;
 }
 
 /* Takes all whole records that have come. */
@@ -237,7 +253,6 @@ static int take_records(struct fetcher *f, struct result *ret, struct error *why
         if (r == 0)
             return 0;
         if (r < 0) {
-            collect(f);
             error_set(why, ERROR_FETCHER, "what it sent cannot be believed");
             return -1;
         }
@@ -268,8 +283,9 @@ static int make_room(struct fetcher *f)
 
 int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
 {
+    if (f->closed)
+        return read_end(f, why);
     if (f->total > RESULT_MAX || make_room(f) < 0) {
-        collect(f);
         if (f->total > RESULT_MAX)
             error_set(why, ERROR_FETCHER, "it sent more than %d bytes", RESULT_MAX);
         else
@@ -280,10 +296,8 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
     ssize_t n = recv(f->fd, secret_bytes(f->in) + have, room, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n <= 0) {
-        describe_end(f, why);
-        return -1;
-    }
+    if (n <= 0)
+        return read_end(f, why);
     secret_set_length(f->in, have + (size_t)n);
     f->total += (size_t)n;
     return take_records(f, ret, why);

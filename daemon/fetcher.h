@@ -11,6 +11,7 @@
 
 #include "common/job.h"
 #include "common/paths.h"
+#include "daemon/children.h"
 
 struct fetcher;
 
@@ -34,14 +35,17 @@ int fetcher_open(const char *path);
  * none, while an upgrade is under way). */
 bool fetcher_is_current(int program, const char *path);
 
-/* Starts the program on an encoded job (copied; the caller may free it at once).
- * Returns 0 and the fetcher, or -errno. */
-int fetcher_start(int program, const struct secret *job, struct fetcher **ret);
+/* Starts the program on an encoded job (copied; the caller may free it at once), for a profile, or
+ * NULL. Returns 0 and the fetcher, or -1 with *why set. */
+int fetcher_start(struct children *children, int program, const char *profile,
+                  const struct secret *job, struct fetcher **ret, struct error *why);
 
-/* Kills the process if it still runs, collects it, wipes what it sent. Takes NULL. */
+/* Kills the process if it still runs, without waiting for its end (children.h), and wipes what it
+ * sent. Takes NULL. */
 struct fetcher *fetcher_free(struct fetcher *fetcher);
 
-/* The descriptor to poll for input. Owned by the fetcher. */
+/* The descriptor to poll for input, another one once fetcher_read() has seen the end of what it
+ * sends: to be asked for after each. Owned by the fetcher. */
 int fetcher_fd(const struct fetcher *fetcher);
 
 /* Reads what has come. Returns 1 when the result is there (*ret is filled; the caller clears

@@ -27,7 +27,7 @@ static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *co
     struct result result;
     struct error why;
 
-    (void)source, (void)fd, (void)events;
+    (void)fd, (void)events;
     int r = fetcher_read(in->fetcher, &result, &why);
     if (r < 0) {
         in->done(in->context, NULL, &why);
@@ -37,6 +37,7 @@ static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *co
         in->done(in->context, result.report, &result.error);
         result_clear(&result);
     } else {
+        sd_event_source_set_io_fd(source, fetcher_fd(in->fetcher));
         context_progress(in->shared);
     }
     return 0;
@@ -94,17 +95,19 @@ int inspection_start(struct context *shared, const struct profile_config *config
     *in = (struct inspection){ .shared = shared, .done = done, .context = context };
     shared->inspections++;
     notify_begin_work(shared->notify);
-    if (fetcher_start(program, job, &in->fetcher) == 0 &&
-        sd_event_add_io(shared->event, &in->input, fetcher_fd(in->fetcher), EPOLLIN, on_fetcher,
-                        in) >= 0 &&
-        sd_event_add_time(shared->event, &in->timer, CLOCK_BOOTTIME, deadline, 1, on_deadline,
-                          in) >= 0) {
-        *ret = in;
-        return 0;
+    int r = fetcher_start(shared->children, program, config ? config->name : NULL, job,
+                          &in->fetcher, why);
+    if (r == 0 && ((r = sd_event_add_io(shared->event, &in->input, fetcher_fd(in->fetcher), EPOLLIN,
+                                        on_fetcher, in)) < 0 ||
+                   (r = sd_event_add_time(shared->event, &in->timer, CLOCK_BOOTTIME, deadline, 1,
+                                          on_deadline, in)) < 0))
+        error_set(why, ERROR_FETCHER, "%s", strerror(-r));
+    if (r < 0) {
+        inspection_free(in);
+        return -1;
     }
-    error_set(why, ERROR_FETCHER, "it cannot be started");
-    inspection_free(in);
-    return -1;
+    *ret = in;
+    return 0;
 }
 
 void inspection_words(const struct inspection *in, char *out, size_t size)

@@ -17,6 +17,11 @@
 #include "common/paths.h"
 #include "daemon/journal.h"
 
+#if !defined SO_PASSRIGHTS && !defined __sparc__ && !defined __hppa__ /* theirs are other numbers  \
+                                                                       */
+#define SO_PASSRIGHTS 83
+#endif
+
 struct listener {
     int fd;
     struct sockaddr_un address; /* empty path: handed over */
@@ -127,6 +132,19 @@ static int make(struct listener *l, struct error *why)
     return r;
 }
 
+/* No request brings a descriptor. To close one may take any time (a connection that lingers, a file
+ * system that hangs), and it is who takes it that waits. The kernel has that from 6.16 on. */
+static void refuse_descriptors(int fd)
+{
+#ifdef SO_PASSRIGHTS
+    const int no = 0;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof no);
+#else
+    (void)fd;
+#endif
+}
+
 struct listener *listener_open(int handed_over, struct error *why)
 {
     struct listener *l = calloc(1, sizeof *l);
@@ -140,6 +158,7 @@ struct listener *listener_open(int handed_over, struct error *why)
         fcntl(handed_over, F_SETFL, O_NONBLOCK);
     else if (make(l, why) < 0)
         return listener_close(l);
+    refuse_descriptors(l->fd);
     return l;
 }
 

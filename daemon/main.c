@@ -538,6 +538,14 @@ static void open_history(struct context *shared, bool by_systemd)
         &(struct history_entry){ .kind = HISTORY_STARTED, .at = time_boottime(), .text = text });
 }
 
+/* What `status` tells of them. */
+static void on_children(void *context)
+{
+    const struct daemon *d = context;
+
+    context_changed(&d->shared);
+}
+
 static int start(struct daemon *d, struct error *why)
 {
     int socket, stores[STORES_MAX];
@@ -546,6 +554,9 @@ static int start(struct daemon *d, struct error *why)
     fetch_queue_init(&d->shared.fetch_queue);
     TAILQ_INIT(&d->shared.turns);
     if (sd_event_new(&d->shared.event) < 0 || add_signals(d) < 0)
+        return fail(why, "the event loop");
+    d->shared.children = children_new(d->shared.event, on_children, d);
+    if (!d->shared.children)
         return fail(why, "the event loop");
     d->shared.notify = notify_new(d->shared.event, on_status, d);
     take_descriptors(&socket, stores, &n_stores);
@@ -582,6 +593,7 @@ static void stop(struct daemon *d, const struct error *why)
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
     profiles_free(d->profiles);
+    children_free(d->shared.children);
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);
     history_free(d->shared.history);
@@ -597,6 +609,7 @@ int main(int argc, char **argv)
     struct error why;
 
     descriptor_fill();
+    signal(SIGCHLD, SIG_DFL); /* or nobody would know how a child ended, where that was ignored */
     signal(SIGPIPE, SIG_IGN); /* also for who reads no further than the head of --help */
     int status = parse_options(argc, argv, &options);
     if (status >= 0)

@@ -411,6 +411,20 @@ static void warn_of(FILE *f, enum error_code code)
     fprintf(f, "warning: %s\n", text);
 }
 
+/* What was killed, and holds on to what it has. */
+static void print_stuck(FILE *f, const struct children *children)
+{
+    struct child_look look;
+    struct error e;
+    char text[1024];
+
+    for (size_t i = 0; children_stuck(children, i, &look); i++) {
+        child_look_words(&look, &e);
+        error_text(text, sizeof text, e.code, e.detail);
+        fprintf(f, "warning: %s\n", text);
+    }
+}
+
 /* What waits for reload; errors of the files are said by themselves. */
 static void print_change(FILE *f, const struct config_change *change)
 {
@@ -438,6 +452,7 @@ static void print_all_notes(FILE *f, const struct profiles *all, struct profile 
                 report->text ? report->text : "it is missing\n");
     print_change(f, profiles_change(all));
     print_programs(f, shared);
+    print_stuck(f, shared->children);
     if (!secret_locked())
         warn_of(f, ERROR_NOT_LOCKED);
     if (shared->logged_out)

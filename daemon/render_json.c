@@ -207,8 +207,25 @@ static void add_protections(cJSON *json)
         cJSON_AddItemToObject(both, "fetcher", protections_json(fetcher_protections()));
 }
 
+/* What was killed and does not end. */
+static void add_stuck(cJSON *json, const struct children *children, uint64_t now)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "stuckProcesses");
+    struct child_look look;
+
+    for (size_t i = 0; children_stuck(children, i, &look); i++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddNumberToObject(entry, "pid", look.pid);
+        cJSON_AddStringToObject(entry, "program", look.program);
+        if (*look.profile)
+            cJSON_AddStringToObject(entry, "profile", look.profile);
+        add_time(entry, "killedTimestamp", look.killed_at, now);
+        cJSON_AddItemToArray(list, entry);
+    }
+}
+
 /* What is not a profile's. */
-static void add_health(cJSON *json, const struct profiles *all)
+static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
 {
     const struct config_report *report = profiles_report(all);
     struct context *shared = profiles_context(all);
@@ -225,6 +242,7 @@ static void add_health(cJSON *json, const struct profiles *all)
         cJSON_AddItemToObject(json, "fetcherError", error_json(&why));
     cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
     cJSON_AddBoolToObject(json, "fetcherCurrent", programs_fetcher_current(shared));
+    add_stuck(json, shared->children, now);
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
     add_protections(json);
     cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);
@@ -284,7 +302,7 @@ char *render_json_status(const struct profiles *all, struct profile *const *prof
     cJSON *list = cJSON_AddArrayToObject(json, "profiles");
     for (size_t i = 0; i < n; i++)
         cJSON_AddItemToArray(list, fill_profile(cJSON_CreateObject(), profiles[i], now));
-    add_health(json, all);
+    add_health(json, all, now);
     if (f) {
         print_line(f, json);
         fclose(f);

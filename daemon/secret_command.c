@@ -29,10 +29,11 @@ enum {
 };
 
 struct secret_command {
-    sd_event *event;
-    uint64_t time; /* that it may take, usec */
-    pid_t pid;     /* of the command, or of systemd-run */
-    int fd, error_fd, pidfd;
+    struct children *children;
+    uint64_t time;       /* that it may take, usec */
+    struct child *child; /* the command, or systemd-run */
+    bool runs;
+    int fd, error_fd;
     struct command_unit unit; /* without a name: a child of ours */
     struct secret *output;
     struct secret *tail; /* of its stderr: nobody knows what it says there */
@@ -176,18 +177,7 @@ static void stop_unit(const struct secret_command *c)
     if (!c->unit.name[0])
         return;
     fill_environment(environment);
-    command_unit_stop(&c->unit, c->event, environment);
-}
-
-static int wait_for_end(struct secret_command *c)
-{
-    int status = 0;
-
-    if (c->pid > 0)
-        while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-            ;
-    c->pid = 0;
-    return status;
+    command_unit_stop(&c->unit, c->children, environment);
 }
 
 /* ---- what it says of itself ------------------------------------------------------------------*/
@@ -286,32 +276,33 @@ static bool fail_not_run(struct secret_command *c)
     return it_is;
 }
 
+/* Of one that a debugger has, or the system collected, it is not known. */
 static void fail_by_status(struct secret_command *c, int status)
 {
     char what[80];
 
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 126 && fail_not_run(c))
+    if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) == 126 && fail_not_run(c))
         return;
-
-    if (WIFSIGNALED(status))
+    if (status == -1)
+        snprintf(what, sizeof what, "ended, and its exit status is not known");
+    else if (WIFSIGNALED(status))
         snprintf(what, sizeof what, "was killed by signal %d", WTERMSIG(status));
     else if (c->unit.name[0] && WEXITSTATUS(status) == 255) /* systemd-run's for both */
         snprintf(what, sizeof what, "was killed by a signal, or failed with exit status 255");
     else
         snprintf(what, sizeof what, "failed with exit status %d", WEXITSTATUS(status));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
         fail_missing(c);
     else
         fail_with_line(c, what);
 }
 
-static void conclude(struct secret_command *c)
+static void conclude(struct secret_command *c, int status)
 {
-    int status = wait_for_end(c);
-
-    if (WIFSIGNALED(status)) /* systemd-run: its unit goes on */
+    c->runs = false;
+    if (status == -1 || WIFSIGNALED(status)) /* systemd-run: its unit goes on */
         stop_unit(c);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    if (status != 0) {
         fail_by_status(c, status);
         return;
     }
@@ -401,14 +392,17 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *co
 {
     struct secret_command *c = context;
 
+    int status;
+
     (void)fd, (void)events;
     sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    child_has_ended(c->child, &status);
     if (drain(take_complaint, c) == TAKEN_TOO_MUCH)
         fail(c, much_complaint, "");
     else if (drain(take_output, c) == TAKEN_TOO_MUCH)
         fail(c, much_output, "");
     else
-        conclude(c);
+        conclude(c, status);
     return 0;
 }
 
@@ -470,14 +464,23 @@ static int start_process(struct secret_command *c, char **argv, char **environme
     bool ready = input >= 0 && open_pipe(&c->fd, &streams[1]) == 0 &&
                  open_pipe(&c->error_fd, &streams[2]) == 0;
 
-    if (ready && (c->pid = fork()) == 0)
-        become_command(argv, environment, streams, parent);
-    if (c->pid > 0)
-        setpgid(c->pid, c->pid);
+    int error = errno;
+
+    if (ready) {
+        pid_t pid = child_fork(c->child);
+        if (pid == 0)
+            become_command(argv, environment, streams, parent);
+        error = (int)-pid;
+        c->runs = pid > 0;
+        if (pid > 0)
+            setpgid(pid, pid);
+        child_leads(c->child);
+    }
     for (int i = 0; i < 3; i++)
         if (streams[i] >= 0)
             close(streams[i]);
-    return c->pid > 0 ? 0 : -1;
+    errno = error;
+    return c->runs ? 0 : -1;
 }
 
 /* The command itself, or systemd-run. */
@@ -507,12 +510,11 @@ static int spawn(struct secret_command *c, const char *profile, const char *line
         return -1;
     }
     int r = start_either(c, profile, argv);
+    if (r < 0)
+        child_no_start(why, ERROR_CREDENTIAL, "the command cannot be started: ", errno);
     free(argv[0]);
     free(argv);
-    if (r == 0 && (c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0)) >= 0)
-        return 0;
-    error_set(why, ERROR_CREDENTIAL, "the command cannot be started: %s", strerror(errno));
-    return -1;
+    return r;
 }
 
 static int fail_start(struct error *why)
@@ -521,28 +523,32 @@ static int fail_start(struct error *why)
     return -1;
 }
 
-int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
-                         secret_command_done_fn done, void *context, struct secret_command **ret,
-                         struct error *why)
+int secret_command_start(struct children *children, const char *profile, const char *line,
+                         uint64_t time, secret_command_done_fn done, void *context,
+                         struct secret_command **ret, struct error *why)
 {
     struct secret_command *c = calloc(1, sizeof *c);
 
     if (!c)
         return fail_start(why);
-    *c = (struct secret_command){ .event = event,
+    sd_event *event = children_event(children);
+    *c = (struct secret_command){ .children = children,
                                   .fd = -1,
                                   .error_fd = -1,
-                                  .pidfd = -1,
                                   .done = done,
                                   .context = context,
                                   .time = time };
     c->output = secret_new(OUTPUT_MAX + 1);
     c->tail = secret_new(TAIL_MAX);
-    int r = c->output && c->tail ? spawn(c, profile, line, why) : fail_start(why);
+    int r = c->output && c->tail ? 0 : fail_start(why);
+    if (r == 0) {
+        c->child = child_prepare(children, "credential command", profile, why);
+        r = c->child ? spawn(c, profile, line, why) : -1;
+    }
     if (r == 0 &&
         (sd_event_add_io(event, &c->input, c->fd, EPOLLIN, on_output, c) < 0 ||
          sd_event_add_io(event, &c->error_input, c->error_fd, EPOLLIN, on_complaint, c) < 0 ||
-         sd_event_add_io(event, &c->exit, c->pidfd, EPOLLIN, on_exit_of, c) < 0 ||
+         sd_event_add_io(event, &c->exit, child_pidfd(c->child), EPOLLIN, on_exit_of, c) < 0 ||
          sd_event_add_time_relative(event, &c->timer, CLOCK_BOOTTIME, time, 1, on_deadline, c) < 0))
         r = fail_start(why);
     if (r < 0) {
@@ -561,17 +567,13 @@ struct secret_command *secret_command_free(struct secret_command *c)
     sd_event_source_disable_unref(c->error_input);
     sd_event_source_disable_unref(c->exit);
     sd_event_source_disable_unref(c->timer);
-    if (c->pid > 0) {
-        kill(-c->pid, SIGKILL);
-        wait_for_end(c);
+    child_free(c->child);
+    if (c->runs)
         stop_unit(c);
-    }
     if (c->fd >= 0)
         close(c->fd);
     if (c->error_fd >= 0)
         close(c->error_fd);
-    if (c->pidfd >= 0)
-        close(c->pidfd);
     secret_free(c->output);
     secret_free(c->tail);
     free(c);

@@ -4,11 +4,10 @@
 #ifndef KUBETOKEN_SECRET_COMMAND_H
 #define KUBETOKEN_SECRET_COMMAND_H
 
-#include <systemd/sd-event.h>
-
 #include "common/error.h"
 #include "common/secret.h"
 #include "common/time.h"
+#include "daemon/children.h"
 
 struct secret_command;
 
@@ -23,13 +22,14 @@ typedef void (*secret_command_done_fn)(void *context, struct secret *output,
  * credential). A program that others could change is not run (trusted_program.h). Its last line on
  * stderr stands in the error when it fails. It is over when its
  * process is; what it leaves behind lives on. Returns 0, or -1 with *why set. */
-int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
-                         secret_command_done_fn done, void *context, struct secret_command **ret,
-                         struct error *why);
+int secret_command_start(struct children *children, const char *profile, const char *line,
+                         uint64_t time, secret_command_done_fn done, void *context,
+                         struct secret_command **ret, struct error *why);
 
 #define SECRET_COMMAND_TIME (60 * USEC_PER_SEC)
 
-/* If it still runs, kills its process group, or all that is in its unit. Takes NULL. */
+/* If it still runs, kills its process group, or all that is in its unit, without waiting for the
+ * end (children.h). Takes NULL. */
 struct secret_command *secret_command_free(struct secret_command *command);
 
 /* What the unit of a command runs: reads its words from stdin, each with a NUL behind it, and

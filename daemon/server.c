@@ -2,11 +2,15 @@
 #include "daemon/server.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,6 +30,10 @@ enum {
     CLIENTS_MAX = 4096,
     WATCHERS_MAX = 64, /* each is work at every change */
     ACCEPTS_A_TURN = 64,
+    REQUESTS_A_TURN = 16, /* of those that came behind others: who asks once waits for no more */
+    CROWD = 256,          /* whose memory is given back once all are gone */
+    LOOKS_A_TURN = 64,    /* for one that makes room */
+    RESERVE_MAX = 64,     /* descriptors that no client gets; of a low limit a quarter */
     TOKEN_AT_ONCE_MAX = 64 * 1024, /* a new socket's buffer takes that with its frame */
 };
 
@@ -33,6 +41,9 @@ enum {
 static const uint64_t patience = 10 * USEC_PER_SEC;
 /* The daemon answers that much before the client would give up, to say the cause. */
 static const uint64_t headstart = 500 * USEC_PER_MSEC;
+/* Until another try to accept: where no peer is what takes the room, nobody tells when it is over.
+ */
+static const uint64_t accept_again = 1 * USEC_PER_SEC;
 
 /* A peer whose request was not answered at once. One that asked for a token that is there
  * never becomes a client. waiter.secret holds what has come of the block behind a request. `line`,
@@ -56,10 +67,13 @@ struct client {
     bool close_after;             /* the answer */
     bool no_more;                 /* the peer has shut down its side; it still reads */
     bool held;                    /* waiter.request is parsed and its block is not there yet */
+    bool answered;                /* once at least */
     bool draining;                /* it sent nonsense: told so, and no longer listened to */
     bool deaf;                    /* a wait line found no room: it is told no more */
     char told[PROTOCOL_WAIT_MAX]; /* the last wait line, with its newline */
     TAILQ_ENTRY(client) entry;    /* the longest-silent first */
+    bool has_turn;                /* its next request has come, and has yet to be looked at */
+    TAILQ_ENTRY(client) turn;
 };
 
 TAILQ_HEAD(clients, client);
@@ -68,22 +82,40 @@ struct server {
     sd_event *event;
     int listener;
     sd_event_source *source, *timer;
+    sd_event_source *again;    /* on while accepting is paused */
+    int reserve;               /* from that number on descriptors are none for clients, */
+    size_t least;              /* unless there are so few: it is not they who have the others */
+    bool paused;               /* nobody is accepted */
     sd_event_source *progress; /* on while somebody may have to be told what it waits for */
     sd_event_source *change;   /* on while there may be something to tell those who watch */
     sd_event_source *tick;     /* on while somebody watches and is to be told by itself */
+    sd_event_source *turn;     /* on while there are turns: a timer, since a deferred source is
+                                * always dispatched before all others */
     struct who_asks *who_asks;
     struct profiles *profiles;
     void (*stop)(void *context);
     void *stop_context;
     struct clients clients;
+    struct clients turns; /* those whose next request is to be dealt with, in turn */
     size_t n_clients, n_watchers, n_followers;
+    size_t most_clients;  /* since there were none */
     uint64_t asked;       /* when a peer last came or asked */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
 
-static void work(struct client *c);
+static void settle(struct client *c);
 
 /* ---- clients --------------------------------------------------------------------------------- */
+
+/* There may be room again: somebody has gone, or has been answered. */
+static void resume(struct server *s)
+{
+    if (!s->paused)
+        return;
+    s->paused = false;
+    sd_event_source_set_enabled(s->source, SD_EVENT_ON);
+    sd_event_source_set_enabled(s->again, SD_EVENT_OFF);
+}
 
 /* When the first of those who watch is due by itself. One that has not read its last answer is told
  * when it has. */
@@ -108,22 +140,50 @@ static void stop_watching(struct client *c)
     arm_tick(c->server);
 }
 
+static void set_turn(struct client *c, bool has_turn)
+{
+    struct server *s = c->server;
+
+    if (has_turn && !c->has_turn)
+        TAILQ_INSERT_TAIL(&s->turns, c, turn);
+    else if (!has_turn && c->has_turn)
+        TAILQ_REMOVE(&s->turns, c, turn);
+    c->has_turn = has_turn;
+    if (has_turn)
+        sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
+}
+
+/* A client is gone. glibc by itself keeps what lies below anything that is in use. */
+static void disperse(struct server *s)
+{
+    if (s->n_clients > 0)
+        return;
+    if (s->most_clients >= CROWD)
+        malloc_trim(0);
+    s->most_clients = 0;
+}
+
 static void client_free(struct client *c)
 {
+    struct server *s = c->server;
+
     profile_forget(&c->waiter);
     inspection_free(c->inspection);
     stop_watching(c);
+    set_turn(c, false);
     round_free(c->round);
     sd_event_source_disable_unref(c->source); /* before the descriptor closes */
     close(c->fd);
-    TAILQ_REMOVE(&c->server->clients, c, entry);
-    c->server->n_clients--;
-    if (c->following && --c->server->n_followers == 0)
-        who_asks_tell(c->server->who_asks, false);
+    TAILQ_REMOVE(&s->clients, c, entry);
+    s->n_clients--;
+    resume(s);
+    if (c->following && --s->n_followers == 0)
+        who_asks_tell(s->who_asks, false);
     secret_free(c->unsent);
     secret_free(c->waiter.secret);
     secret_free(c->line);
     free(c);
+    disperse(s);
 }
 
 /* The peer did something: it goes to the end of the line. */
@@ -138,15 +198,42 @@ static bool waiting(const struct client *c)
     return c->waiter.profile != NULL || c->inspection || c->round || c->watch || c->following;
 }
 
+static bool has_line(const struct client *c)
+{
+    return c->line && memchr(secret_peek(c->line), '\n', secret_length(c->line));
+}
+
+/* Whether a request can be dealt with, and there is one. */
+static bool has_request(const struct client *c)
+{
+    if (waiting(c) || c->unsent || c->draining)
+        return false;
+    if (c->waiter.secret) /* whose line was taken before */
+        return !c->held;
+    return secret_length(c->line) == PROTOCOL_REQUEST_MAX || has_line(c);
+}
+
+/* Its answer is still to come. */
+static bool is_owed(const struct client *c)
+{
+    return c->waiter.profile != NULL || c->inspection || c->round;
+}
+
 /* Input is asked for only when a request and its answer can be dealt with. */
 static void update(struct client *c)
 {
-    uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || c->no_more ? 0 : EPOLLIN;
-    bool due = c->unsent || c->draining || ((c->line || c->held) && !waiting(c));
+    bool more = has_request(c);
+    uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || more || c->no_more ? 0 : EPOLLIN;
+    bool due = c->unsent || c->draining || ((c->line || c->held) && !waiting(c) && !more);
+    set_turn(c, more);
     if (c->following) /* who reads slowly is sent no more meanwhile, and misses some */
         due = false;
 
-    sd_event_source_set_io_events(c->source, events); /* a peer that is gone shows in any case */
+    if (!is_owed(c))
+        resume(c->server);
+    /* A peer that is gone shows in any case. To set it again tells once more what is there still.
+     */
+    sd_event_source_set_io_events(c->source, events | EPOLLET);
     if (!due)
         c->deadline = 0;
     else if (c->deadline == 0) /* a peer that drips gets no more time than one that is silent */
@@ -227,6 +314,7 @@ static bool respond(struct client *c, struct rendered *r)
     ssize_t n = transmit(c->fd, r);
     bool whole = n == (ssize_t)r->total;
 
+    c->answered = true;
     if (c->handed && n >= 0)
         note_hand_out(c->server, c->handed, c->who);
     c->handed = NULL;
@@ -250,6 +338,7 @@ static int flush(struct client *c)
     if (c->sent < secret_length(c->unsent))
         return 0;
     c->unsent = secret_free(c->unsent);
+    c->deadline = 0; /* what is due next has a time of its own */
     if (c->following)
         who_asks_tell(c->server->who_asks, true); /* there may be more by now */
     if (c->draining)
@@ -639,8 +728,10 @@ static void on_report(void *context, const char *report, const struct error *why
     else
         answer_failure(c->server, &r, NULL, why);
     c->inspection = inspection_free(c->inspection);
+    c->waiter.secret = secret_free(c->waiter.secret); /* or it would be a request once more */
+    touch(c);                                         /* it could not but be silent */
     if (respond(c, &r))
-        work(c);
+        settle(c);
     render_clear(&r);
 }
 
@@ -658,8 +749,9 @@ static void on_round(void *context, const struct round_end *end)
     render_both(&r, end->tokens, errors ? errors : end->errors, end->code);
     free(errors);
     c->round = round_free(c->round);
+    touch(c); /* it could not but be silent */
     if (respond(c, &r))
-        work(c);
+        settle(c);
     render_clear(&r);
 }
 
@@ -787,8 +879,9 @@ static void on_ready(struct waiter *waiter, struct profile *profile, const struc
     struct rendered r = { 0 };
 
     render_outcome(c, profile, why, &r, time_boottime());
+    touch(c); /* it could not but be silent */
     if (respond(c, &r))
-        work(c);
+        settle(c);
     render_clear(&r);
 }
 
@@ -900,37 +993,66 @@ static void drain(struct client *c)
     c->line = secret_free(c->line);
 }
 
-/* Deals with all requests that have come, one after the other, and sets what to wait for. */
-static void work(struct client *c)
+/* Deals with the request, the answer of which is rendered or to come. False: the client is gone. */
+static bool answer_request(struct client *c, bool bad, const struct error *why)
 {
     struct rendered r = { 0 };
+
+    c->close_after = !bad && c->waiter.request.once;
+    if (bad) {
+        render_error(&r, c->server->profiles, NULL, why);
+    } else if (!handle(c, &r)) {
+        c->told[0] = '\0';
+        say(c);
+        return true;
+    }
+    c->waiter.secret = secret_free(c->waiter.secret);
+    bool alive = respond(c, &r);
+    render_clear(&r);
+    if (alive && bad)
+        drain(c);
+    return alive;
+}
+
+/* Sets what to wait for once a request is dealt with. The next one has a turn of its own: thousands
+ * may have come at once, and each may end what others wait for, whose next does the same to others.
+ * The client may be gone then. */
+static void settle(struct client *c)
+{
+    if (c->no_more && !waiting(c) && !c->unsent && !has_request(c))
+        client_free(c);
+    else
+        update(c);
+}
+
+/* Deals with the next request, if it has come. */
+static void work(struct client *c)
+{
     struct error why;
     bool bad = false;
 
-    while (!waiting(c) && !c->unsent && !c->draining && next_request(c, &why, &bad)) {
-        c->close_after = !bad && c->waiter.request.once;
-        if (bad)
-            render_error(&r, c->server->profiles, NULL, &why);
-        else if (!handle(c, &r)) {
-            c->told[0] = '\0';
-            say(c);
-            break;
-        }
-        c->waiter.secret = secret_free(c->waiter.secret);
-        bool alive = respond(c, &r);
-        render_clear(&r);
-        if (!alive)
+    if (has_request(c) && next_request(c, &why, &bad)) {
+        c->deadline = 0; /* the next one has a time of its own */
+        if (!answer_request(c, bad, &why))
             return;
-        if (bad) {
-            drain(c);
-            break;
-        }
     }
-    if (c->no_more && !waiting(c) && !c->unsent) {
-        client_free(c);
-        return;
+    settle(c);
+}
+
+/* Their next requests, an equal share for each. */
+static int on_turn(sd_event_source *source, uint64_t usec, void *context)
+{
+    struct server *s = context;
+
+    (void)usec;
+    for (int i = 0; i < REQUESTS_A_TURN && !TAILQ_EMPTY(&s->turns); i++) {
+        struct client *c = TAILQ_FIRST(&s->turns);
+        set_turn(c, false);
+        work(c);
     }
-    update(c);
+    if (!TAILQ_EMPTY(&s->turns))
+        sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
 }
 
 /* Reads what the peer sends, to where it belongs. False: the client is to go. */
@@ -975,6 +1097,8 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
             catch_up(c);
         else if (!c->unsent)
             work(c);
+        else
+            update(c);
         return 0;
     }
     if (!receive(c)) {
@@ -983,6 +1107,119 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
     }
     work(c);
     return 0;
+}
+
+/* ---- room for others ------------------------------------------------------------------------- */
+
+/* What is lost with a client, the least first. */
+enum claim {
+    CLAIM_NONE, /* it owes us a request */
+    CLAIM_REST, /* it does not read its answer */
+    CLAIM_MORE, /* it was answered, and has asked more */
+    CLAIM_NEWS, /* it watches or follows */
+    CLAIM_ANSWER,
+};
+
+/* More than we have looked at. */
+static bool has_asked(const struct client *c)
+{
+    char byte;
+
+    return has_line(c) || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Whoever is owed an answer is not silent, also where we have not looked at its request yet. */
+static enum claim claim_of(const struct client *c)
+{
+    if (is_owed(c))
+        return CLAIM_ANSWER;
+    if (c->watch || c->following)
+        return CLAIM_NEWS;
+    if (c->unsent)
+        return CLAIM_REST;
+    if (c->draining || !has_asked(c))
+        return CLAIM_NONE;
+    return c->answered ? CLAIM_MORE : CLAIM_ANSWER;
+}
+
+/* Has the one go that loses least by it, of those the one that was silent longest. Nobody who is
+ * owed an answer. Returns whether there was one. */
+static bool evict(struct server *s)
+{
+    struct client *found = NULL;
+    enum claim least = CLAIM_ANSWER;
+    int looks = LOOKS_A_TURN;
+
+    for (struct client *c = TAILQ_FIRST(&s->clients); c && least > CLAIM_NONE && looks > 0;
+         c = TAILQ_NEXT(c, entry)) {
+        if (is_owed(c))
+            continue;
+        looks--;
+        enum claim claim = claim_of(c);
+        if (claim < least) {
+            least = claim;
+            found = c;
+        }
+    }
+    if (found)
+        client_free(found);
+    return found != NULL;
+}
+
+static void read_limit(struct server *s)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT_MAX)
+        files.rlim_cur = INT_MAX;
+    int limit = (int)files.rlim_cur;
+    int size = limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
+    s->reserve = limit - size;
+    s->least = (size_t)size;
+}
+
+/* Whoever comes meanwhile is kept by the system, in its turn. */
+static void pause_accepting(struct server *s)
+{
+    s->paused = true;
+    sd_event_source_set_enabled(s->source, SD_EVENT_OFF);
+    sd_event_source_set_time(s->again, time_boottime() + accept_again);
+    sd_event_source_set_enabled(s->again, SD_EVENT_ONESHOT);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *context)
+{
+    (void)source, (void)usec;
+    resume(context);
+    return 0;
+}
+
+/* All who are here are owed an answer: a client that asks for a token tries again. */
+static void send_away(const struct server *s, int fd)
+{
+    struct rendered r = { 0 };
+    struct error why;
+
+    error_set(&why, ERROR_BUSY, "%zu peers wait for an answer", s->n_clients);
+    render_error(&r, s->profiles, NULL, &why);
+    transmit(fd, &r);
+    render_clear(&r);
+}
+
+/* One that is to stay: where it has a descriptor of the reserve, or is one too many, another makes
+ * room. Returns its descriptor, or -1: there is none who could, and it is gone. */
+static int take_in(struct server *s, int fd)
+{
+    int lower = -1;
+
+    if ((fd < s->reserve || s->n_clients < s->least) && s->n_clients < CLIENTS_MAX)
+        return fd;
+    if (evict(s))
+        lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    else
+        send_away(s, fd);
+    close(fd);
+    return lower;
 }
 
 /* ---- the listener ---------------------------------------------------------------------------- */
@@ -1013,6 +1250,8 @@ static pid_t admit(int fd)
     return -1;
 }
 
+/* By edges: sd-event asks anew before each that it dispatches, and thousands that are ready at once
+ * would be told of thousands of times. */
 static struct client *client_new(struct server *s, int fd, pid_t peer)
 {
     struct client *c = calloc(1, sizeof *c);
@@ -1022,14 +1261,13 @@ static struct client *client_new(struct server *s, int fd, pid_t peer)
     c->server = s;
     c->fd = fd;
     c->waiter.peer = peer;
-    if (sd_event_add_io(s->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
+    if (sd_event_add_io(s->event, &c->source, fd, EPOLLIN | EPOLLET, on_client, c) < 0) {
         free(c);
         return NULL;
     }
-    if (s->n_clients >= CLIENTS_MAX)
-        client_free(TAILQ_FIRST(&s->clients));
     TAILQ_INSERT_TAIL(&s->clients, c, entry);
-    s->n_clients++;
+    if (++s->n_clients > s->most_clients)
+        s->most_clients = s->n_clients;
     return c;
 }
 
@@ -1074,15 +1312,23 @@ static void welcome(struct server *s, int fd)
         close(fd);
         return;
     }
-    struct client *c = client_new(s, fd, peer);
+    fd = take_in(s, fd);
+    struct client *c = fd >= 0 ? client_new(s, fd, peer) : NULL;
     bool kept = c && take_first(c, secret_peek(s->first), length);
     explicit_bzero(secret_bytes(s->first), length);
     if (kept)
         work(c);
     else if (c)
         client_free(c);
-    else
+    else if (fd >= 0)
         close(fd);
+}
+
+/* There is no descriptor, or no memory, for another. Returns whether one was given back. */
+static bool relieve(struct server *s)
+{
+    read_limit(s); /* it may be another since */
+    return evict(s);
 }
 
 static int on_listener(sd_event_source *source, int listener, uint32_t events, void *context)
@@ -1095,10 +1341,9 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
         int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             welcome(s, fd);
-        } else if ((errno == EMFILE || errno == ENFILE) && s->n_clients > 0) {
-            /* the longest-silent makes room; clang does not follow TAILQ_REMOVE */
-            client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
         } else if (errno != EINTR && errno != ECONNABORTED) {
+            if (errno != EAGAIN && !relieve(s))
+                pause_accepting(s);
             break;
         }
     }
@@ -1115,18 +1360,24 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
         .event = event, .listener = listener, .profiles = profiles, .asked = time_boottime()
     };
     TAILQ_INIT(&s->clients);
+    TAILQ_INIT(&s->turns);
     s->first = secret_new(PROTOCOL_REQUEST_MAX);
     if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
         sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0 ||
+        sd_event_add_time(event, &s->again, CLOCK_BOOTTIME, 0, 1, on_again, s) < 0 ||
         sd_event_add_defer(event, &s->progress, on_progress, s) < 0 ||
         sd_event_add_defer(event, &s->change, on_change, s) < 0 ||
+        sd_event_add_time(event, &s->turn, CLOCK_BOOTTIME, 0, 1, on_turn, s) < 0 ||
         sd_event_add_time(event, &s->tick, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_tick, s) < 0 ||
         !(s->who_asks = who_asks_new(event, profiles_context(profiles)->history, on_history, s)))
         return server_free(s);
+    read_limit(s);
     sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
+    sd_event_source_set_enabled(s->again, SD_EVENT_OFF);
     sd_event_source_set_enabled(s->progress, SD_EVENT_OFF);
     sd_event_source_set_enabled(s->change, SD_EVENT_OFF);
     sd_event_source_set_enabled(s->tick, SD_EVENT_OFF);
+    sd_event_source_set_enabled(s->turn, SD_EVENT_OFF);
     profiles_context(profiles)->on_progress = progress;
     profiles_context(profiles)->on_change = changed;
     profiles_context(profiles)->who = s;
@@ -1154,9 +1405,11 @@ struct server *server_free(struct server *s)
         client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
     sd_event_source_disable_unref(s->source);
     sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->again);
     sd_event_source_disable_unref(s->progress);
     sd_event_source_disable_unref(s->change);
     sd_event_source_disable_unref(s->tick);
+    sd_event_source_disable_unref(s->turn);
     who_asks_free(s->who_asks);
     secret_free(s->first);
     close(s->listener);

@@ -168,6 +168,20 @@ static void add_errors(struct doctor *d, const cJSON *errors)
                what);
 }
 
+static void add_stuck(struct doctor *d, const cJSON *list)
+{
+    const cJSON *one, *pid;
+
+    cJSON_ArrayForEach (one, list) {
+        pid = cJSON_GetObjectItemCaseSensitive(one, "pid");
+        const char *profile = doctor_text(one, "profile");
+        report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_STUCK,
+                   "process %.0f (%s%s%s), since %s", cJSON_IsNumber(pid) ? pid->valuedouble : 0,
+                   doctor_text(one, "program"), *profile ? " of " : "", profile,
+                   doctor_text(one, "killedTimestamp"));
+    }
+}
+
 /* What it says of itself: an older one says less. */
 static void check_health(struct doctor *d)
 {
@@ -187,6 +201,7 @@ static void check_health(struct doctor *d)
     else if (cJSON_IsFalse(current) && !cJSON_IsFalse(daemon))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_OUTDATED, "%s on disk is another",
                    doctor_text(d->status, "fetcher"));
+    add_stuck(d, cJSON_GetObjectItemCaseSensitive(d->status, "stuckProcesses"));
     if (cJSON_IsFalse(locked))
         report_add(&d->report, LEVEL_WARNING, "daemon", ERROR_NOT_LOCKED, "%s", "");
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(d->status, "loggedOut")))

@@ -12,10 +12,13 @@ import pytest
 import rig
 import scripted
 import test_autostart
+import test_descriptors
 import test_desks
 import test_doctor
 import test_protections
 import test_doctor_cluster
+import test_faults
+import test_unkillable
 import test_waiting
 from rig import wait_until
 from scripted import ELSEWHERE, json_answer
@@ -415,6 +418,25 @@ def fetcher(s):
     return s.failure()
 
 
+def stuck(s):
+    s.daemon.program, mode = test_faults.build_bad_fetcher(s.folder / "bin")
+    mode.write_text("held")
+    s.configure("timeout = 1s")
+    s.home.configure((s.home.config / "kubetoken.conf").read_text() + test_unkillable.EIGHT)
+    s.daemon.start()
+    try:
+        test_unkillable.ask_for_eight(s.home)
+        return s.get()
+    finally:
+        mode.write_text("exit")
+
+
+def descriptors(s):
+    s.start()
+    with test_descriptors.one_left(s.daemon):
+        return s.get()
+
+
 def output(s):
     s.start()
     with open("/dev/full", "w", encoding="utf-8") as full:
@@ -696,6 +718,8 @@ SCENES = {
     "cluster-fault": unasked("a-fault"),
     "cluster-unknown": kubectl_says("error: what nobody has seen yet"),
     "fetcher": fetcher,
+    "stuck": stuck,
+    "descriptors": descriptors,
     "incomplete": lambda s: test_doctor.alone(s.home, s.folder),
     "output": output,
     "not-started": lambda s: (s.start(), s.home.run("run", "--", "/no/such"))[1],

@@ -1,7 +1,9 @@
 """Whoever starts a program may have closed its stdin, stdout or stderr: cron jobs, language
 runtimes and supervisors do. No socket or file of ours may then take that number."""
+import contextlib
 import os
 import pathlib
+import resource
 import subprocess
 
 import pytest
@@ -104,3 +106,64 @@ def test_what_the_daemon_could_not_print_is_no_success(home, option):
     for closed in (">&-", "> /dev/full"):
         assert run(home, closed, rig.BUILD / "kubetokend", option).returncode == 1
     assert run(home, "", rig.BUILD / "kubetokend", option).returncode == 0
+
+
+# ---- the limit ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def limited(daemon, choose):
+    """The daemon may have no number from that on which is chosen of those that it has not."""
+    if os.geteuid() != 0:
+        pytest.skip("only root sees the descriptors of a process that cannot be dumped")
+    pid = daemon.process.pid
+    used = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    number = choose(sorted(used), sorted(set(range(max(used) + 3)) - used))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (number, hard))
+    try:
+        yield number
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def one_left(daemon):
+    return limited(daemon, lambda used, free: free[1])
+
+
+def test_what_cannot_be_started_for_want_of_descriptors_is_named_so(home, daemon, fake):
+    home.write("command", "#!/bin/sh\nprintf canary-pw\n", 0o700)
+    home.configure(fake.profile() + fake.profile(
+        "by-command", f"password-command = {home.config}/command", user="c"))
+    daemon.start()
+    with one_left(daemon) as number:
+        for name, head in ("p", ""), ("by-command", "the command cannot be started: "):
+            r = home.run("get", name)
+            assert (r.returncode, r.stderr) == (1, (
+                f"kubetoken: {name}: kubetokend cannot open what it needs: {head}too many open "
+                f"files (LimitNOFILE={number}); see who has so many connections; raise "
+                "LimitNOFILE= in kubetoken.service, then: systemctl --user restart "
+                "kubetoken.service\n"))
+    for name in ("p", "by-command"):
+        assert home.run("refresh", name).returncode == 0
+
+
+def test_where_none_is_left_who_owes_a_request_makes_room(home, daemon, fake):
+    home.configure(fake.profile())
+    daemon.start()
+    assert home.run("get").returncode == 0
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(rig.connect(home)) for _ in range(9)]
+        rig.wait_until(lambda: home.run("get").returncode == 0, "all of them accepted")
+        with limited(daemon, lambda used, free: used[-4]):
+            assert home.run("get").returncode == 0
+            closed = [s for s in silent if not is_open(s)]
+            assert closed == silent[:len(closed)] and 1 <= len(closed) < 4
+
+
+def is_open(peer):
+    peer.setblocking(False)
+    try:
+        return peer.recv(1) != b""
+    except BlockingIOError:
+        return True

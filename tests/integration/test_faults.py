@@ -642,13 +642,12 @@ def test_a_fetcher_that_is_stuck_while_nobody_waits(bench, provider):
     bench.check_house()
 
 
-@pytest.fixture
-def bad_fetcher(home, tmp_path):
-    """A daemon that finds bad_fetcher.c beside it, and the file that says how that one fails."""
+def build_bad_fetcher(folder):
+    """In a folder of its own, with a daemon beside it. Returns both, and the file that says how it
+    fails."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if not shutil.which(compiler[0]):
         pytest.skip(f"no C compiler: {compiler[0]}")
-    folder = tmp_path / "bin"
     folder.mkdir()
     mode = folder / "mode"
     mode.write_text("good")
@@ -656,7 +655,14 @@ def bad_fetcher(home, tmp_path):
                     "-o", folder / "kubetoken-fetch",
                     rig.TOP / "tests" / "integration" / "bad_fetcher.c"], check=True)
     shutil.copy(rig.BUILD / "kubetokend", folder)
-    d = rig.Daemon(home, program=folder / "kubetokend")
+    return folder / "kubetokend", mode
+
+
+@pytest.fixture
+def bad_fetcher(home, tmp_path):
+    """A daemon with bad_fetcher.c beside it, and the file that says how that one fails."""
+    program, mode = build_bad_fetcher(tmp_path / "bin")
+    d = rig.Daemon(home, program=program)
     yield d, mode
     d.close()
 

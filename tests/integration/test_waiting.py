@@ -649,10 +649,11 @@ def test_an_inspection_is_told_too(home, daemon, fake):
 
 
 def waits_for_room(daemon):
-    """Whether it wants to know when it can write to somebody, and nothing else of them."""
+    """Whether it wants to know when it can write to somebody, and nothing else of them; by edges
+    (EPOLLET) or not."""
     out = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
     process = pathlib.Path(f"/proc/{daemon.process.pid}")
-    return any(re.search(rf"^tfd: .* events: +{out:x} ", fd.read_text(), re.M)
+    return any(re.search(rf"^tfd: .* events: +(?:800000)?{out:x} ", fd.read_text(), re.M)
                for fd in process.joinpath("fdinfo").iterdir())
 
 

@@ -66,12 +66,13 @@ int fetcher_find(struct fetcher_program *program, struct error *why)
     return 0;
 }
 
-int fetcher_start(int program, const struct secret *encoded, struct fetcher **ret)
+int fetcher_start(struct children *children, int program, const char *profile,
+                  const struct secret *encoded, struct fetcher **ret, struct error *why)
 {
     struct world *w = the_world;
     struct job job;
 
-    (void)program;
+    (void)children, (void)program, (void)profile, (void)why;
     if (job_decode(secret_peek(encoded), secret_length(encoded), &job) < 0)
         check_broken(w, w->acting, "the job", "it cannot be decoded");
     struct model *p = daemon_model(w, job.client_id);

@@ -65,6 +65,12 @@ int sd_event_add_io(sd_event *e, sd_event_source **ret, int fd, uint32_t events,
     return 0;
 }
 
+int sd_event_source_set_io_fd(sd_event_source *s, int fd)
+{
+    s->fd = fd;
+    return 0;
+}
+
 int sd_event_source_set_time(sd_event_source *s, uint64_t usec)
 {
     s->time = usec;

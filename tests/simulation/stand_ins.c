@@ -217,18 +217,18 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-int secret_command_start(sd_event *event, const char *profile, const char *line, uint64_t time,
-                         secret_command_done_fn done, void *context, struct secret_command **ret,
-                         struct error *why)
+int secret_command_start(struct children *children, const char *profile, const char *line,
+                         uint64_t time, secret_command_done_fn done, void *context,
+                         struct secret_command **ret, struct error *why)
 {
     struct secret_command *c = calloc(1, sizeof *c);
 
-    (void)profile, (void)why;
+    (void)children, (void)profile, (void)why;
     if (!c)
         abort();
     *c = (struct secret_command){ .p = model_of(line), .done = done, .context = context };
     the_world->acting = c->p;
-    sd_event_add_time(event, &c->event, CLOCK_BOOTTIME,
+    sd_event_add_time(NULL, &c->event, CLOCK_BOOTTIME,
                       the_world->now + chance_span(the_world, MSEC, time / 60), 1, on_end, c);
     *ret = c;
     return 0;

@@ -42,7 +42,8 @@ static int setup(void **state)
     ends = 0;
     fetch_queue_init(&shared.fetch_queue);
     TAILQ_INIT(&shared.turns);
-    if (!shared.accounts || sd_event_new(&shared.event) < 0)
+    if (!shared.accounts || sd_event_new(&shared.event) < 0 ||
+        !(shared.children = children_new(shared.event, NULL, NULL)))
         return -1;
     attempt = attempt_new(&shared, on_sending, on_done, NULL);
     return attempt ? 0 : -1;
@@ -52,6 +53,7 @@ static int teardown(void **state)
 {
     (void)state;
     attempt_free(attempt);
+    children_free(shared.children);
     sd_event_unref(shared.event);
     account_table_free(shared.accounts);
     return 0;

@@ -169,6 +169,8 @@ static _Noreturn void be_the_fetcher(void)
 /* ---- the tests ------------------------------------------------------------------------------- */
 
 static int program;
+static struct children *children;
+static sd_event *event;
 static struct fetcher *fetcher;
 static struct result result;
 static struct error why;
@@ -177,7 +179,10 @@ static int setup(void **state)
 {
     (void)state;
     program = fetcher_open("/proc/self/exe");
-    return program >= 0 ? 0 : -1;
+    if (program < 0 || sd_event_new(&event) < 0)
+        return -1;
+    children = children_new(event, NULL, NULL);
+    return children ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -186,6 +191,8 @@ static int teardown(void **state)
     fetcher = fetcher_free(fetcher);
     result_clear(&result);
     close(program);
+    children = children_free(children);
+    event = sd_event_unref(event);
     return 0;
 }
 
@@ -196,7 +203,7 @@ static int start_with(const char *part, const char *password)
     job.username = part;
     job.password = password;
     struct secret *bytes = job_encode(&job);
-    int r = fetcher_start(program, bytes, &fetcher);
+    int r = fetcher_start(children, program, "p", bytes, &fetcher, &why);
     secret_free(bytes);
     return r;
 }
@@ -204,14 +211,21 @@ static int start_with(const char *part, const char *password)
 /* Polls and reads until there is an end, however long it takes. */
 static int read_to_the_end(void)
 {
-    struct pollfd p = { .fd = fetcher_fd(fetcher), .events = POLLIN };
+    struct pollfd p = { .events = POLLIN };
     int r;
 
     do {
+        p.fd = fetcher_fd(fetcher);
         poll(&p, 1, -1);
         r = fetcher_read(fetcher, &result, &why);
     } while (r == 0);
     return r;
+}
+
+static void run_until_all_have_ended(void)
+{
+    while (!children_all_ended(children))
+        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
 }
 
 static int run(const char *part)
@@ -301,6 +315,7 @@ static void one_that_hangs_is_gone_when_it_is_freed(void **state)
     (void)state;
     assert_int_equal(start_with("hang", "x"), 0);
     fetcher = fetcher_free(fetcher);
+    run_until_all_have_ended();
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     assert_int_equal(errno, ECHILD);
 }
@@ -316,6 +331,7 @@ static void no_child_is_left_after_a_result(void **state)
     (void)state;
     run("token");
     fetcher = fetcher_free(fetcher);
+    run_until_all_have_ended();
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 

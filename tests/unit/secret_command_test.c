@@ -152,12 +152,16 @@ static struct end run(const char *line, uint64_t time)
     struct end end = { 0 };
 
     assert_true(sd_event_new(&event) >= 0);
-    assert_int_equal(secret_command_start(event, "p", line, time, on_done, &end, &command, &why),
+    struct children *children = children_new(event, NULL, NULL);
+    assert_int_equal(secret_command_start(children, "p", line, time, on_done, &end, &command, &why),
                      0);
     while (!end.over)
         assert_true(sd_event_run(event, UINT64_MAX) >= 0);
     secret_command_free(command);
+    while (!children_all_ended(children))
+        assert_true(sd_event_run(event, UINT64_MAX) >= 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+    children_free(children);
     sd_event_unref(event);
     return end;
 }

@@ -139,6 +139,40 @@ static void many_secrets_do_not_touch_each_other(void **state)
         secret_free(all[i]);
 }
 
+/* In pages, of all that is mapped. */
+static long size_of_process(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld", &pages), 1);
+    fclose(f);
+    return pages;
+}
+
+static void what_many_have_needed_is_given_back(void **state)
+{
+    enum { N = 500, ROOM = 64 * 1024 / 4096 }; /* one is kept for what comes next */
+    static struct secret *all[N];
+
+    (void)state;
+    size_of_process(); /* stdio takes its own */
+    struct secret *keeper = secret_copy("hunter2", 7);
+    long before = size_of_process();
+    for (size_t i = 0; i < N; i++)
+        all[i] = secret_new(10000);
+    assert_true(size_of_process() > before + 10 * ROOM);
+    for (size_t i = 0; i < N; i++)
+        all[i] = secret_free(all[i]);
+    assert_true(size_of_process() <= before + ROOM);
+    assert_string_equal(secret_peek(keeper), "hunter2");
+    struct secret *next = secret_new(10000); /* in what was kept */
+    assert_true(size_of_process() <= before + ROOM);
+    secret_free(next);
+    secret_free(keeper);
+}
+
 static void a_big_secret_is_held(void **state)
 {
     (void)state;
@@ -384,6 +418,7 @@ int main(void)
         TEST(freed_room_is_used_again),
         TEST(freed_neighbours_make_room_together),
         TEST(many_secrets_do_not_touch_each_other),
+        TEST(what_many_have_needed_is_given_back),
         TEST(a_big_secret_is_held),
         TEST(a_small_secret_outlives_the_big_one_that_it_came_after),
         TEST(a_big_secret_outlives_the_small_one_that_came_after_it),
