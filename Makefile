@@ -72,20 +72,21 @@ DAEMON := account account_record account_table attempt children command_unit con
   new_password notify offspring peer_process permit private_file profile profile_record profiles \
   programs rejection render render_json render_metrics round secret_command secret_remark \
   secret_source server store summary system_watch table watch who_asks why
-DAEMON_COMMON := descriptor error job kube_user message_id owner paths protections protocol \
-  secret secret_form text time tlv trusted_group trusted_path trusted_program url wrap
+DAEMON_COMMON := descriptor error job json_print kube_user message_id owner paths printable \
+  protections protocol secret secret_form text time tlv trusted_group trusted_path \
+  trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
   inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
   sandbox tls_files
-FETCH_COMMON := descriptor error heap job kube_user owner protections secret text time tlv \
-  trusted_group trusted_path url
+FETCH_COMMON := descriptor error heap job json_print kube_user owner printable protections \
+  secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
   locked login main metrics options output own_config progress run screen service status stop watch
-CLIENT_COMMON := descriptor error paths protocol secret_form text time wrap
+CLIENT_COMMON := descriptor error paths printable protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
   certificate check_apiserver check_cluster check_kubeconfig check_policy check_protections \
@@ -96,8 +97,8 @@ ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse ce
   kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress service
-ADMIN_COMMON := descriptor error heap kube_user owner paths protocol secret_form text time \
-  trusted_group trusted_path trusted_program url wrap
+ADMIN_COMMON := descriptor error heap json_print kube_user owner paths printable protocol \
+  secret_form text time trusted_group trusted_path trusted_program url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
@@ -212,10 +213,11 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 SIMULATED := account account_record account_table attempt config config_change config_keys \
   digest fetch_queue history holders holdings lifecycle new_password permit private_file profile \
   profile_record profiles rejection secret_remark secret_source store
+SIMULATED_COMMON := error job kube_user owner paths printable protections protocol secret_form \
+  text time tlv trusted_group trusted_path url
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
-  $(addprefix $(O)/common/,error.o job.o kube_user.o owner.o paths.o protections.o protocol.o \
-  secret_form.o text.o time.o tlv.o trusted_group.o trusted_path.o url.o)
+  $(SIMULATED_COMMON:%=$(O)/common/%.o)
 WRAPPED := account_ask close config_load getrandom lifecycle_init lifecycle_step \
   private_file_check private_file_is_young private_file_open private_file_stamp profile_new read \
   rejection_confirm time_boottime
@@ -291,11 +293,11 @@ mutants:
 
 # The pages that hold the table of errors have it from common/error.c and client/explanations.inc. What is
 # written is kept in git; a test says when it is old.
-$(O)/codes: $(O)/man/codes.o $(O)/common/error.o $(O)/client/explain_text.o $(O)/links
+$(O)/codes: $(O)/man/codes.o $(O)/common/error.o $(O)/common/printable.o $(O)/client/explain_text.o $(O)/links
 	$(link)
 
 # So has the catalogue of the journal.
-$(O)/catalogue: $(O)/man/catalogue.o $(O)/common/error.o $(O)/common/message_id.o \
+$(O)/catalogue: $(O)/man/catalogue.o $(O)/common/error.o $(O)/common/message_id.o $(O)/common/printable.o \
   $(O)/client/explain_text.o $(O)/links
 	$(link)
 

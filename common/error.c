@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/printable.h"
+
 /* Arrays, not pointers: a table of pointers would have to be relocated page by page at
  * every start of the static client, for rows that it almost never reads. */
 struct row {
@@ -253,6 +255,10 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_TOKEN_SIGNATURE] = { "token-signature", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
                                 "the id_token's signature is not valid",
                                 "check issuer and jwks-uri" },
+    [ERROR_KEY_UNSAFE] = { "key-unsafe", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
+                           "the provider's key proves nothing: others can sign with it",
+                           "have the provider sign with a new key, and publish its public part "
+                           "alone" },
     [ERROR_TOKEN_AUDIENCE] = { "token-audience", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
                                "the id_token is for another audience", "check client-id" },
     [ERROR_TOKEN_EXPIRED] = { "token-expired", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_TOKEN,
@@ -542,31 +548,27 @@ enum error_code error_from_name(const char *name, size_t length)
 size_t error_character(const void *text, size_t length)
 {
     const unsigned char *p = text;
+    size_t n = printable_utf8(text, length);
 
-    if (length == 0)
-        return 0;
-    if (p[0] < 0x80)
+    if (n == 1)
         return p[0] > 0x20 && p[0] != 0x7f;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || length < n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return p[0] == 0xc2 && p[1] < 0xa0 ? 0 : n; /* C1 controls move a terminal's cursor */
+    if (n == 2 && p[0] == 0xc2 && p[1] < 0xa0)
+        return 0; /* C1 controls move a terminal's cursor */
+    return printable_format(text, length) > 0 ? 0 : n;
 }
 
 size_t error_clean(char *out, size_t size, const void *text, size_t length)
 {
-    const unsigned char *p = text;
+    const char *p = text;
     size_t used = 0;
     bool blank = false;
 
-    for (size_t i = 0, n; i < length; i += n ? n : 1) {
-        n = error_character(p + i, length - i);
+    for (size_t i = 0, step; i < length; i += step) {
+        size_t n = error_character(p + i, length - i);
+        size_t hidden = n == 0 ? printable_format(p + i, length - i) : 0;
+        const char *shown = hidden ? "?" : p + i; /* two names stay two */
+        step = n ? n : hidden ? hidden : 1;
+        n = hidden ? 1 : n;
         if (n == 0) {
             blank = used > 0;
             continue;
@@ -576,7 +578,7 @@ size_t error_clean(char *out, size_t size, const void *text, size_t length)
         if (blank)
             out[used++] = ' ';
         blank = false;
-        memcpy(out + used, p + i, n);
+        memcpy(out + used, shown, n);
         used += n;
     }
     out[used] = '\0';

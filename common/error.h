@@ -89,6 +89,7 @@ enum error_code {
     ERROR_TOKEN_UNVERIFIABLE,
     ERROR_TOKEN_ALGORITHM,
     ERROR_TOKEN_SIGNATURE,
+    ERROR_KEY_UNSAFE,
     ERROR_TOKEN_AUDIENCE,
     ERROR_TOKEN_EXPIRED,
     ERROR_TOKEN_STALE,
@@ -236,12 +237,13 @@ void error_set(struct error *e, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Copies foreign text into out (size bytes, NUL-terminated): control characters and
- * broken UTF-8 become one blank each, runs of blanks are folded, the cut falls between
- * characters. Returns the length. */
+ * broken UTF-8 become one blank each, runs of blanks are folded, a format character becomes a
+ * question mark (printable.h), the cut falls between characters. Never longer than the text.
+ * Returns the length. */
 size_t error_clean(char *out, size_t size, const void *text, size_t length);
 
 /* The length in bytes of the well-formed, printable UTF-8 character at text (RFC 3629, section 4;
- * no blank, no control character), or 0 if there is none. */
+ * no blank, no control or format character), or 0 if there is none. */
 size_t error_character(const void *text, size_t length);
 
 /* The length of a text that something is to follow, as in "text; what to do": without the period at

@@ -4,20 +4,21 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/printable.h"
 
 struct range {
     uint32_t first, last;
 };
 
-/* Unicode's Mn, Me and the joiners, and (below) East Asian Wide and Fullwidth with what is shown as
+/* Unicode's Mn and Me, and (below) East Asian Wide and Fullwidth with what is shown as
  * an emoji, each in the blocks where they stand; enough for names. */
 static const struct range combining[] = {
-    { 0x0300, 0x036f }, { 0x0483, 0x0489 }, { 0x0591, 0x05bd }, { 0x0610, 0x061a },
-    { 0x064b, 0x065f }, { 0x0670, 0x0670 }, { 0x06d6, 0x06dc }, { 0x0900, 0x0902 },
-    { 0x093c, 0x093c }, { 0x0941, 0x0948 }, { 0x094d, 0x094d }, { 0x0e31, 0x0e31 },
-    { 0x0e34, 0x0e3a }, { 0x0e47, 0x0e4e }, { 0x1ab0, 0x1aff }, { 0x1dc0, 0x1dff },
-    { 0x200b, 0x200f }, { 0x20d0, 0x20f0 }, { 0x302a, 0x302d }, { 0x3099, 0x309a },
-    { 0xfe00, 0xfe0f }, { 0xfe20, 0xfe2f }, { 0xfeff, 0xfeff }, { 0xe0100, 0xe01ef },
+    { 0x0300, 0x036f }, { 0x0483, 0x0489 },   { 0x0591, 0x05bd }, { 0x0610, 0x061a },
+    { 0x064b, 0x065f }, { 0x0670, 0x0670 },   { 0x06d6, 0x06dc }, { 0x0900, 0x0902 },
+    { 0x093c, 0x093c }, { 0x0941, 0x0948 },   { 0x094d, 0x094d }, { 0x0e31, 0x0e31 },
+    { 0x0e34, 0x0e3a }, { 0x0e47, 0x0e4e },   { 0x1ab0, 0x1aff }, { 0x1dc0, 0x1dff },
+    { 0x20d0, 0x20f0 }, { 0x302a, 0x302d },   { 0x3099, 0x309a }, { 0xfe00, 0xfe0f },
+    { 0xfe20, 0xfe2f }, { 0xe0100, 0xe01ef },
 };
 static const struct range wide[] = {
     { 0x1100, 0x115f },   { 0x231a, 0x231b },   { 0x2329, 0x232a },   { 0x23e9, 0x23ec },
@@ -39,17 +40,6 @@ static bool is_in(uint32_t c, const struct range *ranges, size_t n)
     return false;
 }
 
-/* Of a well-formed character of n bytes. */
-static uint32_t code_point(const unsigned char *p, size_t n)
-{
-    static const unsigned char head[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
-    uint32_t c = p[0] & head[n];
-
-    for (size_t i = 1; i < n; i++)
-        c = c << 6 | (p[i] & 0x3f);
-    return c;
-}
-
 /* Of one character, or of one byte that is none; *ret_bytes: its length. */
 static size_t character_width(const char *text, size_t length, size_t *ret_bytes)
 {
@@ -58,7 +48,7 @@ static size_t character_width(const char *text, size_t length, size_t *ret_bytes
     *ret_bytes = n > 0 ? n : 1;
     if (n <= 1)
         return 1;
-    uint32_t c = code_point((const unsigned char *)text, n);
+    uint32_t c = printable_code_point(text, n);
     if (is_in(c, combining, sizeof combining / sizeof *combining))
         return 0;
     return is_in(c, wide, sizeof wide / sizeof *wide) ? 2 : 1;

@@ -13,6 +13,7 @@
 #include "common/job.h"
 #include "common/owner.h"
 #include "common/paths.h"
+#include "common/printable.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -96,6 +97,7 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
                      : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file, clean);
     if (length < 0)
         return;
+    printable_hide(text, "\n"); /* the name of the file may be any */
     free(report->text);
     report->text = text;
     report->length = (size_t)length;
@@ -252,36 +254,22 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
     add_setting(l, key, value, file, line);
 }
 
-/* error_clean() keeps well-formed characters as they are: any loss is a fault. Blanks it folds, so
- * they are left out of the comparison. */
-static bool is_utf8(const char *text, size_t length)
-{
-    char copy[LINE_MAX_BYTES];
-    size_t kept = error_clean(copy, sizeof copy, text, length), a = 0, b = 0;
-
-    for (; a < length; a++) {
-        if (text[a] == ' ' || text[a] == '\t')
-            continue;
-        while (b < kept && copy[b] == ' ')
-            b++;
-        if (b >= kept || copy[b++] != text[a])
-            break;
-    }
-    explicit_bzero(copy, sizeof copy); /* it may be a password's line */
-    return a == length;
-}
-
 /* What is wrong with a line that is to be text without control characters but tab, or NULL. */
 static const char *text_fault(const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0, n; i < length; i += n) {
         unsigned char c = (unsigned char)text[i];
+        n = printable_utf8(text + i, length - i);
         if (c == '\r' && i == length - 1)
             return "the line ends with CR; save the file with Unix line ends";
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return "a control character is not allowed";
+        if (n == 0)
+            return "not valid UTF-8";
+        if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0) /* C1 */
+            return "a control character is not allowed";
     }
-    return is_utf8(text, length) ? NULL : "not valid UTF-8";
+    return NULL;
 }
 
 static void read_line(struct loader *l, char *text, size_t length, const char *file, unsigned line)

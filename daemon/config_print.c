@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_print.h"
+
 enum { SCHEMA_VERSION = 1 };
 
 /* As build_profile() in config.c has them: a test holds the two together. */
@@ -109,10 +111,10 @@ char *config_print(const char *const *paths, size_t n_paths, struct config_repor
     int r = config_show(paths, n_paths, &visitor, report);
     add_builtins(p.settings);
     if (r == 0)
-        text = cJSON_PrintUnformatted(p.json);
+        text = json_print(p.json);
     if (text && asprintf(&line, "%s\n", text) < 0)
         line = NULL;
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(p.json);
     return line;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "common/error.h"
+#include "common/json_print.h"
 #include "common/time.h"
 #include "common/wrap.h"
 
@@ -303,12 +304,12 @@ cJSON *history_json(const struct history_entry *e, uint64_t now)
 
 static void print_object(FILE *f, cJSON *json)
 {
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json);
 
     cJSON_Delete(json);
     if (text)
         fprintf(f, "%s\n", text);
-    cJSON_free(text);
+    free(text);
 }
 
 /* ---- line by line ---------------------------------------------------------------------------- */

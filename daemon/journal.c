@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/message_id.h"
+#include "common/printable.h"
 #include "common/time.h"
 #include "daemon/log_file.h"
 
@@ -78,6 +79,7 @@ void journal_write(int priority, const char *profile, const char *event, const c
     va_start(ap, format);
     vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
     va_end(ap);
+    printable_hide(text, "\t");
     if (to_journal)
         send_fields(priority, profile, event, text);
     else if (to_file)

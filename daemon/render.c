@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/kube_user.h"
+#include "common/printable.h"
 #include "common/time.h"
 #include "common/wrap.h"
 #include "daemon/programs.h"
@@ -31,6 +32,16 @@ static void begin(struct rendered *out, enum error_code code, size_t out_length,
     out->n_parts = 0;
     out->total = 0;
     add_part(out, out->header, answer_header(out->header, &answer));
+}
+
+/* All that is no token goes through here on its way to a terminal, whoever wrote the names and
+ * paths in it; ESC is the colours'. Returns its length. */
+static size_t make_printable(char *text)
+{
+    if (!text)
+        return 0;
+    printable_hide(text, "\n\t\033");
+    return strlen(text);
 }
 
 /* When the client should ask again, on the local wall clock, never in the past: a plugin whose
@@ -154,14 +165,13 @@ static char *join_lines(const char *text)
     return joined;
 }
 
-/* Behind an error that may be gone once the files are read. Returns the length. */
-static size_t add_words(char *line, size_t length, size_t size, const char *words)
+/* Behind an error that may be gone once the files are read. */
+static void add_words(char *line, size_t length, size_t size, const char *words)
 {
     size_t more = strlen(words);
 
-    if (more == 0 || length + more + 3 > size)
-        return length;
-    return (size_t)(stpcpy(stpcpy(stpcpy(line + length - 1, "; "), words), "\n") - line);
+    if (more > 0 && length + more + 3 <= size)
+        stpcpy(stpcpy(stpcpy(line + length - 1, "; "), words), "\n");
 }
 
 static void render_error_with(struct rendered *out, const struct profiles *all, const char *profile,
@@ -181,7 +191,8 @@ static void render_error_with(struct rendered *out, const struct profiles *all, 
     }
     size_t length = error_line(line, size, profile, why->code, joined ? joined : why->detail);
     free(joined);
-    length = add_words(line, length, size, words);
+    add_words(line, length, size, words);
+    length = make_printable(line);
     begin(out, why->code, 0, length);
     add_part(out, line, length);
 }
@@ -205,7 +216,7 @@ void render_error(struct rendered *out, const struct profiles *all, const char *
 void render_report(struct rendered *out, const char *report, enum error_code code)
 {
     out->heap = strdup(report);
-    size_t length = out->heap ? strlen(out->heap) : 0;
+    size_t length = make_printable(out->heap);
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
 }
@@ -215,10 +226,12 @@ void render_both(struct rendered *out, const char *text, const char *errors, enu
     size_t length = strlen(text), more = strlen(errors);
 
     out->heap = malloc(length + more + 1);
-    if (!out->heap)
+    if (!out->heap) {
         length = more = 0;
-    else
+    } else {
         memcpy(mempcpy(out->heap, text, length), errors, more + 1);
+        more = make_printable(out->heap + length);
+    }
     begin(out, code, length, more);
     add_part(out, out->heap, length + more);
 }
@@ -575,7 +588,7 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
     else
         out->heap = request->format == FORMAT_JSON ? render_json_status(all, profiles, n, now)
                                                    : status_table(all, profiles, n, now, request);
-    size_t length = out->heap ? strlen(out->heap) : 0;
+    size_t length = make_printable(out->heap);
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
 }
@@ -586,7 +599,7 @@ static void take_stream(struct rendered *out, FILE *f)
 {
     if (f)
         fclose(f);
-    size_t length = out->heap ? strlen(out->heap) : 0;
+    size_t length = make_printable(out->heap);
     begin(out, ERROR_NONE, length, 0);
     add_part(out, out->heap, length);
 }

@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "common/owner.h"
+#include "common/json_print.h"
 #include "common/kube_user.h"
 #include "common/protections.h"
 #include "common/time.h"
@@ -255,7 +256,7 @@ static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
 /* And without the document then. */
 static void print_line(FILE *f, cJSON *json)
 {
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json);
 
     if (text)
         fprintf(f, "%s\n", text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/json_print.h"
 #include "common/time.h"
 #include "common/wrap.h"
 #include "daemon/history_view.h"
@@ -397,10 +398,10 @@ void why_print_json(FILE *f, const struct history *h, const char *profile, uint6
         add_entry(json, "next", s.next, now);
         add_entry(json, "failure", s.failure, now);
     }
-    printed = cJSON_PrintUnformatted(json);
+    printed = json_print(json);
     if (printed)
         fprintf(f, "%s\n", printed);
-    cJSON_free(printed);
+    free(printed);
     cJSON_Delete(json);
     free(text);
 }

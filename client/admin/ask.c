@@ -5,11 +5,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "client/locked.h"
+#include "client/output.h"
+#include "common/printable.h"
 #include "common/secret_form.h"
 
 enum { ROOM = 2 * SECRET_FORM_ROOM };
@@ -96,11 +99,15 @@ static int open_terminal(void)
 
 static void show(int tty, const char *question, const char *preset, const char *end)
 {
+    char *line = NULL;
+
     fflush(stdout);
-    if (preset && *preset)
-        dprintf(tty, "%s [%s]%s", question, preset, end);
-    else
-        dprintf(tty, "%s%s", question, end);
+    if (preset && *preset ? asprintf(&line, "%s [%s]%s", question, preset, end) < 0
+                          : asprintf(&line, "%s%s", question, end) < 0)
+        return;
+    printable_hide(line, "\n");
+    output_write(tty, line, strlen(line));
+    free(line);
 }
 
 static void cut_blanks(char *text)

@@ -100,6 +100,19 @@ static void check_profile_issuer(struct doctor *d)
                               "are the same, byte for byte");
 }
 
+/* Whether it may have another key set than the provider's own. */
+static bool asks_elsewhere(const struct authentication_config *config)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach (entry, authentication_config_entries(config)) {
+        const cJSON *issuer = cJSON_GetObjectItemCaseSensitive(entry, "issuer");
+        if (*doctor_text(issuer, "discoveryURL"))
+            return true;
+    }
+    return false;
+}
+
 void doctor_audience_remedy(struct doctor *d)
 {
     if (d->authentication_config || d->expected.audiences.n > 0)
@@ -126,6 +139,8 @@ void doctor_apiserver(struct doctor *d)
         bool good = read_config(d);
         if (good)
             check_profile_issuer(d);
+        if (good && !asks_elsewhere(d->server_config))
+            report_raise(&d->report, ERROR_KEYS_UNREADABLE);
         if (good && claims)
             apiserver_replay_file(d->server_config, header, claims, &d->report);
         else

@@ -16,6 +16,7 @@
 #include "client/conversation.h"
 #include "client/help.h"
 #include "client/output.h"
+#include "common/printable.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -41,7 +42,13 @@ static void offer(const struct typed *typed, const char *candidate, const char *
     if (candidate[strcspn(candidate, "\t\n\r\033")] != '\0')
         return;                          /* would be another candidate, or speak to the terminal */
     int first = (int)strcspn(text, ";"); /* a shell has a line for it */
-    printf("%s%s%s%.*s\n", typed->head, candidate, first ? "\t" : "", first, text);
+    char *line = NULL;
+    if (asprintf(&line, "%s%s%s%.*s", typed->head, candidate, first ? "\t" : "", first, text) < 0)
+        return;
+    printable_hide(line, "\t");
+    if (strncmp(line + strlen(typed->head), candidate, strlen(candidate)) == 0)
+        puts(line);
+    free(line);
 }
 
 /* ---- what there is ----------------------------------------------------------------------------

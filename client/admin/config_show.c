@@ -15,6 +15,7 @@
 #include "client/options.h"
 #include "client/output.h"
 #include "client/help.h"
+#include "common/json_print.h"
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/text.h"
@@ -84,11 +85,11 @@ static void print_text(const cJSON *config)
 
 static void print_json(const cJSON *config)
 {
-    char *text = cJSON_PrintUnformatted(config);
+    char *text = json_print(config);
 
     if (text)
         puts(text);
-    cJSON_free(text);
+    free(text);
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -160,10 +161,12 @@ static int show(const struct options *o)
     if (r == 0 && o->profile)
         r = keep_profile(config, o->profile);
     if (r == 0) {
-        if (o->json)
+        if (o->json) {
             print_json(config);
-        else
+        } else {
+            json_print_hide(config);
             print_text(config);
+        }
         tell_change();
     }
     cJSON_Delete(config);

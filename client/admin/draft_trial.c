@@ -13,6 +13,7 @@
 #include "client/autostart.h"
 #include "client/conversation.h"
 #include "client/output.h"
+#include "common/json_print.h"
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/text.h"
@@ -276,6 +277,7 @@ static cJSON *read_state(const char *profile, char *answer)
     cJSON *state = cJSON_DetachItemFromArray(cJSON_GetObjectItemCaseSensitive(status, "profiles"),
                                              0);
     cJSON_Delete(status);
+    json_print_hide(state);
     return state;
 }
 

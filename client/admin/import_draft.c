@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/admin/draft.h"
+#include "common/printable.h"
 #include "common/text.h"
 #include "common/url.h"
 
@@ -184,7 +185,11 @@ void import_draft_print(const struct profile_draft *draft, const char *name, FIL
     fprintf(out, "[profile %s]\n", name);
     for (size_t i = 0; i < draft->settings.n; i++) {
         const char *key = draft->settings.list[i].key, *value = draft->settings.list[i].value;
-        fprintf(out, "%s = %s\n", key, is_secret(key, value) ? "(set)" : value);
+        char *shown = strdup(is_secret(key, value) ? "(set)" : value);
+        if (shown)
+            printable_hide(shown, "\t");
+        fprintf(out, "%s = %s\n", key, shown ? shown : "");
+        free(shown);
     }
     for (unsigned i = 0; i < draft->n_files; i++)
         fprintf(out, "# %s: a file of its own (0600), not shown\n", draft->files[i].name);

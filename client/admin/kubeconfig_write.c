@@ -80,16 +80,27 @@ static void show_changes(const struct kubeconfig_plan *plan)
     }
 }
 
+__attribute__((format(printf, 1, 2))) static void warn(const char *format, ...)
+{
+    char text[2 * PATH_MAX + 200], clean[sizeof text];
+    va_list ap;
+
+    va_start(ap, format);
+    int n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    error_clean(clean, sizeof clean, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+    fprintf(stderr, "kubetoken: warning: %s\n", clean);
+}
+
 /* Who may write to it decides what kubectl runs. */
 static void warn_of_others(const struct kubeconfig_plan *plan)
 {
     for (unsigned i = 0; i < plan->n_changes; i++) {
         const struct kubeconfig_file *f = &plan->file[plan->change[i].at];
         if (f->is_there && (f->st.st_mode & 022))
-            fprintf(stderr,
-                    "kubetoken: warning: others may write to %s (mode %04o), and so choose what "
-                    "kubectl runs; chmod go-w %s\n",
-                    f->real, f->st.st_mode & 07777, f->real);
+            warn("others may write to %s (mode %04o), and so choose what kubectl runs; chmod go-w "
+                 "%s",
+                 f->real, f->st.st_mode & 07777, f->real);
     }
 }
 
@@ -108,10 +119,8 @@ static void warn_of_policy(const struct kubeconfig_plan *plan)
     const char *wrong = doctor_judge_policy(&d, cJSON_GetObjectItemCaseSensitive(user, "exec"),
                                             &rc);
     if (wrong)
-        fprintf(stderr,
-                "kubetoken: warning: %s: %s: %s (kubectl 1.35 and later obey it); kubetoken doctor "
-                "says what to do\n",
-                error_sentence(ERROR_PLUGIN_POLICY), file, wrong);
+        warn("%s: %s: %s (kubectl 1.35 and later obey it); kubetoken doctor says what to do",
+             error_sentence(ERROR_PLUGIN_POLICY), file, wrong);
     cJSON_Delete(user);
 }
 

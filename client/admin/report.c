@@ -5,10 +5,12 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/admin/redaction.h"
 #include "client/output.h"
+#include "common/json_print.h"
 #include "common/wrap.h"
 
 static const char *const levels[] = { "ok", "skipped", "note", "warning", "error" };
@@ -88,6 +90,13 @@ void report_hide_url(struct report *r, const char *url)
 {
     if (r->hidden)
         redaction_hide_url(r->hidden, url);
+}
+
+void report_raise(struct report *r, enum error_code code)
+{
+    for (unsigned i = 0; i < r->n; i++)
+        if (r->findings[i].what.code == code)
+            r->findings[i].level = LEVEL_ERROR;
 }
 
 void report_settle(struct report *r, const char *link)
@@ -242,9 +251,9 @@ static void print_json(const struct report *r, bool ok)
     if (*r->verdict)
         cJSON_AddStringToObject(json, "verdict", shown(r, "cluster", r->verdict));
     cJSON_AddBoolToObject(json, "ok", ok);
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json);
     printf("%s\n", text ? text : "");
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(json);
 }
 

@@ -47,6 +47,9 @@ int report_redact(struct report *r);
 void report_hide(struct report *r, const char *kind, const char *value);
 void report_hide_url(struct report *r, const char *url);
 
+/* Those of that code are errors after all. */
+void report_raise(struct report *r, enum error_code code);
+
 /* Takes out each ok of a link that has a warning or an error too: one line says how it stands. */
 void report_settle(struct report *r, const char *link);
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/printable.h"
+
 enum {
     AROUND = 3,       /* lines shown before and behind a change */
     EDITS_MAX = 2000, /* with more of them all between the first and the last is one change */
@@ -183,8 +185,12 @@ static void print_line(FILE *out, char sign, const struct line *line, size_t dif
     size_t to = end - from > LINE_SHOWN ? from + LINE_SHOWN : end;
     while (to < end && is_inner(line->text[to]))
         to++;
-    fprintf(out, "%c%s%.*s%s\n", sign, from > 0 ? "..." : "", (int)(to - from), line->text + from,
+    char *shown = strndup(line->text + from, to - from);
+    if (shown)
+        printable_hide(shown, "\t");
+    fprintf(out, "%c%s%s%s\n", sign, from > 0 ? "..." : "", shown ? shown : "",
             to < end ? "..." : "");
+    free(shown);
 }
 
 /* From where on two lines differ. */
@@ -279,6 +285,17 @@ static void print_hunk(FILE *out, const struct side *a, size_t *i, const struct 
     }
 }
 
+static void print_names(FILE *out, const char *old_name, const char *new_name)
+{
+    char *names = NULL;
+
+    if (asprintf(&names, "--- %s\n+++ %s\n", old_name, new_name) < 0)
+        return;
+    printable_hide(names, "\n");
+    fputs(names, out);
+    free(names);
+}
+
 int text_diff_print(FILE *out, const char *old_name, const char *new_name, const char *old,
                     const char *new)
 {
@@ -297,7 +314,7 @@ int text_diff_print(FILE *out, const char *old_name, const char *new_name, const
                 continue;
             }
             if (!shown)
-                fprintf(out, "--- %s\n+++ %s\n", old_name, new_name);
+                print_names(out, old_name, new_name);
             shown = true;
             print_hunk(out, &a, &i, &b, &j);
         }

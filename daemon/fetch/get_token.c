@@ -12,6 +12,17 @@ static int check(struct provider *p, bool with_keys, int64_t date, struct result
                           with_keys ? &p->keys : NULL, date, ret);
 }
 
+/* Of keys that are there and serve nobody the API server has no more use, unless it asks elsewhere
+ * than a jwks-uri that somebody has set. */
+static void warn_unverified(const struct provider *p, const struct error *why, const char *before,
+                            struct result *ret)
+{
+    bool unreadable = why->code == ERROR_KEYS_UNREADABLE && !p->job->jwks_uri;
+
+    id_token_warn(ret, unreadable ? ERROR_KEYS_UNREADABLE : ERROR_NOT_VERIFIED, "%s%s", before,
+                  why->detail);
+}
+
 /* The keys at hand are older than the token: the provider may have others by now, also one of the
  * same name. */
 static int check_again(struct provider *p, int64_t date, http_step_fn on_step, struct result *ret)
@@ -25,8 +36,7 @@ static int check_again(struct provider *p, int64_t date, http_step_fn on_step, s
     if (id_token_key_known(secret_peek(ret->id_token), secret_length(ret->id_token), &p->keys) ||
         check(p, false, date, ret) < 0)
         return -1;
-    id_token_warn(ret, ERROR_NOT_VERIFIED, "its key is new, and new keys cannot be had: %s",
-                  why.detail);
+    warn_unverified(p, &why, "its key is new, and new keys cannot be had: ", ret);
     return 0;
 }
 
@@ -86,7 +96,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
     ret->outcome = OUTCOME_TOKEN;
     compare(p, ret);
     if (!keys)
-        id_token_warn(ret, ERROR_NOT_VERIFIED, "%s", why.detail);
+        warn_unverified(p, &why, "", ret);
     size_t length = secret_length(ret->id_token);
     if (length >= RESULT_TOKEN_LONG)
         id_token_warn(ret, ERROR_TOKEN_LONG, "%zu bytes", length);

@@ -118,7 +118,7 @@ static int refuse_signature(const struct id_token *t, bool tried, struct result 
 
     for (size_t i = 0; i < t->keys->n_refused; i++)
         if (jwks_fits(&t->keys->refused[i], alg, kid))
-            return refuse(ret, ERROR_TOKEN_SIGNATURE, "the provider's key \"%s\" is no good: %s",
+            return refuse(ret, ERROR_KEY_UNSAFE, "key \"%s\": %s",
                           t->keys->refused[i].kid ? t->keys->refused[i].kid : "",
                           t->keys->refused[i].why);
     if (!tried)
@@ -152,7 +152,12 @@ static int check_signature(const struct id_token *t, struct result *ret)
     }
     if (found < 0)
         return refuse_signature(t, tried > 0, ret);
+    const struct jwk *key = &t->keys->keys[found];
     jwks_mark_used(t->keys, (size_t)found);
+    ret->verified = !key->leaked;
+    if (key->leaked) /* the API server does not mind */
+        id_token_warn(ret, ERROR_KEY_UNSAFE, "key \"%s\": its private part is published as another",
+                      key->kid ? key->kid : "");
     foresee_keys(t, unnamed, ret);
     return 0;
 }
@@ -234,7 +239,8 @@ static int64_t life_of(const struct id_token *t, int64_t exp, const int64_t *iat
     const char *before = t->job->previous;
     int64_t wall = time_realtime() / (int64_t)USEC_PER_SEC, now = t->date > 0 ? t->date : wall;
     bool newer = !before || id_token_is_newer(t->text, before, t->date);
-    int64_t left = exp - now, whole = iat ? exp - *iat : left;
+    /* one issued after its own end says nothing: the API server does not look at iat */
+    int64_t left = exp - now, whole = iat && *iat < exp ? exp - *iat : left;
 
     if (t->date <= 0 && newer)
         return whole;
@@ -263,6 +269,8 @@ static int check_times(const struct id_token *t, struct result *ret)
         return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", has_iat < 0 ? "iat" : "nbf");
     const char *exp_name = as_go_shorten(claims, "exp", &exp);
     const char *nbf_name = as_go_shorten(claims, "nbf", &nbf);
+    if (exp == -JSON_SECONDS_MOST) /* long past for Go, which was not meant */
+        return refuse(ret, ERROR_TOKEN_INVALID, "its %s is no date", exp_name);
     if (nbf && date > 0 && nbf > date + nbf_leeway)
         return refuse(ret, ERROR_TOKEN_INVALID, "it is valid only in %lld s (%s)",
                       (long long)(nbf - date), nbf_name);
@@ -422,10 +430,22 @@ static void foresee(const struct id_token *t, struct result *ret)
         check_groups(t, ret);
 }
 
+/* The last that is not null, which Go passes over. */
+static const char *issuer_of(const cJSON *claims)
+{
+    const cJSON *claim, *found = NULL;
+
+    cJSON_ArrayForEach (claim, claims) {
+        if (strcmp(claim->string, "iss") == 0 && !cJSON_IsNull(claim))
+            found = claim;
+    }
+    return cJSON_GetStringValue(found);
+}
+
 static int check_issuer(const struct id_token *t, struct result *ret)
 {
     const cJSON *instead = as_go_instead(t->claims, "iss");
-    const char *iss = json_string(t->claims, "iss");
+    const char *iss = issuer_of(t->claims);
     bool other = instead &&
                  (!cJSON_IsString(instead) || strcmp(instead->valuestring, t->job->issuer) != 0);
     char more[80];
@@ -563,7 +583,7 @@ int id_token_check(const struct job *job, const char *token, size_t length, stru
     t.date = date;
     for (size_t i = 0; r == 0 && i < ID_TOKEN_CHECKS; i++)
         r = id_token_checks[i].run(&t, ret);
-    ret->verified = r == 0 && keys;
+    ret->verified &= r == 0;
     id_token_close(&t);
     return r;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_print.h"
 #include "common/time.h"
 #include "daemon/fetch/as_go.h"
 #include "daemon/fetch/id_token.h"
@@ -93,7 +94,11 @@ static void run_checks(struct token_report *in, const struct error *no_keys)
                           strcmp(row->name, "signature") == 0))
             skip(in, row->name, ERROR_NONE, "no profile says what to expect");
         else if (strcmp(row->name, "signature") == 0 && !in->token.keys)
-            skip(in, row->name, ERROR_NOT_VERIFIED, no_keys->detail);
+            skip(in, row->name,
+                 no_keys->code == ERROR_KEYS_UNREADABLE && !in->job->jwks_uri
+                     ? ERROR_KEYS_UNREADABLE
+                     : ERROR_NOT_VERIFIED,
+                 no_keys->detail);
         else
             run_check(in, row);
     }
@@ -249,9 +254,9 @@ static void print_json(FILE *f, const struct token_report *in)
     }
     add_provider(json, &in->provider);
     cJSON_AddBoolToObject(json, "ok", ok);
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json);
     fprintf(f, "%s\n", text ? text : "");
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(json);
 }
 

@@ -11,13 +11,14 @@
 cJSON *json_object(const char *text, size_t length)
 {
     size_t bom = length >= 3 && strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    char *ready = malloc(length + 1);
+    size_t room = json_text_room(text, length);
+    char *ready = malloc(room);
     cJSON *json = NULL;
 
     if (ready && json_text_ready(text + bom, length - bom, ready))
         json = cJSON_ParseWithOpts(ready, NULL, true);
     if (ready)
-        explicit_bzero(ready, length); /* it may hold tokens */
+        explicit_bzero(ready, room); /* it may hold tokens */
     free(ready);
     if (json && !cJSON_IsObject(json)) {
         cJSON_Delete(json);
@@ -118,9 +119,12 @@ int json_seconds(const cJSON *object, const char *name, int64_t *ret)
     } else {
         return -EINVAL;
     }
-    if (!isfinite(seconds) || fabs(seconds) >= 0x1p61) /* two of them do not overflow */
+    if (!isfinite(seconds))
         return -EINVAL;
-    *ret = (int64_t)seconds;
+    if (fabs(seconds) >= 0x1p61)
+        *ret = seconds > 0 && seconds < 0x1p63 ? JSON_SECONDS_MOST : -JSON_SECONDS_MOST;
+    else
+        *ret = (int64_t)seconds;
     return 1;
 }
 

@@ -5,8 +5,8 @@
  * strings at \u0000, refuses halves of surrogate pairs and what is nested more than 1000 deep,
  * finds members whatever their case and the first of two with one name. Go, and so kube-apiserver,
  * does none of that; what these functions find is what the API server would find. \u0000 becomes
- * U+FFFD, and what is nested more than JSON_DEPTH_KEPT deep is cut off (json_text.h). Broken UTF-8
- * is left as it is: Go reads U+FFFD there, which equals no more of what is compared.
+ * U+FFFD, broken UTF-8 as well, and what is nested more than JSON_DEPTH_KEPT deep is cut off
+ * (json_text.h).
  */
 #ifndef KUBETOKEN_FETCH_JSON_H
 #define KUBETOKEN_FETCH_JSON_H
@@ -38,8 +38,12 @@ const char *json_twice(const cJSON *object);
 /* The member as a string, or NULL when it is absent or something else. */
 const char *json_string(const cJSON *object, const char *name);
 
+#define JSON_SECONDS_MOST (INT64_C(1) << 61)
+
 /* A date in seconds as Go's oidc library takes it: a number (fractions are cut off) or a
- * string that holds one. Returns 1, 0 when absent, -EINVAL for anything else. */
+ * string that holds one. What no 64 bits hold is the least of all, as for Go: an exp long past, an
+ * nbf that matters not. Of both ends as much is left that two of them do not overflow. Returns 1, 0
+ * when absent, -EINVAL for anything else. */
 int json_seconds(const cJSON *object, const char *name, int64_t *ret);
 
 /* Whether the member is the string, or an array that holds it. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/printable.h"
+
 enum expect {
     EXPECT_VALUE,
     EXPECT_VALUE_OR_END,
@@ -65,6 +67,13 @@ static bool keep(struct reader *r, size_t n)
     return n > 0;
 }
 
+/* Another text for so many bytes. */
+static void replace(struct reader *r, size_t n, const char *text)
+{
+    put(r, text, strlen(text));
+    r->in += n;
+}
+
 /* ---- strings --------------------------------------------------------------------------------- */
 
 /* The code unit that \uXXXX at p stands for, or -1. */
@@ -100,9 +109,19 @@ static bool read_escape(struct reader *r)
         return keep(r, 12);
     if (unit != 0 && !high && !is_among(unit, 0xdc00))
         return keep(r, 6);
-    put(r, "\\ufffd", 6);
-    r->in += 6;
+    replace(r, 6, "\\ufffd");
     return true;
+}
+
+/* Of what stands for itself in a string. */
+static size_t plain_length(const char *p)
+{
+    size_t length = 0, n;
+
+    while ((unsigned char)p[length] >= 0x20 && !strchr("\"\\", p[length]) &&
+           (n = printable_utf8(p + length, strnlen(p + length, 4))) > 0)
+        length += n;
+    return length;
 }
 
 static bool read_string(struct reader *r)
@@ -111,11 +130,11 @@ static bool read_string(struct reader *r)
         return false;
     keep(r, 1);
     while (*r->in != '"') {
-        size_t plain = 0;
-        while ((unsigned char)r->in[plain] >= 0x20 && !strchr("\"\\", r->in[plain]))
-            plain++;
+        size_t plain = plain_length(r->in);
         if (plain > 0)
             keep(r, plain);
+        else if ((unsigned char)*r->in >= 0x80)
+            replace(r, 1, "\xef\xbf\xbd"); /* U+FFFD for each byte that is no UTF-8, as Go has it */
         else if (*r->in != '\\' || !read_escape(r))
             return false; /* a control character, or the end */
     }
@@ -219,6 +238,15 @@ static bool read_token(struct reader *r)
     default:
         return false;
     }
+}
+
+size_t json_text_room(const char *text, size_t length)
+{
+    size_t room = length + 1;
+
+    for (size_t i = 0; i < length; i++)
+        room += (unsigned char)text[i] >= 0x80 ? 2 : 0;
+    return room;
 }
 
 bool json_text_ready(const char *text, size_t length, char *out)

@@ -237,13 +237,13 @@ static bool are_inverse(const BIGNUM *a, const BIGNUM *b, const BIGNUM *m, BN_CT
     return good;
 }
 
-/* d for one of the primes; crt: the member that has it modulo p - 1, if it is there. */
+/* d for one of the primes; crt: the member that has it modulo p - 1, NULL: none is looked at. */
 static bool is_exponent(const cJSON *jwk, const BIGNUM *e, const BIGNUM *d, const BIGNUM *p,
                         const char *crt, BN_CTX *context)
 {
-    BIGNUM *below = BN_dup(p), *rest = BN_new(), *kept = given(jwk, crt) ? number(jwk, crt) : NULL;
+    BIGNUM *below = BN_dup(p), *rest = BN_new(), *kept = crt ? number(jwk, crt) : NULL;
     bool good = below && rest && BN_sub_word(below, 1) == 1 && are_inverse(e, d, below, context) &&
-                BN_mod(rest, d, below, context) == 1 && (!kept || BN_cmp(rest, kept) == 0);
+                BN_mod(rest, d, below, context) == 1 && (!crt || (kept && BN_cmp(rest, kept) == 0));
 
     BN_clear_free(below);
     BN_clear_free(rest);
@@ -251,17 +251,33 @@ static bool is_exponent(const cJSON *jwk, const BIGNUM *e, const BIGNUM *d, cons
     return good;
 }
 
-/* As Go checks private keys. */
+/* q to the power of p - 2, which Go takes for the inverse of q modulo p. */
+static bool is_inverted(const BIGNUM *q, const BIGNUM *p, BN_CTX *context)
+{
+    BIGNUM *exponent = BN_dup(p), *inverse = BN_new();
+    bool good = exponent && inverse && BN_is_odd(p) && BN_sub_word(exponent, 2) == 1 &&
+                BN_mod_exp(inverse, q, exponent, p, context) == 1 &&
+                are_inverse(q, inverse, p, context);
+
+    BN_clear_free(exponent);
+    BN_clear_free(inverse);
+    return good;
+}
+
+/* As Go checks private keys: it looks at dp, dq and qi where all are there. */
 static bool is_private_rsa(const cJSON *jwk)
 {
+    bool crt = given(jwk, "dp") && given(jwk, "dq") && given(jwk, "qi");
     BIGNUM *n = number(jwk, "n"), *e = number(jwk, "e"), *d = number(jwk, "d");
     BIGNUM *p = number(jwk, "p"), *q = number(jwk, "q"), *product = BN_new();
-    BIGNUM *qi = given(jwk, "qi") ? number(jwk, "qi") : NULL;
+    BIGNUM *qi = crt ? number(jwk, "qi") : NULL;
     BN_CTX *context = BN_CTX_new();
     bool good = n && e && d && p && q && product && context &&
                 BN_mul(product, p, q, context) == 1 && BN_cmp(n, product) == 0 &&
-                is_exponent(jwk, e, d, p, "dp", context) &&
-                is_exponent(jwk, e, d, q, "dq", context) && (!qi || are_inverse(q, qi, p, context));
+                BN_cmp(d, n) < 0 && is_exponent(jwk, e, d, p, crt ? "dp" : NULL, context) &&
+                is_exponent(jwk, e, d, q, crt ? "dq" : NULL, context) &&
+                (crt ? qi && BN_cmp(qi, p) < 0 && are_inverse(q, qi, p, context)
+                     : is_inverted(q, p, context));
 
     BIGNUM *all[] = { n, e, d, p, q, product, qi };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -174,12 +174,48 @@ static bool has_good_exponent(EVP_PKEY *key)
     return good;
 }
 
+/* Of order 1, 2, 4 or 8, in every encoding that libcrypto reads but for the sign, which is in the
+ * last bit: signatures by such a point are made without any key. */
+static bool is_small_order(EVP_PKEY *key)
+{
+    static const char *const points[] = {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000"
+        "00000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000"
+        "00000000000000000000000000000000000000000000000000000000",
+        "fefffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+        "ffffffffffffffffffffffffffffffffffffffffffffffffffffff00",
+    };
+    unsigned char point[57];
+    char hex[2 * sizeof point + 1];
+    size_t n = sizeof point;
+
+    if (EVP_PKEY_get_raw_public_key(key, point, &n) != 1)
+        return false;
+    point[n - 1] &= 0x7f;
+    for (size_t i = 0; i < n; i++)
+        snprintf(hex + 2 * i, 3, "%02x", point[i]);
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        if (strcmp(points[i], hex) == 0)
+            return true;
+    return false;
+}
+
 /* Why Go verifies nothing with it, or NULL. */
-static const char *why_refused(const cJSON *jwk, EVP_PKEY *key)
+static const char *why_refused(const cJSON *jwk, EVP_PKEY *key, const char *curve)
 {
     if (jwk_go_private(jwk))
         return "its private part is published, with which anybody signs";
-    if (!EVP_PKEY_is_a(key, "RSA"))
+    if (*curve == 'E')
+        return is_small_order(key) ? "it is a point of small order" : NULL;
+    if (*curve)
         return NULL;
     /* RFC 7518 §3.3 wants 2048; but whether 1024 will do is for the provider and the API server
      * to say: Go's verification takes it. */
@@ -214,7 +250,7 @@ static bool take_key(cJSON *jwk, size_t number, struct jwks *ret)
     if (!k.key)
         return false;
     k.kid = json_string(jwk, "kid");
-    k.why = why_refused(jwk, k.key);
+    k.why = why_refused(jwk, k.key, k.curve);
     if (k.why) {
         EVP_PKEY_free(k.key);
         k.key = NULL;
@@ -223,6 +259,24 @@ static bool take_key(cJSON *jwk, size_t number, struct jwks *ret)
         ret->keys[ret->n++] = k;
     }
     return true;
+}
+
+static void mark_leaked(struct jwks *set, const struct jwk *private)
+{
+    char curve[CURVE_SIZE];
+    EVP_PKEY *key = jwks_key(private->json, curve);
+
+    for (size_t i = 0; key && i < set->n; i++)
+        set->keys[i].leaked |= EVP_PKEY_eq(key, set->keys[i].key) == 1;
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+}
+
+static void mark_all_leaked(struct jwks *set)
+{
+    for (size_t i = 0; i < set->n_refused; i++)
+        if (jwk_go_private(set->refused[i].json))
+            mark_leaked(set, &set->refused[i]);
 }
 
 static void take_keys(cJSON *list, struct jwks *ret)
@@ -254,7 +308,7 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
     struct jwks keys = { .n = 0 };
 
     if (!cJSON_IsArray(list)) {
-        error_set(why, ERROR_KEYS_INVALID, "the answer is not a JWK Set");
+        error_set(why, ERROR_KEYS_UNREADABLE, "the answer is not a JWK Set");
         cJSON_Delete(doc);
         return -1;
     }
@@ -262,11 +316,14 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
     keys.keys = calloc(room, sizeof *keys.keys);
     keys.refused = calloc(room, sizeof *keys.refused);
     take_note(doc, &keys);
+    if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+        snprintf(keys.unreadable, sizeof keys.unreadable, "its set begins with a byte order mark");
     if (keys.keys && keys.refused)
         take_keys(list, &keys);
+    mark_all_leaked(&keys);
     cJSON_Delete(doc);
     if (keys.n + keys.n_refused == 0) {
-        error_set(why, ERROR_KEYS_INVALID, "it holds no RSA, EC or OKP key for signatures");
+        error_set(why, ERROR_KEYS_UNREADABLE, "its set holds no RSA, EC or OKP key for signatures");
         jwks_clear(&keys);
         return -1;
     }
@@ -388,6 +445,8 @@ static char *enclose(char *list, const char *note)
 /* The latest come first. */
 static bool is_wanted(const struct jwk *key, bool any_used, int pass)
 {
+    if (key->leaked)
+        return false;
     if (!any_used)
         return pass == 0;
     return pass == 0 ? key->used : key->used_before && !key->used;

@@ -19,6 +19,7 @@ struct jwk {
     const char *why;        /* why not */
     char curve[CURVE_SIZE]; /* "P-256" ..., "Ed25519", empty for RSA */
     cJSON *json;            /* as it was published; kid is in it */
+    bool leaked;            /* the set has its private part too, as another key */
     bool used, used_before; /* it verified the token, or one of an earlier job; or its name did */
 };
 
@@ -35,7 +36,8 @@ struct jwks {
 
 /* Reads a JWK Set as kube-apiserver does: alg, use and key_ops of a key say nothing; but what it
  * cannot read, and so takes none of the others, is passed over here: a provider may have more than
- * we know. Returns 0, or -1 with *why set when no key for signatures is left, good or refused. */
+ * we know. Returns 0, or -1 with *why set (ERROR_KEYS_UNREADABLE: nor can the API server) when no
+ * key for signatures is left, good or refused. */
 int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *why);
 void jwks_clear(struct jwks *jwks);
 
@@ -51,7 +53,7 @@ bool jwks_any_used(const struct jwks *jwks);
 
 /* What is worth keeping, as a JWK Set of at most so many bytes that the caller frees: of keys that
  * were used as many as fit, the latest first; where none was, all, if they fit. Of each the members
- * that matter. NULL: nothing, or no memory. */
+ * that matter; none that leaked. NULL: nothing, or no memory. */
 char *jwks_distill(const struct jwks *jwks, size_t most);
 
 /* Whether the key may check a token with that alg and kid (NULL: the token names none; a key

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/printable.h"
 #include "daemon/fetch/proxy.h"
 
 enum { SHORT = 3 }; /* what is shorter stays: "a" would blank half of every sentence */
@@ -159,6 +160,19 @@ void redact_secrets(const struct job *job, char *text)
     wipe(encoded);
 }
 
+/* What is not seen, and what stands for broken UTF-8 (json_text.c), parts words as a blank does. */
+static void part_words(char *text)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+
+    for (char *p = text; *p;) {
+        size_t n = strncmp(p, replacement, 3) == 0 ? 3 : printable_format(p, strnlen(p, 4));
+        if (n > 0)
+            memset(p, ' ', n);
+        p += n > 0 ? n : 1;
+    }
+}
+
 /* And once more when it is printable: "two\twords" is then "two words", which may be a secret. */
 void redact_error(const struct job *job, struct error *why, enum error_code code,
                   const char *before, const char *text)
@@ -168,6 +182,7 @@ void redact_error(const struct job *job, struct error *why, enum error_code code
 
     if (copy && clean) {
         redact_secrets(job, copy);
+        part_words(copy);
         error_clean(clean, size, copy, strlen(copy));
         redact_secrets(job, clean);
     }

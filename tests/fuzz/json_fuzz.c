@@ -18,7 +18,7 @@ static void check_members(const cJSON *object)
 
         PROMISE(n > 0 && last && (n > 1 || last == member));
         PROMISE(n == 1 || json_twice(object));
-        PROMISE(r != 0 && llabs(seconds) < 1LL << 61);
+        PROMISE(r != 0 && llabs(seconds) <= JSON_SECONDS_MOST);
         PROMISE(r == 1 || seconds == 0);
         PROMISE((json_string(object, member->string) != NULL) == cJSON_IsString(last));
     }

@@ -71,6 +71,15 @@ static void check_kept(struct jwks *keys, size_t size)
     jwks_clear(&again);
 }
 
+/* Such keys are not kept. */
+static bool any_leaked(const struct jwks *keys)
+{
+    for (size_t i = 0; i < keys->n; i++)
+        if (keys->keys[i].leaked)
+            return true;
+    return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
@@ -84,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_key(&keys.keys[i]);
         for (size_t i = 0; i < keys.n_refused; i++)
             PROMISE(!keys.refused[i].key && keys.refused[i].why);
-        if (keys.n > 0) {
+        PROMISE(keys.n_refused > 0 || !any_leaked(&keys));
+        if (keys.n > 0 && !any_leaked(&keys)) {
             check_distilled(&keys);
             check_kept(&keys, size);
         }

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from test_doctor import Report, doctor, start  # noqa: F401 (a fixture)
+import scripted
 import test_doctor
 
 HEAD = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n"
@@ -114,6 +115,20 @@ def test_a_token_that_is_taken_and_its_names(judge, text, claims, user):
     assert report.of("auth-user")[0]["detail"] == user
     assert report.of("auth-issuer")[0]["detail"].startswith("jwt[0], https://")
     assert report.of("user") == report.of("groups") == [], "by the profile they would be others"
+
+
+@pytest.mark.parametrize("elsewhere, level", [
+    ("", "error"), (", discoveryURL: https://keys.example/d", "warning")])
+def test_a_key_set_that_it_cannot_use(judge, fake, elsewhere, level):
+    fake.answers[test_doctor.KEYS] = scripted.json_answer(
+        {"keys": [fake.key.jwk(x5u="https://x/")]})
+    report = judge(HEAD + """\
+- issuer: {url: "@ISSUER@", audiences: [client]%s}
+  claimMappings:
+    username: {claim: sub, prefix: ""}
+""" % elsewhere)
+    assert [f for f in report.found() if f[0] == "signature"] == [
+        ("signature", level, "keys-unreadable")]
 
 
 @pytest.mark.parametrize("text, claims, link, code, words", [

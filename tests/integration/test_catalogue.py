@@ -298,6 +298,11 @@ def token_signature(s):
     return s.failure()
 
 
+def key_unsafe(s):
+    s.provider.answers[KEYS] = json_answer({"keys": [s.provider.key.jwk(e="AQ")]})
+    return s.failure()
+
+
 def not_verified(s):
     s.provider.answers[KEYS] = 404, {}, b""
     return s.warning()
@@ -672,6 +677,7 @@ SCENES = {
     "token-expired": lambda s: token_now(s, exp=1000, iat=None),
     "token-stale": token_stale,
     "too-short-lived": lambda s: (s.start(), s.get("--min-validity", "2h"))[1],
+    "key-unsafe": key_unsafe,
     "not-verified": not_verified,
     "email-not-verified": email_not_verified,
     "odd-credential": odd_credential,

@@ -513,14 +513,24 @@ def test_what_it_is_sure_to_reject_is_an_error(home, start, fake, keys, claims, 
     ({"x5u": "https://x/"}, 'key 1 of its set, "key-1": it has an x5u'),
     ({"kid": None}, 'the token names key "key-1", and the key that signed it has no kid')])
 def test_a_key_set_that_the_api_server_cannot_use_is_told(home, start, fake, jwk, says):
-    """A warning: the API server may have been told of another key set. The last link says what it
-    answers."""
+    """And is an error, unless a file of the API server's own names another key set."""
     fake.answers[KEYS] = json_answer({"keys": [fake.key.jwk(**jwk)]})
     start()
     report = doctor(home)
-    assert report.found() == [("signature", "warning", "keys-unreadable")]
+    assert report.found() == [("signature", "error", "keys-unreadable")]
     r = report.of("signature")[-1]
     assert says in r["detail"] and "answers 401" in r["remedy"]
+
+
+@pytest.mark.parametrize("keys, link, code", [
+    ([], "signature", "keys-unreadable"), ([{"e": "AQ"}], "token", "key-unsafe"),
+    ([{"d": "AQAB"}], "token", "key-unsafe")])
+def test_a_key_set_that_serves_nobody_is_an_error(home, start, fake, keys, link, code):
+    fake.answers[KEYS] = json_answer({"keys": [fake.key.jwk(**k) for k in keys]})
+    start()
+    report = doctor(home)
+    assert (link, "error", code) in report.found() and report.exit_code != 0
+    assert home.status("p").get("verified") is not True
 
 
 def test_an_algorithm_that_no_api_server_takes(home, start, fake):

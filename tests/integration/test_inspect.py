@@ -117,8 +117,8 @@ def test_claims_are_read_as_go_reads_them(fake, home, running, text, found):
     ({"use": "enc"}, None),
     ({"kid": None}, ("signature", "warning", "keys-unreadable")),
     ({"x5u": "https://x/"}, ("signature", "warning", "keys-unreadable")),
-    ({"e": "AQ"}, ("signature", "error", "token-signature")),
-    ({"d": "AQAB"}, ("signature", "error", "token-signature")),
+    ({"e": "AQ"}, ("signature", "error", "key-unsafe")),
+    ({"d": "AQAB"}, ("signature", "error", "key-unsafe")),
     ({"kid": "KEY-1"}, ("signature", "error", "token-signature")),
 ])
 def test_keys_are_read_as_go_reads_them(fake, home, running, jwk, found):
@@ -138,7 +138,10 @@ def test_a_set_that_the_api_server_cannot_read_is_told_in_words(fake, home, runn
             ) in r.stdout
     fake.answers["/.well-known/jwks.json"] = scripted.json_answer(
         {"keys": [fake.key.jwk(e="AQ")]})
-    assert ('the provider\'s key "key-1" is no good: its e is no odd number'
+    assert ('others can sign with it: key "key-1": its e is no odd number'
+            in inspect(home, fake.id_token()).stdout)
+    fake.answers["/.well-known/jwks.json"] = scripted.json_answer({"keys": []})
+    assert ("the API server cannot use the provider's keys: its set holds no RSA, EC or OKP key"
             in inspect(home, fake.id_token()).stdout)
 
 

@@ -156,14 +156,15 @@ def test_a_key_that_is_not_published(fake, get):
     assert r.returncode == 8 and "key-1" in r.stderr
 
 
-@pytest.mark.parametrize("answer", [error(500), error(404), error(200, b"junk"),
-                                    json_answer({"keys": []})])
-def test_when_keys_cannot_be_had_the_token_is_served_and_marked(fake, home, get, answer):
+@pytest.mark.parametrize("answer, code", [
+    (error(500), "not-verified"), (error(404), "not-verified"),
+    (error(200, b"junk"), "keys-unreadable"), (json_answer({"keys": []}), "keys-unreadable")])
+def test_when_keys_cannot_be_had_the_token_is_served_and_marked(fake, home, get, answer, code):
     fake.answers["/.well-known/jwks.json"] = answer
     assert get().returncode == 0
     status = home.status("p")
     assert status["verified"] is False
-    assert [w["code"] for w in status["warnings"]] == ["not-verified"]
+    assert [w["code"] for w in status["warnings"]] == [code]
 
 
 def test_endpoints_by_hand_need_no_discovery(fake, get):

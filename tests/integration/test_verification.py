@@ -306,6 +306,9 @@ REFUSED = {
     "NUL in kid": ("token-signature", 'no RS256 key named "rsa\ufffdx"',
                    lambda v: v.raw(b'{"alg":"RS256","kid":"rsa\\u0000x"}')),
     "a raw NUL behind the header": (*NO_HEADER, lambda v: v.raw(b'{"alg":"RS256"}\0')),
+    "a name twice but for broken UTF-8": (
+        "token-invalid", "its header has two a\ufffd",
+        lambda v: v.raw(b'{"alg":"RS256","kid":"rsa","a\xff":1,"a\xfe":2}')),
     "a line feed in kid": (*NO_HEADER, lambda v: v.raw(b'{"alg":"RS256","kid":"rsa\n"}')),
     # keys
     "kid unknown": ("token-signature", 'no RS256 key named "nobody"',
@@ -385,6 +388,7 @@ REFUSED = {
                                   lambda v: v.token(exp=" 1795507422")),
     "exp missing": ("token-invalid", "its exp is missing", lambda v: v.token(exp=...)),
     "exp past": ("token-expired", "s past", lambda v: v.token(exp=1, iat=...)),
+    "exp beyond 64 bits": ("token-invalid", "its exp is no date", lambda v: v.token(exp=1e30)),
     "iat null": ("token-invalid", "its iat is no date", lambda v: v.token(iat=None)),
     "iat a word": ("token-invalid", "its iat is no date", lambda v: v.token(iat="yesterday")),
     "nbf a list": ("token-invalid", "its nbf is no date", lambda v: v.token(nbf=[])),
@@ -488,6 +492,10 @@ TAKEN = {
     "exp in milliseconds": lambda v: v.token(exp=SOON * 1000),
     "iat missing": lambda v: v.token(iat=...),
     "iat tomorrow": lambda v: v.token(iat=SOON + 86400, exp=SOON + 2 * 86400),
+    "iat behind exp": lambda v: v.token(iat=SOON + 86400),
+    "iat beyond 64 bits": lambda v: v.token(iat=1e30),
+    "exp of 63 bits": lambda v: v.token(exp=9 * 10**18),
+    "nbf beyond 64 bits": lambda v: v.token(nbf=1e30),
     "nbf null": lambda v: v.token(nbf=None),
     "nbf in 30 s": lambda v: v.token(nbf=int(time.time()) + 30),
     "sub missing": lambda v: v.token(sub=...),
@@ -542,6 +550,10 @@ def test_of_a_claim_given_twice_the_last_counts_with_a_warning(verify):
     fetch = verify.takes(verify.raw(payload=with_claims(verify, b'"aud":"client"', aud="x")))
     assert fetch.warnings == ["claim-twice"]
     assert fetch.result["warning-detail"] == b"aud"
+
+
+def test_a_second_iss_of_null_leaves_the_first(verify):
+    assert verify.takes(beside(verify, '"iss":null')).warnings == ["claim-twice"]
 
 
 def test_of_a_claim_in_two_spellings_both_have_to_be_good_with_a_warning(verify):
@@ -661,6 +673,15 @@ def with_private(key, *names):
     return {**public(key), **{name: whole[name] for name in names}}
 
 
+def more(key, name, times):
+    """The member, and so many times what it is modulo of: it serves as well."""
+    whole = {k: int.from_bytes(base64.urlsafe_b64decode(v + "=="), "big")
+             for k, v in key.export(as_dict=True).items() if k in ("d", "qi", "p", "q")}
+    modulus = whole["p"] if name == "qi" else (whole["p"] - 1) * (whole["q"] - 1)
+    number = whole[name] + times * modulus
+    return b64(number.to_bytes(number.bit_length() // 8 + 1, "big").lstrip(b"\0"))
+
+
 # Verdicts of the token authenticator of Kubernetes 1.36 on a token whose own key is good.
 SPOILS = {
     "a foreign kty": ('kty "x" is not one of its', lambda k: {"kty": "x"}),
@@ -707,9 +728,16 @@ SPOILS = {
     "a private key with another e": ("its private part is none",
                                      lambda k: {**with_private(k["other"], "d", "p", "q"),
                                                 "e": "Aw"}),
-    "a private key with another dp": ("its private part is none",
-                                      lambda k: {**with_private(k["other"], "d", "p", "q"),
-                                                 "dp": "AAAA"}),
+    **{f"a private key with another {name}": (
+        "its private part is none",
+        lambda k, name=name: {**k["other"].export(as_dict=True), name: "AAAA"})
+       for name in ("dp", "dq", "qi")},
+    "a private key with d over n": (
+        "its private part is none",
+        lambda k: {**with_private(k["other"], "p", "q"), "d": more(k["other"], "d", 2)}),
+    "a private key with qi over p": (
+        "its private part is none",
+        lambda k: {**k["other"].export(as_dict=True), "qi": more(k["other"], "qi", 1)}),
     "an EC key with a short d": ("its d is not of the curve's length",
                                  lambda k: {**with_private(k["P-256"], "d"), "d": "AAAA"}),
 }
@@ -751,6 +779,8 @@ HARMLESS = {
     "a private key": lambda k: with_private(k["other"], "d", "p", "q"),
     "a whole private key": lambda k: k["other"].export(as_dict=True),
     "y with a line end": lambda k: public(k["P-256"], y=public(k["P-256"])["y"] + "\n"),
+    "a private key with another dp alone": lambda k: {**with_private(k["other"], "d", "p", "q"),
+                                                      "dp": "AAAA"},
     "a private key of EC": lambda k: with_private(k["P-256"], "d"),
     "p and q without d": lambda k: with_private(k["other"], "p", "q"),
     "NUL in kid": lambda k: public(k["other"], kid="a\0b"),
@@ -773,10 +803,77 @@ def test_a_key_that_the_api_server_reads_spoils_nothing(verify, name):
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_key_with_which_anybody_signs_is_no_key(verify, make, why, alone):
     verify.published = [*([] if alone else others(verify)), make(verify.keys["rsa"])]
-    verify.refuses(verify.token(), "token-signature",
-                   f'the provider\'s key "rsa" is no good: {why}')
+    verify.refuses(verify.token(), "key-unsafe", f'key "rsa": {why}')
     verify.published.append(public(verify.keys["rsa"]))
-    verify.takes(verify.token())
+    if "private" not in why:
+        verify.takes(verify.token())
+
+
+def test_a_key_whose_private_part_is_published_as_another_verifies_nothing(verify):
+    """The API server takes what it signs, so it is served; but who signed it nobody knows."""
+    private = {**verify.keys["rsa"].export(as_dict=True), "kid": "other"}
+    verify.published = [public(verify.keys["rsa"]), private, public(verify.keys["P-256"])]
+    fetch = verify(verify.token())
+    for _ in range(2):  # it is not kept: the next job finds that out, too
+        assert (fetch.result["outcome"], fetch.result["verified"]) == (b"token", b"0")
+        assert fetch.warnings == ["key-unsafe"]
+        assert fetch.result["warning-detail"] == (
+            b'key "rsa": its private part is published as another')
+        fetch(signing_algs=ALL, allow_http_loopback=1)
+    assert verify.takes(verify.token("P-256")).warnings == []
+
+
+def forged_without_a_key(verify, header):
+    """By e = 1 what is signed is the padded digest itself."""
+    text = ".".join(b64(json.dumps(p).encode()) for p in (header, verify.claims()))
+    digest = (bytes.fromhex("3031300d060960864801650304020105000420")
+              + hashlib.sha256(text.encode()).digest())
+    return f"{text}." + b64(b"\0\1" + b"\xff" * (253 - len(digest)) + b"\0" + digest)
+
+
+def test_what_is_forged_without_any_key_is_refused(verify):
+    verify.published = [public(verify.keys["rsa"], e="AQ")]
+    for header in {"alg": "RS256", "kid": "rsa"}, {"alg": "RS256"}:
+        verify.refuses(forged_without_a_key(verify, header), "key-unsafe",
+                       'key "rsa": its e is no odd number')
+    # R the base point, S one: by the neutral point that is good for any text
+    verify.published = [public(verify.keys["Ed25519"], x=b64(b"\1" + bytes(31)))]
+    text = verify.token("Ed25519").rpartition(".")[0]
+    forged = b64(b"\x58" + b"\x66" * 31 + b"\1" + bytes(31))
+    verify.refuses(f"{text}.{forged}", "key-unsafe",
+                   'key "Ed25519": it is a point of small order')
+
+
+NO_SET, NO_KEY = "the answer is not a JWK Set", "its set holds no RSA, EC or OKP key for signatures"
+
+
+@pytest.mark.parametrize("body, why", [
+    (b'{"keys":[]}', NO_KEY), (b'{"keys":[{"kty":"oct","k":"AAAA","kid":"rsa"}]}', NO_KEY),
+    (b'{"keys":[{"kty":"OKP","crv":"X25519","x":"AAAA"},null]}', NO_KEY),
+    (b'{"keys":[{"kty":"RSA","n":"","e":"AQAB","kid":"rsa"}]}', NO_KEY),
+    (b"{}", NO_SET), (b"[]", NO_SET), (b"<html>", NO_SET), (b"", NO_SET)])
+def test_a_set_without_a_usable_key_verifies_nothing_and_is_told(verify, body, why):
+    """Served, since it came from the token endpoint; but what the API server has it cannot use."""
+    verify.fake.answers = {KEYS: (200, {}, body),
+                           "/oauth/token": json_answer({"id_token": verify.token()})}
+    fetch = Fetch(verify.fake)
+    for _ in range(2):
+        assert fetch(signing_algs=ALL, allow_http_loopback=1) == "token"
+        assert (fetch.result["verified"], fetch.warnings) == (b"0", ["keys-unreadable"])
+        assert fetch.result["warning-detail"].decode() == why
+    by_hand = verify.fake.base + KEYS  # which the API server knows not
+    assert fetch(signing_algs=ALL, allow_http_loopback=1, jwks_uri=by_hand) == "token"
+    assert (fetch.result["verified"], fetch.warnings) == (b"0", ["not-verified"])
+
+
+def test_a_set_with_a_byte_order_mark_is_told(verify):
+    body = b"\xef\xbb\xbf" + json.dumps({"keys": verify.published}).encode()
+    verify.fake.answers = {KEYS: (200, {}, body),
+                           "/oauth/token": json_answer({"id_token": verify.token()})}
+    fetch = Fetch(verify.fake)
+    assert fetch(signing_algs=ALL, allow_http_loopback=1) == "token"
+    assert (fetch.result["verified"], fetch.warnings) == (b"1", ["keys-unreadable"])
+    assert fetch.result["warning-detail"] == b"its set begins with a byte order mark"
 
 
 @pytest.mark.parametrize("members", [

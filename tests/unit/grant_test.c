@@ -763,6 +763,7 @@ static void a_password_of_several_words_is_masked_whatever_parts_them(void **sta
     assert_not_told("bad hunter\\n22\\ttwice", "hunter");
     assert_not_told("bad hunter  22\\u009btwice", "hunter");
     assert_not_told("bad hunter 22\xff twice", "hunter");
+    assert_not_told("bad hunter\xe2\x80\x8b 22\\u202e twice", "hunter");
 }
 
 static void a_secret_that_holds_the_password_is_masked_whole(void **state)

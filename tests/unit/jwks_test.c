@@ -148,7 +148,7 @@ static void what_is_kept_is_read_as_the_set_itself(void **state)
     char text[8192], *kept,
         *jwks[] = {
             jwk_of(rsa, ",\"kid\":\"a\",\"use\":\"sig\",\"x5c\":[\"AAAA\"]"),
-            jwk_of(rsa, ",\"kid\":\"b\",\"d\":\"AQAB\""),
+            jwk_of(p256, ",\"kid\":\"b\",\"d\":\"AQAB\""),
             strdup("{\"kty\":\"OKP\",\"crv\":\"X25519\",\"x\":\"AAAA\"}"),
             jwk_of(ed448, ",\"key_ops\":[\"verify\"]"),
         };
@@ -171,6 +171,27 @@ static void what_is_kept_is_read_as_the_set_itself(void **state)
     free(kept);
     for (size_t i = 0; i < COUNT(jwks); i++)
         free(jwks[i]);
+}
+
+static void a_key_whose_private_part_is_published_is_not_kept(void **state)
+{
+    char *kept, *public = jwk_of(rsa, ",\"kid\":\"a\""),
+                *private = jwk_of(rsa, ",\"kid\":\"b\",\"d\":\"AQAB\""), text[8192];
+
+    (void)state;
+    snprintf(text, sizeof text, "%s,%s", public, private);
+    free(public);
+    free(private);
+    assert_int_equal(parse_set(strdup(text), jwk_of(p384, ",\"kid\":\"c\"")), 0);
+    assert_int_equal(keys.n, 2);
+    assert_true(keys.keys[0].leaked);
+    assert_false(keys.keys[1].leaked);
+    kept = jwks_distill(&keys, 8192);
+    jwks_clear(&keys);
+    assert_int_equal(parse(kept), 0);
+    assert_int_equal(keys.n, 1);
+    assert_string_equal(keys.keys[0].kid, "c");
+    free(kept);
 }
 
 static void keys_of_other_types_are_passed_over(void **state)
@@ -445,7 +466,51 @@ static void what_is_no_set_is_refused(void **state)
 
     for (size_t i = 0; i < COUNT(texts); i++) {
         assert_int_equal(parse(texts[i]), -1);
-        assert_int_equal(why.code, ERROR_KEYS_INVALID);
+        assert_int_equal(why.code, ERROR_KEYS_UNREADABLE);
+    }
+    (void)state;
+}
+
+static void a_set_with_a_byte_order_mark_is_unreadable_to_the_api_server(void **state)
+{
+    char *jwk = jwk_of(rsa, ""), text[2048];
+
+    (void)state;
+    snprintf(text, sizeof text, "\xef\xbb\xbf{\"keys\":[%s]}", jwk);
+    free(jwk);
+    assert_int_equal(parse(text), 0);
+    assert_int_equal(keys.n, 1);
+    assert_string_equal(keys.unreadable, "its set begins with a byte order mark");
+}
+
+/* By any of them a signature is made without a key; beside it a good key is one. */
+static void points_of_small_order_are_no_keys(void **state)
+{
+    static const char *const rows[][2] = {
+        { "Ed25519", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
+        { "Ed25519", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA" },
+        { "Ed25519", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
+        { "Ed25519", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA" },
+        { "Ed25519", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU" },
+        { "Ed25519", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU" },
+        { "Ed25519", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o" },
+        { "Ed25519", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o" },
+        { "Ed25519", "7P_______________________________________38" },
+        { "Ed25519", "7f_______________________________________38" },
+        { "Ed25519", "7v_______________________________________38" },
+        { "Ed448", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
+        { "Ed448", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
+        { "Ed448", "_v____________________________________7___________________________________8A" },
+    };
+    char text[256];
+
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        snprintf(text, sizeof text, "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"%s\",\"x\":\"%s\"}]}",
+                 rows[i][0], rows[i][1]);
+        if (parse(text) < 0 || keys.n > 0 || keys.n_refused != 1)
+            fail_msg("%s was not refused", text);
+        assert_string_equal(keys.refused[0].why, "it is a point of small order");
+        jwks_clear(&keys);
     }
     (void)state;
 }
@@ -576,6 +641,7 @@ int main(void)
         TEST(keys_are_found_in_any_spelling),
         TEST(the_same_key_may_be_there_under_several_names),
         TEST(what_is_kept_is_read_as_the_set_itself),
+        TEST(a_key_whose_private_part_is_published_is_not_kept),
         TEST(keys_of_other_types_are_passed_over),
         TEST(broken_keys_are_passed_over),
         TEST(a_point_beside_the_curve_is_passed_over),
@@ -589,6 +655,8 @@ int main(void)
         TEST(a_key_without_a_name_is_kept_by_itself),
         TEST(what_was_used_before_is_known_in_a_newer_set),
         TEST(what_is_no_set_is_refused),
+        TEST(a_set_with_a_byte_order_mark_is_unreadable_to_the_api_server),
+        TEST(points_of_small_order_are_no_keys),
         TEST(the_same_kid_fits),
         TEST(a_token_without_a_kid_is_fit_by_any_key),
         TEST(a_key_without_a_kid_fits_any_token),
