@@ -198,7 +198,7 @@ unit_programs := $(UNIT:%=$(O)/unit/%)
 # own configuration; pure.
 READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text \
   import_auth_provider import_plan issuer kubeconfig_edit kubeconfig_mask kubeconfig_user \
-  kubelogin_args text_diff yaml_marks yaml_print yaml_tree
+  kubelogin_args kuberc text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
   $(O)/client/service.o $(O)/client/admin/help_rows.o $(O)/client/admin/redaction.o \
   $(READERS:%=$(O)/client/admin/%.o)
@@ -243,7 +243,7 @@ fleet: $(O)/fleet
 # New inputs go to $(O)/fuzz/corpus, which later runs go on with; tests/fuzz/corpus stays as it is.
 CLANG ?= clang
 FUZZ := $(patsubst %_fuzz,%,$(basename $(notdir $(wildcard tests/fuzz/*_fuzz.c))))
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 120
 F := $(O)/fuzz
 fuzz_flags := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
   -fno-sanitize-recover=undefined
@@ -286,10 +286,18 @@ fuzz: $(FUZZ:%=fuzz-%)
 $(FUZZ:%=fuzz-%): fuzz-%: $(F)/%_fuzz
 	@tests/fuzz/run $(F) $* $(FUZZ_SECONDS)
 
-# Each patch breaks a promise on purpose: the simulation has to see it.
+# What they found, as few inputs as it takes, becomes a part of tests/fuzz/corpus, which each run begins
+# with.
+.PHONY: corpus $(FUZZ:%=corpus-%)
+corpus: $(FUZZ:%=corpus-%)
+$(FUZZ:%=corpus-%): corpus-%: $(F)/%_fuzz
+	@tests/fuzz/minimise $(F) $*
+
+# Each patch breaks a promise on purpose: the simulation has to see it, or the test that it names.
 .PHONY: mutants
 mutants:
 	tests/simulation/run-mutants
+	tests/mutants/run
 
 # The pages that hold the table of errors have it from common/error.c and client/explanations.inc. What is
 # written is kept in git; a test says when it is old.
@@ -331,7 +339,7 @@ check-installed: all
 	$(MAKE) simulate SEEDS=1-500
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
-	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=10
+	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=9
 	$(PYTHON) tests/lint/check-source
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
@@ -450,8 +458,9 @@ help:
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
 	@echo 'make fleet      thousands of clients at one provider, a line for each scenario, with the'
 	@echo '                bounds that do not hold yet'
-	@echo 'make fuzz       FUZZ_SECONDS=60 for each parser, with clang; 10 each in make check'
-	@echo 'make mutants    does the simulation see broken promises?'
+	@echo 'make fuzz       FUZZ_SECONDS=120 for each parser, with clang; 9 each in make check'
+	@echo 'make corpus     what that found, into tests/fuzz/corpus'
+	@echo 'make mutants    do the simulation and the tests see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages and the catalogue'
 	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
 	@echo 'make clean      remove what was built'

@@ -133,6 +133,15 @@ static bool read_document(yaml_document_t *doc, struct kuberc *ret)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
+static unsigned lines_in(const char *text, size_t length)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < length; i++)
+        n += text[i] == '\n';
+    return n;
+}
+
 /* Parses one document by itself, so that an error in it is none of the next. Returns whether
  * kubectl can use it; *ret_line is that of an error, within it. */
 static bool parse(const char *text, size_t length, struct kuberc *ret, unsigned *ret_line)
@@ -149,7 +158,9 @@ static bool parse(const char *text, size_t length, struct kuberc *ret, unsigned 
         good = read_document(&doc, ret);
         yaml_document_delete(&doc);
     } else {
-        *ret_line = (unsigned)parser.problem_mark.line + 1;
+        /* of a text without a last newline libyaml names the line behind it */
+        unsigned last = lines_in(text, length), at = (unsigned)parser.problem_mark.line;
+        *ret_line = (at < last ? at : last) + 1;
     }
     yaml_parser_delete(&parser);
     return good;
@@ -172,20 +183,13 @@ static size_t document_length(const char *text, size_t *ret_next)
     return strlen(text);
 }
 
-static unsigned lines_in(const char *text, size_t length)
-{
-    unsigned n = 0;
-
-    for (size_t i = 0; i < length; i++)
-        n += text[i] == '\n';
-    return n;
-}
-
-static int read_documents(const char *text, struct kuberc *ret, unsigned *ret_line)
+int kuberc_parse(const char *text, struct kuberc *ret, unsigned *ret_line)
 {
     unsigned before = 0, line;
     size_t next;
 
+    *ret = (struct kuberc){ .n = 0 };
+    *ret_line = 0;
     if (!*text)
         return 0;
     for (const char *at = text; *at; at += next) {
@@ -217,7 +221,7 @@ int kuberc_read(const char *path, struct kuberc *ret, unsigned *ret_line)
     fclose(f);
     text[n] = '\0';
     if (r == 0)
-        r = read_documents(text, ret, ret_line);
+        r = kuberc_parse(text, ret, ret_line);
     free(text);
     return r;
 }

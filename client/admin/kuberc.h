@@ -28,6 +28,9 @@ bool kuberc_path(char *out, unsigned size, bool *ret_named);
  * first error of YAML, 0 for none. */
 int kuberc_read(const char *path, struct kuberc *ret, unsigned *ret_line);
 
+/* The same of a text. */
+int kuberc_parse(const char *text, struct kuberc *ret, unsigned *ret_line);
+
 /* For what every kubectl command ends with such a file, NULL: it does not. */
 const char *kuberc_fatal(const struct kuberc *rc);
 

@@ -232,16 +232,15 @@ static CURLcode set_options(struct http *h)
     if (job->ca_file) {
         SET(CURLOPT_CAINFO, job->ca_file);
         SET(CURLOPT_CAPATH, NULL); /* else the system's authorities stay trusted beside it */
+        SET(CURLOPT_PROXY_CAINFO, job->ca_file); /* the environment's proxy may be https:// too */
+        SET(CURLOPT_PROXY_CAPATH, NULL);
     }
     if (job->tls_client_cert) {
         SET(CURLOPT_SSLCERT, job->tls_client_cert);
         SET(CURLOPT_SSLKEY, job->tls_client_key ? job->tls_client_key : job->tls_client_cert);
     }
-    if (job->proxy && strcmp(job->proxy, "auto") != 0) {
+    if (job->proxy && strcmp(job->proxy, "auto") != 0)
         SET(CURLOPT_NOPROXY, "");
-        if (job->ca_file && strncmp(job->proxy, "https://", 8) == 0)
-            SET(CURLOPT_PROXY_CAINFO, job->ca_file);
-    }
 #undef SET
     return r;
 }

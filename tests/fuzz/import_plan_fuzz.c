@@ -1,11 +1,12 @@
-/* The user of a kubeconfig, whoever wrote it: what is taken can stand in a configuration, and what
- * is said of it is printable. */
+/* The users of a kubeconfig, whoever wrote it, or one as JSON: what is taken can stand in a
+ * configuration, and what is said of it is printable. */
 #include "fuzz.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/admin/import_plan.h"
+#include "client/admin/kubeconfig_edit.h"
 #include "common/protocol.h"
 
 static bool is_plain(const char *text)
@@ -30,17 +31,39 @@ static void check(const struct import_plan *plan)
     PROMISE(plan->kind != IMPORT_NOTHING || *plan->why);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void import(const cJSON *user, const char *called)
 {
-    char *text = fuzz_text(data, size), name[PROTOCOL_NAME_MAX + 1];
-    cJSON *user = cJSON_Parse(text);
     struct import_plan plan;
+    char name[PROTOCOL_NAME_MAX + 1];
 
     import_plan_read(user, "/home/me", &plan);
     check(&plan);
     import_plan_clear(&plan);
-    import_plan_name(text, name);
+    import_plan_name(called, name);
     PROMISE(protocol_name_valid(name, strlen(name)));
+}
+
+static void import_all(const char *text, size_t length)
+{
+    char why[KUBECONFIG_EDIT_WORDS_MAX];
+    struct yaml_tree tree;
+    const cJSON *entry;
+
+    if (kubeconfig_edit_read(text, length, &tree, why) < 0)
+        return;
+    cJSON_ArrayForEach (entry, cJSON_GetObjectItemCaseSensitive(tree.root, "users"))
+        import(cJSON_GetObjectItemCaseSensitive(entry, "user"),
+               kubeconfig_edit_text(entry, "name"));
+    yaml_tree_free(&tree);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *text = fuzz_text(data, size);
+    cJSON *user = cJSON_Parse(text);
+
+    import(user, text);
+    import_all(text, size);
     cJSON_Delete(user);
     free(text);
     return 0;

@@ -238,6 +238,15 @@ def test_what_is_no_daemons_socket_is_not_removed(auto):
     auto.socket_path.unlink()
 
 
+def test_a_file_in_the_sockets_place_is_not_removed(auto):
+    auto.socket_path.parent.mkdir(mode=0o700)
+    auto.socket_path.write_text("somebody's")
+    r = subprocess.run([rig.BUILD / "kubetokend"], env=auto.environment, capture_output=True,
+                       text=True, timeout=rig.PATIENCE)
+    assert r.returncode == 1 and f"{auto.socket_path} is no socket" in r.stderr
+    assert auto.socket_path.read_text() == "somebody's"
+
+
 def offer(home, wants):
     (home.runtime / "systemd").mkdir()
     (home.runtime / "systemd" / "private").touch()

@@ -207,6 +207,20 @@ def test_a_token_endpoint_that_moved_is_found(fake, fetch):
     assert fetch() == "token" and fetch.paths == [DISCOVERY, "/new"]
 
 
+def test_a_token_endpoint_in_clear_text_is_not_asked(fake):
+    """Whatever the document says: the password would go there. What `allow-http-loopback` is for
+    says who configures it."""
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        url = f"http://127.0.0.1:{there.getsockname()[1]}/oauth/token"
+        fake.answers[DISCOVERY] = json_answer({**fake.discovery(), "token_endpoint": url})
+        f = Fetch(fake)
+        assert f() == "invalid" and f.paths == [DISCOVERY]
+        assert "is not an https:// URL" in f.result["detail"].decode(), f.result
+        there.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            there.accept()
+
+
 def test_after_a_refusal_the_cache_is_kept(fake, fetch):
     fake.answers[GRANT] = (403, {}, b"")
     assert fetch() == "refused"

@@ -270,6 +270,15 @@ def test_a_file_that_is_in_the_way_is_not_replaced(fake, home):
     assert set(files(home)) == {"work.password"}
 
 
+def test_a_file_that_is_in_the_way_is_replaced_by_one_of_our_own(fake, home):
+    """Whoever could read the old one shall not read the password."""
+    old = home.write("work.password", "old", 0o644)
+    r = home.run("init", *flags(fake, "--no-verify", "--keep-password=file", "--force"),
+                 input=CANARY)
+    assert r.returncode == 0, r.stderr
+    assert old.read_text() == CANARY and old.stat().st_mode & 0o7777 == 0o600
+
+
 def test_a_wrong_password_is_sent_once_and_nothing_is_written(fake, home):
     fake.answers["/oauth/token"] = refuse
     r = home.run("init", *flags(fake), input=CANARY)

@@ -710,10 +710,10 @@ def test_what_stands_beside_the_change_is_covered_too(kube):
     kube.file.write_text("""\
 contexts: []
 clusters:
-- {name: k, cluster: {proxy-url: "http://me:s3cret1@proxy"}}
+- {name: k, cluster: {proxy-url: "http://me:s3cret1@proxy", tls-server-name: &s s3cret4}}
 x: &k s3cret0
 users:
-- {name: p, user: {token: *k, exec: {command: "https://u:s3cret2@x"}}}
+- {name: p, user: {token: *k, password: *s, exec: {command: "https://u:s3cret2@x"}}}
 ---
 token: s3cret3
 """)

@@ -772,6 +772,8 @@ static void a_secret_that_holds_the_password_is_masked_whole(void **state)
     job.password = "hunter22";
     job.client_secret = "prefix-hunter22-suffix";
     assert_not_told("bad prefix-hunter22-suffix", "suffix");
+    job.client_secret = "hunter22 of the house"; /* several words, the first of which is it */
+    assert_not_told("bad hunter22 of the house", "house");
 }
 
 static void a_password_that_a_cut_parts_is_masked(void **state)

@@ -146,6 +146,8 @@ static void kubelogin_is_known_by_all_its_names(void **state)
         { RUN("kubectl", "\"oidc-login\"," GET_TOKEN), IMPORT_KUBELOGIN, PLAIN " browser" },
         { RUN("kubectl.exe", "\"oidc-login\"," GET_TOKEN), IMPORT_KUBELOGIN, PLAIN " browser" },
         { RUN("kubelogin", "\"-v1\"," GET_TOKEN), IMPORT_KUBELOGIN, PLAIN " browser" },
+        { RUN("kubelogin", GET_TOKEN ",\"--username=me\",\"--password=a\\nb\""), IMPORT_KUBELOGIN,
+          PLAIN " user=me WHY its password has a control character; correct it in the kubeconfig" },
         { RUN("env", "\"HTTPS_PROXY=http://p:1\",\"kubelogin\"," GET_TOKEN), IMPORT_KUBELOGIN,
           "issuer=https://i/ client-id=k8s scope=openid proxy=http://p:1 browser" },
         { RUN("docker",
@@ -295,6 +297,8 @@ static void what_runs_kubetoken_is_renewed_or_left_alone(void **state)
 {
     static const struct row rows[] = {
         { RUN("kubetoken", "\"get\",\"-o\",\"exec/v1\",\"p\""), IMPORT_DONE,
+          "profile=p WHY it runs kubetoken already" },
+        { RUN("/opt/k/bin/kubetoken", "\"get\",\"p\""), IMPORT_DONE,
           "profile=p WHY it runs kubetoken already" },
         { RUN("/usr/bin/kubectl-kubetoken", "\"get\""), IMPORT_DONE,
           "WHY it runs kubetoken already" },

@@ -300,6 +300,8 @@ static void control_characters_are_refused(void **state)
     assert_refused("get\ttoken");
     assert_refused("get token a\r");
     assert_refused("get token a\x7f");
+    assert_refused("get token a unknown=\x1b[2J"); /* also where a word is passed over */
+    assert_refused("get token a unknown=\x7f");
     assert_refused_bytes("get\0token", 9);
 }
 

@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include "support.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/time.h"
 #include "daemon/secret_command.h"
@@ -180,6 +183,28 @@ static void a_command_that_does_not_end_is_killed(void **state)
     assert_non_null(strstr(end.detail, "did not end within "));
 }
 
+/* What it has started itself, in its group, has the writing end of a fifo until it ends. */
+static void what_it_has_started_is_killed_with_it(void **state)
+{
+    char fifo[96], text[160], byte;
+    ssize_t n = -1;
+
+    (void)state;
+    snprintf(fifo, sizeof fifo, "%s/held", test_folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    int held = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(held >= 0);
+    snprintf(text, sizeof text, "sh -c 'sleep 1000 9>%s & wait'", fifo);
+    struct end end = run(text, 300 * USEC_PER_MSEC);
+    assert_non_null(strstr(end.detail, "did not end within "));
+    for (int i = 0; n != 0 && i < 1000; i++) { /* it ends at once, but in its own time */
+        n = read(held, &byte, 1);
+        usleep(n == 0 ? 0 : 10000);
+    }
+    assert_int_equal(n, 0);
+    close(held);
+}
+
 static void what_asked_for_a_passphrase_is_told_at_the_deadline(void **state)
 {
     struct end end = { .detail = "" };
@@ -191,6 +216,16 @@ static void what_asked_for_a_passphrase_is_told_at_the_deadline(void **state)
                   t * USEC_PER_SEC / 4);
     assert_holds(end.detail, "the command did not end within ");
     assert_holds(end.detail, ": Enter passphrase:");
+}
+
+static void it_has_no_descriptor_of_ours(void **state)
+{
+    (void)state;
+    int fd = dup2(STDERR_FILENO, 77); /* without FD_CLOEXEC */
+    assert_int_equal(fd, 77);
+    struct end end = run("sh -c 'test -e /proc/self/fd/77 || echo none'", SECRET_COMMAND_TIME);
+    close(fd);
+    assert_string_equal(end.output, "none\n");
 }
 
 static void what_a_command_leaves_behind_is_not_waited_for(void **state)
@@ -241,6 +276,7 @@ static void a_line_that_may_show_the_secret_is_not_told(void **state)
         "sh -c 'printf x7; echo x7 >&2; exit 2'",
         "sh -c 'echo hunter2; printf \"hun\\033[1mter2\" >&2; exit 2'",
         "sh -xc 'p=hunter2; exit 2'",
+        "sh -xc 'exec sh -c \"exit 2\" hunter2'", /* that one line alone */
         "sh -xc 'p=hunter2; echo no such entry >&2; exit 2'",
         /* of so long a line the beginning is not known any more */
         "sh -c 'printf \"%09000d hunter2\" 7 >&2; exit 2'",
@@ -284,7 +320,9 @@ int main(void)
         TEST(an_empty_line_is_refused),
         TEST(a_command_without_a_name_is_refused),
         TEST(a_command_that_does_not_end_is_killed),
+        IN_FOLDER(what_it_has_started_is_killed_with_it),
         TEST(what_asked_for_a_passphrase_is_told_at_the_deadline),
+        TEST(it_has_no_descriptor_of_ours),
         IN_FOLDER(what_a_command_leaves_behind_is_not_waited_for),
         TEST(the_last_line_on_stderr_is_told),
         TEST(it_is_printable_and_short),

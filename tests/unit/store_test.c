@@ -13,7 +13,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/digest.h"
 #include "daemon/store.h"
+
+enum {
+    AT_VERSION = 8,
+    AT_BOOT = 16,
+    AT_KEY = 32,
+    AT_CHECK = 48,
+    AT_SIZE = 56,
+    AT_FIRST_BLOCK = 64
+};
 
 static int systemd = -1; /* the socket that stands for it */
 
@@ -354,6 +364,32 @@ static int store_of(const char *token)
     return kept();
 }
 
+/* Killed before the older one of two records was wiped. */
+static void of_two_records_of_one_the_newer_is_taken(void **state)
+{
+    int fd = store_of("of-old");
+    size_t length, end = 0;
+    char *m = content(fd, &length), *before = malloc(length);
+
+    (void)state;
+    assert_non_null(before);
+    memcpy(before, m, length);
+    memcpy(&end, before + AT_FIRST_BLOCK, sizeof(uint32_t));
+    struct store *s = again(dup(fd));
+    put(s, STORE_TOKEN, 1, "newer", "");
+    store_free(s);
+    assert_false(lies_in(fd, "of-old"));
+    memcpy(m + AT_FIRST_BLOCK, before + AT_FIRST_BLOCK, end);
+    assert_true(lies_in(fd, "of-old"));
+    s = again(dup(fd));
+    assert_kept(s, STORE_TOKEN, 1, "newer", "");
+    assert_false(lies_in(fd, "of-old"));
+    store_free(s);
+    munmap(m, length);
+    free(before);
+    close(fd);
+}
+
 static void of_two_the_one_written_last_is_taken(void **state)
 {
     int old = store_of("old");
@@ -382,8 +418,6 @@ static int with_header(size_t at, uint64_t value)
     return fd;
 }
 
-enum { AT_VERSION = 8, AT_BOOT = 16, AT_KEY = 32, AT_SIZE = 56, AT_FIRST_BLOCK = 64 };
-
 static int memfd_of(size_t size, int seals)
 {
     int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -394,10 +428,40 @@ static int memfd_of(size_t size, int seals)
     return fd;
 }
 
+/* A sound one, of before the machine was booted. */
+static int of_another_boot(void)
+{
+    int fd = store_of("token");
+    size_t length;
+    char *m = content(fd, &length);
+
+    m[AT_BOOT] ^= 1;
+    uint64_t check = digest_bytes((const unsigned char *)m + AT_KEY, m, AT_CHECK);
+    memcpy(m + AT_CHECK, &check, sizeof check);
+    munmap(m, length);
+    return fd;
+}
+
+/* A sound one, which whoever has it could cut off. */
+static int without_seals(void)
+{
+    int sealed = store_of("token");
+    size_t length;
+    char *m = content(sealed, &length);
+    int fd = memfd_of(length, 0);
+
+    assert_int_equal(pwrite(fd, m, length, 0), length);
+    munmap(m, length);
+    close(sealed);
+    return fd;
+}
+
 static void what_is_no_store_is_not_believed(void **state)
 {
     (void)state;
     const int fds[] = {
+        of_another_boot(),
+        without_seals(),
         open("/dev/null", O_RDWR | O_CLOEXEC),
         memfd_of(16384, 0),
         memfd_of(0, F_SEAL_SHRINK),
@@ -483,6 +547,7 @@ int main(void)
         TEST(the_account_written_longest_ago_makes_room),
         TEST(killed_in_the_middle_it_is_whole),
         TEST(a_record_that_is_broken_is_lost_alone_and_wiped),
+        TEST(of_two_records_of_one_the_newer_is_taken),
         TEST(of_two_the_one_written_last_is_taken),
         TEST(what_is_no_store_is_not_believed),
         TEST(a_block_without_room_for_content_is_none),
