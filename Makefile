@@ -68,10 +68,10 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 DAEMON := account account_record account_table attempt children command_unit config \
   config_change config_keys config_print digest fetch_queue fetcher file_watch history \
-  history_view holders holdings inspection journal lifecycle listener log_file main metrics \
-  new_password notify offspring peer_process permit private_file profile profile_record profiles \
-  programs rejection render render_json render_metrics round secret_command secret_remark \
-  secret_source server store summary system_watch table watch who_asks why
+  history_view holders holdings inspection journal lifecycle listener log_file main memory \
+  metrics new_password notify offspring peer_process permit private_file profile profile_record \
+  profiles programs rejection render render_json render_metrics round secret_command \
+  secret_remark secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job json_print kube_user message_id owner paths printable \
   protections protocol secret secret_form text time tlv trusted_group trusted_path \
   trusted_program url wrap
@@ -200,7 +200,8 @@ READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text
   import_auth_provider import_plan issuer kubeconfig_edit kubeconfig_mask kubeconfig_user \
   kubelogin_args kuberc text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
-  $(O)/client/service.o $(O)/client/admin/help_rows.o $(O)/client/admin/redaction.o \
+  $(O)/client/service.o $(O)/client/admin/child.o $(O)/client/admin/help_rows.o \
+  $(O)/client/admin/redaction.o \
   $(READERS:%=$(O)/client/admin/%.o)
 
 $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
@@ -317,6 +318,22 @@ man: $(O)/codes $(O)/catalogue
 
 JOBS = $(shell nproc)
 
+# The integration tests against the sanitized programs. What those cannot hold is skipped by name
+# (tests/integration/sanitized.py).
+.PHONY: check-asan
+check-asan: deps
+	$(MAKE) -j$(JOBS) SANITIZE=1 all $(O)/sanitize/codes $(O)/sanitize/catalogue
+	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
+	KUBETOKEN_BUILD=$(abspath $(O))/sanitize KUBETOKEN_SANITIZED=1 $(PYTHON) -m pytest -q -rs \
+	  -p no:cacheprovider -n $$(($(JOBS) + 1)) --dist loadfile --basetemp "$$t" tests/integration
+
+# Each failing allocation and system call; `make check` fails a part of them.
+.PHONY: check-faults
+check-faults: all
+	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
+	KUBETOKEN_BUILD=$(abspath $(O)) KUBETOKEN_FULL=1 $(PYTHON) -m pytest -q -rs \
+	  -p no:cacheprovider --basetemp "$$t" tests/integration/test_failing_calls.py
+
 .PHONY: deps
 deps:
 	@packaging/install-dependencies
@@ -385,6 +402,13 @@ lint:
 	  -DKUBETOKEN_LIBEXEC='"/"' --suppress=normalCheckLevelMaxBranches common client daemon
 	clang-tidy --quiet --warnings-as-errors='*' $(filter %.c,$(filter-out tests/%,$(sources))) -- \
 	  $(BASE) -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"' $(call pkg,cflags,$(DAEMON_LIBS) $(FETCH_LIBS))
+
+# gcc's analyzer, over what holds secrets. See docs/design.md for what it is told to leave alone.
+.PHONY: analyze
+analyze:
+	$(Q)set -e; for file in $(wildcard common/*.c daemon/*.c daemon/fetch/*.c client/*.c); do \
+	  gcc $(BASE) -O1 -fanalyzer -Wno-analyzer-fd-leak -Werror -DKUBETOKEN_LIBEXEC='"/"' \
+	    -S -o /dev/null $$file; done
 
 .PHONY: format
 format:

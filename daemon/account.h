@@ -95,6 +95,7 @@ enum account_verdict {
     ACCOUNT_GATEWAY, /* something else answered the last time: *ret_when */
     ACCOUNT_SILENT,  /* nobody answered the last time: *ret_when */
     ACCOUNT_EMPTY,   /* too many logins: *ret_when says when there is one more */
+    ACCOUNT_NO_ROOM, /* of permit_ask() alone: no memory to note in what comes of it */
 };
 
 /* May `who` log in with that now? The logins of an account go one after the other. The answer is

@@ -1,11 +1,14 @@
 #include "daemon/account_table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "common/time.h"
 #include "daemon/account_record.h"
+
+enum { NAME_ROOM = 4096 }; /* no line of a configuration is as long */
 
 struct entry {
     struct account account;
@@ -43,15 +46,13 @@ struct account_table *account_table_free(struct account_table *accounts)
 
 uint64_t account_table_id(const struct account_name *name)
 {
-    char *folded = strdup(name->name);
+    char folded[NAME_ROOM];
 
-    if (!folded)
-        abort(); /* a name */
+    snprintf(folded, sizeof folded, "%s", name->name);
     for (char *p = folded; *p && name->kind == ACCOUNT_USER; p++)
         *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
     uint64_t whose = digest_pair(name->kind, digest_text(folded));
     uint64_t where = digest_pair(digest_text(name->at), name->realm ? digest_text(name->realm) : 0);
-    free(folded);
     return digest_pair(whose, where);
 }
 
@@ -91,6 +92,11 @@ struct account *account_table_find(struct account_table *accounts, uint64_t id)
         return NULL;
     e->account = kept;
     return &e->account;
+}
+
+bool account_table_kept(const struct account_table *accounts, uint64_t id)
+{
+    return accounts->store && store_find(accounts->store, STORE_ACCOUNT, id);
 }
 
 struct account *account_table_get(struct account_table *accounts, uint64_t id)

@@ -35,6 +35,9 @@ uint64_t account_table_id(const struct account_name *name);
 /* The account of that number; NULL: nothing is known of it. */
 struct account *account_table_find(struct account_table *accounts, uint64_t id);
 
+/* Whether the store has it, of an earlier life: where it is not found, for want of memory. */
+bool account_table_kept(const struct account_table *accounts, uint64_t id);
+
 /* The same, made where there is none. It outlives the profiles that use it. NULL: no memory. */
 struct account *account_table_get(struct account_table *accounts, uint64_t id);
 

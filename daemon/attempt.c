@@ -285,6 +285,7 @@ static bool has_leave(struct attempt *a)
 {
     uint64_t when = 0;
     enum permit_part part = PERMIT_USER;
+    struct error no_room;
 
     if (was_refused(a)) {
         const struct error why = a->obstacle.why;
@@ -307,6 +308,10 @@ static bool has_leave(struct attempt *a)
     case ACCOUNT_SILENT:
     case ACCOUNT_EMPTY:
         put_off(a, verdict, part, when - time_boottime());
+        return false;
+    case ACCOUNT_NO_ROOM:
+        error_set(&no_room, ERROR_INTERNAL, "no memory");
+        fail(a, LIFECYCLE_LOCAL, &no_room, 0);
         return false;
     }
     return false;

@@ -57,22 +57,29 @@ struct loader {
     size_t section_at; /* index of the open section, SIZE_MAX: none yet */
 };
 
+/* While files are read: memory was lacking, and what came of them is thrown away as a whole. */
+static bool lacking;
+
+/* NULL: no memory, the array is as it was. */
 static void *grow(void *array, size_t n, size_t *allocated, size_t size)
 {
+    size_t more = *allocated ? *allocated * 2 : 16;
+
     if (n < *allocated)
         return array;
-    *allocated = *allocated ? *allocated * 2 : 16;
-    void *grown = reallocarray(array, *allocated, size);
-    if (!grown)
-        abort(); /* a few KiB while reading a file: there is nothing sensible to do without */
+    void *grown = reallocarray(array, more, size);
+    if (grown)
+        *allocated = more;
+    else
+        lacking = true;
     return grown;
 }
 
-static char *must_dup(const char *text, size_t length)
+static char *copy_text(const char *text)
 {
-    char *copy = strndup(text, length);
-    if (!copy)
-        abort();
+    char *copy = strdup(text);
+
+    lacking |= !copy;
     return copy;
 }
 
@@ -95,8 +102,10 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
                      ? asprintf(&text, "%s%s:%u: %s\n", report->text ? report->text : "", file,
                                 line, clean)
                      : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file, clean);
-    if (length < 0)
+    if (length < 0) {
+        lacking = true;
         return;
+    }
     printable_hide(text, "\n"); /* the name of the file may be any */
     free(report->text);
     report->text = text;
@@ -136,10 +145,13 @@ static struct section *open_section(struct loader *l, const char *profile, const
         complain(l->report, file, line, "more than %d sections", PROFILES_MAX);
         return NULL;
     }
-    l->sections = grow(l->sections, l->n_sections, &l->allocated, sizeof *l->sections);
+    struct section *grown = grow(l->sections, l->n_sections, &l->allocated, sizeof *l->sections);
+    if (!grown)
+        return NULL;
+    l->sections = grown;
     l->section_at = l->n_sections;
     struct section *s = &l->sections[l->n_sections++];
-    *s = (struct section){ .profile = profile ? must_dup(profile, strlen(profile)) : NULL,
+    *s = (struct section){ .profile = profile ? copy_text(profile) : NULL,
                            .file = file,
                            .line = line };
     return s;
@@ -193,7 +205,10 @@ static void add_setting(struct loader *l, const struct config_key *key, char *va
         s->n--;
         break;
     }
-    s->settings = grow(s->settings, s->n, &s->allocated, sizeof *s->settings);
+    struct setting *grown = grow(s->settings, s->n, &s->allocated, sizeof *s->settings);
+    if (!grown)
+        return;
+    s->settings = grown;
     s->settings[s->n++] = setting;
 }
 
@@ -341,6 +356,13 @@ static void check_permissions(struct loader *l, int fd, const char *file)
                  why.detail);
 }
 
+/* What may be over the next time that the file is read, with nobody doing anything to it. */
+static void note_cause(struct config_report *report, int error)
+{
+    report->passing |= error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO ||
+                       error == EINTR;
+}
+
 /* Returns the descriptor, or -1: it is not there, or cannot be opened, which is then reported. */
 static int open_file(struct loader *l, const char *file, bool *ret_there)
 {
@@ -349,6 +371,8 @@ static int open_file(struct loader *l, const char *file, bool *ret_there)
     struct stat st;
     int fd = private_file_open(file, use, &why);
 
+    if (fd < 0)
+        note_cause(l->report, -fd);
     *ret_there = fd >= 0 || stat(file, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
     if (fd < 0 && *ret_there)
         complain(l->report, file, 0, "%s%s", fd == -EPERM ? "" : "cannot be read: ", why.detail);
@@ -372,11 +396,17 @@ static bool read_file(struct loader *l, const char *file)
         goto out;
     }
     struct secret *content = secret_new((size_t)st.st_size);
-    if (!content)
-        abort();
+    if (!content) {
+        lacking = true;
+        goto out;
+    }
     l->texts[l->n_texts++] = content;
-    ssize_t n = read(fd, secret_bytes(content), (size_t)st.st_size);
+    ssize_t n;
+    do
+        n = read(fd, secret_bytes(content), (size_t)st.st_size);
+    while (n < 0 && errno == EINTR);
     if (n < 0) {
+        note_cause(l->report, errno);
         complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
         goto out;
     }
@@ -451,7 +481,7 @@ static bool proxy_valid(const char *v)
 static bool set_text(char **slot, const char *value)
 {
     free(*slot); // NOLINT(clang-analyzer-unix.Malloc): clear_source() left NULL there
-    *slot = must_dup(value, strlen(value));
+    *slot = copy_text(value);
     return true;
 }
 
@@ -500,7 +530,8 @@ static bool set_source(struct source *source, const struct setting *s)
     case TYPE_SOURCE_INLINE:
         source->kind = SOURCE_INLINE;
         source->value = secret_copy(s->value, strlen(s->value));
-        return source->value != NULL;
+        lacking |= !source->value;
+        return true;
     case TYPE_SOURCE_FILE:
         source->kind = SOURCE_FILE;
         return set_path(&source->text, s);
@@ -533,9 +564,10 @@ static bool add_parameter(char ***list, const char *value)
     if (!parameter_valid(value) || n >= JOB_LIST_MAX)
         return false;
     char **grown = reallocarray(*list, n + 2, sizeof *grown);
+    lacking |= !grown;
     if (!grown)
-        abort();
-    grown[n] = must_dup(value, strlen(value));
+        return true; /* there is nothing wrong with it */
+    grown[n] = copy_text(value);
     grown[n + 1] = NULL;
     *list = grown;
     return true;
@@ -843,7 +875,7 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
                           struct profile_config *p)
 {
     *p = (struct profile_config){
-        .name = must_dup(s->profile, strlen(s->profile)),
+        .name = copy_text(s->profile),
         .timeout = 15 * USEC_PER_SEC,
         .use_refresh_token = true,
         .keep_fresh = 12 * 3600 * USEC_PER_SEC,
@@ -853,8 +885,12 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     set_text(&p->proxy, "auto");
     set_text(&p->scope, "openid email profile");
     set_text(&p->signing_algs, "RS256");
+    if (lacking)
+        return;
     apply_section(l, p, defaults);
     apply_section(l, p, s);
+    if (lacking)
+        return;
     check_missing(l, defaults, s, p);
     if (has_bad(defaults, NULL) || has_bad(s, NULL))
         return;
@@ -881,21 +917,27 @@ static void find_default(struct loader *l, const struct section *defaults, struc
     }
 }
 
+/* NULL, or less than all: memory was lacking. */
 static struct config *build(struct loader *l)
 {
     struct config *config = calloc(1, sizeof *config);
     const struct section *defaults = NULL;
 
-    if (!config || !(config->profiles = calloc(l->n_sections + 1, sizeof *config->profiles)))
-        abort();
+    if (config)
+        config->profiles = calloc(l->n_sections + 1, sizeof *config->profiles);
+    lacking |= !config || !config->profiles;
+    if (lacking)
+        return config;
     check_values(l);
     check_sources(l);
     for (size_t i = 0; i < l->n_sections; i++)
         if (!l->sections[i].profile)
             defaults = &l->sections[i];
-    for (size_t i = 0; i < l->n_sections; i++)
+    for (size_t i = 0; i < l->n_sections && !lacking; i++)
         if (l->sections[i].profile)
             build_profile(l, defaults, &l->sections[i], &config->profiles[config->n_profiles++]);
+    if (lacking)
+        return config;
     qsort(config->profiles, config->n_profiles, sizeof *config->profiles, by_name);
     find_default(l, defaults, config);
     return config;
@@ -915,18 +957,33 @@ static void finish_report(struct config_report *report)
     report->length = (size_t)n;
 }
 
+/* Nothing is said of files that could not be read for want of memory: half of what they say might
+ * be another thing. They are read again at the next request. */
+static void note_lack(struct loader *l, struct config **config)
+{
+    static const char text[] = "there was no memory to read the configuration\n";
+
+    free(l->report->text);
+    *l->report = (struct config_report){ .code = ERROR_INTERNAL, .text = strdup(text) };
+    l->report->length = l->report->text ? sizeof text - 1 : 0;
+    *config = config_free(*config);
+}
+
 /* Reads the files. Returns whether there was one, with what they say together. */
 static bool load(struct loader *l, const char *const *paths, size_t n_paths, struct config **ret)
 {
     bool found = false;
 
     *l->report = (struct config_report){ 0 };
+    lacking = false;
     for (size_t i = 0; i < n_paths && i < FILES_MAX; i++)
         found |= read_file(l, paths[i]);
     *ret = found ? build(l) : NULL;
     if (!found)
         l->report->code = ERROR_NO_CONFIG;
-    return found;
+    if (lacking)
+        note_lack(l, ret);
+    return found && !lacking;
 }
 
 static void unload(struct loader *l)
@@ -1050,16 +1107,19 @@ struct config *config_free(struct config *config)
     return NULL;
 }
 
-struct config *config_split(struct config *config,
-                            bool (*wanted)(const struct profile_config *config, void *context),
-                            void *context)
+int config_split(struct config *config,
+                 bool (*wanted)(const struct profile_config *config, void *context), void *context,
+                 struct config **ret)
 {
     struct config *split = calloc(1, sizeof *split);
     struct profile_config *profiles = calloc(config->n_profiles, sizeof *profiles);
     size_t kept = 0;
 
-    if (!split || !profiles)
-        abort(); /* as much as was read */
+    if (!split || !profiles) {
+        free(split);
+        free(profiles);
+        return -ENOMEM;
+    }
     split->profiles = profiles;
     for (size_t i = 0; i < config->n_profiles; i++)
         if (wanted(&config->profiles[i], context))
@@ -1067,7 +1127,8 @@ struct config *config_split(struct config *config,
         else
             config->profiles[kept++] = config->profiles[i];
     config->n_profiles = kept;
-    return split->n_profiles > 0 ? split : config_free(split);
+    *ret = split->n_profiles > 0 ? split : config_free(split);
+    return 0;
 }
 
 void config_report_clear(struct config_report *report)

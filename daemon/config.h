@@ -93,6 +93,7 @@ struct config_report {
     unsigned count;
     char *text; /* NULL when there is nothing to say */
     size_t length;
+    bool passing;  /* a file could not be read for now, which is no fault of the file */
 };
 
 /* Reads the files given (missing ones are passed over; later ones win key by key). Returns
@@ -127,10 +128,10 @@ struct config *config_free(struct config *config);
 void config_report_clear(struct config_report *report);
 
 /* Moves the profiles that are wanted into a configuration of their own, which the caller frees.
- * NULL: none is. */
-struct config *config_split(struct config *config,
-                            bool (*wanted)(const struct profile_config *config, void *context),
-                            void *context);
+ * *ret NULL: none is. Returns 0, or -ENOMEM with nothing moved. */
+int config_split(struct config *config,
+                 bool (*wanted)(const struct profile_config *config, void *context), void *context,
+                 struct config **ret);
 
 /* The profile with that name, or NULL. */
 const struct profile_config *config_find(const struct config *config, const char *name);

@@ -1,19 +1,23 @@
 #include "daemon/config_change.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void config_change_note(struct config_change *c, const char *profile, enum config_change_kind kind)
+int config_change_note(struct config_change *c, const char *profile, enum config_change_kind kind)
 {
     struct config_change_entry *list = reallocarray(c->list, c->n + 1, sizeof *list);
+    char *name = strdup(profile);
 
-    if (!list)
-        abort(); /* names */
-    c->list = list;
-    list[c->n] = (struct config_change_entry){ strdup(profile), kind };
-    if (!list[c->n++].profile)
-        abort();
+    if (list)
+        c->list = list;
+    if (!list || !name) {
+        free(name);
+        return -ENOMEM;
+    }
+    list[c->n++] = (struct config_change_entry){ name, kind };
+    return 0;
 }
 
 void config_change_taken(struct config_change *c)

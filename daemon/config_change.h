@@ -23,9 +23,9 @@ struct config_change {
     size_t n;
 };
 
-/* Notes that profile. Aborts without memory. */
-void config_change_note(struct config_change *change, const char *profile,
-                        enum config_change_kind kind);
+/* Notes that profile. Returns 0, or -ENOMEM. */
+int config_change_note(struct config_change *change, const char *profile,
+                       enum config_change_kind kind);
 /* The new ones are in force now. */
 void config_change_taken(struct config_change *change);
 void config_change_clear(struct config_change *change);

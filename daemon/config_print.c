@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/json_print.h"
+#include "daemon/memory.h"
 
 enum { SCHEMA_VERSION = 1 };
 
@@ -116,5 +117,11 @@ char *config_print(const char *const *paths, size_t n_paths, struct config_repor
         line = NULL;
     free(text);
     cJSON_Delete(p.json);
+    if (r == 0 && (memory_lacked() || !line)) {
+        free(line);
+        line = NULL;
+        report->code = ERROR_INTERNAL;
+        report->text = strdup("there was no memory to print the configuration\n");
+    }
     return line;
 }

@@ -10,6 +10,7 @@
 #include "common/json_print.h"
 #include "common/time.h"
 #include "common/wrap.h"
+#include "daemon/memory.h"
 
 enum { NAMES_MAX = 24 }; /* what is longer moves its own line alone */
 
@@ -326,13 +327,13 @@ static void print_line(const struct history_view *v, FILE *f, const struct histo
     struct tm tm = local(e->at, now);
     int width = (int)name_width(v), n;
     size_t size, indent = 10 + (width ? (size_t)width + 2 : 0);
-    char *text = NULL;
-    FILE *words = open_memstream(&text, &size);
+    char *text;
+    FILE *words = memory_stream(&text, &size);
 
     if (!words)
         return;
     print_words(words, e, now);
-    fclose(words);
+    memory_close(words, &text);
     n = fprintf(f, "%02d:%02d:%02d  ", tm.tm_hour, tm.tm_min, tm.tm_sec);
     if (width)
         n += fprintf(f, "%-*s  ", width, e->profile ? e->profile : "-");

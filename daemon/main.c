@@ -26,6 +26,7 @@
 #include "daemon/fetcher.h"
 #include "daemon/journal.h"
 #include "daemon/listener.h"
+#include "daemon/memory.h"
 #include "daemon/profiles.h"
 #include "daemon/secret_command.h"
 #include "daemon/secret_source.h"
@@ -456,14 +457,16 @@ static void let_go(int fd, const char *name)
 }
 
 /* What systemd hands over (sd_listen_fds(3)): the socket, whatever its name (-1: none), and what an
- * earlier life left. */
-static void take_descriptors(int *ret_socket, int stores[STORES_MAX], size_t *ret_stores)
+ * earlier life left. Returns 0, or -1: no memory to look at it. */
+static int take_descriptors(int *ret_socket, int stores[STORES_MAX], size_t *ret_stores)
 {
     char **names = NULL;
     int n = sd_listen_fds_with_names(1, &names);
 
     *ret_socket = -1;
     *ret_stores = 0;
+    if (n == -ENOMEM)
+        return -1;
     for (int i = 0; i < n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
         if (*ret_socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
@@ -475,12 +478,16 @@ static void take_descriptors(int *ret_socket, int stores[STORES_MAX], size_t *re
         free(names[i]);
     }
     free(names);
+    return 0;
 }
 
-/* The accounts, with what is left of an earlier life. */
+/* The accounts, with what is left of an earlier life. Where that cannot be looked at for want of
+ * memory, ending leaves it with systemd, which starts us again; going on would forget it. */
 static int open_store(struct daemon *d, const int *descriptors, size_t n)
 {
     d->shared.store = store_new(descriptors, n);
+    if (!d->shared.store && n > 0 && errno == ENOMEM)
+        return -1;
     if (d->shared.store)
         digest_set_key(store_key(d->shared.store));
     d->shared.accounts = account_table_new(d->shared.store);
@@ -559,7 +566,8 @@ static int start(struct daemon *d, struct error *why)
     if (!d->shared.children)
         return fail(why, "the event loop");
     d->shared.notify = notify_new(d->shared.event, on_status, d);
-    take_descriptors(&socket, stores, &n_stores);
+    if (take_descriptors(&socket, stores, &n_stores) < 0)
+        return fail(why, "what systemd hands over");
     if (socket < 0) {
         error_set_keeper(ERROR_KEEPER_NONE, *d->shared.log ? d->shared.log : NULL);
         d->shared.logged_out = paths_logged_out();
@@ -624,6 +632,7 @@ int main(int argc, char **argv)
         tell_starter(options.ready_fd, &why);
         return error_exit_code(ERROR_CONFIG);
     }
+    memory_watch_json();
     if (options.check || options.print)
         return options.print ? print_config(&d) : check_config(&d);
 

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "daemon/permit.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -11,10 +11,14 @@
 
 /* ---- whose credentials they are -------------------------------------------------------------- */
 
+enum { URL_ROOM = 4096 }; /* no line of a configuration is as long */
+
 /* Host and port of the proxy; false: there is no proxy, or it is told no user. *ret_user is a
  * digest of user and password. */
-static bool proxy_user(const char *url, char **ret_at, account_digest *ret_user)
+static bool proxy_user(const char *url, char at_host[URL_ROOM], account_digest *ret_user)
 {
+    char user[URL_ROOM];
+
     const char *start = url ? strstr(url, "://") : NULL;
 
     start = start ? start + 3 : url;
@@ -22,25 +26,21 @@ static bool proxy_user(const char *url, char **ret_at, account_digest *ret_user)
     const char *at = start ? memrchr(start, '@', length) : NULL;
     if (!at)
         return false;
-    char *user = strndup(start, (size_t)(at - start));
-    *ret_at = strndup(at + 1, (size_t)(start + length - at - 1));
-    if (!user || !*ret_at)
-        abort(); /* a name */
+    snprintf(user, sizeof user, "%.*s", (int)(at - start), start);
+    snprintf(at_host, URL_ROOM, "%.*s", (int)(start + length - at - 1), at + 1);
     *ret_user = digest_text(user);
-    explicit_bzero(user, strlen(user));
-    free(user);
+    explicit_bzero(user, sizeof user);
     return true;
 }
 
 static void open_proxy(struct permit *p, const struct profile_config *config)
 {
-    char *at = NULL;
+    char at[URL_ROOM];
 
-    if (!proxy_user(config_keys_proxy(config), &at, &p->parts[PERMIT_PROXY].what.password))
+    if (!proxy_user(config_keys_proxy(config), at, &p->parts[PERMIT_PROXY].what.password))
         return;
     p->parts[PERMIT_PROXY].id = account_table_id(
         &(struct account_name){ .kind = ACCOUNT_PROXY, .at = at, .name = "" });
-    free(at);
 }
 
 /* With its secret, and how that is sent. */
@@ -90,14 +90,10 @@ struct account *permit_account(const struct permit *p, enum permit_part part)
     return p->parts[part].id ? account_table_find(p->accounts, p->parts[part].id) : NULL;
 }
 
-/* The same, made if need be. */
+/* The same, made if need be. NULL: no memory. */
 static struct account *make_account(const struct permit *p, enum permit_part part)
 {
-    struct account *a = account_table_get(p->accounts, p->parts[part].id);
-
-    if (!a)
-        abort(); /* a few digests */
-    return a;
+    return account_table_get(p->accounts, p->parts[part].id);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -117,8 +113,10 @@ static enum account_verdict ask_part(struct permit *p, enum permit_part part, co
     const struct account_credential *what = &p->parts[part].what;
     struct account *a = part == PERMIT_CLIENT ? permit_account(p, part) : make_account(p, part);
 
-    if (!a)
+    if (!a && part == PERMIT_CLIENT && !account_table_kept(p->accounts, p->parts[part].id))
         return ACCOUNT_GO; /* most clients are never refused */
+    if (!a)
+        return ACCOUNT_NO_ROOM;
     bool forced = forced_at > 0 && account_is_forced(a, what->password, forced_at);
     enum account_leave leave = forced     ? ACCOUNT_BY_PERSON
                                : by_route ? ACCOUNT_BY_ROUTE
@@ -242,6 +240,8 @@ static void tell(struct permit *p, enum permit_part part, const void *who, enum 
     if (!p->parts[part].id)
         return;
     a = make_account(p, part);
+    if (!a)
+        return; /* it is the client's first refusal: its profile has stopped, and knows */
     account_ended(a, &p->parts[part].what, who, end, why, some_random(), time_boottime());
     if (part == PERMIT_USER || end != ACCOUNT_NOT_SENT)
         account_table_save(p->accounts, a);

@@ -897,14 +897,14 @@ static struct holders *holders_of(struct profile *p)
 {
     if (!p->holders)
         p->holders = holders_new(p->shared->event, on_holders, p);
-    if (!p->holders)
-        abort(); /* a few words */
-    return p->holders;
+    return p->holders; /* NULL: no memory */
 }
 
 int profile_hold(struct profile *p, int pidfd, pid_t pid, uint64_t min_validity, struct error *why)
 {
-    if (holders_add(holders_of(p), pidfd, pid, min_validity) < 0) {
+    struct holders *h = holders_of(p);
+
+    if (!h || holders_add(h, pidfd, pid, min_validity) < 0) {
         error_set(why, ERROR_INTERNAL, "the process that asks cannot be followed");
         return -1;
     }

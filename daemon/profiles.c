@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "daemon/profiles.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,30 +96,61 @@ static struct profile *take(struct profiles *r, const char *name)
     return NULL;
 }
 
-static void set_default(struct profiles *r, const char *name)
+static int by_name(const void *key, const void *entry)
 {
-    free(r->default_profile);
-    r->default_profile = name ? strdup(name) : NULL;
-    if (name && !r->default_profile)
-        abort(); /* a name */
+    struct profile *const *p = entry;
+    return strcmp(key, profile_config(*p)->name);
 }
 
-/* Makes the list of the new configuration; profiles that stay keep their tokens. */
+static struct profile *find(const struct profiles *r, const char *name)
+{
+    struct profile **found = NULL;
+
+    if (r->n_profiles > 0) /* there may be no list at all */
+        found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles, by_name);
+    return found ? *found : NULL;
+}
+
+/* The list for that configuration, with those that are new, and what it names as default. False: no
+ * memory, and nothing was made. */
+static bool prepare(struct profiles *r, const struct config *config, struct profile ***ret,
+                    char **ret_default)
+{
+    struct profile **list = calloc(config->n_profiles + 1, sizeof *list);
+    char *named = config->default_profile ? strdup(config->default_profile) : NULL;
+    bool made = list && (named || !config->default_profile);
+
+    for (size_t i = 0; made && i < config->n_profiles; i++) {
+        if (find(r, config->profiles[i].name))
+            continue;
+        list[i] = profile_new(r->shared, &config->profiles[i]);
+        made = list[i] != NULL;
+    }
+    if (!made) {
+        free_profiles(list, list ? config->n_profiles : 0, profile_free);
+        free(named);
+        return false;
+    }
+    *ret = list;
+    *ret_default = named;
+    return true;
+}
+
+/* Makes the list of the new configuration; profiles that stay keep their tokens. False: no memory,
+ * and all is as it was. */
 static bool adopt(struct profiles *r, struct config *config)
 {
-    struct profile **profiles = calloc(config->n_profiles, sizeof *profiles);
+    struct profile **profiles;
+    char *named;
 
-    for (size_t i = 0; profiles && i < config->n_profiles; i++) {
-        profiles[i] = take(r, config->profiles[i].name);
-        if (profiles[i])
-            profile_configure(profiles[i], &config->profiles[i]);
-        else
-            profiles[i] = profile_new(r->shared, &config->profiles[i]);
-        if (!profiles[i])
-            abort(); /* a few hundred bytes at start-up */
-    }
-    if (!profiles)
+    if (!prepare(r, config, &profiles, &named))
         return false;
+    for (size_t i = 0; i < config->n_profiles; i++) {
+        if (profiles[i])
+            continue;
+        profiles[i] = take(r, config->profiles[i].name);
+        profile_configure(profiles[i], &config->profiles[i]);
+    }
 
     struct profile **gone = r->profiles;
     size_t n_gone = r->n_profiles;
@@ -129,7 +161,8 @@ static bool adopt(struct profiles *r, struct config *config)
     r->config = config;
     r->more = NULL;
     r->n_more = 0;
-    set_default(r, config->default_profile);
+    free(r->default_profile);
+    r->default_profile = named;
     free_profiles(gone, n_gone,
                   profile_remove); /* their waiters are answered by the new list already */
     free_configs(old, more, n_more);
@@ -182,6 +215,17 @@ static void take_report(struct profiles *r, const struct config_report *report)
     r->report = *report;
     r->change.broken = report->code == ERROR_CONFIG;
     r->change.gone = report->code == ERROR_NO_CONFIG;
+    if (report->code == ERROR_INTERNAL || report->passing) /* the next request looks again */
+        r->stamp = (struct private_file_stamp){ 0 };
+}
+
+/* What the files say cannot be told or taken now. */
+static void lack_memory(struct profiles *r)
+{
+    const struct config_report report = { .code = ERROR_INTERNAL };
+
+    forget_read(r);
+    take_report(r, &report);
 }
 
 bool profiles_reload(struct profiles *r)
@@ -193,23 +237,12 @@ bool profiles_reload(struct profiles *r)
     struct config *config = config_load(r->paths, r->n_paths, &report);
     forget_read(r);
     take_report(r, &report);
-    if (config && !adopt(r, config))
+    if (config && !adopt(r, config)) {
         config_free(config);
+        lack_memory(r);
+    }
     announce(r);
     return r->report.code == ERROR_NONE;
-}
-
-static int by_name(const void *key, const void *entry)
-{
-    struct profile *const *p = entry;
-    return strcmp(key, profile_config(*p)->name);
-}
-
-static struct profile *find(const struct profiles *r, const char *name)
-{
-    struct profile **found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles,
-                                     by_name);
-    return found ? *found : NULL;
 }
 
 /* ---- the files have changed ------------------------------------------------------------------ */
@@ -235,27 +268,39 @@ static bool is_other_default(const struct profiles *r, const struct config *read
     return mine && theirs ? strcmp(mine, theirs) != 0 : mine != theirs;
 }
 
-/* Notes what is not in force, and keeps what is new. */
-static void compare(struct profiles *r, struct config *read)
+/* Notes what is not in force. Returns 0, or -ENOMEM. */
+static int note_changes(struct profiles *r, const struct config *read)
 {
+    int e = 0;
+
     for (size_t i = 0; i < r->n_profiles; i++) {
         const struct profile_config *mine = profile_config(r->profiles[i]);
         const struct profile_config *theirs = config_find(read, mine->name);
         if (!theirs)
-            config_change_note(&r->change, mine->name, CONFIG_GONE);
+            e |= config_change_note(&r->change, mine->name, CONFIG_GONE);
         else if (config_keys_digest(mine) != config_keys_digest(theirs))
-            config_change_note(&r->change, mine->name, CONFIG_OTHER);
+            e |= config_change_note(&r->change, mine->name, CONFIG_OTHER);
     }
     for (size_t i = 0; i < read->n_profiles; i++)
         if (is_new(&read->profiles[i], r))
-            config_change_note(&r->change, read->profiles[i].name, CONFIG_NEW);
-    if (!r->config) { /* all of it is new */
+            e |= config_change_note(&r->change, read->profiles[i].name, CONFIG_NEW);
+    return e < 0 ? -ENOMEM : 0;
+}
+
+/* Notes what is not in force, and keeps what is new. */
+static void compare(struct profiles *r, struct config *read)
+{
+    bool lacking = note_changes(r, read) < 0;
+
+    if (!lacking && !r->config) { /* all of it is new */
         r->read = read;
         return;
     }
     r->change.default_profile = is_other_default(r, read);
-    r->read = config_split(read, is_new, r);
+    lacking = lacking || config_split(read, is_new, r, &r->read) < 0;
     config_free(read);
+    if (lacking)
+        lack_memory(r);
 }
 
 void profiles_look(struct profiles *r)
@@ -300,17 +345,25 @@ static void take_new(struct profiles *r, struct config *config)
     struct profile **list = reallocarray(r->profiles, r->n_profiles + config->n_profiles,
                                          sizeof(struct profile *));
 
-    if (!more || !list)
-        abort(); /* a few pointers */
-    r->more = more;
+    r->more = more ? more : r->more;
+    r->profiles = list ? list : r->profiles;
+    bool stays = !r->default_profile && r->n_profiles == 1; /* the one that is meant */
+    char *named = stays ? strdup(profile_config(r->profiles[0])->name) : NULL;
+
+    if (!more || !list || (stays && !named)) {
+        free(named);
+        config_free(config);
+        lack_memory(r);
+        return;
+    }
     r->more[r->n_more++] = config;
-    r->profiles = list;
-    if (!r->default_profile && r->n_profiles == 1) /* it stays the one that is meant */
-        set_default(r, profile_config(r->profiles[0])->name);
+    r->default_profile = stays ? named : r->default_profile;
     for (size_t i = 0; i < config->n_profiles; i++) {
         struct profile *p = profile_new(r->shared, &config->profiles[i]);
-        if (!p)
-            abort(); /* a few hundred bytes */
+        if (!p) { /* the rest of them is new the next time, too */
+            lack_memory(r);
+            break;
+        }
         r->profiles[r->n_profiles++] = p;
     }
     qsort(r->profiles, r->n_profiles, sizeof(struct profile *), by_profile);
@@ -325,8 +378,10 @@ static void take_read(struct profiles *r)
     config_change_taken(&r->change);
     if (r->config)
         take_new(r, config);
-    else if (!adopt(r, config))
+    else if (!adopt(r, config)) {
         config_free(config);
+        lack_memory(r);
+    }
     context_changed(r->shared);
     journal_write(LOG_NOTICE, NULL, "configuration", "%zu new profile%s of a changed file taken", n,
                   n == 1 ? "" : "s");

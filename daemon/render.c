@@ -10,6 +10,7 @@
 #include "common/printable.h"
 #include "common/time.h"
 #include "common/wrap.h"
+#include "daemon/memory.h"
 #include "daemon/programs.h"
 #include "daemon/render_json.h"
 #include "daemon/render_metrics.h"
@@ -216,6 +217,8 @@ void render_error(struct rendered *out, const struct profiles *all, const char *
 void render_report(struct rendered *out, const char *report, enum error_code code)
 {
     out->heap = strdup(report);
+    if (!out->heap)
+        memory_note_lack();
     size_t length = make_printable(out->heap);
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
@@ -227,6 +230,7 @@ void render_both(struct rendered *out, const char *text, const char *errors, enu
 
     out->heap = malloc(length + more + 1);
     if (!out->heap) {
+        memory_note_lack();
         length = more = 0;
     } else {
         memcpy(mempcpy(out->heap, text, length), errors, more + 1);
@@ -245,16 +249,15 @@ void render_forgotten(struct rendered *out, const struct profiles *all)
 {
     size_t n, size;
     struct profile *const *list = profiles_list(all, &n);
-    char line[512], *text = NULL;
-    FILE *f = open_memstream(&text, &size);
+    char line[512], *text;
+    FILE *f = memory_stream(&text, &size);
 
     for (size_t i = 0; f && i < n; i++)
         if (profile_has_typed_password(list[i])) {
             error_line(line, sizeof line, profile_config(list[i])->name, ERROR_FORGOTTEN, NULL);
             fputs(line, f);
         }
-    if (f)
-        fclose(f);
+    memory_close(f, &text);
     render_text(out, text ? text : "");
     free(text);
 }
@@ -296,7 +299,7 @@ static enum table_tone tone_of(const struct profile *p, const struct profile_loo
     return look->fading || profile_facts(p)->n_warnings > 0 ? TABLE_CARE : TABLE_GOOD;
 }
 
-/* Whose user the caller frees. */
+/* Whose user the caller frees, unless it is "". */
 static struct table_row row_of(const struct profile *p, uint64_t now)
 {
     struct profile_look look = profile_look(p, now);
@@ -315,8 +318,10 @@ static struct table_row row_of(const struct profile *p, uint64_t now)
     describe_next(&look, now, row.next, sizeof row.next);
     profile_user(p, user, sizeof user);
     row.user = strdup(user);
-    if (!row.user)
-        abort(); /* a name */
+    if (!row.user) {
+        memory_note_lack();
+        row.user = "";
+    }
     return row;
 }
 
@@ -329,8 +334,11 @@ static void print_table(FILE *f, struct profile *const *profiles, size_t n, uint
         rows[i] = row_of(profiles[i], now);
     if (rows)
         table_print(f, rows, n, style);
+    else
+        memory_note_lack();
     for (size_t i = 0; rows && i < n; i++)
-        free((char *)(uintptr_t)rows[i].user);
+        if (*rows[i].user)
+            free((char *)(uintptr_t)rows[i].user);
     free(rows);
 }
 
@@ -486,15 +494,15 @@ static void print_wrapped(FILE *f, char *text, size_t columns)
 static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
                          size_t n, uint64_t now, const struct table_style *style)
 {
-    char *text = NULL;
+    char *text;
     size_t size;
-    FILE *notes = open_memstream(&text, &size);
+    FILE *notes = memory_stream(&text, &size);
 
     print_table(f, profiles, n, now, style);
     if (!notes)
         return;
     print_all_notes(notes, all, profiles, n, now);
-    fclose(notes);
+    memory_close(notes, &text);
     if (text)
         print_wrapped(f, text, style->columns);
     free(text);
@@ -547,14 +555,14 @@ static char *status_table(const struct profiles *all, struct profile *const *pro
                           uint64_t now, const struct request *request)
 {
     const struct table_style style = { columns_of(request), request->bar, request->colour };
-    char *text = NULL;
+    char *text;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = memory_stream(&text, &size);
 
     if (!f)
         return NULL;
     print_status(f, all, profiles, n, now, &style);
-    fclose(f);
+    memory_close(f, &text);
     return text;
 }
 
@@ -567,6 +575,8 @@ static char *status_names(struct profile *const *profiles, size_t n)
         at = stpcpy(stpcpy(at, profile_config(profiles[i])->name), "\n");
     if (text)
         *at = '\0';
+    else
+        memory_note_lack();
     return text;
 }
 
@@ -597,8 +607,7 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
 
 static void take_stream(struct rendered *out, FILE *f)
 {
-    if (f)
-        fclose(f);
+    memory_close(f, &out->heap);
     size_t length = make_printable(out->heap);
     begin(out, ERROR_NONE, length, 0);
     add_part(out, out->heap, length);
@@ -626,8 +635,7 @@ void render_log(struct rendered *out, const struct profiles *all, struct history
 {
     size_t size;
 
-    out->heap = NULL;
-    FILE *f = open_memstream(&out->heap, &size);
+    FILE *f = memory_stream(&out->heap, &size);
     if (f)
         history_view_print(view, profiles_context(all)->history, f, now);
     take_stream(out, f);
@@ -640,8 +648,7 @@ void render_why(struct rendered *out, const struct profiles *all, const struct p
     const char *name = only ? profile_config(only)->name : NULL;
     size_t size;
 
-    out->heap = NULL;
-    FILE *f = open_memstream(&out->heap, &size);
+    FILE *f = memory_stream(&out->heap, &size);
     if (f && request->format == FORMAT_JSON)
         why_print_json(f, history, name, now);
     else if (f)

@@ -13,6 +13,7 @@
 #include "common/protections.h"
 #include "common/time.h"
 #include "daemon/fetcher.h"
+#include "daemon/memory.h"
 #include "daemon/programs.h"
 
 static cJSON *error_json(const struct error *error)
@@ -295,9 +296,9 @@ char *render_json_status(const struct profiles *all, struct profile *const *prof
                          uint64_t now)
 {
     cJSON *json = cJSON_CreateObject();
-    char *text = NULL;
+    char *text;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = memory_stream(&text, &size);
 
     cJSON_AddNumberToObject(json, "schemaVersion", RENDER_JSON_SCHEMA_VERSION);
     cJSON *list = cJSON_AddArrayToObject(json, "profiles");
@@ -306,7 +307,7 @@ char *render_json_status(const struct profiles *all, struct profile *const *prof
     add_health(json, all, now);
     if (f) {
         print_line(f, json);
-        fclose(f);
+        memory_close(f, &text);
     } else {
         cJSON_Delete(json);
     }

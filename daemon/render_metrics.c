@@ -6,6 +6,7 @@
 
 #include "common/time.h"
 #include "daemon/lifecycle.h"
+#include "daemon/memory.h"
 #include "daemon/metrics.h"
 
 enum { STATES = LIFECYCLE_NEED_LOGIN + 1 };
@@ -29,10 +30,13 @@ static void describe(const struct profile *p, bool with_user, uint64_t now,
 
     profile_oddities(p, &odd);
     profile_user(p, user, sizeof user);
+    char *copy = with_user ? strdup(user) : NULL;
+    if (with_user && !copy)
+        memory_note_lack();
     *ret = (struct metrics_profile){
         .name = profile_config(p)->name,
         .issuer = profile_config(p)->issuer,
-        .user = with_user ? strdup(user) : NULL,
+        .user = copy,
         .state = look.state,
         .error = code == ERROR_NONE ? NULL : error_name(code),
         .since = wall(look.since, now),
@@ -74,13 +78,16 @@ char *render_metrics(const struct profiles *all, struct profile *const *profiles
     struct metrics_profile *rows = calloc(n + 1, sizeof *rows);
     char *text = NULL;
     size_t size;
-    FILE *f = rows ? open_memstream(&text, &size) : NULL;
+    FILE *f = rows ? memory_stream(&text, &size) : NULL;
+
+    if (!rows)
+        memory_note_lack();
 
     for (size_t i = 0; f && i < n; i++)
         describe(profiles[i], with_user, now, &rows[i]);
     if (f) {
         write_all(f, all, rows, n);
-        fclose(f);
+        memory_close(f, &text);
     }
     for (size_t i = 0; f && i < n; i++)
         free((char *)(uintptr_t)rows[i].user);

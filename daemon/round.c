@@ -7,6 +7,7 @@
 
 #include "common/container.h"
 #include "common/time.h"
+#include "daemon/memory.h"
 #include "daemon/render.h"
 
 /* One profile's part. */
@@ -57,7 +58,7 @@ static int on_end(sd_event_source *source, void *context)
     struct round *r = context;
     char *tokens = NULL, *errors = NULL, line[1024];
     size_t size;
-    FILE *good = open_memstream(&tokens, &size), *bad = open_memstream(&errors, &size);
+    FILE *good = memory_stream(&tokens, &size), *bad = memory_stream(&errors, &size);
 
     (void)source;
     for (size_t i = 0; good && bad && i < r->n; i++) {
@@ -69,10 +70,8 @@ static int on_end(sd_event_source *source, void *context)
         error_line(line, sizeof line, part->name, part->error.code, part->error.detail);
         fputs(line, bad);
     }
-    if (good)
-        fclose(good);
-    if (bad)
-        fclose(bad);
+    memory_close(good, &tokens);
+    memory_close(bad, &errors);
     const struct round_end end = { tokens ? tokens : "", errors ? errors : "", worst(r) };
     r->done(r->context, &end); /* r may be gone now */
     free(tokens);
@@ -110,8 +109,10 @@ struct round *round_start(struct profiles *profiles, const struct request *reque
     };
 
     like.request.verb = VERB_REFRESH;
-    if (!r || sd_event_add_defer(profiles_context(profiles)->event, &r->source, on_end, r) < 0)
-        abort(); /* some hundred bytes a profile */
+    if (!r || sd_event_add_defer(profiles_context(profiles)->event, &r->source, on_end, r) < 0) {
+        free(r);
+        return NULL;
+    }
     sd_event_source_set_enabled(r->source, n == 0 ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
     r->done = done;
     r->context = context;

@@ -20,6 +20,7 @@
 #include "common/time.h"
 #include "daemon/inspection.h"
 #include "daemon/journal.h"
+#include "daemon/memory.h"
 #include "daemon/offspring.h"
 #include "daemon/render.h"
 #include "daemon/round.h"
@@ -308,9 +309,22 @@ static void note_hand_out(const struct server *s, const struct profile *p, struc
     history_add(profiles_context(s->profiles)->history, profile_config(p)->name, &e);
 }
 
+static void answer_lack(struct rendered *r, const struct profiles *profiles)
+{
+    struct error why;
+
+    error_set(&why, ERROR_INTERNAL, "no memory for the answer");
+    render_error(r, profiles, NULL, &why);
+}
+
 /* Sends the answer to a client. False: the client is gone. */
 static bool respond(struct client *c, struct rendered *r)
 {
+    if (memory_lacked()) { /* half of it is none */
+        render_clear(r);
+        answer_lack(r, c->server->profiles);
+        c->handed = NULL;
+    }
     ssize_t n = transmit(c->fd, r);
     bool whole = n == (ssize_t)r->total;
 
@@ -759,8 +773,8 @@ static void logout_all(const struct server *s, struct rendered *r)
 {
     size_t n, size;
     struct profile *const *list;
-    char *text = NULL;
-    FILE *f = open_memstream(&text, &size);
+    char *text;
+    FILE *f = memory_stream(&text, &size);
 
     /* who waited is told, and what they ask for next may be another list */
     for (size_t i = 0; list = profiles_list(s->profiles, &n), i < n; i++) {
@@ -768,8 +782,7 @@ static void logout_all(const struct server *s, struct rendered *r)
             fprintf(f, "%s: logged out\n", profile_config(list[i])->name);
         profile_logout(list[i]);
     }
-    if (f)
-        fclose(f);
+    memory_close(f, &text);
     render_text(r, text ? text : "");
     free(text);
 }
@@ -791,7 +804,9 @@ static bool handle_all(struct client *c, struct rendered *r, uint64_t now)
     }
     c->round = round_start(s->profiles, request, c->waiter.peer, now + wait_of(request), on_round,
                            c);
-    return false;
+    if (!c->round)
+        answer_lack(r, s->profiles);
+    return c->round == NULL;
 }
 
 /* A token that follows needs no profile: without one it is not held against anything. */
@@ -910,8 +925,11 @@ static size_t take_request(struct client *c, const char *bytes, size_t length, s
         return used;
     secret_free(c->waiter.secret);
     c->waiter.secret = secret_new(c->waiter.request.secret);
-    if (!c->waiter.secret)
-        abort(); /* 128 KiB at most */
+    if (!c->waiter.secret) { /* what follows is no request, and is thrown away */
+        error_set(why, ERROR_INTERNAL, "no memory for what follows");
+        *ret_bad = true;
+        return length;
+    }
     return used + fill_block(c, bytes + used, length - used);
 }
 
@@ -975,12 +993,12 @@ static bool take_first(struct client *c, const char *bytes, size_t length)
     size_t used = 0;
     struct error ignored;
     struct request request;
-    bool bad;
+    bool bad = false;
 
     if (newline && request_parse(bytes, (size_t)(newline - bytes), &request, &ignored) == 0 &&
         request.secret > 0)
         used = take_request(c, bytes, length, &ignored, &bad);
-    return keep(c, bytes + used, length - used);
+    return keep(c, bytes + used, length - used) && !bad;
 }
 
 /* The rest of what a peer sends after nonsense is thrown away until it closes: to close with

@@ -434,6 +434,15 @@ static const char *flaw_of(const struct header *h, size_t there)
     return NULL;
 }
 
+static bool read_header(int fd, struct header *ret)
+{
+    ssize_t n;
+
+    while ((n = pread(fd, ret, sizeof *ret, 0)) < 0 && errno == EINTR)
+        ;
+    return n == sizeof *ret;
+}
+
 /* A memfd that nobody can cut off beneath us, with our header. Returns why it is none, or NULL. */
 static const char *look_at(int fd, struct header *ret)
 {
@@ -444,7 +453,7 @@ static const char *look_at(int fd, struct header *ret)
         return "it is no sealed memory";
     if (there == 0)
         return "it is empty";
-    if (there < sizeof *ret || pread(fd, ret, sizeof *ret, 0) != sizeof *ret)
+    if (there < sizeof *ret || !read_header(fd, ret))
         return "it is none of kubetokend's";
     return flaw_of(ret, there);
 }
@@ -471,6 +480,9 @@ static int reserve(struct store *s)
     return 0;
 }
 
+/* Said of what may be whole: no reason to forget it. */
+static const char no_memory[] = "there is no memory for it";
+
 static const char *adopt(struct store *s, int fd)
 {
     struct header header;
@@ -479,15 +491,15 @@ static const char *adopt(struct store *s, int fd)
     if (why)
         return why;
     if (reserve(s) < 0)
-        return "there is no memory for it";
+        return no_memory;
     s->fd = fd;
     s->first_free = sizeof header;
     if (map(s, 0, header.size) < 0)
-        why = "it cannot be mapped";
+        why = errno == ENOMEM || errno == EAGAIN ? no_memory : "it cannot be mapped";
     else if (!is_chain(s))
         why = "its records are broken";
     else if (!index_blocks(s))
-        why = "there is no memory for it";
+        why = no_memory;
     if (why) {
         forget_records(s);
         s->fd = -1;
@@ -534,30 +546,32 @@ static void tell_flaw(const char *why, bool alone)
                   alone ? "; tokens, and what was known of refused passwords, are lost" : "");
 }
 
-/* Of what systemd kept the store that was written last, and the rest is told. Returns how many
- * there were. */
-static size_t adopt_best(struct store *s, const int *fds, size_t n)
+/* Of what systemd kept the store that was written last, and the rest is told. Returns 0, or
+ * -ENOMEM: that could not be found out, and nothing is touched. */
+static int adopt_best(struct store *s, const int *fds, size_t n)
 {
     const char *flaws[STORES_MAX];
     uint64_t best = 0;
     size_t chosen = n;
+    bool lacking = false;
 
     for (size_t i = 0; i < n; i++) {
         flaws[i] = adopt(s, fds[i]);
         if (!flaws[i] && (chosen == n || s->generation > best))
             chosen = i, best = s->generation;
+        lacking |= flaws[i] == no_memory;
         forget_records(s);
         s->fd = -1;
     }
+    if (lacking || (chosen < n && adopt(s, fds[chosen]) == no_memory))
+        return -ENOMEM;
     for (size_t i = 0; i < n; i++) {
         if (i == chosen)
             continue;
         close(fds[i]);
         tell_flaw(flaws[i] ? flaws[i] : "it is older than another one", chosen == n);
     }
-    if (chosen < n && adopt(s, fds[chosen]))
-        close(fds[chosen]);
-    return n;
+    return 0;
 }
 
 struct store *store_new(const int *descriptors, size_t n)
@@ -567,15 +581,21 @@ struct store *store_new(const int *descriptors, size_t n)
     if (!s)
         return NULL;
     s->fd = -1;
-    if (reserve(s) < 0)
-        return store_free(s);
-    size_t left = adopt_best(s, descriptors, n);
+    if (reserve(s) < 0 || adopt_best(s, descriptors, n) < 0) {
+        s->fd = -1; /* it is the caller's still */
+        store_free(s);
+        errno = ENOMEM;
+        return NULL;
+    }
     bool taken_up = s->fd >= 0;
-    if (!taken_up && !make(s))
-        return store_free(s);
-    if (left > (size_t)taken_up) /* by name: all of them, also the one that was taken up */
+    if (!taken_up && !make(s)) {
+        store_free(s);
+        errno = EIO;
+        return NULL;
+    }
+    if (n > (size_t)taken_up) /* by name: all of them, also the one that was taken up */
         sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" STORE_NAME);
-    if (left != 1 || !taken_up)
+    if (n != 1 || !taken_up)
         give_to_systemd(s);
     return s;
 }

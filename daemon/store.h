@@ -31,7 +31,8 @@ enum store_kind {
 
 /* Takes over what an earlier life left: of several descriptors the one that was written last. What
  * is not to be believed is told and dropped. Where nothing is left it makes a new one and gives it
- * to systemd to keep. The descriptors are closed. NULL: no memory. */
+ * to systemd to keep. The descriptors are closed. NULL: there is none; with errno ENOMEM what is
+ * there could not be looked at, and is as it was. */
 struct store *store_new(const int *descriptors, size_t n);
 struct store *store_free(struct store *store);
 

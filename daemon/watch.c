@@ -7,6 +7,7 @@
 
 #include "common/time.h"
 #include "daemon/digest.h"
+#include "daemon/memory.h"
 #include "daemon/render_json.h"
 
 /* How long a table stays as it is while nothing changes, and at least. */
@@ -206,12 +207,11 @@ static void tell_lines(const struct watch *w, struct rendered *out, struct profi
 {
     char *text = NULL;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = memory_stream(&text, &size);
 
-    if (f) {
+    if (f)
         compare(w, profiles, seen, n, f, now);
-        fclose(f);
-    }
+    memory_close(f, &text);
     render_text(out, text ? text : "");
     free(text);
 }
@@ -224,8 +224,10 @@ bool watch_answer(struct watch *w, struct rendered *out, uint64_t now)
     struct seen *seen = calloc(n + 1, sizeof *seen);
     uint64_t print = print_of_files(w->all);
 
-    if (!seen)
-        abort(); /* a few bytes for each */
+    if (!seen) { /* told at the next change, or when it is time */
+        w->next = least(w->next, now + redraw_after);
+        return false;
+    }
     for (size_t i = 0; i < n; i++)
         seen[i] = look_at(profiles[i], now);
     bool differs = w->told == 0 || compare(w, profiles, seen, n, NULL, now);

@@ -11,6 +11,7 @@
 #include "common/time.h"
 #include "common/wrap.h"
 #include "daemon/history_view.h"
+#include "daemon/memory.h"
 
 /* A token that has no more left may have been dead by the API server's clock. */
 static const uint64_t nearly_dead = 30 * USEC_PER_SEC;
@@ -332,14 +333,14 @@ static void print_sentence(FILE *f, const struct story *s, const char *profile, 
 
 static char *sentence(const struct story *s, const char *profile, uint64_t now)
 {
-    char *text = NULL;
+    char *text;
     size_t size;
-    FILE *f = open_memstream(&text, &size);
+    FILE *f = memory_stream(&text, &size);
 
     if (!f)
         return NULL;
     print_sentence(f, s, profile, now);
-    fclose(f);
+    memory_close(f, &text);
     return text;
 }
 
@@ -361,11 +362,11 @@ static void add_causes(cJSON *json, const struct story *s, uint64_t now)
         char *text = NULL;
         size_t size;
         const struct history_entry *e = ground(s, (enum cause)c);
-        FILE *f = e ? open_memstream(&text, &size) : NULL;
+        FILE *f = e ? memory_stream(&text, &size) : NULL;
         if (!f)
             continue;
         print_cause(f, (enum cause)c, e, now);
-        fclose(f);
+        memory_close(f, &text);
         cJSON *cause = cJSON_CreateObject();
         cJSON_AddStringToObject(cause, "cause", cause_names[c]);
         cJSON_AddStringToObject(cause, "text", text ? text : "");

@@ -183,7 +183,7 @@ static bool ask_plainly(struct cluster *c)
     else if (!good)
         add_failure(c, ERROR_CLUSTER_OTHER, "its list of APIs (/apis) is none");
     cJSON_Delete(json);
-    child_free(&child);
+    child_clear(&child);
     return good;
 }
 
@@ -202,7 +202,7 @@ static bool ask_who(struct cluster *c)
             done = ask_plainly(c);
         else
             explain_failure(c, &child);
-        child_free(&child);
+        child_clear(&child);
         return done;
     }
     cJSON *json = cJSON_Parse(child.out);
@@ -213,7 +213,7 @@ static bool ask_who(struct cluster *c)
     if (!done)
         add_failure(c, ERROR_CLUSTER_OTHER, "it does not say who the user is");
     cJSON_Delete(json);
-    child_free(&child);
+    child_clear(&child);
     return done;
 }
 
@@ -235,7 +235,7 @@ static void ask_for_the_name(struct cluster *c, char *out, size_t size)
         name += sizeof before - 1;
         snprintf(out, size, "%.*s", (int)(end - name), name);
     }
-    child_free(&child);
+    child_clear(&child);
 }
 
 /* NULL: it does not tell. */
@@ -249,7 +249,7 @@ static cJSON *ask_rights(struct cluster *c)
     rights_request(c->namespace, request);
     if (kubectl_run(c->d, raw, request, &child) == 0)
         review = cJSON_Parse(child.out);
-    child_free(&child);
+    child_clear(&child);
     return review;
 }
 

@@ -107,7 +107,7 @@ void doctor_configuration(struct doctor *d)
         report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_NO_CONFIG, "%s", user_config);
     else
         add_lines(&d->report, ERROR_CONFIG, child.err);
-    child_free(&child);
+    child_clear(&child);
 }
 
 /* ---- the daemon ------------------------------------------------------------------------------ */

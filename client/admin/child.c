@@ -44,7 +44,7 @@ static void stream_read(struct stream *s)
         return;
     }
     if (s->used + (size_t)n >= s->size) {
-        size_t size = 2 * s->size + sizeof piece;
+        size_t size = 2 * s->size + sizeof piece + 1; /* with the NUL behind it */
         char *text = realloc(s->text, size);
         if (!text) {
             stream_end(s);
@@ -179,7 +179,7 @@ int child_run_with(const char *const argv[], const char *input, uint64_t timeout
     return ret->out && ret->err ? r : -1;
 }
 
-void child_free(struct child *child)
+void child_clear(struct child *child)
 {
     free(child->out);
     free(child->err);

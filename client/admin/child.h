@@ -16,11 +16,11 @@ struct child {
 };
 
 /* Runs argv[0], looked for in PATH unless it has a slash, with stdin from /dev/null. Returns 0
- * when it ended by itself with exit code 0, else -1. child_free() in both cases. */
+ * when it ended by itself with exit code 0, else -1. child_clear() in both cases. */
 int child_run(const char *const argv[], uint64_t timeout, struct child *ret);
 /* With a text on stdin, of CHILD_INPUT_MAX bytes at most. */
 int child_run_with(const char *const argv[], const char *input, uint64_t timeout,
                    struct child *ret);
-void child_free(struct child *child);
+void child_clear(struct child *child);
 
 #endif

@@ -157,7 +157,7 @@ static int show(const struct options *o)
     child_run(argv, o->timeout, &child);
     cJSON *config = child.exit_code == 0 ? cJSON_Parse(child.out) : NULL;
     int r = config ? 0 : complain(&child, program);
-    child_free(&child);
+    child_clear(&child);
     if (r == 0 && o->profile)
         r = keep_profile(config, o->profile);
     if (r == 0) {

@@ -411,7 +411,7 @@ static int run_check(const char *config_home, const char *path)
         r = output_fail(ERROR_INCOMPLETE, program);
     else if (r != 0)
         print_lines(child.err, path);
-    child_free(&child);
+    child_clear(&child);
     return r;
 }
 

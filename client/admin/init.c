@@ -714,7 +714,7 @@ static void current_context(const struct init *in, char *out, size_t size)
     child_run(argv, 10 * USEC_PER_SEC, &child);
     snprintf(out, size, "%.*s", child.exit_code == 0 ? (int)strcspn(child.out, "\n") : 0,
              child.out);
-    child_free(&child);
+    child_clear(&child);
 }
 
 static int offer_kubeconfig(struct init *in, const char *folder)

@@ -34,7 +34,7 @@ const char *kubeconfig_api_version(void)
     /* kubectl knows v1 since 1.22; none found counts as a new one. */
     bool old = minor && *minor && strtol(minor, NULL, 10) < 22;
     cJSON_Delete(json);
-    child_free(&child);
+    child_clear(&child);
     return old ? "v1beta1" : "v1";
 }
 

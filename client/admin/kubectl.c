@@ -65,7 +65,7 @@ char *kubectl_certificate(const struct doctor *d, const char *file)
         return read_file(file);
     int r = kubectl_run(d, raw, NULL, &child);
     char *text = r == 0 ? strdup(child.out) : NULL;
-    child_free(&child);
+    child_clear(&child);
     if (!text)
         errno = EBADMSG;
     return text;
@@ -79,7 +79,7 @@ static int ask(struct doctor *d, const char *const args[], struct child *child)
     if (*d->kuberc_error || !strstr(child->err, "applying preferences"))
         return -1;
     snprintf(d->kuberc_error, sizeof d->kuberc_error, "%s", kubectl_words_telling(child->err));
-    child_free(child);
+    child_clear(child);
     return kubectl_run(d, args, NULL, child);
 }
 
@@ -104,7 +104,7 @@ void doctor_read_kubectl(struct doctor *d)
 
     if (ask(d, version, &child) < 0) {
         note_failure(d, &child);
-        child_free(&child);
+        child_clear(&child);
         return;
     }
     d->kubectl = cJSON_Parse(child.out);
@@ -116,7 +116,7 @@ void doctor_read_kubectl(struct doctor *d)
         cJSON_Delete(d->kubectl);
         d->kubectl = NULL;
     }
-    child_free(&child);
+    child_clear(&child);
     if (!d->kubectl)
         return;
 
@@ -125,5 +125,5 @@ void doctor_read_kubectl(struct doctor *d)
     if (!d->config)
         error_set(&d->kubectl_error, ERROR_KUBECONFIG, "%s",
                   child.failed ? strerror(child.failed) : kubectl_words_telling(child.err));
-    child_free(&child);
+    child_clear(&child);
 }

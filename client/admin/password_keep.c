@@ -110,7 +110,7 @@ static bool has_user_credentials(void)
 
     bool works = is_program(*argv) && child_run(argv, 5 * USEC_PER_SEC, &child) == 0;
     if (is_program(*argv))
-        child_free(&child);
+        child_clear(&child);
     return works;
 }
 
@@ -246,7 +246,7 @@ enum password_keep_state password_keep_look(enum password_keep keep, const char 
                     : PASSWORD_KEEP_ANOTHER;
     }
     explicit_bzero(child.out, strlen(child.out));
-    child_free(&child);
+    child_clear(&child);
     return state;
 }
 
@@ -264,7 +264,7 @@ static int give(const char *const argv[], const char *password, struct child *re
     if (child_run_with(argv, password, patience, ret) == 0)
         return 0;
     int r = fail_by(argv[0], ret, why);
-    child_free(ret);
+    child_clear(ret);
     return r;
 }
 
@@ -282,7 +282,7 @@ static int store_credential(const char *profile, const char *password, struct pr
     snprintf(file, sizeof file, "%s", "password.cred");
     profile_draft_add_file(draft, "password-command", file, child.out, strlen(child.out));
     password_keep_set(PASSWORD_KEEP_CREDENTIAL, profile, draft);
-    child_free(&child);
+    child_clear(&child);
     return 0;
 }
 
@@ -301,7 +301,7 @@ static int store_by_program(enum password_keep keep, const char *profile, const 
 
     if (give(argv, password, &child, why) < 0)
         return -1;
-    child_free(&child);
+    child_clear(&child);
     if (password_keep_look(keep, profile, password, length) == PASSWORD_KEEP_SAME)
         return 0;
     error_set(why, ERROR_CREDENTIAL, "%s gives back another password than it was given", *argv);
@@ -345,7 +345,7 @@ int password_keep_remove(enum password_keep keep, const char *profile, struct er
     int r = child_run(argv, patience, &child);
     if (r < 0 || child.exit_code != 0)
         r = fail_by(*argv, &child, why ? why : &ignored);
-    child_free(&child);
+    child_clear(&child);
     return r;
 }
 

@@ -3,12 +3,21 @@ import signal
 import pytest
 
 import rig
+import sanitized
 import scripted
 
 # What is run in the background, or by nohup, ignores these, and what it starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
+
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = sanitized.reason(item.nodeid)
+        if why:
+            item.add_marker(pytest.mark.skip(reason=f"sanitized: {why}"))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +37,11 @@ def own_provider(tmp_path):
 
 @pytest.fixture
 def home(tmp_path):
-    return rig.Home(tmp_path / "home")
+    h = rig.Home(tmp_path / "home")
+    h.environment.update(sanitized.environment(tmp_path))
+    yield h
+    if sanitized.ON:
+        assert sanitized.findings(tmp_path, h.folder / "kubetokend.log") == []
 
 
 @pytest.fixture

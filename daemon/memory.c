@@ -1,0 +1,57 @@
+#include "daemon/memory.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+static bool lack;
+
+static void *take(size_t size)
+{
+    void *p = malloc(size);
+
+    lack |= !p;
+    return p;
+}
+
+void memory_watch_json(void)
+{
+    cJSON_Hooks hooks = { .malloc_fn = take, .free_fn = free };
+
+    cJSON_InitHooks(&hooks);
+}
+
+void memory_note_lack(void)
+{
+    lack = true;
+}
+
+bool memory_lacked(void)
+{
+    bool lacked = lack;
+
+    lack = false;
+    return lacked;
+}
+
+FILE *memory_stream(char **text, size_t *size)
+{
+    FILE *f;
+
+    *text = NULL;
+    f = open_memstream(text, size);
+    lack |= !f;
+    return f;
+}
+
+void memory_close(FILE *f, char **text)
+{
+    if (!f)
+        return;
+    bool whole = fflush(f) == 0 && !ferror(f);
+    fclose(f); /* which may have no memory to end it */
+    if (whole && *text)
+        return;
+    lack = true;
+    free(*text);
+    *text = NULL;
+}
