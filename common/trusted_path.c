@@ -14,6 +14,8 @@
 #include "common/trusted_group.h"
 
 enum { LINKS_MAX = 40 }; /* as the kernel follows, path_resolution(7) */
+/* An error has room for one longer path: half of it behind chmod would be another file. */
+enum { NAMED_TWICE_MOST = 60 };
 
 /* ---- what is wrong ----------------------------------------------------------------------------*/
 
@@ -57,7 +59,8 @@ static int judge_owner(const struct stat *st, bool unknown, const char *kind, co
 static int judge_mode(int fd, const struct stat *st, const char *kind, const char *path,
                       struct trusted_fault *fault)
 {
-    const char *quote = strpbrk(path, " \t") ? "'" : "";
+    const char *what = strlen(path) > NAMED_TWICE_MOST ? "it" : path;
+    const char *quote = strpbrk(what, " \t") ? "'" : "";
     const char *by = st->st_uid == geteuid() ? "" : "have root say: ";
     char group[TRUSTED_GROUP_BY] = "";
     bool all = (st->st_mode & S_IWOTH) != 0;
@@ -70,7 +73,7 @@ static int judge_mode(int fd, const struct stat *st, const char *kind, const cha
         return 0;
     return blame(fault, kind, path, "can be written by others (mode %03o%s); %schmod %s %s%s%s",
                  (unsigned)st->st_mode & 07777, group, by,
-                 (st->st_mode & S_IWGRP) == 0 ? "o-w" : "go-w", quote, path, quote);
+                 (st->st_mode & S_IWGRP) == 0 ? "o-w" : "go-w", quote, what, quote);
 }
 
 /* ---- the way ----------------------------------------------------------------------------------*/

@@ -337,6 +337,13 @@ static bool holds_user(const struct setting *s)
     return strchr(s->value, '@') && (s->key->type == TYPE_PROXY || s->key->type == TYPE_URL);
 }
 
+/* What may be over the next time that the file is read, with nobody doing anything to it. */
+static void note_cause(struct config_report *report, int error)
+{
+    report->passing |= error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO ||
+                       error == EINTR;
+}
+
 /* Whether the file may be trusted with what stands in it. Who can write it can have a password sent
  * to an issuer of their own, or run a command as us, whatever it says now. */
 static void check_permissions(struct loader *l, int fd, const char *file)
@@ -351,16 +358,12 @@ static void check_permissions(struct loader *l, int fd, const char *file)
                 use.secret |= s->key->type == TYPE_SOURCE_INLINE ||
                               (s->key->type == TYPE_PROXY && holds_user(s));
         }
-    if (private_file_check(fd, file, use, &why) < 0)
+    errno = 0;
+    if (private_file_check(fd, file, use, &why) < 0) {
+        note_cause(l->report, errno);
         complain(l->report, file, 0, "%s%s", use.secret ? "it holds a secret and " : "",
                  why.detail);
-}
-
-/* What may be over the next time that the file is read, with nobody doing anything to it. */
-static void note_cause(struct config_report *report, int error)
-{
-    report->passing |= error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO ||
-                       error == EINTR;
+    }
 }
 
 /* Returns the descriptor, or -1: it is not there, or cannot be opened, which is then reported. */
@@ -371,9 +374,11 @@ static int open_file(struct loader *l, const char *file, bool *ret_there)
     struct stat st;
     int fd = private_file_open(file, use, &why);
 
+    int found = fd >= 0 || stat(file, &st) == 0 ? 0 : errno;
     if (fd < 0)
         note_cause(l->report, -fd);
-    *ret_there = fd >= 0 || stat(file, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    note_cause(l->report, found);
+    *ret_there = found != ENOENT && found != ENOTDIR;
     if (fd < 0 && *ret_there)
         complain(l->report, file, 0, "%s%s", fd == -EPERM ? "" : "cannot be read: ", why.detail);
     return fd;
@@ -387,7 +392,12 @@ static bool read_file(struct loader *l, const char *file)
 
     if (fd < 0)
         return there;
-    if (fstat(fd, &st) < 0 || !owner_is_ours(st.st_uid)) {
+    if (fstat(fd, &st) < 0) {
+        note_cause(l->report, errno);
+        complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
+        goto out;
+    }
+    if (!owner_is_ours(st.st_uid)) {
         check_permissions(l, fd, file); /* which says so, without a look into it */
         goto out;
     }

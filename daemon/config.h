@@ -93,7 +93,7 @@ struct config_report {
     unsigned count;
     char *text; /* NULL when there is nothing to say */
     size_t length;
-    bool passing;  /* a file could not be read for now, which is no fault of the file */
+    bool passing; /* a file could not be read for now, which is no fault of the file */
 };
 
 /* Reads the files given (missing ones are passed over; later ones win key by key). Returns

@@ -8,15 +8,14 @@
 int config_change_note(struct config_change *c, const char *profile, enum config_change_kind kind)
 {
     struct config_change_entry *list = reallocarray(c->list, c->n + 1, sizeof *list);
-    char *name = strdup(profile);
 
-    if (list)
-        c->list = list;
-    if (!list || !name) {
-        free(name);
+    if (!list)
         return -ENOMEM;
-    }
-    list[c->n++] = (struct config_change_entry){ name, kind };
+    c->list = list;
+    list[c->n] = (struct config_change_entry){ strdup(profile), kind };
+    if (!list[c->n].profile)
+        return -ENOMEM;
+    c->n++;
     return 0;
 }
 

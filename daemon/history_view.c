@@ -310,6 +310,8 @@ static void print_object(FILE *f, cJSON *json)
     cJSON_Delete(json);
     if (text)
         fprintf(f, "%s\n", text);
+    else
+        memory_note_lack();
     free(text);
 }
 

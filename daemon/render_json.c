@@ -261,6 +261,8 @@ static void print_line(FILE *f, cJSON *json)
 
     if (text)
         fprintf(f, "%s\n", text);
+    else
+        memory_note_lack();
     free(text);
     cJSON_Delete(json);
 }

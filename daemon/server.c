@@ -234,12 +234,15 @@ static void update(struct client *c)
         resume(c->server);
     /* A peer that is gone shows in any case. To set it again tells once more what is there still.
      */
-    sd_event_source_set_io_events(c->source, events | EPOLLET);
-    if (!due)
+    bool lost = sd_event_source_set_io_events(c->source, events | EPOLLET) < 0;
+    due |= lost; /* who finds it closed tries again, and is not left without a word */
+    if (lost)
+        c->deadline = time_boottime();
+    else if (!due)
         c->deadline = 0;
     else if (c->deadline == 0) /* a peer that drips gets no more time than one that is silent */
         c->deadline = time_boottime() + patience;
-    if (due && sd_event_source_get_enabled(c->server->timer, NULL) == SD_EVENT_OFF) {
+    if (due && (lost || sd_event_source_get_enabled(c->server->timer, NULL) == SD_EVENT_OFF)) {
         sd_event_source_set_time(c->server->timer, c->deadline);
         sd_event_source_set_enabled(c->server->timer, SD_EVENT_ONESHOT);
     }

@@ -413,6 +413,9 @@ static bool index_blocks(struct store *s)
     return true;
 }
 
+/* Or something else that is short for now. */
+static const char no_memory[] = "there is no memory for it";
+
 /* Why the header is not to be believed, or NULL. */
 static const char *flaw_of(const struct header *h, size_t there)
 {
@@ -425,7 +428,10 @@ static const char *flaw_of(const struct header *h, size_t there)
                                     : "it was written by an earlier version";
     if (h->check != digest_bytes(h->key, h, offsetof(struct header, check)))
         return "its checksum is wrong";
-    if (sd_id128_get_boot(&boot) < 0 || !sd_id128_equal(boot, h->boot))
+    int r = sd_id128_get_boot(&boot);
+    if (r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EIO || r == -EINTR)
+        return no_memory;
+    if (r < 0 || !sd_id128_equal(boot, h->boot))
         return "it is of another boot";
     if (h->size > STORE_MAX)
         return "it is too large";
@@ -446,9 +452,12 @@ static bool read_header(int fd, struct header *ret)
 /* A memfd that nobody can cut off beneath us, with our header. Returns why it is none, or NULL. */
 static const char *look_at(int fd, struct header *ret)
 {
-    size_t there = file_size(fd);
+    struct stat st;
     int seals = fcntl(fd, F_GET_SEALS);
 
+    if (fstat(fd, &st) < 0)
+        return no_memory;
+    size_t there = st.st_size > 0 ? (size_t)st.st_size : 0;
     if (seals < 0 || !(seals & F_SEAL_SHRINK))
         return "it is no sealed memory";
     if (there == 0)
@@ -481,8 +490,6 @@ static int reserve(struct store *s)
 }
 
 /* Said of what may be whole: no reason to forget it. */
-static const char no_memory[] = "there is no memory for it";
-
 static const char *adopt(struct store *s, int fd)
 {
     struct header header;

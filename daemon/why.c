@@ -402,6 +402,8 @@ void why_print_json(FILE *f, const struct history *h, const char *profile, uint6
     printed = json_print(json);
     if (printed)
         fprintf(f, "%s\n", printed);
+    else
+        memory_note_lack();
     free(printed);
     cJSON_Delete(json);
     free(text);

@@ -52,6 +52,9 @@ static const struct {
       "systemd keeps tokens and what is known of refused passwords over a restart. What is "
       "broken, of another boot or of a version that is not known is dropped; a token is fetched "
       "anew, and a refused password may be sent once more." },
+    { "ended", "A process that could not be killed has ended",
+      "It was reported as stuck before: a file system had not answered it. Nothing is to be "
+      "done." },
     { "fetcher-asks", "A kubetoken-fetch asked for something and was turned away",
       "What meets the network has no business with the daemon but its one result, and no socket "
       "to come by. That one came all the same says that somebody runs in its place: a provider, "

@@ -134,7 +134,7 @@ static int ask_shown(const char *question, const char *shown, const char *preset
                      size_t size)
 {
     bool terminal = isatty(STDIN_FILENO);
-    size_t length;
+    size_t length = 0;
     int r;
 
     if (nobody && (terminal || preset))

@@ -59,7 +59,8 @@ static bool is_public_key(const cJSON *jwk)
     if (!jwk || cJSON_IsNull(jwk))
         return true;
     EVP_PKEY *key = jwks_key(jwk, curve);
-    bool good = jwk_go_reads(jwk, key, why) && !jwk_go_private(jwk) && strcmp(kty, "oct") != 0;
+    bool good = jwk_go_reads(jwk, key, why) && !jwk_go_private(jwk) && strcmp(kty, "oct") != 0 &&
+                jwk_go_has_exponent(jwk);
     EVP_PKEY_free(key);
     return good;
 }

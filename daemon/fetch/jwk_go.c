@@ -216,6 +216,19 @@ static bool has_all(const cJSON *jwk, const char *names, char why[JWK_GO_WHY])
     return true;
 }
 
+bool jwk_go_has_exponent(const cJSON *jwk)
+{
+    unsigned char *bytes = NULL, any = 0;
+
+    if (strcmp(json_string(jwk, "kty"), "RSA") != 0)
+        return true;
+    long n = decode_url(json_string(jwk, "e"), &bytes);
+    for (long i = n > 8 ? n - 8 : 0; i < n; i++)
+        any |= bytes[i];
+    free(bytes);
+    return any != 0;
+}
+
 static BIGNUM *number(const cJSON *jwk, const char *name)
 {
     unsigned char *bytes = NULL;

@@ -17,6 +17,10 @@ enum { JWK_GO_WHY = 80 };
 /* key: what libcrypto made of its public half, NULL: nothing. Fills why where it returns false. */
 bool jwk_go_reads(const cJSON *jwk, EVP_PKEY *key, char why[JWK_GO_WHY]);
 
+/* Whether an RSA key has an exponent that Go takes for one: it looks at the lowest 64 bits. True
+ * for other types. */
+bool jwk_go_has_exponent(const cJSON *jwk);
+
 /* Whether it has a private part, however good. */
 bool jwk_go_private(const cJSON *jwk);
 

@@ -4,18 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/fetch/sandbox.h"
+#include "daemon/fetch/resolver.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size);
-    struct job job = fuzz_job(), local = job;
-    bool plain = sandbox_hosts_need_unix(text, false, &job);
+    enum resolver_need plain = resolver_need_of(text, false), stub = resolver_need_of(text, true);
 
-    local.issuer = "https://login.local/";
-    PROMISE(plain || !sandbox_hosts_need_unix(text, true, &job));
-    PROMISE(!plain || sandbox_hosts_need_unix(text, false, &local));
-    PROMISE(!plain || strstr(text, "hosts:"));
+    PROMISE(stub <= plain);
+    PROMISE(plain == RESOLVER_NONE || strstr(text, "hosts:"));
+    PROMISE(resolver_is_asked(plain, "login.local") == (plain != RESOLVER_NONE));
+    PROMISE(resolver_is_asked(plain, "login.example.com") == (plain == RESOLVER_ALL));
     free(text);
     return 0;
 }

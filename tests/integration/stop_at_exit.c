@@ -57,12 +57,16 @@ static void hold(pid_t pid)
             ;
 }
 
-static void go_on(pid_t pid, int status)
+static void go_on(pid_t pid, int status, pid_t first)
 {
     int event = status >> 16, number = WSTOPSIG(status);
 
     if (event == PTRACE_EVENT_STOP && number != SIGTRAP) {
         ptrace(PTRACE_LISTEN, pid, 0, 0); /* stopped by a signal, and stays so */
+        return;
+    }
+    if (event == PTRACE_EVENT_EXEC && pid != first && !is_wanted(pid)) {
+        ptrace(PTRACE_DETACH, pid, 0, 0); /* its end is for its parent alone to see */
         return;
     }
     if (event == PTRACE_EVENT_EXIT && is_wanted(pid))
@@ -114,7 +118,7 @@ int main(int argc, char **argv)
     close(gate);
     while ((pid = waitpid(-1, &status, __WALL)) > 0) {
         if (WIFSTOPPED(status))
-            go_on(pid, status);
+            go_on(pid, status, first);
         else if (pid == first)
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }

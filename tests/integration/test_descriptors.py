@@ -111,6 +111,15 @@ def test_what_the_daemon_could_not_print_is_no_success(home, option):
 # ---- the limit ---------------------------------------------------------------------------------
 
 
+def rest(daemon):
+    """Until no child has a descriptor of the daemon."""
+    process = pathlib.Path(f"/proc/{daemon.process.pid}")
+    children = process / "task" / process.name / "children"
+    fds = process / "fd"
+    rig.wait_until(lambda: not children.read_text() and not any(
+        "pidfd" in os.path.realpath(fd) for fd in fds.iterdir()), "the end of all children")
+
+
 @contextlib.contextmanager
 def limited(daemon, choose):
     """The daemon may have no number from that on which is chosen of those that it has not."""
@@ -152,6 +161,7 @@ def test_where_none_is_left_who_owes_a_request_makes_room(home, daemon, fake):
     home.configure(fake.profile())
     daemon.start()
     assert home.run("get").returncode == 0
+    rest(daemon)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(rig.connect(home)) for _ in range(9)]
         rig.wait_until(lambda: home.run("get").returncode == 0, "all of them accepted")

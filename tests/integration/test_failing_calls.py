@@ -127,6 +127,8 @@ class Bench:
                     answer += chunk
             except ConnectionError:
                 answer = b""
+            except TimeoutError:
+                self.must(False, f"no answer to {request[:40]}, but {answer}")
         self.control.settle(lambda: self.daemon.alive)
         return answer
 
@@ -138,10 +140,14 @@ class Bench:
     def house(self):
         """What must not grow."""
         process = pathlib.Path(f"/proc/{self.daemon.process.pid}")
+        children = process / "task" / process.name / "children"
+        rig.wait_until(lambda: not children.read_text() and not any(
+            "pidfd" in os.path.realpath(fd) for fd in (process / "fd").iterdir()),
+                       "the end of all children")
         locked = next(line.split()[1] for line in (process / "status").read_text().splitlines()
                       if line.startswith("VmLck"))
         return (sorted(os.listdir(process / "fd")),
-                (process / "task" / process.name / "children").read_text(), int(locked))
+                children.read_text(), int(locked))
 
     def must(self, holds, what):
         if not holds:  # to name the lines of the source takes a while

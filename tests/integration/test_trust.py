@@ -23,7 +23,8 @@ def open_to_all(path, kind="", mode=0o777):
     """Makes it so; returns what is said of it."""
     path.chmod(mode)
     change = "go-w" if mode & 0o020 else "o-w"
-    return f"{kind}{path} can be written by others (mode {mode:o}); chmod {change} {path}"
+    named = "it" if len(str(path)) > 60 else path
+    return f"{kind}{path} can be written by others (mode {mode:o}); chmod {change} {named}"
 
 
 def check(home):

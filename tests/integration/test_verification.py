@@ -294,7 +294,10 @@ REFUSED = {
     **{f"jwk {name}": ("token-invalid", "the jwk of its header is no public key",
                        lambda v, jwk=jwk: v.token(header={"jwk": jwk}))
        for name, jwk in {"symmetric": {"kty": "oct", "k": "AAAA"}, "empty": {}, "a string": "x",
-                         "of a foreign type": {"kty": "x"}}.items()},
+                         "of a foreign type": {"kty": "x"},
+                         "without an exponent": {"kty": "RSA", "n": "AQAB", "e": "AA"},
+                         "with an exponent of 2^64": {"kty": "RSA", "n": "AQAB",
+                                                      "e": "AQAAAAAAAAAA"}}.items()},
     "jwk private": ("token-invalid", "the jwk of its header is no public key",
                     lambda v: v.token(header={"jwk": v.keys["rsa"].export(as_dict=True)})),
     "b64 false": ("token-invalid", "b64", lambda v: v.token(header={"b64": False})),

@@ -34,6 +34,9 @@ static int teardown(void **state)
 
 static void load_file(const char *path)
 {
+    config = config_free(config); /* of the load before */
+    config_report_clear(&report);
+    report = (struct config_report){ 0 };
     config = config_load(&path, 1, &report);
 }
 
