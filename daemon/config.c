@@ -157,6 +157,22 @@ static struct section *open_section(struct loader *l, const char *profile, const
     return s;
 }
 
+/* What may be a secret that stands in the wrong place is not quoted: only words are. */
+static bool is_words(const char *text)
+{
+    return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_ ")] == '\0';
+}
+
+static void complain_of_section(struct loader *l, const char *text, const char *file, unsigned line)
+{
+    static const char accepted[] = "accepted: [defaults], [profile NAME]";
+
+    if (is_words(text))
+        complain(l->report, file, line, "unknown section [%s]; %s", text, accepted);
+    else
+        complain(l->report, file, line, "unknown section; %s", accepted);
+}
+
 static void read_section(struct loader *l, char *text, const char *file, unsigned line)
 {
     size_t length = strlen(text);
@@ -173,8 +189,7 @@ static void read_section(struct loader *l, char *text, const char *file, unsigne
         return;
     }
     if (strncmp(text, "profile ", 8) != 0) {
-        complain(l->report, file, line,
-                 "unknown section [%s]; accepted: [defaults], [profile NAME]", text);
+        complain_of_section(l, text, file, line);
         return;
     }
     const char *name = text + 8 + strspn(text + 8, " \t");

@@ -552,6 +552,8 @@ static void an_unknown_section_is_refused(void **state)
     (void)state;
     assert_refused("[Profile b]",
                    "unknown section [Profile b]; accepted: [defaults], [profile NAME]");
+    /* it may be a secret in the wrong place */
+    assert_refused("[hunter2]", "unknown section; accepted: [defaults], [profile NAME]");
 }
 
 static void keys_below_an_unknown_section_are_not_reported_as_well(void **state)
