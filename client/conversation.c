@@ -2,8 +2,11 @@
 #include "client/conversation.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,8 +25,7 @@
 #include "common/text.h"
 #include "common/time.h"
 
-/* What an answer is read into: most tokens fit with their frame. Larger ones take another read;
- * a larger buffer would cost every `get` a page fault for each page of it. */
+/* What an answer is read into: most tokens fit with their frame. Larger ones take another read. */
 enum { BUFFER = 8 * 1024 };
 
 /* When a terminal is told what is waited for. */
@@ -48,16 +50,25 @@ struct sink {
     struct own_config own;
 };
 
+void line_init(struct line *line)
+{
+    line->length = 0; /* what is behind it is nobody's */
+    line->overflow = line->may_start = line->may_own = line->may_be_absent = false;
+    line->sent_once = line->only_once = line->is_last = false;
+    line->block_length = 0;
+}
+
+/* In one go: its words are short. */
 void line_add(struct line *line, const char *text)
 {
-    size_t length = strlen(text);
+    size_t length = line->length;
 
-    if (length >= sizeof line->text - line->length - 1) {
+    while (*text && length < sizeof line->text - 2)
+        line->text[length++] = *text++;
+    if (*text)
         line->overflow = true;
-        return;
-    }
-    memcpy(line->text + line->length, text, length);
-    line->length += length;
+    else
+        line->length = length;
 }
 
 void line_add_seconds(struct line *line, const char *name, uint64_t usec)
@@ -77,8 +88,10 @@ void line_add_number(struct line *line, const char *name, uint64_t number)
 
 /* ---- the course of a request ----------------------------------------------------------------- */
 
-/* From the first try to the last. Times are usec of CLOCK_BOOTTIME. */
+/* From the first try to the last. Times are usec since it began. An answer that is there at once
+ * takes no look at a clock, which costs a `get` two pages. */
 struct course {
+    uint64_t began;        /* by CLOCK_BOOTTIME; 0: nobody has looked at it yet */
     uint64_t now;          /* as far as it was looked at */
     uint64_t deadline;     /* the client's own */
     uint64_t show, look;   /* when to; USEC_INFINITY: not any more */
@@ -104,9 +117,24 @@ static uint64_t next_event(const struct course *c)
     return least(c->deadline, least(c->show, c->look));
 }
 
+/* At the first look c->now is what was waited for without one. */
+static void take_time(struct course *c)
+{
+    uint64_t clock = time_boottime();
+
+    if (c->began == 0)
+        c->began = clock - c->now;
+    c->now = clock - c->began;
+}
+
+static uint64_t left_until(const struct course *c, uint64_t time)
+{
+    return time > c->now ? time - c->now : 0;
+}
+
 static bool is_over(struct course *c)
 {
-    c->now = time_boottime();
+    take_time(c);
     return c->now >= c->deadline;
 }
 
@@ -144,7 +172,8 @@ static int look(struct course *c, struct error *why)
         return 0;
     enum service_state state = service_ask(least(look_time, c->deadline - c->now), why);
     if (state == SERVICE_STARTS) {
-        c->look = time_boottime() + c->look_pause;
+        take_time(c);
+        c->look = c->now + c->look_pause;
         c->look_pause *= 2;
     }
     return state == SERVICE_FAILS ? -1 : 0;
@@ -155,7 +184,7 @@ static bool rest(struct course *c, uint64_t until)
 {
     uint32_t random;
 
-    c->now = time_boottime();
+    take_time(c);
     if (c->now >= until)
         return false;
     set_text(c, waiting, sizeof waiting - 1);
@@ -177,15 +206,27 @@ static int set_time(int fd, int option, uint64_t usec)
     return setsockopt(fd, SOL_SOCKET, option, &t, sizeof t);
 }
 
-/* Returns a descriptor, or -1 with errno. */
-static int open_connection(const struct sockaddr_un *address, const struct course *c)
+/* As many as may wait to be taken do so. Only a socket that blocks waits for its turn; the time
+ * bounds it. */
+static int queue_up(int fd, const struct sockaddr_un *address, struct course *c)
 {
-    int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (is_over(c)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (fcntl(fd, F_SETFL, 0) < 0 || set_time(fd, SO_SNDTIMEO, c->deadline - c->now) < 0 ||
+        connect(fd, (const struct sockaddr *)address, sizeof *address) < 0)
+        return -1;
+    return fcntl(fd, F_SETFL, O_NONBLOCK);
+}
 
-    /* Blocking, since a full backlog is no error to wait for; the time bounds it. */
-    if (fd >= 0 && set_time(fd, SO_SNDTIMEO, c->deadline - c->now) == 0 &&
-        set_time(fd, SO_RCVTIMEO, next_event(c) - c->now) == 0 &&
-        connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+/* Returns a descriptor, or -1 with errno. */
+static int open_connection(const struct sockaddr_un *address, struct course *c)
+{
+    int fd = descriptor_raise(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+
+    if (fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+                    (errno == EAGAIN && queue_up(fd, address, c) == 0)))
         return fd;
     int number = errno;
     if (fd >= 0)
@@ -224,13 +265,29 @@ static void explain_connect(const char *path, int number, bool *ret_absent, stru
         why->code = ERROR_NO_DAEMON;
 }
 
-/* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
- * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
-static int connect_daemon(const struct course *c, bool *ret_absent, struct error *why)
+/* The kernel has told each program at its start, and none of ours becomes somebody else. */
+static uid_t own_uid(void)
+{
+    errno = 0;
+    unsigned long uid = getauxval(AT_EUID);
+    return errno == 0 ? (uid_t)uid : geteuid();
+}
+
+static void complain_of_peer(const char *path, uid_t uid, struct error *why)
 {
     enum { UNMAPPED = 65534 }; /* what a user namespace shows of a uid that it does not know */
+
+    error_set(why, ERROR_OTHER_UID, "%s is served by uid %u%s, and this is uid %u", path,
+              (unsigned)uid, uid == UNMAPPED ? " (one that is not mapped here, perhaps)" : "",
+              (unsigned)own_uid());
+}
+
+/* Connects, and makes sure by the kernel's word that it is our own daemon that listens: the
+ * request says who we are, and the answer is trusted. *ret_absent: nobody listens there. */
+static int connect_daemon(struct course *c, bool *ret_absent, struct error *why)
+{
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct ucred peer;
+    struct ucred peer = { .uid = (uid_t)-1 };
     socklen_t size = sizeof peer;
 
     if (paths_socket_as_named(address.sun_path, why) < 0)
@@ -244,12 +301,9 @@ static int connect_daemon(const struct course *c, bool *ret_absent, struct error
         explain_connect(address.sun_path, number, ret_absent, why);
         return -1;
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid())
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == own_uid())
         return fd;
-    error_set(why, ERROR_OTHER_UID, "%s is served by uid %u%s, and this is uid %u",
-              address.sun_path, (unsigned)peer.uid,
-              peer.uid == UNMAPPED ? " (one that is not mapped here, perhaps)" : "",
-              (unsigned)geteuid());
+    complain_of_peer(address.sun_path, peer.uid, why);
     close(fd);
     return -1;
 }
@@ -261,9 +315,9 @@ enum ending {
     ENDING_FAILED,
 };
 
-/* What there is to do when the socket's time has ended, or a signal came. Returns -1 with *why when
- * it is not worth while to wait on. */
-static int attend(int fd, struct course *c, struct error *why)
+/* What there is to do when the next event has come, or a signal. Returns -1 with *why when it is
+ * not worth while to wait on. */
+static int attend(struct course *c, struct error *why)
 {
     if (is_over(c)) {
         error_set(why, ERROR_DAEMON_SILENT, "%s", "");
@@ -272,9 +326,35 @@ static int attend(int fd, struct course *c, struct error *why)
     show(c);
     if (look(c, why) < 0)
         return -1;
-    if (!is_over(c))
-        set_time(fd, SO_RCVTIMEO, next_event(c) - c->now);
+    take_time(c);
     return 0;
+}
+
+/* Waits at most that long until the socket is ready for these events. Returns as poll(). */
+static int await_socket(int fd, short events, uint64_t usec)
+{
+    struct pollfd p = { .fd = fd, .events = events };
+    bool is_long = usec > (uint64_t)INT_MAX * USEC_PER_MSEC;
+
+    return poll(&p, 1,
+                usec == USEC_INFINITY ? -1
+                : is_long             ? INT_MAX
+                                      : (int)((usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
+}
+
+/* Until there is something to read, or an end. Returns -1 with *why. */
+static int await_bytes(int fd, struct course *c, struct error *why)
+{
+    for (;;) {
+        uint64_t next = next_event(c), left = next == USEC_INFINITY ? next : left_until(c, next);
+        int r = await_socket(fd, POLLIN, left);
+        if (r > 0)
+            return 0;
+        if (r == 0 && c->began == 0)
+            c->now = next;
+        if (attend(c, why) < 0)
+            return -1;
+    }
 }
 
 /* Returns how many bytes came; 0 when the connection has ended, and -1 when it has failed, both
@@ -286,7 +366,7 @@ static ssize_t read_some(int fd, char *to, size_t room, struct course *c, struct
         if (n > 0)
             return n;
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            if (attend(fd, c, why) < 0)
+            if (await_bytes(fd, c, why) < 0)
                 return -1;
             continue;
         }
@@ -398,12 +478,16 @@ static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct
     return ENDING_DONE;
 }
 
-/* A token may be in it, and no page is touched for its sake that was not. */
+/* A token may be in it, and no page is touched for its sake that was not: nor is one of the stack
+ * for what goes beyond the buffer. */
 static enum ending read_answer(int fd, struct course *c, struct sink *sink,
                                enum error_code *ret_code, struct error *why)
 {
-    char buffer[BUFFER];
+    static char buffer[BUFFER];
     size_t most = 0;
+
+    if (await_bytes(fd, c, why) < 0) /* it is not there yet: a read that says so is one too many */
+        return ENDING_FAILED;
     enum ending ending = take_answer(fd, buffer, &most, c, sink, ret_code, why);
 
     explicit_bzero(buffer, most);
@@ -411,13 +495,22 @@ static enum ending read_answer(int fd, struct course *c, struct sink *sink,
 }
 
 /* Returns 0, or -1 with errno; EAGAIN where its time ended before all was sent. */
-static int send_whole(int fd, const char *bytes, size_t length)
+static int send_whole(int fd, const char *bytes, size_t length, struct course *c)
 {
-    ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
-
-    if (n >= 0 && (size_t)n < length)
-        errno = EAGAIN;
-    return n == (ssize_t)length ? 0 : -1;
+    for (;;) {
+        ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
+        if (n == (ssize_t)length)
+            return 0;
+        if (n < 0 && errno != EAGAIN)
+            return -1;
+        bytes += n > 0 ? n : 0;
+        length -= n > 0 ? (size_t)n : 0;
+        if (is_over(c)) {
+            errno = EAGAIN;
+            return -1;
+        }
+        await_socket(fd, POLLOUT, c->deadline - c->now);
+    }
 }
 
 static enum ending converse(const struct line *request, struct course *c, struct sink *sink,
@@ -431,9 +524,9 @@ static enum ending converse(const struct line *request, struct course *c, struct
     int fd = connect_daemon(c, &absent, why);
     if (fd < 0)
         return absent ? ENDING_ABSENT : ENDING_FAILED;
-    int r = send_whole(fd, request->text, request->length);
+    int r = send_whole(fd, request->text, request->length, c);
     if (r == 0 && request->block_length > 0)
-        r = send_whole(fd, request->block, request->block_length);
+        r = send_whole(fd, request->block, request->block_length, c);
     if (r == 0 || errno == EPIPE) { /* whoever closed before it came may have said why */
         ending = read_answer(fd, c, sink, ret_code, why);
     } else if (errno == EAGAIN) {
@@ -442,7 +535,8 @@ static enum ending converse(const struct line *request, struct course *c, struct
     } else {
         error_set(why, ERROR_NO_DAEMON, "%s", strerror(errno));
     }
-    close(fd);
+    if (ending != ENDING_DONE || !request->is_last)
+        close(fd);
     if (ending == ENDING_EARLY && request->sent_once) {
         error_set(why, ERROR_DAEMON_SILENT,
                   "it ended the connection before an answer, and a refresh token is not "
@@ -504,10 +598,8 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
                            struct error *why)
 {
     enum error_code code = ERROR_INTERNAL;
-    uint64_t now = time_boottime();
-    struct course c = { .now = now,
-                        .deadline = now + timeout,
-                        .show = now + show_after,
+    struct course c = { .deadline = timeout,
+                        .show = show_after,
                         .pause = pause_first,
                         .is_get = memcmp(request->text, "get ", 4) == 0 };
     size_t length = request->length;
@@ -543,7 +635,7 @@ int conversation_run(struct line *request, uint64_t timeout)
     own_config_end(&sink.own);
     if (why.code != ERROR_NONE)
         return output_fail(why.code, why.detail);
-    return error_exit_code(code);
+    return code == ERROR_NONE ? 0 : error_exit_code(code); /* the table is on pages of its own */
 }
 
 enum error_code conversation_ask(struct line *request, uint64_t timeout, char *out, size_t size)
@@ -632,7 +724,6 @@ static enum ending follow(struct stream *s, struct course *c, struct sink *sink,
            *ret_code == ERROR_NONE) {
         ++*ret_answered;
         c->deadline = USEC_INFINITY; /* the next one comes when it comes */
-        set_time(s->fd, SO_RCVTIMEO, 0);
     }
     return ending;
 }
@@ -642,10 +733,7 @@ enum error_code conversation_follow(const struct line *request, uint64_t timeout
 {
     struct sink sink = { 0 };
     enum error_code code = ERROR_NONE;
-    uint64_t now = time_boottime();
-    struct course c = {
-        .now = now, .deadline = now + timeout, .show = USEC_INFINITY, .look = USEC_INFINITY
-    };
+    struct course c = { .deadline = timeout, .show = USEC_INFINITY, .look = USEC_INFINITY };
     struct stream s = { .have = 0 };
     enum ending ending = ENDING_EARLY;
     bool absent;
@@ -654,7 +742,7 @@ enum error_code conversation_follow(const struct line *request, uint64_t timeout
     s.fd = connect_daemon(&c, &absent, why);
     if (s.fd < 0)
         return why->code;
-    if (send_whole(s.fd, request->text, request->length) == 0)
+    if (send_whole(s.fd, request->text, request->length, &c) == 0)
         ending = follow(&s, &c, &sink, ret_answered, &code, why);
     close(s.fd);
     if (ending == ENDING_FAILED)
@@ -679,16 +767,13 @@ int conversation_query(struct line *request, uint64_t timeout, char *out, size_t
 int conversation_open(const struct line *request, uint64_t timeout, bool *ret_absent,
                       struct error *why)
 {
-    uint64_t now = time_boottime();
-    const struct course c = {
-        .now = now, .deadline = now + timeout, .show = USEC_INFINITY, .look = USEC_INFINITY
-    };
+    struct course c = { .deadline = timeout, .show = USEC_INFINITY, .look = USEC_INFINITY };
     struct line whole = *request;
 
     *ret_absent = false;
     line_add(&whole, "\n");
     int fd = connect_daemon(&c, ret_absent, why);
-    if (fd < 0 || send_whole(fd, whole.text, whole.length) == 0)
+    if (fd < 0 || send_whole(fd, whole.text, whole.length, &c) == 0)
         return fd;
     *ret_absent = true; /* it ended just now */
     error_set(why, ERROR_NO_DAEMON, "%s", strerror(errno));

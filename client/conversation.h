@@ -11,9 +11,8 @@
 
 #include "common/error.h"
 
-/* A request line in the making. */
+/* A request line in the making, of zeros, or by line_init(). */
 struct line {
-    char text[512];
     size_t length;
     bool overflow;
     bool may_start;     /* a daemon, where none answers */
@@ -21,9 +20,14 @@ struct line {
     bool may_be_absent; /* no daemon is an answer, too: none is waited for */
     bool sent_once;     /* where it may have been taken, it is not sent again */
     bool only_once;     /* a connection that ends before an answer is one, too */
+    bool is_last;       /* the program ends with the answer, and its connection with it */
     const char *block;  /* sent behind the line: a password */
     size_t block_length;
+    char text[512];
 };
+
+/* An empty one, without a write to each byte of it. */
+void line_init(struct line *line);
 
 /* Appends text; a word too many for a request makes the line void. */
 void line_add(struct line *line, const char *text);

@@ -1,7 +1,5 @@
 #include "client/exec_info.h"
 
-#include <string.h>
-
 /* The end of the string literal that starts behind at: its closing quote, or the NUL. */
 static const char *string_end(const char *at)
 {
@@ -50,8 +48,17 @@ static int is_text(const char *from, const char *to, const char *text)
     return from >= to && *text == '\0';
 }
 
+static int begins(const char *text, const char *with)
+{
+    while (*with && *text == *with)
+        text++, with++;
+    return *with == '\0';
+}
+
 static enum exec_version version_of(const char *at)
 {
+    if (begins(at, "\"client.authentication.k8s.io/v1\"")) /* as kubectl writes it */
+        return EXEC_V1;
     if (*at != '"')
         return EXEC_OTHER;
     const char *end = string_end(++at);
@@ -62,10 +69,14 @@ static enum exec_version version_of(const char *at)
     return EXEC_OTHER;
 }
 
+static const char client_go[] = "{\"kind\":\"ExecCredential\",\"apiVersion\":";
+
 enum exec_version exec_info_version(const char *json)
 {
     int depth = 0;
 
+    if (begins(json, client_go))
+        return version_of(skip_blanks(json + sizeof client_go - 1));
     for (const char *p = json; *p; p++) {
         if (*p == '{' || *p == '[') {
             depth++;
@@ -86,6 +97,5 @@ enum exec_version exec_info_version(const char *json)
 
 int exec_info_is_client_go(const char *json)
 {
-    static const char form[] = "{\"kind\":\"ExecCredential\",\"apiVersion\":\"";
-    return strncmp(json, form, sizeof form - 1) == 0;
+    return begins(json, client_go) && json[sizeof client_go - 1] == '"';
 }

@@ -1,6 +1,5 @@
 /* kubetoken get: kubectl's exec credential plugin, and the token on a shell. */
 #define _GNU_SOURCE
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include "client/help.h"
 #include "client/options.h"
 #include "client/output.h"
+#include "common/paths.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -122,8 +122,8 @@ static const char *choose_format(const char *wanted, const char *info)
 int command_get(int argc, char **argv)
 {
     struct get g = { .timeout = PROTOCOL_TIMEOUT };
-    struct line line = { .may_start = true };
-    const char *info = getenv("KUBERNETES_EXEC_INFO");
+    struct line line;
+    const char *info = paths_variable("KUBERNETES_EXEC_INFO");
 
     if (info && !*info)
         info = NULL;
@@ -140,6 +140,8 @@ int command_get(int argc, char **argv)
             "--rehearse is for -o exec/v1, exec/v1beta1, exec or json: a bare token says no "
             "time");
 
+    line_init(&line);
+    line.may_start = line.is_last = true;
     line_add(&line, "get ");
     line_add(&line, format);
     line_add(&line, " ");

@@ -1,6 +1,7 @@
 /* kubetoken - the command line: finds the command and runs it. */
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "client/commands.h"
 #include "client/help.h"
@@ -59,8 +60,11 @@ int main(int argc, char **argv)
 
     output_set_command("get");
     /* Before anything else: kubectl waits for this one. */
-    if (argc > 1 && text_equal(argv[1], "get"))
-        return help_asked(argc - 1, argv + 1, &code) ? code : command_get(argc - 1, argv + 1);
+    if (argc > 1 && text_equal(argv[1], "get")) {
+        if (help_asked(argc - 1, argv + 1, &code))
+            return code;
+        _exit(command_get(argc - 1, argv + 1)); /* stdio has nothing that is to be written */
+    }
     output_set_command("run");
     if (argc > 1 && text_equal(argv[1], "run")) /* finds all as the command is to find it */
         return help_asked(argc - 1, argv + 1, &code) ? code : command_run(argc - 1, argv + 1);

@@ -10,16 +10,18 @@
 
 const char *options_value(char **argv, int *i, const char *name, char letter, bool *missing)
 {
-    const char *arg = argv[*i];
-    size_t length = strlen(name);
-    const char *value = NULL;
+    const char *arg = argv[*i], *value = NULL;
+    size_t length;
 
-    if (arg[0] == '-' && arg[1] == '-' && strncmp(arg + 2, name, length) == 0) {
+    if (arg[0] != '-')
+        return NULL;
+    length = strlen(name);
+    if (arg[1] == '-' && strncmp(arg + 2, name, length) == 0) {
         if (arg[2 + length] == '=')
             return arg + 2 + length + 1;
         if (arg[2 + length] != '\0')
             return NULL;
-    } else if (letter && arg[0] == '-' && arg[1] == letter) {
+    } else if (letter && arg[1] == letter) {
         if (arg[2] != '\0')
             return arg + 2;
     } else {

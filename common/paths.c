@@ -15,9 +15,21 @@ static int join(char *out, size_t size, const char *a, const char *b, const char
     return text_join(out, size, a, b, c) ? 0 : -1;
 }
 
+const char *paths_variable(const char *name)
+{
+    for (char **at = environ; at && *at; at++) {
+        const char *is = *at, *wanted = name;
+        while (*wanted && *is == *wanted)
+            is++, wanted++;
+        if (!*wanted && *is == '=')
+            return is + 1;
+    }
+    return NULL;
+}
+
 static const char *absolute_variable(const char *name)
 {
-    const char *value = getenv(name);
+    const char *value = paths_variable(name);
     return value && value[0] == '/' ? value : NULL; /* XDG: relative ones are to be ignored */
 }
 
@@ -60,7 +72,8 @@ static int find_fallback(char out[PATHS_SOCKET_MAX], struct error *why)
 
 static int find_socket(char out[PATHS_SOCKET_MAX], bool trusting, struct error *why)
 {
-    const char *set = getenv("KUBETOKEN_SOCKET"), *runtime = absolute_variable("XDG_RUNTIME_DIR");
+    const char *set = paths_variable("KUBETOKEN_SOCKET"),
+               *runtime = absolute_variable("XDG_RUNTIME_DIR");
     int r;
 
     if (set && *set) {
@@ -93,7 +106,8 @@ int paths_socket_as_named(char out[PATHS_SOCKET_MAX], struct error *why)
 
 bool paths_logged_out(void)
 {
-    const char *set = getenv("KUBETOKEN_SOCKET"), *runtime = absolute_variable("XDG_RUNTIME_DIR");
+    const char *set = paths_variable("KUBETOKEN_SOCKET"),
+               *runtime = absolute_variable("XDG_RUNTIME_DIR");
     char folder[64];
 
     if ((set && *set) || (runtime ? !is_gone(runtime) : is_gone("/run/systemd/system")))

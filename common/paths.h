@@ -14,6 +14,9 @@ enum { PATHS_SOCKET_MAX = 108, PATHS_MAX = 4096 };
 
 #define PATHS_SYSTEM_CONFIG "/etc/kubetoken/kubetoken.conf"
 
+/* As getenv(): a variable of another first letter costs a comparison, not a call of a function. */
+const char *paths_variable(const char *name);
+
 /* The socket's path: $KUBETOKEN_SOCKET, else $XDG_RUNTIME_DIR/kubetoken/socket, else, also where
  * the folder that XDG_RUNTIME_DIR names is gone, the same below /run/user/UID if that is ours and
  * private, else /tmp/kubetoken-UID/socket.
