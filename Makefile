@@ -176,6 +176,11 @@ ifneq ($(MUSL),)
 client_libc += -nostdinc -isystem $(MUSL_INCLUDE) -isystem $(shell $(CC) -print-file-name=include)
 client_linking += -static -nostdlib -Wl,-pie,--no-dynamic-linker $(MUSL)/rcrt1.o $(MUSL)/crti.o
 client_libs := -Wl,--start-group $(MUSL)/libc.a -lgcc -Wl,--end-group $(MUSL)/crtn.o
+# What a `get` touches stands side by side. Other linkers take the script for one of their own.
+ifneq ($(findstring GNU ld,$(shell $(CC) $(LDFLAGS) -Wl,--version 2>/dev/null)),)
+client_order := client/get.ld
+client_linking += -Wl,-T,$(client_order)
+endif
 else
 client_libs := -static-pie # behind LDFLAGS: a -pie in them would make it a dynamic one
 endif
@@ -187,7 +192,7 @@ endif
 $(O)/static/%.o: %.c $(O)/flags
 	$(compile)
 
-$(O)/kubetoken: $(client_o) $(O)/links
+$(O)/kubetoken: $(client_o) $(client_order) $(O)/links
 	$(call link,$(client_libs))
 
 # ---- tests ----------------------------------------------------------------------------------

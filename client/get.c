@@ -90,7 +90,7 @@ static int parse(int argc, char **argv, struct get *g)
  * decides the version of an ExecCredential, since kubectl takes no other than it asked for. */
 static const char *choose_format(const char *wanted, const char *info)
 {
-    static const char *const plain[] = { "token", "header", "json" };
+    static const char plain[][7] = { "token", "header", "json" };
     enum exec_version version = info ? exec_info_version(info) : EXEC_NONE;
 
     for (unsigned i = 0; wanted && i < 3; i++)

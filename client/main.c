@@ -21,27 +21,36 @@ static int help(int argc, char **argv)
     return output_done(0);
 }
 
-static const struct command {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} commands[] = {
-    { "status", command_status },   { "list", command_list },
-    { "inspect", command_inspect }, { "login", command_login },
-    { "logout", command_simple },   { "refresh", command_simple },
-    { "reload", command_simple },   { "stop", command_stop },
-    { "restart", command_restart }, { "kubeconfig", command_admin },
-    { "init", command_admin },      { "config", command_admin },
-    { "import", command_admin },    { "__complete", command_admin },
-    { "log", command_admin },       { "why", command_admin },
-    { "explain", command_explain }, { "doctor", command_admin },
-    { "version", command_version }, { "help", help },
-};
+typedef int command(int argc, char **argv);
 
-static const struct command *find(const char *name)
+/* The places of functions, and of words, in a table would be written into it at each start of the
+ * program, that of a `get` as well. */
+static command *find(const char *name)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (text_equal(commands[i].name, name))
-            return &commands[i];
+#define COMMAND(word, run)                                                                         \
+    if (text_equal(name, word))                                                                    \
+        return run;
+    COMMAND("status", command_status)
+    COMMAND("list", command_list)
+    COMMAND("inspect", command_inspect)
+    COMMAND("login", command_login)
+    COMMAND("logout", command_simple)
+    COMMAND("refresh", command_simple)
+    COMMAND("reload", command_simple)
+    COMMAND("stop", command_stop)
+    COMMAND("restart", command_restart)
+    COMMAND("kubeconfig", command_admin)
+    COMMAND("init", command_admin)
+    COMMAND("config", command_admin)
+    COMMAND("import", command_admin)
+    COMMAND("__complete", command_admin)
+    COMMAND("log", command_admin)
+    COMMAND("why", command_admin)
+    COMMAND("explain", command_explain)
+    COMMAND("doctor", command_admin)
+    COMMAND("version", command_version)
+    COMMAND("help", help)
+#undef COMMAND
     return NULL;
 }
 
@@ -54,17 +63,11 @@ static const char *plain(const char *name)
                                                                        : name;
 }
 
-int main(int argc, char **argv)
+/* Apart from the pages of `get`. */
+static __attribute__((noinline)) int other(int argc, char **argv)
 {
     int code;
 
-    output_set_command("get");
-    /* Before anything else: kubectl waits for this one. */
-    if (argc > 1 && text_equal(argv[1], "get")) {
-        if (help_asked(argc - 1, argv + 1, &code))
-            return code;
-        _exit(command_get(argc - 1, argv + 1)); /* stdio has nothing that is to be written */
-    }
     output_set_command("run");
     if (argc > 1 && text_equal(argv[1], "run")) /* finds all as the command is to find it */
         return help_asked(argc - 1, argv + 1, &code) ? code : command_run(argc - 1, argv + 1);
@@ -76,11 +79,25 @@ int main(int argc, char **argv)
         return error_exit_code(ERROR_USAGE);
     }
     argv[1] = (char *)(uintptr_t)plain(argv[1]);
-    const struct command *command = find(argv[1]);
-    if (!command && argv[1][0] == '-')
+    command *run = find(argv[1]);
+    if (!run && argv[1][0] == '-')
         return help_no_command(argv[1]);
-    if (!command)
+    if (!run)
         return help_unknown_command(argv[1]);
-    output_set_command(command->name);
-    return help_asked(argc - 1, argv + 1, &code) ? code : command->run(argc - 1, argv + 1);
+    output_set_command(argv[1]);
+    return help_asked(argc - 1, argv + 1, &code) ? code : run(argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv)
+{
+    int code;
+
+    /* Before anything else: kubectl waits for this one. */
+    output_set_command("get");
+    if (argc > 1 && text_equal(argv[1], "get")) {
+        if (help_asked(argc - 1, argv + 1, &code))
+            return code;
+        _exit(command_get(argc - 1, argv + 1)); /* stdio has nothing that is to be written */
+    }
+    return other(argc, argv);
 }

@@ -40,7 +40,7 @@ bool screen_takes_escapes(void)
 
 static bool is_utf8(void)
 {
-    static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" }; /* locale(7) */
+    static const char names[][9] = { "LC_ALL", "LC_CTYPE", "LANG" }; /* locale(7) */
     const char *value = NULL;
 
     for (size_t i = 0; i < sizeof names / sizeof *names && (!value || !*value); i++)

@@ -65,8 +65,8 @@ size_t wrap_width(const char *text, size_t length)
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static const char *const programs[] = { "kubetoken",   "kubectl",  "systemctl", "journalctl",
-                                        "timedatectl", "loginctl", "chmod",     "chown" };
+static const char programs[][12] = { "kubetoken",   "kubectl",  "systemctl", "journalctl",
+                                     "timedatectl", "loginctl", "chmod",     "chown" };
 
 static bool names_program(const char *text)
 {
