@@ -57,8 +57,15 @@ static int begins(const char *text, const char *with)
 
 static enum exec_version version_of(const char *at)
 {
-    if (begins(at, "\"client.authentication.k8s.io/v1\"")) /* as kubectl writes it */
-        return EXEC_V1;
+    static const char plain[] = "\"client.authentication.k8s.io/v1"; /* as kubectl writes it */
+
+    if (begins(at, plain)) {
+        const char *rest = at + sizeof plain - 1;
+        if (*rest == '"')
+            return EXEC_V1;
+        if (begins(rest, "beta1\""))
+            return EXEC_V1BETA1;
+    }
     if (*at != '"')
         return EXEC_OTHER;
     const char *end = string_end(++at);

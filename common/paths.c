@@ -17,8 +17,10 @@ static int join(char *out, size_t size, const char *a, const char *b, const char
 
 const char *paths_variable(const char *name)
 {
-    for (char **at = environ; at && *at; at++) {
+    for (char *const *at = environ; at && *at; at++) {
         const char *is = *at, *wanted = name;
+        if (*is != *wanted)
+            continue;
         while (*wanted && *is == *wanted)
             is++, wanted++;
         if (!*wanted && *is == '=')
