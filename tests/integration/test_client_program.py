@@ -3,6 +3,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -170,7 +171,9 @@ def test_a_connection_that_others_queue_for_is_waited_for(home, fake_daemon):
     fake_daemon.listen(0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as first:
         first.connect(str(home.socket_path))
+        start = time.monotonic()
         r = home.run("get", "p", "--timeout", "1s")
+        assert time.monotonic() - start >= 1
         assert r.returncode == 3 and "kubetokend does not answer in time" in r.stderr
         client = subprocess.Popen([rig.BUILD / "kubetoken", "get", "p"], env=home.environment,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
