@@ -37,11 +37,45 @@ static void any_other_escape_is_another_version(void **state)
         assert_int_equal(exec_info_version(others[i]), EXEC_OTHER);
 }
 
+/* The form that client-go writes is read without a scan, and as a scan would read it. */
+static void the_form_of_client_go_is_read_as_any_other(void **state)
+{
+#define FORM "{\"kind\":\"ExecCredential\",\"apiVersion\":"
+#define SPEC ",\"spec\":{\"interactive\":false}}\n"
+    static const struct {
+        const char *json;
+        enum exec_version version;
+        int is_client_go;
+    } rows[] = {
+        { FORM "\"client.authentication.k8s.io/v1\"" SPEC, EXEC_V1, 1 },
+        { FORM "\"client.authentication.k8s.io/v1beta1\"" SPEC, EXEC_V1BETA1, 1 },
+        { FORM "\"client.authentication.k8s.io\\/v1beta1\"" SPEC, EXEC_V1BETA1, 1 },
+        { FORM " \"client.authentication.k8s.io/v1\"" SPEC, EXEC_V1, 0 },
+        { FORM "\"client.authentication.k8s.io/v1beta2\"" SPEC, EXEC_OTHER, 1 },
+        { FORM "\"client.authentication.k8s.io/v1\\n\"" SPEC, EXEC_OTHER, 1 },
+        { FORM "\"client.authentication.k8s.io/v11\"" SPEC, EXEC_OTHER, 1 },
+        { FORM "null" SPEC, EXEC_OTHER, 0 },
+        { FORM, EXEC_OTHER, 0 },
+        { "{\"kind\":\"ExecCredential\",\"apiVersion\"}", EXEC_NONE, 0 },
+        { "{\"kind\":\"ExecCredential\"", EXEC_NONE, 0 },
+        { "", EXEC_NONE, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(exec_info_version(rows[i].json), rows[i].version);
+        assert_int_equal(exec_info_is_client_go(rows[i].json), rows[i].is_client_go);
+    }
+#undef FORM
+#undef SPEC
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_escaped_character_is_that_character),
         cmocka_unit_test(any_other_escape_is_another_version),
+        cmocka_unit_test(the_form_of_client_go_is_read_as_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,34 @@ static void the_sockets_variable_wins(void **state)
     setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
     assert_int_equal(paths_socket(path, &why), 0);
     assert_string_equal(path, "/some/where");
+}
+
+static void a_variable_is_found_by_its_whole_name(void **state)
+{
+    static char own[][24] = { "",
+                              "K",
+                              "KUBE",
+                              "KUBETOKEN=1",
+                              "KUBETOKEN_SOCKETS=2",
+                              "A=KUBETOKEN_SOCKET=3",
+                              "KUBETOKEN_SOCKET=",
+                              "KUBETOKEN_SOCKET=4",
+                              "H=a=b" };
+    enum { N = sizeof own / sizeof *own };
+    char *variables[N + 1] = { NULL }, **others = environ;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        variables[i] = own[i];
+    environ = variables;
+    assert_string_equal(paths_variable("KUBETOKEN_SOCKET"), ""); /* of two the first */
+    assert_string_equal(paths_variable("KUBETOKEN"), "1");
+    assert_string_equal(paths_variable("H"), "a=b");
+    assert_null(paths_variable("KUBE"));
+    assert_null(paths_variable("XDG_RUNTIME_DIR"));
+    environ = NULL; /* after clearenv() */
+    assert_null(paths_variable("H"));
+    environ = others;
 }
 
 static void a_relative_socket_is_refused(void **state)
@@ -230,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_sockets_variable_wins),
+        TEST(a_variable_is_found_by_its_whole_name),
         TEST(a_relative_socket_is_refused),
         TEST(the_socket_is_below_the_runtime_directory),
         TEST(a_runtime_directory_that_is_gone_is_as_none),
