@@ -29,9 +29,9 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
   -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 \
   -Wimplicit-fallthrough $(WERROR)
 # Hidden, or our json_object() would stand in for jansson's inside libjwt.
-BASE := -std=gnu11 -fvisibility=hidden -I. -DKUBETOKEN_VERSION='"$(VERSION)"' -ffile-prefix-map=$(CURDIR)=.
+BASE := -std=gnu11 -fvisibility=hidden -I. -DKUBETOKEN_VERSION='"$(VERSION)"' '-ffile-prefix-map=$(CURDIR)=.'
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fPIE
-LINKING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+LINKING := -fPIE -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 
 # make SANITIZE=1 builds with ASan and UBSan into a folder of its own
 ifdef SANITIZE
@@ -347,6 +347,12 @@ deps:
 unit: $(unit_programs) $(O)/codes $(O)/catalogue
 	@set -e; for t in $(unit_programs); do echo "== $$t"; $$t; done
 
+# For whoever builds a package: neither root nor network, and nothing is installed.
+.PHONY: test
+test: all
+	$(MAKE) unit
+	$(MAKE) simulate SEEDS=1-100
+
 # A second make, since what there is to build with may only be there after `deps`.
 .PHONY: check
 check: deps
@@ -465,6 +471,12 @@ ifeq ($(DESTDIR),)
 	@echo '    systemctl --user disable --now kubetoken.socket kubetoken.service'
 endif
 
+# The package of Debian, into this folder; nothing else is left behind.
+.PHONY: deb
+deb:
+	@packaging/install-dependencies --deb
+	@packaging/build-deb
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)
@@ -475,6 +487,8 @@ help:
 	@echo '                CC= CPPFLAGS= CFLAGS= LDFLAGS= are obeyed; MUSL= does without musl'
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
+	@echo 'make test       unit tests and simulation: without root, network or anything to install'
+	@echo 'make deb        install what is needed, build the package of Debian'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local USERUNITDIR=PREFIX/lib/systemd/user'
 	@echo '                BASHDIR= ZSHDIR= FISHDIR=: where the shells look for completions'
 	@echo 'make uninstall  takes out what make install, with the same variables, has put there'

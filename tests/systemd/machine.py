@@ -384,9 +384,10 @@ def shell(socket_path, script):
 class Machine:
     """One that lives as long as the `with` statement, or, if it is to stay, until stop()."""
 
-    def __init__(self, name="test", root=None, build=None, stay=False):
+    def __init__(self, name="test", root=None, build=None, stay=False, bare=False):
+        """With bare, without kubetoken."""
         self.folder = STATE / name
-        self.name, self.root, self.stay = name, root, stay
+        self.name, self.root, self.stay, self.bare = name, root, stay, bare
         self.build = pathlib.Path(build or TOP / "build")
         self.keeper = self.pid = None
 
@@ -409,12 +410,12 @@ class Machine:
         self.folder.mkdir(parents=True)
         self.build.mkdir(parents=True, exist_ok=True)
         stage = None
-        if not self.root:
+        if not self.root and not self.bare:
             stage = self.folder / "stage"
             make_install(TOP, self.build, DESTDIR=stage)
         self._start_keeper(stage)
         self._wait()
-        if self.root:
+        if self.root and not self.bare:
             # of two make-s at once each would do the other's work
             self.run("make -s -j2 -C {0} BUILD={1} all {1}/{2} && make -s -C {0} BUILD={1} install"
                      .format(SOURCE, BUILD, OTHER), as_root=True)
