@@ -337,7 +337,7 @@ check-asan: deps
 check-faults: all
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O)) KUBETOKEN_FULL=1 $(PYTHON) -m pytest -q -rs \
-	  -p no:cacheprovider --basetemp "$$t" tests/integration/test_failing_calls.py
+	  -p no:cacheprovider --basetemp "$$t" tests/integration/test_failing_*.py
 
 .PHONY: deps
 deps:

@@ -10,4 +10,8 @@
  * pages every `get` touches. Ends the program when there is none. */
 char *locked_memory(size_t size);
 
+/* The same for who has begun something that must not be left half done: NULL where there is none.
+ */
+char *locked_memory_if_any(size_t size);
+
 #endif

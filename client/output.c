@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,34 @@ int output_write(int fd, const char *bytes, size_t length)
     return 0;
 }
 
+/* Whether this program has run out of memory; NULL: it has no need of any. */
+static bool (*lacks_memory)(void);
+
+void output_watch_memory(bool (*lacks)(void))
+{
+    lacks_memory = lacks;
+}
+
+bool output_lacks_memory(void)
+{
+    return lacks_memory && lacks_memory();
+}
+
+int output_fail_for_memory(void)
+{
+    static bool told;
+    char line[256];
+
+    int n = snprintf(line, sizeof line,
+                     "kubetoken: %s: out of memory; end what takes it, or raise the limit "
+                     "(ulimit -v), and try again\n",
+                     error_sentence(ERROR_INTERNAL));
+    if (!told)
+        output_write(STDERR_FILENO, line, (size_t)n);
+    told = true;
+    return error_exit_code(ERROR_INTERNAL);
+}
+
 static const char *command;
 
 void output_set_command(const char *name)
@@ -45,6 +74,8 @@ int output_fail(enum error_code code, const char *detail)
 {
     char line[1024], clean[256];
 
+    if (output_lacks_memory())
+        return output_fail_for_memory();
     autostart_set_keeper();
     error_clean(clean, sizeof clean, detail, strlen(detail)); /* it may come from argv */
     size_t length = code == ERROR_USAGE && command
@@ -83,8 +114,13 @@ int output_done(int code)
 {
     struct error why;
 
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    bool whole = fflush(stdout) == 0 && !ferror(stdout);
+    int number = errno;
+    if (output_lacks_memory())
+        return output_fail_for_memory();
+    if (whole)
         return code;
+    errno = number;
     output_unwritten(&why);
     return output_fail(why.code, why.detail);
 }

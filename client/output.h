@@ -4,6 +4,7 @@
 #ifndef KUBETOKEN_CLIENT_OUTPUT_H
 #define KUBETOKEN_CLIENT_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/error.h"
@@ -13,6 +14,14 @@ int output_write(int fd, const char *bytes, size_t length);
 
 /* The command that is run, a literal or of argv: wrong usage then names its own help. */
 void output_set_command(const char *command);
+
+/* From now on what was said to be wrong is that there was no memory, once `lacks` says so, and what
+ * was well is not: libraries tell the one as the other, or as nothing. */
+void output_watch_memory(bool (*lacks)(void));
+bool output_lacks_memory(void);
+
+/* Says that there is no memory: once, whatever else came of it. Returns the exit code. */
+int output_fail_for_memory(void);
 
 /* Prints the one line of an error of our own to stderr. Returns its exit code. */
 int output_fail(enum error_code code, const char *detail);

@@ -2,13 +2,27 @@
 #include "common/heap.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+static atomic_bool lack; /* libcurl may have a thread */
+
+void heap_note_lack(void)
+{
+    lack = true;
+}
+
+bool heap_lacked(void)
+{
+    return lack;
+}
 
 #ifdef HEAP_IS_ANOTHER
 
@@ -23,17 +37,50 @@ void heap_lock(void)
 enum { LOCKED = 4 * 1024 * 1024, PAGE = 4096 };
 
 /* By the dynamic linker, since valgrind and other tools put theirs before libc's. */
+#define FIND(name)                                                                                 \
+    if (!real)                                                                                     \
+    *(void **)&real = dlsym(RTLD_NEXT, name)
+
 static void give_back(void *p)
 {
     static void (*real)(void *);
 
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "free");
+    FIND("free");
     if (real)
         real(p);
 }
 
+static void *take(size_t size)
+{
+    static void *(*real)(size_t);
+
+    FIND("malloc");
+    return real ? real(size) : NULL;
+}
+
 #define EXPORTED __attribute__((visibility("default")))
+
+static void *note(void *p)
+{
+    if (!p) {
+        lack = true;
+        errno = ENOMEM;
+    }
+    return p;
+}
+
+EXPORTED void *malloc(size_t size)
+{
+    return note(take(size));
+}
+
+EXPORTED void *calloc(size_t n, size_t size)
+{
+    static void *(*real)(size_t, size_t);
+
+    FIND("calloc");
+    return note(real ? real(n, size) : NULL);
+}
 
 EXPORTED void free(void *p)
 {
@@ -68,7 +115,7 @@ void heap_lock(void)
 {
     mallopt(M_MMAP_THRESHOLD, LOCKED);
     mallopt(M_TRIM_THRESHOLD, 2 * LOCKED);
-    void *more = malloc(LOCKED - 1024 * 1024);
+    void *more = take(LOCKED - 1024 * 1024); /* nobody lacks it */
     if (!more)
         return;
     uintptr_t end = (uintptr_t)sbrk(0), begin = end - mallinfo2().arena;

@@ -104,7 +104,7 @@ struct result {
     unsigned http_status;         /* of the token endpoint's answer, 0 = none came */
     bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
     bool nobody_listens;          /* ERROR_CONNECT: provider or proxy refuses connections */
-    struct secret *refresh_token; /* OUTCOME_TOKEN, OUTCOME_STALE; NULL: none came */
+    struct secret *refresh_token; /* also where the id_token is of no use; NULL: none came */
     /* OUTCOME_TOKEN */
     struct secret *id_token;
     uint64_t lifetime;                /* usec */

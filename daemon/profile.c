@@ -531,7 +531,8 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
 {
     enum error_code code = end->error.code;
 
-    if (end->kind == LIFECYCLE_STALE && end->result)
+    /* whatever is wrong with what came: where there is a new one, the old one may be void */
+    if (end->result && (end->kind == LIFECYCLE_STALE || p->lifecycle.by_refresh_token))
         take_refresh_token(p, end->result);
     p->counts.failures++;
     p->failed_step = end->step;

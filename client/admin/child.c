@@ -14,9 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/error.h"
 #include "common/time.h"
 
 extern char **environ;
+
+static const uint64_t death = 2 * USEC_PER_SEC; /* of one that was killed */
+static char nothing[1];
 
 /* One of the child's outputs. */
 struct stream {
@@ -130,22 +134,42 @@ static bool collect(struct stream streams[2], uint64_t deadline)
     return true;
 }
 
-/* Who has closed both outputs is about to end, if it is not one of a kind. */
-static int wait_for(pid_t pid, uint64_t deadline, bool in_time, struct child *ret)
+/* Returns whether it has ended by then. */
+static bool wait_until(pid_t pid, uint64_t deadline, int *status)
 {
     const struct timespec moment = { .tv_nsec = 2 * 1000 * 1000 };
-    int status = 0;
-    pid_t r = 0;
+    pid_t r;
 
-    while (in_time && (r = waitpid(pid, &status, WNOHANG)) == 0) {
-        in_time = time_boottime() < deadline;
+    while ((r = waitpid(pid, status, WNOHANG)) == 0 && time_boottime() < deadline)
         nanosleep(&moment, NULL);
+    return r != 0;
+}
+
+/* A person may want to see to it. */
+static void tell_of(const char *name, pid_t pid)
+{
+    char text[ERROR_DETAIL_MAX], line[1024];
+
+    int n = snprintf(text, sizeof text, "process %ld, %s", (long)pid, name);
+    if (n > 0 && (size_t)n < sizeof text) {
+        size_t length = error_line(line, sizeof line, NULL, ERROR_STUCK, text);
+        (void)!write(STDERR_FILENO, line, length);
     }
-    if (r == 0) {
-        kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
+}
+
+/* Who has closed both outputs is about to end, if it is not one of a kind. Killed it ends at once,
+ * or when what it waits for within the kernel lets it go: that may be never. */
+static int wait_for(const char *name, pid_t pid, uint64_t deadline, bool in_time, struct child *ret)
+{
+    int status = 0;
+
+    if (!in_time || !wait_until(pid, deadline, &status)) {
         ret->failed = ETIMEDOUT;
+        kill(pid, SIGKILL);
+        if (!wait_until(pid, time_boottime() + death, &status)) {
+            tell_of(name, pid);
+            return -1;
+        }
     }
     ret->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return ret->failed || ret->exit_code ? -1 : 0;
@@ -170,17 +194,19 @@ int child_run_with(const char *const argv[], const char *input, uint64_t timeout
         close(in);
     if (!ret->failed) {
         bool in_time = collect(streams, deadline);
-        r = wait_for(pid, deadline, in_time, ret);
+        r = wait_for(argv[0], pid, deadline, in_time, ret);
     }
     for (int i = 0; i < 2; i++)
         stream_end(&streams[i]);
-    ret->out = streams[0].text ? streams[0].text : strdup("");
-    ret->err = streams[1].text ? streams[1].text : strdup("");
-    return ret->out && ret->err ? r : -1;
+    ret->out = streams[0].text ? streams[0].text : nothing;
+    ret->err = streams[1].text ? streams[1].text : nothing;
+    return r;
 }
 
 void child_clear(struct child *child)
 {
-    free(child->out);
-    free(child->err);
+    if (child->out != nothing)
+        free(child->out);
+    if (child->err != nothing)
+        free(child->err);
 }

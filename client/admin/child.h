@@ -9,7 +9,8 @@
 enum { CHILD_OUTPUT_MAX = 4 * 1024 * 1024, CHILD_INPUT_MAX = 32 * 1024 /* a pipe holds more */ };
 
 struct child {
-    int failed;    /* to start: an errno value; ETIMEDOUT: it was ended */
+    int failed;    /* to start: an errno value; ETIMEDOUT: it was killed; where it does not end even
+                      so, that is told on stderr, and it is left behind */
     int exit_code; /* 128 + N after signal N */
     char *out;     /* NUL-terminated, at most CHILD_OUTPUT_MAX; never NULL */
     char *err;

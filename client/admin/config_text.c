@@ -5,21 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/heap.h"
 #include "common/text.h"
-
-static void *must(void *memory)
-{
-    if (!memory)
-        abort(); /* a few KiB for a person who waits */
-    return memory;
-}
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
+static void free_setting(struct config_setting *setting)
+{
+    if (setting->value)
+        explicit_bzero(setting->value, strlen(setting->value));
+    free(setting->value);
+    free(setting->key);
+}
+
 void config_settings_add(struct config_settings *to, const char *key, const char *value)
 {
-    to->list = must(reallocarray(to->list, to->n + 1, sizeof *to->list));
-    to->list[to->n++] = (struct config_setting){ must(strdup(key)), must(strdup(value)) };
+    struct config_setting *list = reallocarray(to->list, to->n + 1, sizeof *list);
+
+    if (!list)
+        return;
+    to->list = list;
+    list[to->n] = (struct config_setting){ strdup(key), strdup(value) };
+    if (list[to->n].key && list[to->n].value)
+        to->n++;
+    else
+        free_setting(&list[to->n]);
 }
 
 const char *config_settings_get(const struct config_settings *in, const char *key)
@@ -28,13 +38,6 @@ const char *config_settings_get(const struct config_settings *in, const char *ke
         if (text_equal(in->list[i].key, key))
             return in->list[i].value;
     return NULL;
-}
-
-static void free_setting(struct config_setting *setting)
-{
-    explicit_bzero(setting->value, strlen(setting->value));
-    free(setting->value);
-    free(setting->key);
 }
 
 void config_settings_drop_at(struct config_settings *from, size_t i)
@@ -108,13 +111,14 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* NULL: no memory. */
 static char *trimmed(const char *from, const char *to)
 {
     while (from < to && is_blank(*from))
         from++;
     while (to > from && is_blank(to[-1]))
         to--;
-    return must(strndup(from, (size_t)(to - from)));
+    return strndup(from, (size_t)(to - from));
 }
 
 /* "profile  x" and "profile x" are one. */
@@ -124,7 +128,7 @@ static char *section_name(const char *from, const char *to)
     size_t length = sizeof prefix - 1;
     char *name = trimmed(from, to);
 
-    if (strncmp(name, prefix, length) == 0)
+    if (name && strncmp(name, prefix, length) == 0)
         memmove(name + length, name + length + strspn(name + length, " \t"),
                 strlen(name + length + strspn(name + length, " \t")) + 1);
     return name;
@@ -149,19 +153,18 @@ static bool next_line(const char **at, const char *end, struct line *ret)
     if (from == to || *from == '#' || *from == ';')
         return true;
     if (*from == '[' && to[-1] == ']') {
-        ret->kind = KIND_HEADER;
         ret->section = section_name(from + 1, to - 1);
+        ret->kind = ret->section ? KIND_HEADER : KIND_OTHER;
     } else if (equals) {
-        ret->kind = KIND_SETTING;
         ret->setting = (struct config_setting){ trimmed(from, equals), trimmed(equals + 1, to) };
+        ret->kind = ret->setting.key && ret->setting.value ? KIND_SETTING : KIND_OTHER;
     }
     return true;
 }
 
 static void free_line(struct line *line)
 {
-    if (line->kind == KIND_SETTING)
-        free_setting(&line->setting);
+    free_setting(&line->setting);
     free(line->section);
 }
 
@@ -279,14 +282,29 @@ static void put_new(FILE *f, const char *text, size_t length, const char *sectio
         put_setting(f, &settings->list[i]);
 }
 
+/* The text, if nothing was lacking on the way to it. */
+static char *only_whole(char *text, size_t *length)
+{
+    if (!heap_lacked())
+        return text;
+    if (text)
+        explicit_bzero(text, *length);
+    free(text);
+    *length = 0;
+    return NULL;
+}
+
 char *config_text_put(const char *text, size_t length, const char *section,
                       const struct config_settings *settings, size_t *ret_length)
 {
     struct config_settings left;
     char *out = NULL;
     size_t from = 0, to = 0;
-    FILE *f = must(open_memstream(&out, ret_length));
+    FILE *f = open_memstream(&out, ret_length);
 
+    *ret_length = 0;
+    if (!f)
+        return NULL;
     if (find(text, length, section, &from, &to)) {
         copy(settings, &left);
         fwrite(text, 1, from, f);
@@ -296,9 +314,11 @@ char *config_text_put(const char *text, size_t length, const char *section,
     } else {
         put_new(f, text, length, section, settings);
     }
-    if (fclose(f) != 0)
-        abort();
-    return out;
+    if (fclose(f) != 0) {
+        free(out);
+        out = NULL;
+    }
+    return only_whole(out, ret_length);
 }
 
 /* ---- without it ------------------------------------------------------------------------------ */
@@ -344,9 +364,12 @@ static size_t before_section(const char *text, size_t from, bool last)
 
 char *config_text_drop(const char *text, size_t length, const char *section, size_t *ret_length)
 {
-    char *out = must(malloc(length + 1));
+    char *out = malloc(length + 1);
     size_t from, to;
 
+    *ret_length = 0;
+    if (!out)
+        return NULL;
     memcpy(out, text, length);
     out[length] = '\0';
     while (find(out, length, section, &from, &to)) {
@@ -357,7 +380,7 @@ char *config_text_drop(const char *text, size_t length, const char *section, siz
         length -= behind - from;
     }
     *ret_length = length;
-    return out;
+    return only_whole(out, ret_length);
 }
 
 bool config_text_is_empty(const char *text, size_t length)
@@ -379,7 +402,7 @@ char *config_text_profile(const char *text, size_t length, size_t n)
     while (!name && next_line(&at, text + length, &line)) {
         if (line.kind == KIND_HEADER && strncmp(line.section, prefix, sizeof prefix - 1) == 0 &&
             n-- == 0)
-            name = must(strdup(line.section + sizeof prefix - 1));
+            name = strdup(line.section + sizeof prefix - 1);
         free_line(&line);
     }
     return name;

@@ -22,7 +22,10 @@ struct config_settings {
     size_t n;
 };
 
-/* One more, at the end; this one as all of them ends the program when there is no memory. */
+/* Where there is no memory, here and below, something is left out: ask heap_lacked() before
+ * anything comes of it. */
+
+/* One more, at the end. */
 void config_settings_add(struct config_settings *to, const char *key, const char *value);
 /* The value of that key, or NULL. */
 const char *config_settings_get(const struct config_settings *in, const char *key);
@@ -41,13 +44,13 @@ bool config_text_read(const char *text, size_t length, const char *section,
 
 /* The text with that section set to these: lines that say so already stay as they are, keys that
  * are not among them go, comments stay. A missing section comes at the end. Returns it on the heap,
- * NUL-terminated. */
+ * NUL-terminated; NULL: no memory, also for anything before. */
 char *config_text_put(const char *text, size_t length, const char *section,
                       const struct config_settings *settings, size_t *ret_length);
 
 /* The text without that section, wherever it stands: from its header to the next one, before which
  * comments stay. What config_text_put() added at the end is gone without a trace. Returns it on the
- * heap, NUL-terminated. */
+ * heap, NUL-terminated; NULL: no memory, also for anything before. */
 char *config_text_drop(const char *text, size_t length, const char *section, size_t *ret_length);
 
 /* Whether nothing stands in it, not even a comment. */

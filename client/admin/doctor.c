@@ -162,7 +162,7 @@ int doctor_run(int argc, char **argv, const char *folder)
     if (r)
         return r;
     if (d.redact && report_redact(&d.report) < 0)
-        return output_fail(ERROR_INTERNAL, "no memory");
+        return output_fail_for_memory();
     d.folder = folder;
     autostart_set_keeper();
     d.answer = locked_memory(DOCTOR_ANSWER_MAX);

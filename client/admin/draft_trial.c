@@ -13,6 +13,7 @@
 #include "client/autostart.h"
 #include "client/conversation.h"
 #include "client/output.h"
+#include "common/heap.h"
 #include "common/json_print.h"
 #include "common/paths.h"
 #include "common/protocol.h"
@@ -130,6 +131,12 @@ static void merge(const struct profile_draft *draft, const struct draft_place *p
     }
 }
 
+static int no_memory(struct error *why)
+{
+    error_set(why, ERROR_INTERNAL, "no memory");
+    return -1;
+}
+
 static bool holds_secret(const struct config_settings *settings)
 {
     return config_settings_get(settings, "password") ||
@@ -142,12 +149,14 @@ static int write_config(const struct config_settings *defaults,
 {
     size_t length;
     char *empty = config_text_put("", 0, "defaults", defaults, &length);
-    char *text = config_text_put(empty, length, section, profile, &length);
-    int r = trial_write("kubetoken.conf", text, length, why);
+    char *text = empty ? config_text_put(empty, length, section, profile, &length) : NULL;
+    int r = text ? trial_write("kubetoken.conf", text, length, why) : no_memory(why);
 
-    explicit_bzero(text, length);
+    if (text)
+        explicit_bzero(text, length);
     free(text);
-    explicit_bzero(empty, strlen(empty));
+    if (empty)
+        explicit_bzero(empty, strlen(empty));
     free(empty);
     return r;
 }
@@ -174,6 +183,8 @@ static int make_trial(const struct profile_draft *draft, struct error *why)
                         draft->files[i].content.length, why);
     config_settings_clear(&defaults);
     config_settings_clear(&profile);
+    if (r == 0 && heap_lacked()) /* half a draft is none that a login may be spent on */
+        r = no_memory(why);
     return r == 0 ? trial_start(why) : r;
 }
 
@@ -306,7 +317,7 @@ static int ask_once(const struct profile_draft *draft)
     struct error why;
 
     if (!answer)
-        abort();
+        return last = ERROR_INTERNAL, output_fail_for_memory();
     line_add(&line, line.block ? "login * " : "get token ");
     line_add(&line, draft->name);
     if (line.block)
@@ -439,6 +450,8 @@ static int check_with(const struct profile_draft *draft, const struct draft_plac
         return r;
     char *text = config_text_put(place->text, place->length, draft->section, &draft->settings,
                                  &length);
+    if (!text)
+        return output_fail_for_memory();
     r = check_text(text, length, place->path);
     explicit_bzero(text, length);
     free(text);
@@ -465,7 +478,7 @@ int profile_draft_check(const struct profile_draft *draft)
 
 /* ---- the provider alone ---------------------------------------------------------------------- */
 
-/* The draft as far as it says how the provider is reached. The caller frees it. */
+/* The draft as far as it says how the provider is reached. The caller frees it. NULL: no memory. */
 static struct profile_draft *way_to_provider(const struct profile_draft *draft)
 {
     static const char *const keys[] = { "issuer",         "token-endpoint", "jwks-uri",
@@ -473,6 +486,8 @@ static struct profile_draft *way_to_provider(const struct profile_draft *draft)
                                         "tls-client-key", "timeout",        "allow-http-loopback" };
     struct profile_draft *way = profile_draft_new(draft->name);
 
+    if (!way)
+        return NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         profile_draft_set(way, keys[i], profile_draft_get(draft, keys[i]));
     for (unsigned i = 0; i < draft->n_files; i++) {
@@ -495,8 +510,10 @@ static enum error_code look_up(const char *profile, struct error *why)
     struct line line = { .block = token, .block_length = sizeof token - 1 };
     char *answer = malloc(ANSWER_MAX);
 
-    if (!answer)
-        abort();
+    if (!answer) {
+        no_memory(why);
+        return why->code;
+    }
     line_add(&line, "inspect json ");
     line_add(&line, profile);
     line_add_number(&line, "secret", line.block_length);
@@ -516,7 +533,7 @@ static enum error_code look_up(const char *profile, struct error *why)
 int profile_draft_check_way(const struct profile_draft *draft)
 {
     struct profile_draft *way = way_to_provider(draft);
-    int r = profile_draft_check(way);
+    int r = way ? profile_draft_check(way) : output_fail_for_memory();
 
     profile_draft_free(way);
     return r;
@@ -526,7 +543,8 @@ enum error_code profile_draft_discover(const struct profile_draft *draft, struct
 {
     struct profile_draft *way = way_to_provider(draft);
 
-    enum error_code code = make_trial(way, why) == 0 ? look_up(way->name, why) : why->code;
+    int r = way ? make_trial(way, why) : no_memory(why);
+    enum error_code code = r == 0 ? look_up(way->name, why) : why->code;
     trial_end();
     profile_draft_free(way);
     return code;

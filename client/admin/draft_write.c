@@ -36,6 +36,8 @@ static int plan_all(const struct profile_draft *draft, const struct draft_place 
             return -1;
     char *text = config_text_put(place->text, place->length, draft->section, &draft->settings,
                                  &length);
+    if (!text)
+        return error_set(why, ERROR_INTERNAL, "no memory"), -1;
     int r = file_changes_plan(place->path, text, length, why);
     explicit_bzero(text, length);
     free(text);
@@ -52,6 +54,8 @@ static int write_all(const struct profile_draft *draft, bool force, struct error
         return -1;
     char *folder = strdup(place.folder);
     int r = folder ? draft_place_judge(&place, why) : -1;
+    if (!folder)
+        error_set(why, ERROR_INTERNAL, "no memory");
     if (r == 0)
         r = file_changes_make_folders(folder, why);
     if (r == 0 && (locked = file_changes_lock(folder, why)) < 0)

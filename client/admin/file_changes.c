@@ -13,6 +13,7 @@
 
 #include "client/admin/draft.h"
 #include "client/output.h"
+#include "common/heap.h"
 
 enum { FOLDERS_MAX = 16, CHANGES_MAX = DRAFT_FILES_MAX + 1 };
 
@@ -116,7 +117,7 @@ static int look(struct change *c, const char *path, struct error *why)
 
 static bool is_same(const struct draft_bytes *there, const char *bytes, size_t length)
 {
-    return there->length == length && memcmp(there->bytes, bytes, length) == 0;
+    return there->bytes && there->length == length && memcmp(there->bytes, bytes, length) == 0;
 }
 
 int file_changes_plan(const char *path, const char *bytes, size_t length, struct error *why)
@@ -266,17 +267,27 @@ bool file_changes_is_interrupted(void)
            sigismember(&pending, SIGQUIT) || sigismember(&pending, SIGTERM);
 }
 
+/* Nothing goes on from here that was made without memory. */
+static int hindrance(void)
+{
+    return heap_lacked() ? -ENOMEM : file_changes_is_interrupted() ? -EINTR : 0;
+}
+
 /* First all that can fail for want of room or rights, then the names. */
 int file_changes_carry_out(struct error *why)
 {
     for (unsigned i = 0; i < n_changes; i++) {
         struct change *c = &changes[i];
-        int r = file_changes_is_interrupted() ? -EINTR : c->goes ? 0 : write_beside(c, &c->new);
+        int r = hindrance();
+        if (r == 0 && !c->goes)
+            r = write_beside(c, &c->new);
         if (r < 0)
             return fail(why, changes[i].path, -r);
     }
     for (unsigned i = 0; i < n_changes; i++) {
-        int r = file_changes_is_interrupted() ? -EINTR : do_it(&changes[i]);
+        int r = hindrance();
+        if (r == 0)
+            r = do_it(&changes[i]);
         if (r < 0)
             return fail(why, changes[i].path, -r);
     }

@@ -487,6 +487,8 @@ static int make_draft(struct import *m)
     else
         import_plan_name(m->chosen->name, m->name);
     m->draft = profile_draft_new(m->name);
+    if (!m->draft)
+        return fail(ERROR_INTERNAL, "no memory");
     int r = set_source(m);
     if (r)
         return r;

@@ -31,7 +31,7 @@ static cJSON *read_claims(const char *token)
         return NULL;
     char *text = calloc(1, length + 1);
     if (!text)
-        abort();
+        return NULL;
     for (size_t i = 0; i < length && value_of(at[1 + i]) >= 0; i++) {
         bits = bits << 6 | (uint32_t)value_of(at[1 + i]);
         have += 6;

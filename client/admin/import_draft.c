@@ -34,7 +34,7 @@ static char *decode(const char *text, size_t *ret_length)
     size_t n = 0;
 
     if (!out)
-        abort();
+        return NULL;
     for (; *text && *text != '='; text++) {
         int value = letter_value(*text);
         if (*text == '\n' || *text == '\r')
@@ -70,9 +70,12 @@ static int add_pem(struct pem *pem, const char *bytes, size_t length, const char
                   is_pem ? "too long" : "no PEM of a certificate; correct it in the kubeconfig");
         return -1;
     }
-    pem->text = realloc(pem->text, pem->length + length + 2);
-    if (!pem->text)
-        abort();
+    char *text = realloc(pem->text, pem->length + length + 2);
+    if (!text) {
+        error_set(why, ERROR_INTERNAL, "no memory");
+        return -1;
+    }
+    pem->text = text;
     memcpy(pem->text + pem->length, bytes, length);
     pem->length += length;
     if (pem->text[pem->length - 1] != '\n')

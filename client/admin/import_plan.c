@@ -22,15 +22,6 @@ static char *wipe(char *text)
     return NULL;
 }
 
-static char *copy(const char *text, size_t length)
-{
-    char *out = strndup(text, length);
-
-    if (!out)
-        abort();
-    return out;
-}
-
 const char *import_plan_text(const cJSON *object, const char *name)
 {
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
@@ -101,7 +92,7 @@ void import_plan_set(struct import_plan *plan, enum import_part part, const char
         import_plan_refuse(plan, "its %s has a control character; correct it in the kubeconfig",
                            names[part]);
     else
-        plan->part[part] = copy(value, length);
+        plan->part[part] = strndup(value, length);
 }
 
 void import_plan_add_ca_file(struct import_plan *plan, const char *path)
@@ -111,8 +102,8 @@ void import_plan_add_ca_file(struct import_plan *plan, const char *path)
     if (plan->n_ca_files == IMPORT_FILES_MAX)
         import_plan_refuse(plan, "it names over %d files of certificates; put them into one",
                            IMPORT_FILES_MAX);
-    else
-        plan->ca_file[plan->n_ca_files++] = copy(path, strlen(path));
+    else if ((plan->ca_file[plan->n_ca_files] = strdup(path)))
+        plan->n_ca_files++;
 }
 
 void import_plan_add_ca_data(struct import_plan *plan, const char *base64)
@@ -122,8 +113,8 @@ void import_plan_add_ca_data(struct import_plan *plan, const char *base64)
     if (plan->n_ca_data == IMPORT_FILES_MAX)
         import_plan_refuse(plan, "it has over %d texts of certificates; put them into one",
                            IMPORT_FILES_MAX);
-    else
-        plan->ca_data[plan->n_ca_data++] = copy(base64, strlen(base64));
+    else if ((plan->ca_data[plan->n_ca_data] = strdup(base64)))
+        plan->n_ca_data++;
 }
 
 /* Whether the word is among those of the list. */
@@ -150,7 +141,7 @@ void import_plan_add_scopes(struct import_plan *plan, const char *scopes)
         char *all;
         if (have && !is_among(have, scopes, length)) {
             if (asprintf(&all, "%s %.*s", have, (int)length, scopes) < 0)
-                abort();
+                return;
             import_plan_set(plan, IMPORT_SCOPE, all);
             free(all);
         }

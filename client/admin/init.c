@@ -869,6 +869,8 @@ int init_run(int argc, char **argv, const char *folder)
     static struct init in = { .keep = PASSWORD_KEEP_MAX };
 
     in.draft = profile_draft_new("default");
+    if (!in.draft)
+        return output_fail_for_memory();
     int r = parse(argc, argv, &in);
     if (r == 0 && in.yes)
         ask_nobody();

@@ -15,6 +15,7 @@
 
 #include "client/admin/yaml_tree.h"
 #include "client/output.h"
+#include "common/heap.h"
 
 enum { LINKS_MAX = 40, RECORDS_MAX = 10 };
 
@@ -492,7 +493,10 @@ int kubeconfig_file_write(const struct kubeconfig_file *file, const char *text, 
         unlink(beside);
         return unwritable(p, record.backup, -r);
     }
-    if (is_interrupted()) {
+    if (heap_lacked()) { /* then what is to be written may lack a part */
+        unlink(beside);
+        r = unwritable(p, file->path, ENOMEM);
+    } else if (is_interrupted()) {
         unlink(beside);
         r = kubeconfig_problem(p, ERROR_INTERRUPTED, "nothing has changed", "%s", file->path);
     } else {
@@ -514,6 +518,8 @@ int kubeconfig_file_restore(const struct kubeconfig_file *file,
     char beside[PATH_MAX];
     int r = 0;
 
+    if (heap_lacked())
+        return unwritable(p, file->path, ENOMEM);
     if (!record->was_there) {
         if (!is_unchanged(file) || unlink(file->real) < 0)
             return unwritable(p, file->real, errno);

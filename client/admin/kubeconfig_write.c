@@ -42,6 +42,8 @@ const char *kubeconfig_api_version(void)
 
 static int complain(const struct kubeconfig_problem *p)
 {
+    if (output_lacks_memory())
+        return output_fail(p->why.code, "");
     fprintf(stderr, "kubetoken: %s: %.*s; %s\n", error_sentence(p->why.code),
             (int)error_stem(p->why.detail), p->why.detail, p->remedy);
     return error_exit_code(p->why.code);
@@ -233,6 +235,8 @@ static int finish(const struct kubeconfig_plan *plan)
 {
     warn_of_others(plan);
     warn_of_policy(plan);
+    if (plan->n_changes == 0 && output_lacks_memory()) /* nothing may have been found */
+        return output_done(1);
     if (plan->n_changes == 0) {
         say("Nothing to change: user %s of %s runs kubetoken for the profile %s.", plan->user,
             plan->file[plan->user_at].path, plan->wish->profile);

@@ -175,7 +175,7 @@ static void take_proxy(struct reading *r)
         return;
     }
     if (!strstr(proxy, "://") && asprintf(&whole, "http://%s", proxy) < 0)
-        abort();
+        return;
     import_plan_set(r->plan, IMPORT_PROXY, whole ? whole : proxy);
     free(whole);
 }

@@ -70,6 +70,7 @@ int main(int argc, char **argv)
     descriptor_fill();
     prctl(PR_SET_DUMPABLE, 0); /* it reads passwords, and files that hold some */
     heap_lock();
+    output_watch_memory(heap_lacked);
     output_heed_pipes();
     unsetenv("KUBERNETES_EXEC_INFO"); /* nobody's plugin */
     if (is_asked(name))
@@ -82,5 +83,6 @@ int main(int argc, char **argv)
     output_set_command(name);
     if (help_asked(argc - 1, argv + 1, &code))
         return code;
-    return command->run(argc - 1, argv + 1, folder);
+    code = command->run(argc - 1, argv + 1, folder);
+    return output_lacks_memory() ? output_fail_for_memory() : code;
 }

@@ -12,6 +12,7 @@
 
 #include "client/admin/draft.h"
 #include "client/locked.h"
+#include "common/heap.h"
 #include "common/paths.h"
 #include "common/text.h"
 #include "common/trusted_path.h"
@@ -20,9 +21,14 @@
 
 struct draft_bytes draft_bytes_copy(const char *bytes, size_t length)
 {
-    struct draft_bytes copy = { locked_memory(length + 1), length, length + 1 };
+    struct draft_bytes copy = { locked_memory_if_any(length + 1), length, length + 1 };
 
-    memcpy(copy.bytes, bytes, length);
+    if (!copy.bytes) {
+        heap_note_lack();
+        return (struct draft_bytes){ 0 };
+    }
+    if (length > 0)
+        memcpy(copy.bytes, bytes, length);
     return copy;
 }
 
@@ -70,9 +76,8 @@ struct profile_draft *profile_draft_new(const char *name)
 {
     struct profile_draft *draft = calloc(1, sizeof *draft);
 
-    if (!draft)
-        abort();
-    profile_draft_rename(draft, name);
+    if (draft)
+        profile_draft_rename(draft, name);
     return draft;
 }
 
@@ -118,7 +123,8 @@ void profile_draft_set(struct profile_draft *draft, const char *key, const char 
     if (!value)
         return;
     config_settings_add(s, key, value);
-    for (size_t i = s->n - 1; i > 0 && rank(s->list[i].key) < rank(s->list[i - 1].key); i--) {
+    for (size_t i = s->n ? s->n - 1 : 0; i > 0 && rank(s->list[i].key) < rank(s->list[i - 1].key);
+         i--) {
         const struct config_setting later = s->list[i];
         s->list[i] = s->list[i - 1];
         s->list[i - 1] = later;
@@ -139,8 +145,8 @@ void profile_draft_add_file(struct profile_draft *draft, const char *key, const 
     snprintf(name, sizeof name, "%s.%s", draft->name, suffix);
     while (i < draft->n_files && !text_equal(draft->files[i].name, name))
         i++;
-    if (i == DRAFT_FILES_MAX)
-        abort(); /* there are no more keys that name one */
+    if (i == DRAFT_FILES_MAX) /* there are no more keys that name one */
+        return;
     struct draft_file *file = &draft->files[i];
     if (i == draft->n_files)
         draft->n_files++;
@@ -232,7 +238,8 @@ static bool file_is_same(const struct draft_place *place, const struct draft_fil
     if (!text_join(path, sizeof path, place->folder, "/", file->name) ||
         draft_read_file(path, CONFIG_TEXT_MAX, &bytes, &length) < 0)
         return false;
-    bool same = length == file->content.length && memcmp(bytes, file->content.bytes, length) == 0;
+    bool same = file->content.bytes && length == file->content.length &&
+                memcmp(bytes, file->content.bytes, length) == 0;
     explicit_bzero(bytes, length);
     free(bytes);
     return same;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "client/admin/profile_undo.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct undo {
     size_t rest_length;
     char files[FILES_MAX][PATH_MAX];
     unsigned n_files;
+    struct error unseen;     /* of a file that may be one of them */
     enum password_keep keep; /* whose entry goes; PASSWORD_KEEP_MAX: none does */
 };
 
@@ -95,6 +97,8 @@ static int find_section(struct undo *u, const char *profile)
     if (!config_text_read(u->place.text, u->place.length, u->section, &u->settings, NULL))
         return refuse(u, "there is no ", "");
     u->rest = config_text_drop(u->place.text, u->place.length, u->section, &u->rest_length);
+    if (!u->rest)
+        return output_fail_for_memory();
     return is_default(u) ? refuse(u, "", " is the default-profile there: change that first") : 0;
 }
 
@@ -106,7 +110,8 @@ static bool is_named_elsewhere(const struct undo *u, const char *name)
     return memmem(u->rest, u->rest_length, name, strlen(name)) != NULL;
 }
 
-/* A file beside the configuration that has the profile's name is ours. */
+/* A file beside the configuration that has the profile's name is ours. One that cannot be looked at
+ * would stay behind without a word. */
 static void add_file(struct undo *u, const char *name)
 {
     char path[PATH_MAX];
@@ -114,8 +119,14 @@ static void add_file(struct undo *u, const char *name)
     size_t length = strlen(u->name);
 
     if (strncmp(name, u->name, length) != 0 || name[length] != '.' || strchr(name, '/') ||
-        !text_join(path, sizeof path, u->place.folder, "/", name) || lstat(path, &st) < 0 ||
-        !S_ISREG(st.st_mode) || is_named_elsewhere(u, name) || u->n_files == FILES_MAX)
+        !text_join(path, sizeof path, u->place.folder, "/", name))
+        return;
+    if (lstat(path, &st) < 0) {
+        if (errno != ENOENT)
+            error_set(&u->unseen, ERROR_CONFIG, "%s: %s", path, strerror(errno));
+        return;
+    }
+    if (!S_ISREG(st.st_mode) || is_named_elsewhere(u, name) || u->n_files == FILES_MAX)
         return;
     for (unsigned i = 0; i < u->n_files; i++)
         if (text_equal(u->files[i], path))
@@ -153,6 +164,8 @@ static bool is_kept_by(const struct undo *u, enum password_keep keep)
 {
     struct profile_draft *draft = profile_draft_new(u->name);
 
+    if (!draft)
+        return false;
     password_keep_set(keep, u->name, draft);
     const char *made = profile_draft_get(draft, "password-command");
     const char *here = config_settings_get(&u->settings, "password-command");
@@ -294,6 +307,10 @@ int profile_undo(const char *profile)
     if (r == 0) {
         find_files(&u);
         find_keep(&u);
+    }
+    if (r == 0 && u.unseen.code != ERROR_NONE)
+        r = output_fail(u.unseen.code, u.unseen.detail);
+    if (r == 0) {
         say_what_goes(&u);
         if (asks && !ask_yes("Remove it?", false))
             say("Nothing is removed.");

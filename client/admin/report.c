@@ -252,7 +252,8 @@ static void print_json(const struct report *r, bool ok)
         cJSON_AddStringToObject(json, "verdict", shown(r, "cluster", r->verdict));
     cJSON_AddBoolToObject(json, "ok", ok);
     char *text = json_print(json);
-    printf("%s\n", text ? text : "");
+    if (text && !output_lacks_memory()) /* else output_done() says so */
+        puts(text);
     free(text);
     cJSON_Delete(json);
 }
@@ -271,6 +272,8 @@ int report_print(const struct report *r, bool as_json)
         }
     if (code == 0 && *r->verdict)
         code = 1;
+    if (output_lacks_memory()) /* which findings then are true is not known */
+        return output_fail_for_memory();
     if (as_json)
         print_json(r, code == 0);
     else

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@
 /* FOLDER_MAX: the path of a socket is below it. */
 enum { FOLDER_MAX = 72, PATH_SIZE = 256, LEFT_MAX = 16 };
 
-static const uint64_t start_time = 20 * USEC_PER_SEC;
+static const uint64_t start_time = 20 * USEC_PER_SEC, end_time = 5 * USEC_PER_SEC;
 static const char config_name[] = "kubetoken.conf";
 
 /* ---- what has to go -------------------------------------------------------------------------- */
@@ -32,17 +33,26 @@ static char folder[FOLDER_MAX], inner[PATH_SIZE], left[LEFT_MAX][PATH_SIZE], con
 static volatile unsigned n_left;
 static volatile pid_t daemon_pid;
 
-/* Only what a signal's handler may call. */
+/* Whether the daemon ends of it, in a few seconds; only what a signal's handler may call. */
+static bool ends_by(int number)
+{
+    uint64_t deadline = time_boottime() + end_time;
+    pid_t r;
+
+    kill(daemon_pid, number);
+    while ((r = waitpid(daemon_pid, NULL, WNOHANG)) == 0 && time_boottime() < deadline)
+        poll(NULL, 0, 1);
+    return r != 0;
+}
+
+/* So here. */
 static void clean_up(void)
 {
     int number = errno;
 
-    if (daemon_pid > 0) { /* which removes its socket */
-        kill(daemon_pid, SIGTERM);
-        while (waitpid(daemon_pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-        daemon_pid = 0;
-    }
+    if (daemon_pid > 0 && !ends_by(SIGTERM)) /* which removes its socket */
+        ends_by(SIGKILL);
+    daemon_pid = 0;
     for (unsigned i = 0; i < n_left; i++)
         unlink(left[i]);
     n_left = 0;
@@ -132,8 +142,10 @@ static const char *add_left(const char *name)
 
 int trial_write(const char *name, const char *bytes, size_t length, struct error *why)
 {
-    if (n_left == LEFT_MAX)
-        abort(); /* the files of a draft, and a few of ours */
+    if (n_left == LEFT_MAX) { /* the files of a draft, and a few of ours, are fewer */
+        error_set(why, ERROR_INTERNAL, "a trial has too many files");
+        return -1;
+    }
     const char *path = add_left(name);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -166,11 +178,12 @@ int trial_start(struct error *why)
     pid_t pid = 0;
     sigset_t all, before;
 
-    if (n_left + 2 > LEFT_MAX)
-        abort();
-    old_socket = set ? strdup(set) : NULL;
+    if (n_left + 2 > LEFT_MAX || (set && !(old_socket = strdup(set))) ||
+        setenv("KUBETOKEN_SOCKET", add_left("socket"), 1) < 0) {
+        error_set(why, ERROR_INTERNAL, "no memory for a trial");
+        return -1;
+    }
     socket_set = true;
-    setenv("KUBETOKEN_SOCKET", add_left("socket"), 1);
     add_left("socket.lock");
     sigfillset(&all); /* until it is known whom to end; it is ready in a moment */
     sigprocmask(SIG_SETMASK, &all, &before);

@@ -7,11 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/heap.h"
 #include "common/time.h"
 #include "daemon/fetch/answer_text.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/redact.h"
 #include "daemon/fetch/refusal.h"
+
+/* In locked memory; that there was none is noted. */
+static struct secret *copy(const char *text)
+{
+    struct secret *s = secret_copy(text, strlen(text));
+
+    if (!s)
+        heap_note_lack();
+    return s;
+}
 
 /* ---- the request ----------------------------------------------------------------------------- */
 
@@ -255,9 +266,9 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
                   RESULT_TOKEN_MAX);
         return -1;
     }
-    ret->id_token = secret_copy(id_token, strlen(id_token));
+    ret->id_token = copy(id_token);
     if (refresh && *refresh && strlen(refresh) <= RESULT_REFRESH_TOKEN_MAX)
-        ret->refresh_token = secret_copy(refresh, strlen(refresh));
+        ret->refresh_token = copy(refresh);
     if (ret->id_token)
         return 0;
     ret->outcome = OUTCOME_TEMPORARY;

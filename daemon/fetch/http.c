@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "common/heap.h"
 #include "common/time.h"
 #include "common/url.h"
 #include "daemon/fetch/http_field.h"
@@ -189,12 +190,15 @@ static CURLcode on_tls(CURL *curl, void *context, void *parameter)
     return CURLE_OK;
 }
 
-/* ... and this when the request itself is about to be sent. */
+/* ... and this when the request itself is about to be sent. Without memory libcurl may have taken
+ * another way than it was told, such as none by a proxy. */
 static int on_connected(void *context, char *address, char *b, int c, int d)
 {
     struct http *h = context;
 
     (void)b, (void)c, (void)d;
+    if (heap_lacked())
+        return CURL_PREREQFUNC_ABORT;
     bury(h, address);
     h->is_http = false; /* a proxy may have said it was */
     report(h, h->step);
@@ -540,6 +544,10 @@ int http_request(struct http *h, const char *step, const char *url, const struct
     take_host(h, url);
     if (!http_url_allowed(h->job, url)) {
         error_set(why, ERROR_ANSWER_INVALID, "%s is not an https:// URL", url);
+        return -1;
+    }
+    if (heap_lacked()) { /* nothing that was found before is sure */
+        error_set(why, ERROR_INTERNAL, "no memory");
         return -1;
     }
     if (h->refused.code != ERROR_NONE) { /* who counts wrong passwords has counted one */

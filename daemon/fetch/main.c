@@ -36,15 +36,22 @@ static int read_job(struct job *ret)
     struct tlv_reader r;
     long whole = 0;
 
+    if (!in)
+        heap_note_lack();
     while (in && whole == 0) {
         size_t have = secret_length(in);
         ssize_t n = read(SOCKET, secret_bytes(in) + have, secret_capacity(in) - have);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n <= 0)
             return -1;
         secret_set_length(in, have + (size_t)n);
         whole = tlv_open(&r, secret_peek(in), secret_length(in));
     }
-    if (whole <= 0 || job_decode(secret_peek(in), (size_t)whole, ret) < 0)
+    int bad = whole > 0 ? job_decode(secret_peek(in), (size_t)whole, ret) : -1;
+    if (bad == -ENOMEM)
+        heap_note_lack();
+    if (bad < 0)
         return -1;
     for (size_t i = 0; ret->environment[i]; i++)
         putenv((char *)(uintptr_t)ret->environment[i]); /* the job lives as long as we do */
@@ -53,7 +60,11 @@ static int read_job(struct job *ret)
 
 static void send_all(const void *bytes, size_t length)
 {
-    if (length == 0 || send(SOCKET, bytes, length, MSG_NOSIGNAL) != (ssize_t)length)
+    ssize_t n = -1;
+
+    while (length > 0 && (n = send(SOCKET, bytes, length, MSG_NOSIGNAL)) < 0 && errno == EINTR)
+        ;
+    if (n != (ssize_t)length)
         _exit(1); /* nobody listens any more */
 }
 
@@ -66,8 +77,49 @@ static void on_step(void *context, const char *name, const char *host)
     snprintf(step.host, sizeof step.host, "%s", host);
     if (context)
         redact_secrets(context, step.host); /* a discovery document may name any */
+    if (heap_lacked())                      /* then not all of them are known */
+        step.host[0] = '\0';
     size_t length = step_encode(&step, bytes, sizeof bytes);
     send_all(bytes, length);
+}
+
+/* Without memory nothing is known of anybody: a library may have called a good signature a bad one,
+ * and what came may have been half of it. Of what came only a new refresh token is kept, since the
+ * one before may be void. */
+static void forget_findings(struct result *ret)
+{
+    struct result bare = { .outcome = ret->sent > 0 ? OUTCOME_TEMPORARY : OUTCOME_CONFIG,
+                           .refresh_token = ret->refresh_token,
+                           .protections = ret->protections };
+
+    error_set(&bare.error, ERROR_INTERNAL, "kubetoken-fetch is out of memory");
+    ret->refresh_token = NULL;
+    result_clear(ret);
+    *ret = bare;
+}
+
+/* Says what came of it, and ends: no destructors, the kernel wipes better. out: where it is put
+ * together; NULL: there is no memory for that, and nothing was sent. */
+static _Noreturn void finish(struct result *result, struct secret *out)
+{
+    char bare[1024];
+
+    if (!out || heap_lacked())
+        forget_findings(result);
+    result->protections.locked = secret_locked();
+    if (out)
+        send_all(secret_peek(out), result_encode(result, secret_bytes(out), secret_capacity(out)));
+    else
+        send_all(bare, result_encode(result, bare, sizeof bare));
+    _exit(0);
+}
+
+/* What keeps it from its work is told where it was memory; of all else the status tells. */
+static _Noreturn void give_up(struct result *result, int status)
+{
+    if (heap_lacked())
+        finish(result, NULL);
+    _exit(status);
 }
 
 /* untrusted: what stands against any request, or none. */
@@ -128,18 +180,15 @@ int main(int argc, char **argv)
     unsetenv("SSLKEYLOGFILE"); /* libcurl would write the session's keys there */
     resolver_start(resolver_need());
     if (read_job(&job) < 0)
-        return 2;
+        give_up(&result, 2);
     tls_files_judge(&job, &untrusted);
     heap_lock(); /* behind the job: where the limit is low, that goes first */
     if (confine(&job, &result.protections) < 0)
-        return 3;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return 1;
-    run(&job, &untrusted, &result);
-
-    _secret_ struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX);
-    result.protections.locked = secret_locked();
+        give_up(&result, 3);
+    if (heap_lacked() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        give_up(&result, 1);
+    struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX); /* before a token may come */
     if (out)
-        send_all(secret_peek(out), result_encode(&result, secret_bytes(out), secret_capacity(out)));
-    _exit(out ? 0 : 1); /* no destructors: the kernel wipes better */
+        run(&job, &untrusted, &result);
+    finish(&result, out);
 }

@@ -2,6 +2,7 @@ import signal
 
 import pytest
 
+import failing
 import rig
 import sanitized
 import scripted
@@ -60,3 +61,9 @@ def fake(tmp_path):
     p = scripted.Provider(folder)
     yield p
     p.stop()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """What has a call of a program fail (failing.py)."""
+    return failing.build(tmp_path_factory.mktemp("failing"))

@@ -45,6 +45,7 @@ struct control {
     uint32_t waiting;        /* for what comes next */
     uint32_t held;           /* what has come is looked at when this is 0 again */
     uint64_t frames[FRAMES]; /* who made the call that failed first */
+    char by[32];             /* the library among them that is nearest; "" = none */
 };
 
 static struct control nowhere, *control = &nowhere;
@@ -68,6 +69,18 @@ __attribute__((constructor)) static void map(void)
     control->pid = self = getpid();
 }
 
+/* libc calls for others, and we are called by all. */
+static void note_library(const void *address)
+{
+    Dl_info info;
+
+    if (dladdr(address, &info) == 0 || !strstr(info.dli_fname, ".so"))
+        return;
+    const char *slash = strrchr(info.dli_fname, '/'), *name = slash ? slash + 1 : info.dli_fname;
+    if (strcmp(name, "failing.so") != 0 && strncmp(name, "libc.so", 7) != 0)
+        strncpy(control->by, name, sizeof control->by - 1);
+}
+
 static void note(const char *name, int error)
 {
     void *frames[FRAMES + 2];
@@ -79,6 +92,8 @@ static void note(const char *name, int error)
     inside = false;
     for (int i = 2; i < n; i++)
         control->frames[i - 2] = (uintptr_t)frames[i];
+    for (int i = 2; i < n && !*control->by; i++)
+        note_library(frames[i]);
     control->error = error;
     strncpy(control->name, name, sizeof control->name - 1);
 }

@@ -10,9 +10,13 @@ import subprocess
 import rig
 
 ALLOCATIONS, SYSTEM_CALLS = 0, 1
+KINDS = {"allocation": ALLOCATIONS, "system call": SYSTEM_CALLS}
+FULL = os.environ.get("KUBETOKEN_FULL")
+ERRORS_MOST = 4  # that one call can fail with, in failing.c
 SOURCE = pathlib.Path(__file__).with_name("failing.c")
 FOREVER = (1 << 64) - 1
-LAYOUT = struct.Struct("@iI2Q2Q2QIi32s2I16Q")  # struct control
+LAYOUT = struct.Struct("@iI2Q2Q2QIi32s2I16Q32s")  # struct control
+HELD = LAYOUT.size - 32 - 16 * 8 - 4
 
 
 def build(folder):
@@ -21,6 +25,18 @@ def build(folder):
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-O1", "-g", "-shared", "-fPIC",
                     "-fno-toplevel-reorder", "-o", path, SOURCE, "-ldl"], check=True)
     return path
+
+
+def numbers(total, most, full=FOREVER):
+    """The calls that fail: all, or the first and some of the rest; full: where all are to fail, so
+    many."""
+    if FULL:
+        most = FOREVER if FULL == "all" else full
+    if total <= most:
+        return range(1, total + 1)
+    step = (total - most // 2) / (most - most // 2)
+    rest = [most // 2 + round(step * (i + 1)) for i in range(most - most // 2)]
+    return sorted({*range(1, most // 2 + 1), *rest})
 
 
 class Control:
@@ -38,17 +54,27 @@ class Control:
     def _get(self):
         v = LAYOUT.unpack_from(self.page)
         return {"pid": v[0], "counted": v[2:4], "fired": v[8], "error": v[9],
-                "name": v[10].split(b"\0")[0].decode(), "waiting": v[11], "frames": v[13:]}
+                "name": v[10].split(b"\0")[0].decode(), "waiting": v[11], "frames": v[13:29],
+                "by": v[29].split(b"\0")[0].decode()}
 
     def renew(self):
         """For the next program."""
-        LAYOUT.pack_into(self.page, 0, *[0] * 10, b"", 0, 0, *[0] * 16)
+        LAYOUT.pack_into(self.page, 0, *[0] * 10, b"", 0, 0, *[0] * 16, b"")
 
     def count(self):
         """From now on; nothing fails."""
         pid = struct.unpack_from("=i", self.page)[0]
         waiting = self._get()["waiting"]
-        LAYOUT.pack_into(self.page, 0, pid, *[0] * 9, b"", waiting, 0, *[0] * 16)
+        LAYOUT.pack_into(self.page, 0, pid, *[0] * 9, b"", waiting, 0, *[0] * 16, b"")
+
+    @property
+    def by(self):
+        """The library whose call failed, or for which libc made it; "" of the program itself."""
+        return self._get()["by"]
+
+    @property
+    def pid(self):
+        return self._get()["pid"]
 
     def counted(self, kind):
         return self._get()["counted"][kind]
@@ -70,11 +96,11 @@ class Control:
     @contextlib.contextmanager
     def held(self):
         """What comes meanwhile the program sees at once, behind this."""
-        struct.pack_into("=I", self.page, LAYOUT.size - 16 * 8 - 4, 1)
+        struct.pack_into("=I", self.page, HELD, 1)
         try:
             yield
         finally:
-            struct.pack_into("=I", self.page, LAYOUT.size - 16 * 8 - 4, 0)
+            struct.pack_into("=I", self.page, HELD, 0)
 
     def settle(self, alive):
         """Waits until the program waits for what comes next, or is gone."""
@@ -87,7 +113,7 @@ class Control:
         """What failed, for a person."""
         now = self._get()
         error = os.strerror(now["error"])
-        return f"{now['name']}: {error}{where(now['frames'], maps)}"
+        return f"{now['name']} by {now['by']}: {error}{where(now['frames'], maps)}"
 
 
 def where(frames, maps):

@@ -13,10 +13,8 @@ import pytest
 
 import failing
 import rig
+from failing import ERRORS_MOST, FULL, KINDS, numbers
 
-KINDS = {"allocation": failing.ALLOCATIONS, "system call": failing.SYSTEM_CALLS}
-FULL = bool(os.environ.get("KUBETOKEN_FULL"))
-ERRORS_MOST = 4  # that one call can fail with, in failing.c
 
 # Requests that change nothing, or the same each time; %d: a number of its own.
 REQUESTS = {
@@ -37,20 +35,6 @@ REQUESTS = {
     "reload": b"reload text * once\n",
     "logout": b"logout text typed once\n",
 }
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    return failing.build(tmp_path_factory.mktemp("failing"))
-
-
-def numbers(total, most):
-    """The calls that fail: all, or the first and some of the rest."""
-    if FULL or total <= most:
-        return range(1, total + 1)
-    step = (total - most // 2) / (most - most // 2)
-    rest = [most // 2 + round(step * (i + 1)) for i in range(most - most // 2)]
-    return sorted({*range(1, most // 2 + 1), *rest})
 
 
 class Bench:

@@ -55,6 +55,8 @@ class Fetch:
     def __init__(self, provider):
         self.provider, self.cache = provider, b""
         self.program = [rig.BUILD / "kubetoken-fetch"]
+        self.environment = {}
+        self.may_give_up = False  # by its status, without a result
 
     def __call__(self, **changes):
         seconds = changes.pop("seconds", 15)
@@ -68,15 +70,21 @@ class Fetch:
         job.update({k.replace("_", "-"): v for k, v in changes.items()})
         self.provider.requests.clear()
         ours, theirs = socket.socketpair()
-        with ours, subprocess.Popen(self.program, stdin=theirs, env={},
+        with ours, subprocess.Popen(self.program, stdin=theirs, env=self.environment,
                                     stdout=subprocess.DEVNULL) as process:
             theirs.close()
             ours.settimeout(rig.PATIENCE)
-            ours.sendall(encode([(k, v) for k, v in job.items() if v is not None]))
             data = b""
-            while chunk := ours.recv(65536):
-                data += chunk
-        assert process.returncode == 0
+            try:
+                ours.sendall(encode([(k, v) for k, v in job.items() if v is not None]))
+                while chunk := ours.recv(65536):
+                    data += chunk
+            except ConnectionError:  # it ended before it read all of it
+                assert self.may_give_up
+        self.said, self.status = data, process.returncode
+        if self.may_give_up and self.status != 0:
+            return None
+        assert self.status == 0
         *steps, end = decode(data)
         self.steps = [dict(s)["name"].decode() for s in steps]
         self.cache = dict(end).get("cache", b"")
