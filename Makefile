@@ -77,8 +77,8 @@ DAEMON_COMMON := descriptor error job json_print kube_user message_id owner path
   trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := answer_text as_go cache claims_diff discovery get_token grant http http_field id_token \
-  inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
+FETCH := answer_text as_go authorities cache claims_diff discovery get_token grant http \
+  http_field id_token inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
   sandbox tls_files
 FETCH_COMMON := descriptor error heap job json_print kube_user owner printable protections \
   secret text time tlv trusted_group trusted_path url

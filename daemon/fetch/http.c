@@ -15,6 +15,7 @@
 #include "common/heap.h"
 #include "common/time.h"
 #include "common/url.h"
+#include "daemon/fetch/authorities.h"
 #include "daemon/fetch/http_field.h"
 #include "daemon/fetch/proxy.h"
 
@@ -45,7 +46,8 @@ struct http {
     char place[PLACE_MAX + 1];               /* address and port of the last one; "" = none yet */
     char refused_by[PLACE_MAX + 1];          /* the first one that refuses connections; "" = none */
     bool other_trouble;                      /* another one failed for a reason that may pass */
-    uint64_t limit; /* usec for the next request; 0 = the job's deadline alone */
+    uint64_t limit;          /* usec for the next request; 0 = the job's deadline alone */
+    const char *authorities; /* a file that is read where their folder is not enough; or NULL */
     char message[CURL_ERROR_SIZE];
 };
 
@@ -149,7 +151,16 @@ static void note_connection(struct http *h)
     }
 }
 
-/* libcurl calls this when the name is resolved and a socket is wanted, for one address after the
+/* libcurl calls this when it is about to resolve a name, which for a connection that is kept it is
+ * not ... */
+static int on_resolve(void *resolver, void *reserved, void *context)
+{
+    (void)resolver, (void)reserved;
+    report(context, "dns");
+    return 0;
+}
+
+/* ... this when the name is resolved and a socket is wanted, for one address after the
  * other. It gives each half of the time that is left, which goes once in a job: without a socket it
  * takes the next one at once. */
 static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
@@ -184,9 +195,13 @@ static void bury(struct http *h, const char *answered)
 /* ... this when the TCP connection stands and TLS begins ... */
 static CURLcode on_tls(CURL *curl, void *context, void *parameter)
 {
+    struct http *h = parameter;
+
     (void)curl;
     SSL_CTX_set_options(context, SSL_OP_CLEANSE_PLAINTEXT);
-    report(parameter, "tls");
+    if (h->authorities)
+        authorities_read_late(context, h->authorities);
+    report(h, "tls");
     return CURLE_OK;
 }
 
@@ -227,6 +242,8 @@ static CURLcode set_options(struct http *h)
     SET(CURLOPT_ERRORBUFFER, h->message);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, h);
+    SET(CURLOPT_RESOLVER_START_FUNCTION, on_resolve);
+    SET(CURLOPT_RESOLVER_START_DATA, h);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
     SET(CURLOPT_OPENSOCKETDATA, h);
     SET(CURLOPT_SSL_CTX_FUNCTION, on_tls);
@@ -238,6 +255,9 @@ static CURLcode set_options(struct http *h)
         SET(CURLOPT_CAPATH, NULL); /* else the system's authorities stay trusted beside it */
         SET(CURLOPT_PROXY_CAINFO, job->ca_file); /* the environment's proxy may be https:// too */
         SET(CURLOPT_PROXY_CAPATH, NULL);
+    } else if ((h->authorities = authorities_file())) {
+        SET(CURLOPT_CAINFO, NULL);
+        SET(CURLOPT_PROXY_CAINFO, NULL);
     }
     if (job->tls_client_cert) {
         SET(CURLOPT_SSLCERT, job->tls_client_cert);
@@ -581,7 +601,6 @@ int http_request(struct http *h, const char *step, const char *url, const struct
     } else {
         curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
     }
-    report(h, "dns");
     CURLcode r = curl_easy_perform(h->curl);
     if (r == CURLE_OK)
         take_reply(h, ret);

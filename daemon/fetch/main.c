@@ -29,15 +29,32 @@
 
 enum { SOCKET = 0 };
 
+/* Most jobs and results are smaller; a page that is locked costs as much as one that is used. */
+enum { USUAL = 8 * 1024 };
+
+/* Makes room for the whole record, of which the head is there. NULL: no memory. */
+static struct secret *make_room(struct secret *in)
+{
+    size_t whole = tlv_length(secret_peek(in), secret_length(in));
+
+    if (whole <= secret_capacity(in))
+        return in;
+    struct secret *larger = secret_new(whole < JOB_MAX ? whole : JOB_MAX);
+    if (larger) {
+        memcpy(secret_bytes(larger), secret_peek(in), secret_length(in));
+        secret_set_length(larger, secret_length(in));
+    }
+    secret_free(in);
+    return larger;
+}
+
 /* Reads the job from the socket: one record. Returns 0, or -1. */
 static int read_job(struct job *ret)
 {
-    _secret_ struct secret *in = secret_new(JOB_MAX);
+    _secret_ struct secret *in = secret_new(USUAL);
     struct tlv_reader r;
     long whole = 0;
 
-    if (!in)
-        heap_note_lack();
     while (in && whole == 0) {
         size_t have = secret_length(in);
         ssize_t n = read(SOCKET, secret_bytes(in) + have, secret_capacity(in) - have);
@@ -47,7 +64,11 @@ static int read_job(struct job *ret)
             return -1;
         secret_set_length(in, have + (size_t)n);
         whole = tlv_open(&r, secret_peek(in), secret_length(in));
+        if (whole == 0)
+            in = make_room(in);
     }
+    if (!in)
+        heap_note_lack();
     int bad = whole > 0 ? job_decode(secret_peek(in), (size_t)whole, ret) : -1;
     if (bad == -ENOMEM)
         heap_note_lack();
@@ -98,20 +119,42 @@ static void forget_findings(struct result *ret)
     *ret = bare;
 }
 
+/* Returns where it is put together now, and the length in ret. */
+static struct secret *encode(struct result *result, struct secret *out, size_t *ret)
+{
+    result->protections.locked = secret_locked();
+    *ret = result_encode(result, secret_bytes(out), secret_capacity(out));
+    if (*ret > 0 || heap_lacked())
+        return out;
+    struct secret *larger = secret_new(RESULT_MAX - RESULT_STEPS_MAX);
+    if (!larger) {
+        heap_note_lack();
+        return out;
+    }
+    secret_free(out);
+    result->protections.locked = secret_locked();
+    *ret = result_encode(result, secret_bytes(larger), secret_capacity(larger));
+    return larger;
+}
+
 /* Says what came of it, and ends: no destructors, the kernel wipes better. out: where it is put
- * together; NULL: there is no memory for that, and nothing was sent. */
+ * together, if it is no longer than usual; NULL: there is no memory for that, and nothing was sent.
+ */
 static _Noreturn void finish(struct result *result, struct secret *out)
 {
     char bare[1024];
+    size_t length = 0;
 
-    if (!out || heap_lacked())
+    if (out && !heap_lacked())
+        out = encode(result, out, &length);
+    if (length == 0) {
         forget_findings(result);
-    result->protections.locked = secret_locked();
-    if (out)
-        send_all(secret_peek(out), result_encode(result, secret_bytes(out), secret_capacity(out)));
-    else
-        send_all(bare, result_encode(result, bare, sizeof bare));
-    _exit(0);
+        result->protections.locked = secret_locked();
+        length = out ? result_encode(result, secret_bytes(out), secret_capacity(out))
+                     : result_encode(result, bare, sizeof bare);
+    }
+    send_all(out ? secret_peek(out) : bare, length);
+    _exit(length > 0 ? 0 : 1);
 }
 
 /* What keeps it from its work is told where it was memory; of all else the status tells. */
@@ -160,6 +203,15 @@ static int confine(const struct job *job, struct protections *ret)
     return seccomp < 0 ? -1 : 0;
 }
 
+/* libcurl links GnuTLS, for what is forbidden here (LDAP, RTMP), and that sets itself up when it is
+ * loaded, but for a program that says so (GNUTLS_SKIP_GLOBAL_INIT in its header). */
+__attribute__((visibility("default"))) int _gnutls_global_init_skip(void);
+
+int _gnutls_global_init_skip(void)
+{
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     struct job job;
@@ -187,7 +239,7 @@ int main(int argc, char **argv)
         give_up(&result, 3);
     if (heap_lacked() || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         give_up(&result, 1);
-    struct secret *out = secret_new(RESULT_MAX - RESULT_STEPS_MAX); /* before a token may come */
+    struct secret *out = secret_new(USUAL); /* before a token may come */
     if (out)
         run(&job, &untrusted, &result);
     finish(&result, out);

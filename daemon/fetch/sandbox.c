@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <linux/landlock.h>
 #include <linux/netlink.h>
-#include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <openssl/x509.h>
 #include <pthread.h>
@@ -24,6 +23,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef PR_SET_VMA /* musl, whose <sys/prctl.h> cannot stand beside <linux/prctl.h> */
+#define PR_SET_VMA 0x53564d61
+#endif
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 """kubetoken-fetch by itself: one job in, steps and one result out. What it keeps for the next
 job, and what it does with what an earlier one kept."""
 import json
+import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -114,6 +116,12 @@ def fetch(fake):
 def test_the_next_job_asks_for_the_token_alone(fetch):
     assert fetch() == "token"
     assert fetch.paths == [GRANT] and fetch.result["verified"] == b"1"
+
+
+def test_each_step_is_told_once_on_a_connection_that_is_kept(fake):
+    fetch = Fetch(fake)
+    assert fetch() == "token"
+    assert fetch.steps == ["dns", "connect", "tls", "discovery", "keys", "grant", "verify"]
 
 
 def test_the_cache_holds_bare_keys_and_no_secret(fake, fetch):
@@ -315,3 +323,32 @@ def test_before_any_was_used_all_are_kept_if_they_fit(fake):
     fake.answers[KEYS] = json_answer({"keys": many_keys(fake)})
     fetch, fake.answers[GRANT] = Fetch(fake), (503, {}, b"")
     assert fetch() == "temporary" and "keys" not in dict(decode(fetch.cache)[0])
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_usual_job_locks_little(fetch, tmp_path):
+    """Each page that is locked is one that the first `get` waits for."""
+    trace = tmp_path / "trace"
+    fetch.program = ["strace", "-f", "-e", "trace=mlock", "-o", trace, *fetch.program]
+    assert fetch() == "token"
+    sizes = re.findall(r"mlock\(0x[0-9a-f]+, (\d+)\)", trace.read_text())
+    assert sizes and sum(map(int, sizes)) <= 64 * 1024
+
+
+def test_a_long_job_and_a_long_result_are_whole(fake, fetch):
+    fake.claims["padding"] = "x" * 90_000
+    assert fetch() == "token"
+    token = fetch.result["id-token"].decode()
+    assert token == fake.tokens[-1] and len(token) > 100_000
+    assert fetch(kind="inspect", token=token) == "report"
+    assert b"signature" in fetch.result["report"] and b"error" not in fetch.result
+
+
+def test_gnutls_is_not_set_up():
+    """It comes with libcurl, for protocols that are forbidden."""
+    r = subprocess.run([rig.BUILD / "kubetoken-fetch", "--version"], env={"LD_DEBUG": "bindings"},
+                       capture_output=True, text=True, check=True)
+    if "libgnutls" not in r.stderr:
+        pytest.skip("libcurl does not bring it")
+    assert re.search(r"libgnutls\S* \[0\] to \S*/kubetoken-fetch .*_gnutls_global_init_skip",
+                     r.stderr)
