@@ -72,8 +72,8 @@ DAEMON := account account_record account_table attempt children command_unit con
   metrics new_password notify offspring peer_process permit private_file profile profile_record \
   profiles programs rejection render render_json render_metrics round secret_command \
   secret_remark secret_source server store summary system_watch table watch who_asks why
-DAEMON_COMMON := descriptor error job json_print kube_user message_id owner paths printable \
-  protections protocol secret secret_form text time tlv trusted_group trusted_path \
+DAEMON_COMMON := descriptor error job json_print json_tree kube_user message_id owner paths \
+  printable protections protocol secret secret_form text time tlv trusted_group trusted_path \
   trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
@@ -331,6 +331,11 @@ check-asan: deps
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O))/sanitize KUBETOKEN_SANITIZED=1 $(PYTHON) -m pytest -q -rs \
 	  -p no:cacheprovider -n $$(($(JOBS) + 1)) --dist loadfile --basetemp "$$t" tests/integration
+
+# Memcheck, over the main paths.
+.PHONY: check-valgrind
+check-valgrind: all
+	KUBETOKEN_BUILD=$(abspath $(O)) PYTHON=$(PYTHON) tests/valgrind
 
 # Each failing allocation and system call; `make check` fails a part of them.
 .PHONY: check-faults

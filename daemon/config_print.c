@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "daemon/memory.h"
 
 enum { SCHEMA_VERSION = 1 };
@@ -54,7 +55,7 @@ static void add_builtins(cJSON *settings)
         cJSON_AddStringToObject(setting, "key", b->key);
         cJSON_AddStringToObject(setting, "value", b->value);
         cJSON_AddStringToObject(setting, "origin", "built-in");
-        cJSON_AddItemToArray(settings, setting);
+        json_tree_append(settings, setting);
     }
 }
 
@@ -65,8 +66,8 @@ static void on_profile(void *context, const char *name)
 
     add_builtins(p->settings); /* of the one before */
     cJSON_AddStringToObject(profile, "profile", name);
-    p->settings = cJSON_AddArrayToObject(profile, "settings");
-    cJSON_AddItemToArray(p->profiles, profile);
+    cJSON *settings = cJSON_AddArrayToObject(profile, "settings");
+    p->settings = json_tree_append(p->profiles, profile) ? settings : NULL;
 }
 
 static cJSON *setting_json(const struct config_line *line)
@@ -88,14 +89,14 @@ static void on_line(void *context, const struct config_line *line)
 {
     const struct print *p = context;
 
-    cJSON_AddItemToArray(p->settings, setting_json(line));
+    json_tree_append(p->settings, setting_json(line));
 }
 
 static void on_default(void *context, const struct config_line *line)
 {
     const struct print *p = context;
 
-    cJSON_AddItemToObject(p->json, "defaultProfile", setting_json(line));
+    json_tree_put(p->json, "defaultProfile", setting_json(line));
 }
 
 char *config_print(const char *const *paths, size_t n_paths, struct config_report *report)
@@ -107,7 +108,7 @@ char *config_print(const char *const *paths, size_t n_paths, struct config_repor
     cJSON_AddNumberToObject(p.json, "schemaVersion", SCHEMA_VERSION);
     cJSON *files = cJSON_AddArrayToObject(p.json, "files");
     for (size_t i = 0; i < n_paths; i++)
-        cJSON_AddItemToArray(files, cJSON_CreateString(paths[i]));
+        json_tree_append(files, cJSON_CreateString(paths[i]));
     p.profiles = cJSON_AddArrayToObject(p.json, "profiles");
     int r = config_show(paths, n_paths, &visitor, report);
     add_builtins(p.settings);

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "common/time.h"
 #include "common/wrap.h"
 #include "daemon/memory.h"
@@ -214,7 +215,7 @@ static void add_findings(cJSON *json, const struct history_entry *e)
     cJSON *list = cJSON_AddArrayToObject(json, "warnings");
 
     for (unsigned i = 0; i < e->n_findings; i++)
-        cJSON_AddItemToArray(list, error_json(e->findings[i], NULL));
+        json_tree_append(list, error_json(e->findings[i], NULL));
 }
 
 static void add_request(cJSON *json, const struct history_entry *e)
@@ -262,7 +263,7 @@ static void add_kind(cJSON *json, const struct history_entry *e)
         return;
     case HISTORY_FAILURE:
         add_request(json, e);
-        cJSON_AddItemToObject(json, "error", error_json(e->code, e->text));
+        json_tree_put(json, "error", error_json(e->code, e->text));
         return;
     case HISTORY_REJECTION:
         add_rejection(json, e);

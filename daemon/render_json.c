@@ -9,6 +9,7 @@
 
 #include "common/owner.h"
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "common/kube_user.h"
 #include "common/protections.h"
 #include "common/time.h"
@@ -49,7 +50,7 @@ static void add_requests(cJSON *json, const struct profile *p)
     if (profile_error(p)->code != ERROR_NONE) {
         member = error_json(profile_error(p));
         add_step(member, profile_failed_step(p));
-        cJSON_AddItemToObject(json, "error", member);
+        json_tree_put(json, "error", member);
     }
 }
 
@@ -116,10 +117,10 @@ static void add_warnings(cJSON *json, const struct profile *p)
     struct error odd;
 
     for (unsigned i = 0; i < facts->n_warnings; i++)
-        cJSON_AddItemToArray(warnings, error_json(&facts->warnings[i]));
+        json_tree_append(warnings, error_json(&facts->warnings[i]));
     profile_oddities(p, &odd);
     if (odd.code != ERROR_NONE)
-        cJSON_AddItemToArray(warnings, error_json(&odd));
+        json_tree_append(warnings, error_json(&odd));
 }
 
 /* Adds a profile's row. Returns the object. */
@@ -161,7 +162,7 @@ static void add_change(cJSON *json, const struct config_change *change)
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "profile", change->list[i].profile);
         cJSON_AddStringToObject(entry, "change", config_change_word(change->list[i].kind));
-        cJSON_AddItemToArray(list, entry);
+        json_tree_append(list, entry);
     }
     cJSON_AddBoolToObject(json, "defaultProfileChanged", change->default_profile);
 }
@@ -174,12 +175,12 @@ static void add_errors(cJSON *json, const struct config_report *report, const ch
 
     if (report && !report->text) {
         error_set(&one, report->code, "%s is missing", path);
-        cJSON_AddItemToArray(list, error_json(&one));
+        json_tree_append(list, error_json(&one));
     }
     for (const char *line = report && report->text ? report->text : ""; *line;) {
         size_t length = strcspn(line, "\n");
         error_set(&one, report->code, "%.*s", (int)length, line);
-        cJSON_AddItemToArray(list, error_json(&one));
+        json_tree_append(list, error_json(&one));
         line += length + (line[length] == '\n');
     }
 }
@@ -204,9 +205,9 @@ static void add_protections(cJSON *json)
     struct protections own;
 
     protections_look(&own);
-    cJSON_AddItemToObject(both, "daemon", protections_json(&own));
+    json_tree_put(both, "daemon", protections_json(&own));
     if (fetcher_protections()->known)
-        cJSON_AddItemToObject(both, "fetcher", protections_json(fetcher_protections()));
+        json_tree_put(both, "fetcher", protections_json(fetcher_protections()));
 }
 
 /* What was killed and does not end. */
@@ -222,7 +223,7 @@ static void add_stuck(cJSON *json, const struct children *children, uint64_t now
         if (*look.profile)
             cJSON_AddStringToObject(entry, "profile", look.profile);
         add_time(entry, "killedTimestamp", look.killed_at, now);
-        cJSON_AddItemToArray(list, entry);
+        json_tree_append(list, entry);
     }
 }
 
@@ -241,7 +242,7 @@ static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
     cJSON_AddStringToObject(json, "daemon", shared->program_path);
     cJSON_AddBoolToObject(json, "daemonCurrent", programs_daemon_current(shared));
     if (!programs_find_fetcher(shared, &why))
-        cJSON_AddItemToObject(json, "fetcherError", error_json(&why));
+        json_tree_put(json, "fetcherError", error_json(&why));
     cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
     cJSON_AddBoolToObject(json, "fetcherCurrent", programs_fetcher_current(shared));
     add_stuck(json, shared->children, now);
@@ -305,7 +306,7 @@ char *render_json_status(const struct profiles *all, struct profile *const *prof
     cJSON_AddNumberToObject(json, "schemaVersion", RENDER_JSON_SCHEMA_VERSION);
     cJSON *list = cJSON_AddArrayToObject(json, "profiles");
     for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(list, fill_profile(cJSON_CreateObject(), profiles[i], now));
+        json_tree_append(list, fill_profile(cJSON_CreateObject(), profiles[i], now));
     add_health(json, all, now);
     if (f) {
         print_line(f, json);

@@ -8,6 +8,7 @@
 
 #include "common/error.h"
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "common/time.h"
 #include "common/wrap.h"
 #include "daemon/history_view.h"
@@ -370,7 +371,7 @@ static void add_causes(cJSON *json, const struct story *s, uint64_t now)
         cJSON *cause = cJSON_CreateObject();
         cJSON_AddStringToObject(cause, "cause", cause_names[c]);
         cJSON_AddStringToObject(cause, "text", text ? text : "");
-        cJSON_AddItemToArray(list, cause);
+        json_tree_append(list, cause);
         free(text);
     }
 }
@@ -378,7 +379,7 @@ static void add_causes(cJSON *json, const struct story *s, uint64_t now)
 static void add_entry(cJSON *json, const char *name, const struct history_entry *e, uint64_t now)
 {
     if (e)
-        cJSON_AddItemToObject(json, name, history_json(e, now));
+        json_tree_put(json, name, history_json(e, now));
 }
 
 void why_print_json(FILE *f, const struct history *h, const char *profile, uint64_t now)

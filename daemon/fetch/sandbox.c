@@ -30,7 +30,7 @@
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 
-/* ASan's shadow is terabytes of address space. */
+/* ASan's shadow is terabytes of address space, and what it finds goes to the daemon's log. */
 #ifdef __SANITIZE_ADDRESS__
 #define WITH_SHADOW
 #elif defined(__has_feature)
@@ -75,11 +75,11 @@ void sandbox_limits(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     lower(RLIMIT_CORE, 0);
-    lower(RLIMIT_FSIZE, 0);
     lower(RLIMIT_NOFILE, DESCRIPTORS);
     /* Not RLIMIT_NPROC: it counts all processes of the user, and the resolver is a thread. */
     bound_stacks();
 #ifndef WITH_SHADOW
+    lower(RLIMIT_FSIZE, 0);
     lower(RLIMIT_AS, MEMORY);
 #endif
 }

@@ -49,7 +49,7 @@ struct control {
 };
 
 static struct control nowhere, *control = &nowhere;
-static bool inside; /* backtrace() may allocate */
+static volatile bool inside; /* backtrace() may allocate */
 static pid_t self;
 
 __attribute__((constructor)) static void map(void)
@@ -160,9 +160,10 @@ static bool is_early(const void *p)
     return (const char *)p >= early && (const char *)p < early + sizeof early;
 }
 
+/* Volatile, since glibc calls dlsym() a leaf, and yet it frees. */
 #define FIND(name)                                                                                 \
     static __typeof__(name) *next;                                                                 \
-    static bool looking;                                                                           \
+    static volatile bool looking;                                                                  \
     if (!next && !looking) {                                                                       \
         looking = true;                                                                            \
         next = real(#name);                                                                        \

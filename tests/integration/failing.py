@@ -44,9 +44,7 @@ class Control:
 
     def __init__(self, folder, library):
         self.path = folder / "failing"
-        self.environment = {"LD_PRELOAD": str(library), "KUBETOKEN_TEST_FAILING": str(self.path),
-                            # where the program is a sanitized one, the object stands before it
-                            "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        self.environment = {"LD_PRELOAD": str(library), "KUBETOKEN_TEST_FAILING": str(self.path)}
         with open(self.path, "wb+") as f:
             f.truncate(mmap.PAGESIZE)
             self.page = mmap.mmap(f.fileno(), mmap.PAGESIZE)

@@ -17,6 +17,7 @@ import subprocess
 import time
 import warnings
 
+import sanitized
 import schemas
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -63,6 +64,7 @@ class Home:
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "LANG": "C.UTF-8",
             "KUBETOKEN_AUTOSTART": "0",  # a test says when a daemon starts
+            **sanitized.environment(),
         }
 
     @property
@@ -209,6 +211,7 @@ class Daemon:
         try:
             self.stop()
         finally:
+            sanitized.read(self.log)
             self.forget_store()
             for s in (self.listener, self.notify):
                 if s:

@@ -87,8 +87,6 @@ def alone(home, folder):
 @contextlib.contextmanager
 def unlocked_daemon(home, most=0):
     """One that may lock no memory (or that many bytes), as root may whatever the limit is."""
-    if rig.BUILD.name == "sanitize":
-        pytest.skip("the sanitizer's mlock does nothing, and always succeeds")
     own = ["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]
     program = ["prlimit", f"--memlock={most}", *(own if os.geteuid() == 0 else []),
                rig.BUILD / "kubetokend"]

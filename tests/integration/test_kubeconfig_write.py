@@ -14,6 +14,7 @@ import yaml
 
 import kubeconfig_writer
 import rig
+import sanitized
 import test_kubectl
 
 SHAPES = pathlib.Path(__file__).parent / "kubeconfigs"
@@ -538,8 +539,8 @@ def disturbed(kube, inject, *args):
     return subprocess.run(
         [STRACE, "-qq", "-f", "-o", "/dev/null", "-e", "trace=" + inject.split(":")[0],
          "-e", "inject=" + inject, rig.BUILD / "kubetoken", "kubeconfig", *args],
-        env=kube.home.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=rig.PATIENCE)
+        env=sanitized.traced(kube.home.environment), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=rig.PATIENCE)
 
 
 @pytest.mark.skipif(not STRACE, reason="strace is not installed")

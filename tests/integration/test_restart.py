@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import rig
+import sanitized
 from scripted import json_answer
 
 
@@ -36,6 +37,13 @@ def end(daemon, how):
     else:
         daemon.signal(how)
         daemon.process.wait(rig.PATIENCE)
+
+
+@pytest.fixture
+def home(home):
+    """A SIGSEGV that is sent is not to be told as one that was made."""
+    home.environment = sanitized.but(home.environment, "handle_segv=0")
+    return home
 
 
 WAYS = ["stop", signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]

@@ -531,7 +531,13 @@ static int is_limited(void)
     static const struct {
         unsigned resource;
         rlim_t most;
-    } limits[] = { { RLIMIT_CORE, 0 }, { RLIMIT_FSIZE, 0 }, { RLIMIT_NOFILE, 64 } };
+    } limits[] = {
+        { RLIMIT_CORE, 0 },
+        { RLIMIT_NOFILE, 64 },
+#ifndef WITH_SHADOW
+        { RLIMIT_FSIZE, 0 },
+#endif
+    };
     struct rlimit limit;
 
     for (size_t i = 0; i < COUNT(limits); i++)
