@@ -69,8 +69,8 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 DAEMON := account account_record account_table attempt children command_unit config \
   config_change config_keys config_print digest fetch_queue fetcher file_watch history \
   history_view holders holdings inspection journal lifecycle listener log_file main memory \
-  metrics new_password notify offspring peer_process permit private_file profile profile_record \
-  profiles programs rejection render render_json render_metrics round secret_command \
+  metrics new_password notify offspring peer_process permit poll_set private_file profile \
+  profile_record profiles programs rejection render render_json render_metrics round secret_command \
   secret_remark secret_source server store summary system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job json_print json_tree kube_user message_id owner paths \
   printable protections protocol secret secret_form text time tlv trusted_group trusted_path \

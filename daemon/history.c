@@ -28,6 +28,7 @@ struct topic {
 
 struct history {
     struct nodes nodes;
+    struct node *spare; /* of an entry that is gone, for the next: most are added to another soon */
     struct topic daemon;
     struct topic **topics; /* by name */
     size_t n_topics;
@@ -92,7 +93,8 @@ static void node_free(struct node *n)
     h->n_nodes--;
     h->n_unlooked -= n->entry.unlooked;
     clear_texts(&n->entry);
-    free(n);
+    free(h->spare);
+    h->spare = n;
 }
 
 /* The latest thing that happened is the last. */
@@ -154,8 +156,9 @@ static char *copy(const char *text)
 
 static struct node *append(struct history *h, struct topic *t, const struct history_entry *entry)
 {
-    struct node *n = calloc(1, sizeof *n);
+    struct node *n = h->spare ? h->spare : malloc(sizeof *n);
 
+    h->spare = NULL;
     if (!n)
         return NULL;
     make_room(h, t, entry->kind == HISTORY_HAND_OUT);
@@ -263,6 +266,7 @@ struct history *history_free(struct history *h)
     while (h->n_topics > 0)
         history_forget(h, h->topics[h->n_topics - 1]->name);
     topic_clear(&h->daemon);
+    free(h->spare);
     free(h->topics);
     free(h);
     return NULL;

@@ -16,6 +16,7 @@ static struct {
     pid_t pid;     /* 0: free */
     uint64_t gone; /* usec of CLOCK_BOOTTIME when it was collected, 0: it runs */
 } offspring[OFFSPRING_MAX];
+static unsigned n_places; /* that are not free */
 
 static bool is_free(size_t i, uint64_t now)
 {
@@ -42,6 +43,7 @@ void offspring_add(pid_t pid)
 {
     size_t i = find_place(time_boottime());
 
+    n_places += offspring[i].pid == 0;
     offspring[i].pid = pid;
     offspring[i].gone = 0;
 }
@@ -55,19 +57,20 @@ void offspring_remove(pid_t pid)
 
 bool offspring_is(pid_t peer)
 {
-    uint64_t now = 0;
-    pid_t group = 0;
-
-    if (peer <= 0) /* of another pid namespace */
+    if (peer <= 0 || n_places == 0) /* of another pid namespace; most requests come while none is */
         return false;
+
+    uint64_t now = time_boottime();
+    pid_t group = getpgid(peer);
     for (size_t i = 0; i < OFFSPRING_MAX; i++) {
         if (offspring[i].pid == 0)
             continue;
-        if (now == 0) { /* most requests come while there is none */
-            now = time_boottime();
-            group = getpgid(peer);
+        if (is_free(i, now)) { /* it was asked for long enough */
+            offspring[i].pid = 0;
+            n_places--;
+            continue;
         }
-        if (!is_free(i, now) && (offspring[i].pid == peer || offspring[i].pid == group))
+        if (offspring[i].pid == peer || offspring[i].pid == group)
             return true;
     }
     return false;

@@ -95,27 +95,34 @@ static void frame_json(struct rendered *out, const struct profile *profile,
              "\",\"expirationTimestamp\":\"%s\",\"askAgainTimestamp\":\"%s\"}\n", end, ask);
 }
 
+/* Three texts in one; there is room. By hand: printf() costs a `get` a third of its instructions.
+ */
+static void put(char *out, const char *one, const char *two, const char *three)
+{
+    stpcpy(stpcpy(stpcpy(out, one), two), three);
+}
+
 static void frame(struct rendered *out, const struct profile *profile,
                   const struct request *request, uint64_t now)
 {
     char when[TIME_UTC_SIZE];
 
+    out->prefix[0] = '\0';
     switch (request->format) {
     case FORMAT_EXEC_V1:
     case FORMAT_EXEC_V1BETA1:
         time_format_utc(when, advertised_seconds(profile, request, now));
-        snprintf(out->prefix, sizeof out->prefix,
-                 "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/%s\","
-                 "\"status\":{\"token\":\"",
-                 request->format == FORMAT_EXEC_V1 ? "v1" : "v1beta1");
-        snprintf(out->suffix, sizeof out->suffix, "\",\"expirationTimestamp\":\"%s\"}}\n", when);
+        put(out->prefix,
+            "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/",
+            request->format == FORMAT_EXEC_V1 ? "v1" : "v1beta1", "\",\"status\":{\"token\":\"");
+        put(out->suffix, "\",\"expirationTimestamp\":\"", when, "\"}}\n");
         return;
     case FORMAT_JSON:
         frame_json(out, profile, request, now);
         return;
     case FORMAT_HEADER:
-        snprintf(out->prefix, sizeof out->prefix, "Authorization: Bearer ");
-        snprintf(out->suffix, sizeof out->suffix, "\n");
+        put(out->prefix, "Authorization: Bearer ", "", "");
+        put(out->suffix, "\n", "", "");
         return;
     case FORMAT_TOKEN:
     case FORMAT_TEXT:
@@ -123,8 +130,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_METRICS:
     case FORMAT_NAME:
     case FORMAT_REFRESH_TOKEN:
-        out->prefix[0] = '\0';
-        snprintf(out->suffix, sizeof out->suffix, "\n");
+        put(out->suffix, "\n", "", "");
         return;
     }
 }

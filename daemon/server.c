@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 #include "daemon/journal.h"
 #include "daemon/memory.h"
 #include "daemon/offspring.h"
+#include "daemon/poll_set.h"
 #include "daemon/render.h"
 #include "daemon/round.h"
 #include "daemon/watch.h"
@@ -31,6 +33,7 @@ enum {
     CLIENTS_MAX = 4096,
     WATCHERS_MAX = 64, /* each is work at every change */
     ACCEPTS_A_TURN = 64,
+    GATHERED_MAX = 16,    /* of them at once */
     REQUESTS_A_TURN = 16, /* of those that came behind others: who asks once waits for no more */
     CROWD = 256,          /* whose memory is given back once all are gone */
     LOOKS_A_TURN = 64,    /* for one that makes room */
@@ -38,6 +41,10 @@ enum {
     TOKEN_AT_ONCE_MAX = 64 * 1024, /* a new socket's buffer takes that with its frame */
 };
 
+/* As chown(2) has it: no peer's uid. */
+static const uid_t nobody = (uid_t)-1;
+/* Whoever comes so soon after others is not the last. */
+static const uint64_t crowded = 100;
 /* For the rest of a request whose first byte has come, and for an answer to be read. */
 static const uint64_t patience = 10 * USEC_PER_SEC;
 /* The daemon answers that much before the client would give up, to say the cause. */
@@ -52,7 +59,7 @@ static const uint64_t accept_again = 1 * USEC_PER_SEC;
 struct client {
     struct server *server;
     int fd;
-    sd_event_source *source;
+    uint32_t events; /* that are asked for */
     struct waiter waiter;
     struct inspection *inspection; /* under way for it */
     struct round *round;           /* the same */
@@ -83,6 +90,7 @@ struct server {
     sd_event *event;
     int listener;
     sd_event_source *source, *timer;
+    struct poll_set *peers;    /* the clients' descriptors */
     sd_event_source *again;    /* on while accepting is paused */
     int reserve;               /* from that number on descriptors are none for clients, */
     size_t least;              /* unless there are so few: it is not they who have the others */
@@ -100,7 +108,10 @@ struct server {
     struct clients turns; /* those whose next request is to be dealt with, in turn */
     size_t n_clients, n_watchers, n_followers;
     size_t most_clients;  /* since there were none */
+    struct client *spare; /* for the next one, so that its answer waits for no memory; or NULL */
     uint64_t asked;       /* when a peer last came or asked */
+    uint64_t welcomed;    /* when the last that came were dealt with */
+    uid_t known;          /* of a peer that was let in: the next one's, most likely */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
 
@@ -173,7 +184,7 @@ static void client_free(struct client *c)
     stop_watching(c);
     set_turn(c, false);
     round_free(c->round);
-    sd_event_source_disable_unref(c->source); /* before the descriptor closes */
+    poll_set_remove(s->peers, c->fd, c);
     close(c->fd);
     TAILQ_REMOVE(&s->clients, c, entry);
     s->n_clients--;
@@ -184,6 +195,8 @@ static void client_free(struct client *c)
     secret_free(c->waiter.secret);
     secret_free(c->line);
     free(c);
+    if (!s->spare)
+        s->spare = calloc(1, sizeof *s->spare);
     disperse(s);
 }
 
@@ -232,9 +245,10 @@ static void update(struct client *c)
 
     if (!is_owed(c))
         resume(c->server);
-    /* A peer that is gone shows in any case. To set it again tells once more what is there still.
-     */
-    bool lost = sd_event_source_set_io_events(c->source, events | EPOLLET) < 0;
+    /* A peer that is gone shows in any case. */
+    bool lost = events != c->events && poll_set_change(c->server->peers, c->fd, events, c) < 0;
+    if (!lost)
+        c->events = events;
     due |= lost; /* who finds it closed tries again, and is not left without a word */
     if (lost)
         c->deadline = time_boottime();
@@ -300,11 +314,20 @@ static bool keep_rest(struct client *c, const struct rendered *r, size_t done)
     return true;
 }
 
-/* For the log, once the answer is out. */
-static void note_hand_out(const struct server *s, const struct profile *p, struct history_entry e)
+/* For the log, once the answer is out. e.at is 0: nobody has looked at who asks. Where client-go
+ * does that is soon enough once nothing else is to be done; else the client is about to end, and it
+ * alone knows who wants the token. */
+static void note_hand_out(const struct server *s, const struct profile *p,
+                          const struct request *request, struct history_entry e)
 {
     const struct result *facts = profile_facts(p);
 
+    if (e.at == 0) {
+        e.pid = request->client_go;
+        e.unlooked = request->client_go > 0;
+    }
+    if (e.at == 0 && !e.unlooked)
+        who_asks_find(s->who_asks, e.peer, 0, &e);
     e.kind = HISTORY_HAND_OUT;
     e.at = time_boottime();
     e.token = facts->sent;
@@ -333,7 +356,7 @@ static bool respond(struct client *c, struct rendered *r)
 
     c->answered = true;
     if (c->handed && n >= 0)
-        note_hand_out(c->server, c->handed, c->who);
+        note_hand_out(c->server, c->handed, &c->waiter.request, c->who);
     c->handed = NULL;
     if (n < 0 || (whole && c->close_after) || (!whole && !keep_rest(c, r, (size_t)n))) {
         client_free(c);
@@ -663,10 +686,6 @@ static void render_outcome(struct client *c, struct profile *profile, const stru
     } else {
         render_token(r, profile, request, now);
         c->handed = profile;
-        if (c->who.at == 0)
-            c->who = (struct history_entry){ .peer = c->waiter.peer,
-                                             .pid = request->client_go,
-                                             .unlooked = true };
     }
 }
 
@@ -879,7 +898,7 @@ static bool handle(struct client *c, struct rendered *r)
         render_text(r, "");
         return true;
     }
-    c->who.at = 0;
+    c->who = (struct history_entry){ .peer = waiter->peer };
     waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;
     enum profile_verdict verdict = profile_want(profile, waiter, now, &why);
@@ -1076,16 +1095,50 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *context)
     return 0;
 }
 
-/* Reads what the peer sends, to where it belongs. False: the client is to go. */
-static bool receive(struct client *c)
+/* The profile whose token is asked for, by one whole request and nothing behind it; else NULL. */
+static struct profile *find_wanted(struct server *s, const char *line, size_t length,
+                                   struct request *ret)
 {
-    struct secret *first = c->server->first;
+    struct error why;
+
+    if (length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
+        request_parse(line, length - 1, ret, &why) < 0 || ret->verb != VERB_GET)
+        return NULL;
+    return profiles_find(s->profiles, ret->profile, &why);
+}
+
+/* The same for a client that has nothing else under way: what has come is kept nowhere. Returns
+ * whether that was it; the client may be gone then. */
+static bool answer_at_once(struct client *c, const char *line, size_t length)
+{
+    struct server *s = c->server;
+    struct request *request = &c->waiter.request;
+    struct rendered r;
+    uint64_t now = time_boottime();
+    struct profile *profile = find_wanted(s, line, length, request);
+
+    if (!profile || !profile_serve(profile, request, now))
+        return false;
+    s->asked = now;
+    render_token(&r, profile, request, now);
+    c->handed = profile;
+    c->who = (struct history_entry){ .peer = c->waiter.peer };
+    c->close_after = request->once;
+    if (respond(c, &r))
+        settle(c);
+    return true;
+}
+
+/* Reads what the peer sends: the rest of a block to where it belongs, all else (*ret_length) to the
+ * server's first. False: the client is to go. */
+static bool receive(struct client *c, size_t *ret_length)
+{
     size_t have = secret_length(c->held ? c->waiter.secret : c->line);
     size_t room = (c->held ? c->waiter.request.secret : PROTOCOL_REQUEST_MAX) - have;
-    char *to = c->held ? secret_bytes(c->waiter.secret) + have : secret_bytes(first);
-    bool kept = true;
+    char *to = c->held ? secret_bytes(c->waiter.secret) + have : secret_bytes(c->server->first);
     ssize_t n = recv(c->fd, to, room, MSG_DONTWAIT);
 
+    *ret_length = 0;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     if (n == 0)
@@ -1093,23 +1146,37 @@ static bool receive(struct client *c)
     if (c->held) {
         secret_set_length(c->waiter.secret, have + (size_t)n);
         c->held = (size_t)n < room;
-        return true;
+    } else {
+        *ret_length = (size_t)n;
     }
-    if (!c->draining)
-        kept = keep(c, secret_peek(first), (size_t)n);
-    explicit_bzero(secret_bytes(first), (size_t)n);
-    return kept;
+    return true;
 }
 
-static int on_client(sd_event_source *source, int fd, uint32_t events, void *context)
+/* Deals with what has come, which is in the server's first. */
+static void deal_with(struct client *c, size_t length)
 {
-    struct client *c = context;
+    struct secret *first = c->server->first;
+    bool alone = !c->line && !c->waiter.secret && !c->draining && !waiting(c);
 
-    (void)source, (void)fd;
+    if (alone && answer_at_once(c, secret_peek(first), length))
+        return;
+    bool kept = c->draining || keep(c, secret_peek(first), length);
+    explicit_bzero(secret_bytes(first), length);
+    if (kept)
+        work(c);
+    else
+        client_free(c);
+}
+
+static void on_client(void *who, uint32_t events)
+{
+    struct client *c = who;
+    size_t length;
+
     touch(c);
     if ((events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN)) {
         client_free(c);
-        return 0;
+        return;
     }
     if (c->unsent) {
         if (flush(c) < 0)
@@ -1120,14 +1187,12 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *con
             work(c);
         else
             update(c);
-        return 0;
+        return;
     }
-    if (!receive(c)) {
+    if (receive(c, &length))
+        deal_with(c, length);
+    else
         client_free(c);
-        return 0;
-    }
-    work(c);
-    return 0;
 }
 
 /* ---- room for others ------------------------------------------------------------------------- */
@@ -1257,13 +1322,24 @@ static void report_fetcher(void)
     said = true;
 }
 
+/* Most are one user's: it is asked once who that is. */
+static bool is_ours(struct server *s, uid_t uid)
+{
+    if (uid == s->known)
+        return true;
+    if (!owner_is_ours(uid))
+        return false;
+    s->known = uid;
+    return true;
+}
+
 /* Returns the peer's pid, or -1 for one of another user, or a fetcher. */
-static pid_t admit(int fd)
+static pid_t admit(struct server *s, int fd)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !owner_is_ours(peer.uid))
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !is_ours(s, peer.uid))
         return -1;
     if (!offspring_is(peer.pid))
         return peer.pid;
@@ -1271,18 +1347,18 @@ static pid_t admit(int fd)
     return -1;
 }
 
-/* By edges: sd-event asks anew before each that it dispatches, and thousands that are ready at once
- * would be told of thousands of times. */
 static struct client *client_new(struct server *s, int fd, pid_t peer)
 {
-    struct client *c = calloc(1, sizeof *c);
+    struct client *c = s->spare ? s->spare : calloc(1, sizeof *c);
 
+    s->spare = NULL;
     if (!c)
         return NULL;
     c->server = s;
     c->fd = fd;
     c->waiter.peer = peer;
-    if (sd_event_add_io(s->event, &c->source, fd, EPOLLIN | EPOLLET, on_client, c) < 0) {
+    c->events = EPOLLIN;
+    if (poll_set_add(s->peers, fd, c->events, c) < 0) {
         free(c);
         return NULL;
     }
@@ -1300,34 +1376,25 @@ static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
     char *line = secret_bytes(s->first);
     struct request request;
     struct rendered r;
-    struct error why;
     ssize_t n = recv(fd, line, PROTOCOL_REQUEST_MAX, MSG_DONTWAIT);
+    uint64_t now = time_boottime();
 
     *length = n > 0 ? (size_t)n : 0;
-    if (n <= 0 || line[n - 1] != '\n' || memchr(line, '\n', (size_t)n - 1) ||
-        request_parse(line, (size_t)n - 1, &request, &why) < 0 || !request.once ||
-        request.verb != VERB_GET)
-        return 0;
-    struct profile *profile = profiles_find(s->profiles, request.profile, &why);
-    uint64_t now = time_boottime();
-    if (!profile || secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
+    struct profile *profile = find_wanted(s, line, *length, &request);
+    if (!profile || !request.once ||
+        secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
         !profile_serve(profile, &request, now))
         return 0;
     render_token(&r, profile, &request, now);
     transmit(fd, &r); /* whole, or the peer is gone */
-    struct history_entry who = { .peer = peer,
-                                 .pid = request.client_go,
-                                 .unlooked = request.client_go > 0 };
-    if (!who.unlooked) /* the client is about to end, and it alone knows who wants the token */
-        who_asks_find(s->who_asks, peer, 0, &who);
-    note_hand_out(s, profile, who);
+    note_hand_out(s, profile, &request, (struct history_entry){ .peer = peer });
     return 1;
 }
 
 static void welcome(struct server *s, int fd)
 {
     size_t length;
-    pid_t peer = admit(fd);
+    pid_t peer = admit(s, fd);
 
     if (peer < 0 || try_at_once(s, fd, peer, &length) > 0) {
         close(fd);
@@ -1335,6 +1402,8 @@ static void welcome(struct server *s, int fd)
     }
     fd = take_in(s, fd);
     struct client *c = fd >= 0 ? client_new(s, fd, peer) : NULL;
+    if (c && answer_at_once(c, secret_peek(s->first), length))
+        return;
     bool kept = c && take_first(c, secret_peek(s->first), length);
     explicit_bzero(secret_bytes(s->first), length);
     if (kept)
@@ -1352,22 +1421,44 @@ static bool relieve(struct server *s)
     return evict(s);
 }
 
+/* Accepts a few before any of them is looked at: by then most have sent their request, which one
+ * that has just connected has not. Returns how many; *ret_error: why there are no more. From the
+ * reserve on each has to be looked at before the next, since it may have to make room. */
+static int gather(const struct server *s, int *fds, int most, int *ret_error)
+{
+    int n = 0, fd = -1;
+
+    *ret_error = 0;
+    for (int tries = 0; tries < most && fd < s->reserve; tries++) {
+        fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno != EINTR && errno != ECONNABORTED) {
+            *ret_error = errno;
+            break;
+        }
+        if (fd >= 0)
+            fds[n++] = fd;
+    }
+    return n;
+}
+
+/* One who comes alone is answered before it is asked for another. */
 static int on_listener(sd_event_source *source, int listener, uint32_t events, void *context)
 {
     struct server *s = context;
+    int fds[GATHERED_MAX], accepted = 0, most, n, error;
 
-    (void)source, (void)events;
+    (void)source, (void)listener, (void)events;
     s->asked = time_boottime();
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            welcome(s, fd);
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            if (errno != EAGAIN && !relieve(s))
-                pause_accepting(s);
-            break;
-        }
-    }
+    most = s->asked - s->welcomed < crowded ? GATHERED_MAX : 1;
+    do {
+        n = gather(s, fds, most, &error);
+        for (int i = 0; i < n; i++)
+            welcome(s, fds[i]);
+        accepted += n;
+        if (n == 0 && error != 0 && error != EAGAIN && !relieve(s))
+            pause_accepting(s);
+    } while (n == GATHERED_MAX && accepted < ACCEPTS_A_TURN);
+    s->welcomed = time_boottime();
     return 0;
 }
 
@@ -1377,13 +1468,17 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
 
     if (!s)
         return NULL;
-    *s = (struct server){
-        .event = event, .listener = listener, .profiles = profiles, .asked = time_boottime()
-    };
+    *s = (struct server){ .event = event,
+                          .listener = listener,
+                          .profiles = profiles,
+                          .asked = time_boottime(),
+                          .known = nobody };
     TAILQ_INIT(&s->clients);
     TAILQ_INIT(&s->turns);
     s->first = secret_new(PROTOCOL_REQUEST_MAX);
-    if (!s->first || sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
+    s->peers = poll_set_new(event, on_client);
+    if (!s->first || !s->peers ||
+        sd_event_add_io(event, &s->source, listener, EPOLLIN, on_listener, s) < 0 ||
         sd_event_add_time(event, &s->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_patience, s) < 0 ||
         sd_event_add_time(event, &s->again, CLOCK_BOOTTIME, 0, 1, on_again, s) < 0 ||
         sd_event_add_defer(event, &s->progress, on_progress, s) < 0 ||
@@ -1431,6 +1526,8 @@ struct server *server_free(struct server *s)
     sd_event_source_disable_unref(s->change);
     sd_event_source_disable_unref(s->tick);
     sd_event_source_disable_unref(s->turn);
+    free(s->spare);
+    poll_set_free(s->peers);
     who_asks_free(s->who_asks);
     secret_free(s->first);
     close(s->listener);
