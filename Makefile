@@ -374,9 +374,59 @@ check-installed: all
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
 	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=9
 	$(PYTHON) tests/lint/check-source
+	$(MAKE) bench-gate
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
 	  -n $$(($(JOBS) + 1)) --dist loadfile --basetemp "$$t" tests
+
+# ---- the bench --------------------------------------------------------------------------------
+# Programs of its own, with fixed flags: what they cost is a measure. A floor is what nothing can be
+# cheaper than. One that cannot be built here is told as not measured.
+B := $(O)/bench
+bench_flags := -std=gnu11 -Wall -Wextra -O2 -I. -pthread
+floor_flags := -std=gnu11 -Wall -Wextra -I. -Os -s -static -nostdlib -ffreestanding \
+  -fno-stack-protector -fno-asynchronous-unwind-tables -Wl,--build-id=none,-z,noseparate-code,-z,norelro
+bench_programs := $(addprefix $(B)/,exit_floor socket_floor spawn_time counter.so sockload one_post)
+
+define bench_build
+@mkdir -p $(@D)
+@echo '  CC   $@'
+$(Q)$(CC) $(1) -o $@ $< $(2) || echo 'bench: $@ could not be built, and is told as not measured'
+endef
+
+$(B)/%_floor: tests/bench/%_floor.c tests/bench/system_call.h
+	$(call bench_build,$(floor_flags))
+
+$(B)/%.so: tests/bench/%.c
+	$(call bench_build,$(bench_flags) -shared -fPIC)
+
+$(B)/%: tests/bench/%.c
+	$(call bench_build,$(bench_flags),$(libraries))
+
+$(B)/one_post: private libraries = $(call pkg,libs,libcurl)
+
+.PHONY: bench-programs
+bench-programs: $(bench_programs)
+
+# The counts that no load of the machine changes; PART=client, daemon or scale: one part alone.
+.PHONY: bench-gate
+bench-gate: all bench-programs
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) tests/bench/gate $(PART:%=--%)
+
+# ROWS=NAME,...: these alone; `tests/bench/bench --list` says what rows there are.
+.PHONY: bench
+bench: all bench-programs
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) tests/bench/bench $(ROWS:%=--rows %)
+
+MINUTES ?= 60
+.PHONY: soak
+soak: all bench-programs
+	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) tests/bench/soak --minutes $(MINUTES)
+
+# What it is compared with; where one is missing the bench says so.
+.PHONY: bench-peers
+bench-peers:
+	packaging/install-dependencies --peers
 
 # Another version of the daemon, one that keeps more over a restart, for tests/systemd.
 MORE := store_new profile_record_encode
@@ -406,6 +456,7 @@ sources := $(wildcard common/*.c common/*.h client/*.c client/*.h \
   client/admin/*.c client/admin/*.h daemon/*.c daemon/*.h \
   daemon/fetch/*.c daemon/fetch/*.h tests/unit/*.c tests/unit/*.h \
   tests/simulation/*.c tests/simulation/*.h tests/fleet/*.c man/*.c \
+  tests/bench/*.c tests/bench/*.h \
   tests/fuzz/*.c tests/fuzz/*.h tests/systemd/*.c tests/systemd/inside/*.c)
 
 .PHONY: lint
@@ -444,7 +495,7 @@ define installed
 0644 $(BASHDIR) completions/kubetoken.bash
 0644 $(ZSHDIR) completions/_kubetoken
 0644 $(FISHDIR) completions/kubetoken.fish
-0644 $(DOCDIR) README.md docs/design.md docs/recipes.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(DOCDIR) README.md docs/design.md docs/performance.md docs/recipes.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install
@@ -504,6 +555,12 @@ help:
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
 	@echo 'make fleet      thousands of clients at one provider, a line for each scenario, with the'
 	@echo '                bounds that do not hold yet'
+	@echo 'make bench-gate holds what a get costs, by counts; PART=client, daemon or scale; part of'
+	@echo '                make check'
+	@echo 'make bench      what it costs, beside floors and peers, with targets; ROWS=NAME,...'
+	@echo 'make bench-peers'
+	@echo '                installs those that it is compared with'
+	@echo 'make soak       MINUTES=60: tokens of seconds and a provider that fails, as a picture'
 	@echo 'make fuzz       FUZZ_SECONDS=120 for each parser, with clang; 9 each in make check'
 	@echo 'make corpus     what that found, into tests/fuzz/corpus'
 	@echo 'make mutants    do the simulation and the tests see broken promises?'
