@@ -67,19 +67,20 @@ pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 # and a test finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt children command_unit config \
-  config_change config_keys config_print digest fetch_queue fetcher file_watch history \
+  config_change config_keys config_print digest facts fetch_queue fetcher file_watch history \
   history_view holders holdings inspection journal lifecycle listener log_file main memory \
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
-  profile_record profiles programs rejection render render_json render_metrics round secret_command \
-  secret_remark secret_source server store summary system_watch table watch who_asks why
+  profile_index profile_record profiles programs rejection render render_json render_metrics \
+  round secret_command secret_remark secret_source server status_parts store summary \
+  system_watch table watch who_asks why
 DAEMON_COMMON := descriptor error job json_print json_tree kube_user message_id owner paths \
   printable protections protocol secret secret_form text time tlv trusted_group trusted_path \
   trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go authorities cache claims_diff discovery get_token grant http \
-  http_field id_token inspect json json_text jwk_go jwks jws main page provider proxy redact refusal resolver \
-  sandbox tls_files
+  http_field id_token inspect json json_text jwk_go jwks jws main page provider proxy redact \
+  refusal resolver sandbox tls_files
 FETCH_COMMON := descriptor error heap job json_print kube_user owner printable protections \
   secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
@@ -217,8 +218,8 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys \
-  digest fetch_queue history holders holdings lifecycle new_password permit private_file profile \
-  profile_record profiles rejection secret_remark secret_source store
+  digest facts fetch_queue history holders holdings lifecycle new_password permit private_file \
+  profile profile_index profile_record profiles rejection secret_remark secret_source store
 SIMULATED_COMMON := error job kube_user owner paths printable protections protocol secret_form \
   text time tlv trusted_group trusted_path url
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \

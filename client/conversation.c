@@ -433,6 +433,9 @@ static long take_header(char *buffer, size_t *have, struct answer *ret, struct c
     return answer_parse(buffer, *have, ret);
 }
 
+static enum ending take_parts(int fd, const char *bytes, size_t have, struct course *c,
+                              struct sink *sink, enum error_code *ret_code, struct error *why);
+
 /* Reads the answer into the buffer and delivers it while it comes. *most: how much of the buffer it
  * has been in. */
 static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct course *c,
@@ -461,6 +464,8 @@ static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct
     hide(c);
     c->show = c->look = USEC_INFINITY;
     sink->of_config = answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG;
+    if (answer.part)
+        return take_parts(fd, buffer, have, c, sink, ret_code, why);
     size_t out = answer.out, err = answer.err;
     int r = deliver_blocks(sink, &out, &err, buffer + header, have - (size_t)header);
     while (r == 0 && out + err > 0) {
@@ -687,13 +692,12 @@ static void consume(struct stream *s, size_t n)
 }
 
 static enum ending next_answer(struct stream *s, struct course *c, struct sink *sink,
-                               enum error_code *ret_code, struct error *why)
+                               struct answer *ret, struct error *why)
 {
     enum ending ending = ENDING_DONE;
-    struct answer answer;
     long header;
 
-    while ((header = answer_parse(s->buffer, s->have, &answer)) == 0)
+    while ((header = answer_parse(s->buffer, s->have, ret)) == 0)
         if ((ending = fill(s, c, why)) != ENDING_DONE)
             return ending;
     if (header < 0) {
@@ -701,7 +705,7 @@ static enum ending next_answer(struct stream *s, struct course *c, struct sink *
         return ENDING_FAILED;
     }
     consume(s, (size_t)header);
-    for (size_t out = answer.out, err = answer.err; out + err > 0;) {
+    for (size_t out = ret->out, err = ret->err; out + err > 0;) {
         if (s->have == 0 && (ending = fill(s, c, why)) != ENDING_DONE)
             return ending;
         size_t n = s->have < out + err ? s->have : out + err;
@@ -711,17 +715,36 @@ static enum ending next_answer(struct stream *s, struct course *c, struct sink *
         }
         consume(s, n);
     }
-    *ret_code = answer.code;
     return ENDING_DONE;
+}
+
+/* What has come begins with one: those behind it, up to the answer that is none. Out of line, so
+ * that `get`, whose answer is in one, has no second buffer. */
+static __attribute__((noinline)) enum ending take_parts(int fd, const char *bytes, size_t have,
+                                                        struct course *c, struct sink *sink,
+                                                        enum error_code *ret_code,
+                                                        struct error *why)
+{
+    struct stream s = { .fd = fd, .have = have };
+    struct answer answer;
+    enum ending ending;
+
+    memcpy(s.buffer, bytes, have);
+    do
+        ending = next_answer(&s, c, sink, &answer, why);
+    while (ending == ENDING_DONE && answer.part);
+    *ret_code = answer.code;
+    return ending == ENDING_DONE ? ENDING_DONE : ENDING_FAILED; /* half of it is written out */
 }
 
 static enum ending follow(struct stream *s, struct course *c, struct sink *sink,
                           unsigned *ret_answered, enum error_code *ret_code, struct error *why)
 {
     enum ending ending;
+    struct answer answer;
 
-    while ((ending = next_answer(s, c, sink, ret_code, why)) == ENDING_DONE &&
-           *ret_code == ERROR_NONE) {
+    while ((ending = next_answer(s, c, sink, &answer, why)) == ENDING_DONE &&
+           (*ret_code = answer.code) == ERROR_NONE) {
         ++*ret_answered;
         c->deadline = USEC_INFINITY; /* the next one comes when it comes */
     }

@@ -43,6 +43,7 @@ static int ask_names(const struct options *o)
     struct line line = { .may_be_absent = true };
 
     make_line(&line, "status", "name", o->profile);
+    line_add(&line, " parts");
     return conversation_run(&line, o->timeout);
 }
 
@@ -95,6 +96,7 @@ int command_status(int argc, char **argv)
     if (o.watch)
         return watch_run(&o);
     make_line(&line, "status", o.json ? "json" : "text", o.profile);
+    line_add(&line, " parts");
     if (!o.json)
         screen_add_look(&line);
     return conversation_run(&line, o.timeout);
@@ -111,6 +113,7 @@ int command_list(int argc, char **argv)
     if (o.profile)
         return output_fail(ERROR_USAGE, "it takes no profile: it names all of them");
     make_line(&line, "status", "name", NULL);
+    line_add(&line, " parts");
     return conversation_run(&line, o.timeout);
 }
 

@@ -104,6 +104,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         r->once = true;
     else if (word_is(name, "tell"))
         r->tell = true;
+    else if (word_is(name, "parts"))
+        r->parts = true;
     else if (word_is(name, "rejected"))
         r->rejected = true;
     else if (word_is(name, "with-user"))
@@ -233,7 +235,7 @@ size_t answer_header(char out[PROTOCOL_HEADER_MAX], const struct answer *answer)
     char *p = out;
 
     if (answer->code == ERROR_NONE)
-        p = put_text(p, "ok");
+        p = put_text(p, answer->part ? "part" : "ok");
     else
         p = put_text(put_text(p, "error "), error_name(answer->code));
     p = put_count(put_count(p, answer->out), answer->err);
@@ -297,7 +299,7 @@ long answer_parse(const char *bytes, size_t length, struct answer *ret)
 {
     size_t scan = length < PROTOCOL_HEADER_MAX ? length : PROTOCOL_HEADER_MAX;
     const char *end = memchr(bytes, '\n', scan), *at = bytes;
-    struct answer a = { ERROR_NONE, 0, 0 };
+    struct answer a = { .code = ERROR_NONE };
 
     if (!end)
         return length < PROTOCOL_HEADER_MAX ? 0 : -EBADMSG;
@@ -306,7 +308,9 @@ long answer_parse(const char *bytes, size_t length, struct answer *ret)
         w = next_word(&at, end);
         a.code = error_from_name(w.at, w.length);
     } else if (!word_is(w, "ok")) {
-        return -EBADMSG;
+        a.part = word_is(w, "part");
+        if (!a.part)
+            return -EBADMSG;
     }
     if (parse_count(next_word(&at, end), &a.out) < 0 ||
         parse_count(next_word(&at, end), &a.err) < 0)

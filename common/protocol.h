@@ -7,6 +7,8 @@
  *   wait    = "wait" TEXT "\n"        before an answer, any number, to who asked for it: "tell"
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
+ *   part    = "part" OUT ERR "\n" and those bytes: before an answer, which goes on behind them, any
+ *             number, to who takes it in "parts"
  *
  * "*" stands for the default format or profile (no profile can have that name).
  */
@@ -85,6 +87,7 @@ struct request {
     int32_t client_go; /* pid of the client-go that asks, or 0 */
     bool rejected;     /* the API server refused the token handed out last */
     bool tell;         /* say what it waits for */
+    bool parts;        /* a long answer may come in parts */
     bool with_user;    /* metrics may name the user */
     bool once;         /* close after the answer */
 };
@@ -99,6 +102,7 @@ struct answer {
     enum error_code code; /* ERROR_NONE for "ok" */
     size_t out;
     size_t err;
+    bool part; /* with ERROR_NONE: what it is a part of goes on behind it */
 };
 
 /* Writes the header line. Returns its length (< PROTOCOL_HEADER_MAX). */

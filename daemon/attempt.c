@@ -33,7 +33,8 @@ struct obstacle {
     uint64_t password, client_secret; /* digests, */
     bool local;                       /* of what no account knows: refused for this request */
     bool typed;                       /* not what a source gave */
-    struct error why;
+    enum error_code code;
+    char *said;     /* its detail; NULL: none, or there was no memory for it */
     uint64_t stamp; /* of the sources, when they were read */
     uint64_t until; /* when the user's account lets it go */
     uint64_t at;    /* 0 = nothing stands against it */
@@ -61,6 +62,9 @@ struct attempt {
     sd_event_source *input;
     uint64_t deadline; /* of the fetcher */
 };
+
+/* There is one for each profile. */
+_Static_assert(sizeof(struct attempt) <= 640, "an attempt is small");
 
 /* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
 static const uint64_t look_again = 10 * USEC_PER_SEC;
@@ -288,7 +292,9 @@ static bool has_leave(struct attempt *a)
     struct error no_room;
 
     if (was_refused(a)) {
-        const struct error why = a->obstacle.why;
+        const struct obstacle *o = &a->obstacle;
+        struct error why;
+        error_set(&why, o->code, "%s", o->said ? o->said : "");
         fail(a, LIFECYCLE_REFUSED, &why, 0);
         return false;
     }
@@ -527,6 +533,15 @@ static void weigh_proxy(const struct attempt *a, struct attempt_end *how)
     how->retry_after = next > now ? next - now : 0;
 }
 
+static void set_obstacle(struct attempt *a, const struct obstacle *obstacle,
+                         const struct error *why)
+{
+    free(a->obstacle.said);
+    a->obstacle = *obstacle;
+    a->obstacle.code = why->code;
+    a->obstacle.said = *why->detail ? strdup(why->detail) : NULL;
+}
+
 static void remember_end(struct attempt *a, const struct attempt_end *how)
 {
     bool refused = how->kind == LIFECYCLE_REFUSED;
@@ -536,15 +551,15 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
     a->obstacle.at = 0;
     if (attempt_token(how) || (!refused && how->kind != LIFECYCLE_SOFT))
         return;
-    a->obstacle = (struct obstacle){ .permit = a->permit,
-                                     .password = digest_secret(a->password),
-                                     .client_secret = digest_secret(a->client_secret),
-                                     .local = refused && !permit_refuses(&a->permit),
-                                     .typed = a->order.typed != NULL && by_password(a),
-                                     .why = how->error,
-                                     .stamp = a->stamp,
-                                     .until = permit_next(&a->permit),
-                                     .at = time_boottime() };
+    const struct obstacle o = { .permit = a->permit,
+                                .password = digest_secret(a->password),
+                                .client_secret = digest_secret(a->client_secret),
+                                .local = refused && !permit_refuses(&a->permit),
+                                .typed = a->order.typed != NULL && by_password(a),
+                                .stamp = a->stamp,
+                                .until = permit_next(&a->permit),
+                                .at = time_boottime() };
+    set_obstacle(a, &o, &how->error);
 }
 
 /* Whatever it held is given back. */
@@ -689,6 +704,8 @@ struct attempt *attempt_free(struct attempt *a)
         return NULL;
     attempt_cancel(a);
     sd_event_source_disable_unref(a->timer);
+    secret_remark_clear(&a->remark);
+    free(a->obstacle.said);
     free(a);
     return NULL;
 }
@@ -820,8 +837,7 @@ struct attempt_note attempt_note(const struct attempt *a)
 void attempt_restore(struct attempt *a, const struct attempt_note *note, const struct error *why,
                      uint64_t now)
 {
-    struct obstacle o = { .why = *why,
-                          .local = note->numbers[NOTE_LOCAL],
+    struct obstacle o = { .local = note->numbers[NOTE_LOCAL],
                           .typed = note->numbers[NOTE_TYPED],
                           .permit = { .accounts = a->shared->accounts } };
 
@@ -829,7 +845,7 @@ void attempt_restore(struct attempt *a, const struct attempt_note *note, const s
         *number_of(&o, i) = note->numbers[i];
     o.at = o.at < now ? o.at : now;
     o.until = o.until < now + LIFECYCLE_PAUSE_MOST ? o.until : now + LIFECYCLE_PAUSE_MOST;
-    a->obstacle = o;
+    set_obstacle(a, &o, why);
     a->stamp = note->numbers[NOTE_STAMP];
 }
 
@@ -841,14 +857,14 @@ void attempt_forget(struct attempt *a)
 void attempt_oddities(const struct attempt *a, const struct profile_config *config,
                       struct error *ret)
 {
-    const struct secret_remark nothing = { .password = "" };
+    static const struct secret_remark nothing;
 
     secret_remark_warn(attempt_is_outdated(a, config) ? &nothing : &a->remark, ret);
 }
 
 void attempt_forget_secrets(struct attempt *a)
 {
-    a->remark = (struct secret_remark){ .password = "" };
+    secret_remark_clear(&a->remark);
 }
 
 bool attempt_is_outdated(const struct attempt *a, const struct profile_config *config)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,10 +49,17 @@ struct section {
     unsigned line;
 };
 
+/* A section's name and where it is: there may be thousands, and each line that opens one looks. */
+struct heading {
+    const char *profile; /* the section's; "": [defaults] */
+    size_t at;
+};
+
 struct loader {
     struct config_report *report;
     struct section *sections;
     size_t n_sections, allocated;
+    void *headings; /* tsearch(3), of struct heading */
     struct secret *texts[FILES_MAX];
     size_t n_texts;
     size_t section_at; /* index of the open section, SIZE_MAX: none yet */
@@ -118,43 +126,69 @@ static const struct config_key *find_key(const char *name, const char **ret_near
 {
     struct text_nearest nearest = text_nearest_to(name);
 
-    for (size_t i = 0; i < config_keys_count; i++) {
+    for (size_t i = 0; i < config_keys_count; i++)
         if (strcmp(config_keys[i].name, name) == 0)
             return &config_keys[i];
+    for (size_t i = 0; i < config_keys_count; i++)
         if (text_nearest_try(&nearest, config_keys[i].name))
             *ret_nearest = config_keys[i].name;
-    }
     return NULL;
 }
 
-static struct section *open_section(struct loader *l, const char *profile, const char *file,
-                                    unsigned line)
+static int by_heading(const void *a, const void *b)
 {
-    for (size_t i = 0; i < l->n_sections; i++) {
-        struct section *s = &l->sections[i];
-        if ((s->profile && profile) ? strcmp(s->profile, profile) != 0 : s->profile != profile)
-            continue;
-        l->section_at = i;
+    return strcmp(((const struct heading *)a)->profile, ((const struct heading *)b)->profile);
+}
+
+/* Has the last section found by its name. */
+static void index_section(struct loader *l)
+{
+    const char *profile = l->sections[l->n_sections - 1].profile;
+    struct heading *heading = malloc(sizeof *heading), *const *found = NULL;
+
+    if (heading) {
+        *heading = (struct heading){ profile ? profile : "", l->n_sections - 1 };
+        found = tsearch(heading, &l->headings, by_heading);
+    }
+    if (found && *found == heading)
+        return;
+    free(heading); /* there is another one where there was no memory for a name */
+    lacking = true;
+}
+
+static struct section *find_section(const struct loader *l, const char *profile)
+{
+    const struct heading key = { .profile = profile ? profile : "" };
+    struct heading *const *found = tfind(&key, &l->headings, by_heading);
+
+    return found ? &l->sections[(*found)->at] : NULL;
+}
+
+static void open_section(struct loader *l, const char *profile, const char *file, unsigned line)
+{
+    struct section *s = find_section(l, profile);
+
+    if (s) {
+        l->section_at = (size_t)(s - l->sections);
         if (s->file == file)
             complain(l->report, file, line, "the section is there already, at line %u", s->line);
         s->file = file;
         s->line = line;
-        return s;
+        return;
     }
     if (l->n_sections >= PROFILES_MAX) {
         complain(l->report, file, line, "more than %d sections", PROFILES_MAX);
-        return NULL;
+        return;
     }
     struct section *grown = grow(l->sections, l->n_sections, &l->allocated, sizeof *l->sections);
     if (!grown)
-        return NULL;
+        return;
     l->sections = grown;
-    l->section_at = l->n_sections;
-    struct section *s = &l->sections[l->n_sections++];
-    *s = (struct section){ .profile = profile ? copy_text(profile) : NULL,
-                           .file = file,
-                           .line = line };
-    return s;
+    l->section_at = l->n_sections++;
+    grown[l->section_at] = (struct section){ .profile = profile ? copy_text(profile) : NULL,
+                                             .file = file,
+                                             .line = line };
+    index_section(l);
 }
 
 /* What may be a secret that stands in the wrong place is not quoted: only words are. */
@@ -974,6 +1008,7 @@ static void finish_report(struct config_report *report)
 
     if (report->count <= ERRORS_MAX)
         return;
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): after note_lack() the count is 0
     int n = asprintf(&text, "%s... and %u more\n", report->text, report->count - ERRORS_MAX);
     if (n < 0)
         return;
@@ -1013,6 +1048,7 @@ static bool load(struct loader *l, const char *const *paths, size_t n_paths, str
 
 static void unload(struct loader *l)
 {
+    tdestroy(l->headings, free);
     for (size_t i = 0; i < l->n_sections; i++) {
         free(l->sections[i].profile);
         free(l->sections[i].settings);

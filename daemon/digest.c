@@ -1,5 +1,6 @@
 #include "daemon/digest.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,15 @@ static uint64_t word(const unsigned char *p, size_t length)
     return w;
 }
 
+/* The same of 8, in one load. */
+static uint64_t whole_word(const unsigned char *p)
+{
+    uint64_t w;
+
+    memcpy(&w, p, sizeof w);
+    return le64toh(w);
+}
+
 static void absorb(uint64_t v[4], uint64_t m)
 {
     v[3] ^= m;
@@ -44,14 +54,14 @@ static void absorb(uint64_t v[4], uint64_t m)
 
 uint64_t digest_bytes(const unsigned char key[DIGEST_KEY_SIZE], const void *bytes, size_t length)
 {
-    uint64_t k0 = word(key, 8), k1 = word(key + 8, 8);
+    uint64_t k0 = whole_word(key), k1 = whole_word(key + 8);
     uint64_t v[4] = { k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
                       k1 ^ 0x7465646279746573 };
     const unsigned char *p = bytes;
     size_t left = length;
 
     for (; left >= 8; p += 8, left -= 8)
-        absorb(v, word(p, 8));
+        absorb(v, whole_word(p));
     absorb(v, word(p, left) | (uint64_t)length << 56);
     v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)

@@ -632,6 +632,7 @@ int main(int argc, char **argv)
         tell_starter(options.ready_fd, &why);
         return error_exit_code(ERROR_CONFIG);
     }
+    memory_map_large();
     memory_watch_json();
     if (options.check || options.print)
         return options.print ? print_config(&d) : check_config(&d);

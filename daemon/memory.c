@@ -1,6 +1,7 @@
 #include "daemon/memory.h"
 
 #include <cjson/cJSON.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 static bool lack;
@@ -18,6 +19,15 @@ void memory_watch_json(void)
     cJSON_Hooks hooks = { .malloc_fn = take, .free_fn = free };
 
     cJSON_InitHooks(&hooks);
+}
+
+/* glibc's own, which it would raise to the largest block that was ever freed, and twice that is
+ * what it keeps then (mallopt(3)). */
+enum { LARGE = 128 * 1024 };
+
+void memory_map_large(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE);
 }
 
 void memory_note_lack(void)

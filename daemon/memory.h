@@ -11,6 +11,10 @@
 /* From now on what cJSON lacks is noted as well. */
 void memory_watch_json(void);
 
+/* Once, before there is any: a large block goes back to the system when it is freed, however many
+ * large ones there were. */
+void memory_map_large(void);
+
 /* Something that belongs into an answer could not be had. */
 void memory_note_lack(void);
 

@@ -41,11 +41,11 @@ struct profile {
     uint64_t typed_until;
     struct secret *offered; /* a refresh token that somebody gave while a request was under way */
     bool offer_in_hand;     /* it is the one in hand, and has brought nothing yet */
-    struct error offer;     /* its detail: why that was dropped, "": it was not */
+    char *offer_words;      /* why that was dropped; NULL: it was not */
     bool refresh_failed;    /* the last failure was of a request by refresh token */
     uint64_t noted_use;     /* the last one that would outlive the daemon */
-    struct result facts;    /* without secrets and cache */
-    void *cache;            /* the fetchers' */
+    struct facts facts;
+    void *cache; /* the fetchers' */
     size_t cache_length;
     struct profile_counts counts;
     struct error error;
@@ -57,17 +57,21 @@ struct profile {
     uint64_t armed_for; /* USEC_INFINITY: it is off */
     struct attempt *attempt;
     struct rejection rejection;
-    struct rejection_client suspect;     /* whom looks_rejected() told of last */
-    uint64_t rejected;                   /* the token that another is fetched for; 0 = none */
-    enum history_reason reason;          /* of the attempt */
-    bool forced_by_login;                /* forced_at */
-    uint64_t began;                      /* when its request went out; 0 = not yet */
-    struct holders *holders;             /* NULL: there has been none */
-    char changed[RESULT_DETAIL_MAX + 1]; /* the claims, at the last renewal that changed any */
+    struct rejection_client suspect; /* whom looks_rejected() told of last */
+    uint64_t rejected;               /* the token that another is fetched for; 0 = none */
+    enum history_reason reason;      /* of the attempt */
+    bool forced_by_login;            /* forced_at */
+    uint64_t began;                  /* when its request went out; 0 = not yet */
+    struct holders *holders;         /* NULL: there has been none */
+    char *changed;                   /* the claims, at the last renewal that changed any, or NULL */
     uint64_t changed_at;
     struct file_watch *watch; /* of the sources, while only they can help */
     bool in_system_watch;     /* counted as one whom the network interests */
 };
+
+/* There may be thousands, most of which nobody asks for: what a profile without a token, or in good
+ * health, has no use for is allocated when there is something. */
+_Static_assert(sizeof(struct profile) <= 1600, "a profile is small");
 
 /* As the client has it: sooner, and client-go would ask for each of its requests. */
 static const uint64_t rehearsal_least = 5 * USEC_PER_SEC;
@@ -128,7 +132,7 @@ static void remember(const struct profile *p, struct history_entry e)
 /* What is known of the token in hand. */
 static void describe_token(const struct profile *p, struct history_entry *e)
 {
-    const struct result *facts = &p->facts;
+    const struct facts *facts = &p->facts;
 
     e->token = facts->sent;
     e->expires_at = facts->sent + facts->lifetime;
@@ -136,18 +140,19 @@ static void describe_token(const struct profile *p, struct history_entry *e)
     e->clock_offset = facts->has_clock_offset ? facts->clock_offset : 0;
     e->n_findings = facts->n_warnings;
     for (unsigned i = 0; i < facts->n_warnings; i++)
-        e->findings[i] = facts->warnings[i].code;
+        e->findings[i] = facts->warnings[i];
     e->key = facts->key;
 }
 
-/* It is in hand; key: that of the one before, NULL: none is known. */
-static void remember_token(const struct profile *p, bool by_refresh_token, const char *key)
+/* It is in hand; key: that of the one before, NULL: none is known; changed: which claims. */
+static void remember_token(const struct profile *p, bool by_refresh_token, const char *key,
+                           const char *changed)
 {
     struct history_entry e = { .kind = HISTORY_TOKEN,
                                .reason = p->reason,
                                .by_refresh_token = by_refresh_token,
-                               .text = p->facts.changed };
-    const struct result *facts = &p->facts;
+                               .text = changed };
+    const struct facts *facts = &p->facts;
 
     describe_token(p, &e);
     remember(p, e);
@@ -275,10 +280,10 @@ static void add_offer_words(const struct profile *p, struct error *why)
 {
     const struct error last = *why;
 
-    if (!*p->offer.detail || last.code == ERROR_LOGIN_NEEDED)
+    if (!p->offer_words || last.code == ERROR_LOGIN_NEEDED)
         return;
     error_set(why, last.code, "%.*s%sthe refresh token was not taken before: %s",
-              (int)error_stem(last.detail), last.detail, *last.detail ? "; " : "", p->offer.detail);
+              (int)error_stem(last.detail), last.detail, *last.detail ? "; " : "", p->offer_words);
 }
 
 /* Tells the waiter how it ended: the token, if one lives that serves it, else the cause. */
@@ -398,10 +403,25 @@ static void take_refresh_token(struct profile *p, struct result *result)
 /* The facts go with the token. */
 static void hold_token(struct profile *p, struct secret *token)
 {
-    char facts[PROFILE_RECORD_MAX];
+    char bytes[PROFILE_RECORD_MAX];
+    struct result facts;
 
-    holdings_take(&p->holdings, HOLDING_TOKEN, token, facts,
-                  result_encode(&p->facts, facts, sizeof facts));
+    facts_give(&p->facts, &facts);
+    holdings_take(&p->holdings, HOLDING_TOKEN, token, bytes,
+                  result_encode(&facts, bytes, sizeof bytes));
+}
+
+/* A token came: from now on it is handed out. Without memory for them nobody is suspected. */
+static void note_clients(struct profile *p)
+{
+    if (!p->rejection.clients)
+        p->rejection.clients = calloc(REJECTION_CLIENTS, sizeof *p->rejection.clients);
+}
+
+static void set_text(char **text, const char *to)
+{
+    free(*text);
+    *text = *to ? strdup(to) : NULL; /* without memory: nothing is said */
 }
 
 static void log_token(struct profile *p, bool first, uint64_t lifetime)
@@ -425,10 +445,11 @@ static void log_token(struct profile *p, bool first, uint64_t lifetime)
 static void take_token(struct profile *p, struct result *result)
 {
     bool first = !token_of(p), knows_key = p->facts.lifetime > 0;
-    char key[sizeof p->facts.key];
+    char key[RESULT_KEY_MAX + 1];
 
     p->counts.renewals++;
-    memcpy(key, p->facts.key, sizeof key);
+    memcpy(key, p->facts.key, strlen(p->facts.key) + 1);
+    note_clients(p);
     if (p->lifecycle.by_refresh_token)
         p->offer_in_hand = false; /* it is one like any other now */
     if (p->lifecycle.sent > 0)
@@ -436,15 +457,16 @@ static void take_token(struct profile *p, struct result *result)
     take_refresh_token(p, result);
     struct secret *token = result->id_token;
     result->id_token = NULL;
-    p->facts = *result;
+    facts_take(&p->facts, result);
     hold_token(p, token);
     p->error = (struct error){ ERROR_NONE, "" };
     log_token(p, first, result->lifetime);
-    remember_token(p, p->lifecycle.by_refresh_token, knows_key ? key : NULL);
+    remember_token(p, p->lifecycle.by_refresh_token, knows_key ? key : NULL, result->changed);
     if (*result->changed) {
-        memcpy(p->changed, result->changed, sizeof p->changed);
+        set_text(&p->changed, result->changed);
         p->changed_at = time_boottime();
-        journal_write(LOG_NOTICE, p->config->name, "changed", "claims changed: %s", p->changed);
+        journal_write(LOG_NOTICE, p->config->name, "changed", "claims changed: %s",
+                      result->changed);
     }
     for (unsigned i = 0; first && i < result->n_warnings; i++)
         journal_write(LOG_WARNING, p->config->name, "warning", "%s: %s",
@@ -736,7 +758,8 @@ static void note(struct profile *p)
                                 .had_password = typed_of(p) != NULL,
                                 .had_refresh_token = refresh_token_of(p) != NULL };
 
-    memcpy(r.changed, p->changed, sizeof r.changed);
+    if (p->changed)
+        memcpy(r.changed, p->changed, strlen(p->changed) + 1);
     r.n_holders = holders_list(p->holders, r.holders);
     p->noted_use = p->lifecycle.last_use;
     holdings_note(&p->holdings, bytes, profile_record_encode(&r, bytes, sizeof bytes));
@@ -744,8 +767,12 @@ static void note(struct profile *p)
 
 static void drop_refresh_token(struct profile *p)
 {
-    if (p->offer_in_hand)
-        in_words(p, &p->error, &p->offer);
+    struct error why;
+
+    if (p->offer_in_hand) {
+        in_words(p, &p->error, &why);
+        set_text(&p->offer_words, why.detail);
+    }
     p->offer_in_hand = false;
     holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
 }
@@ -855,7 +882,7 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
         return -1;
     secret_free(p->offered);
     p->offered = offered;
-    p->offer.detail[0] = '\0';
+    set_text(&p->offer_words, "");
     p->loss = NULL;
     return 0;
 }
@@ -1031,8 +1058,8 @@ static void forget_all(struct profile *p, const char *reason)
     p->offered = secret_free(p->offered);
     p->offer_in_hand = false;
     p->forced_at = 0;
-    p->facts = (struct result){ 0 };
-    p->changed[0] = '\0';
+    facts_clear(&p->facts);
+    set_text(&p->changed, "");
     p->failed_step = (struct step){ "", "" };
     p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
@@ -1091,7 +1118,8 @@ static bool restore_token(struct profile *p, uint64_t now)
         return false;
     if (result_restore(rest, length, token, now, &facts) == 0 &&
         now < facts.sent + facts.lifetime) {
-        p->facts = facts;
+        facts_take(&p->facts, &facts);
+        note_clients(p);
         lifecycle_restore_token(&p->lifecycle, &p->policy, facts.sent, facts.lifetime);
         return true;
     }
@@ -1152,7 +1180,7 @@ static void restore_record(struct profile *p, const struct profile_record *r, ui
     for (size_t i = 0; i < r->n_holders; i++)
         holders_resume(holders_of(p), &r->holders[i]);
     update_policy(p);
-    memcpy(p->changed, r->changed, sizeof p->changed);
+    set_text(&p->changed, r->changed);
     p->changed_at = r->changed_at;
     p->failed_step = r->failed_step;
     if (p->lifecycle.state != LIFECYCLE_IDLE)
@@ -1207,6 +1235,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     p->shared = shared;
     p->config = config;
     TAILQ_INIT(&p->waiters);
+    facts_clear(&p->facts);
     take_policy(p);
     lifecycle_init(&p->lifecycle, time_boottime());
     p->attempt = attempt_new(shared, on_sending, on_done, p);
@@ -1237,6 +1266,10 @@ static void destroy(struct profile *p)
     holders_free(p->holders);
     holdings_close(&p->holdings);
     secret_free(p->offered);
+    facts_clear(&p->facts);
+    free(p->rejection.clients);
+    free(p->offer_words);
+    free(p->changed);
     free(p->cache);
     free(p);
 }
@@ -1323,7 +1356,7 @@ const struct secret *profile_token(const struct profile *p, uint64_t now)
 
 const char *profile_offer_words(const struct profile *p)
 {
-    return p->offer.detail;
+    return p->offer_words ? p->offer_words : "";
 }
 
 const struct error *profile_error(const struct profile *p)
@@ -1405,7 +1438,7 @@ uint64_t profile_advertised_expiry(const struct profile *p, const struct request
 const char *profile_changed(const struct profile *p, uint64_t *ret_when)
 {
     *ret_when = p->changed_at;
-    return p->changed;
+    return p->changed ? p->changed : "";
 }
 
 void profile_oddities(const struct profile *p, struct error *ret)
@@ -1418,7 +1451,7 @@ struct profile_counts profile_counts(const struct profile *p)
     return p->counts;
 }
 
-const struct result *profile_facts(const struct profile *p)
+const struct facts *profile_facts(const struct profile *p)
 {
     return &p->facts;
 }

@@ -7,6 +7,7 @@
 
 #include "common/protocol.h"
 #include "daemon/attempt.h"
+#include "daemon/facts.h"
 
 struct profile;
 
@@ -132,7 +133,7 @@ struct profile_counts {
 /* All of it, up to now. */
 struct profile_counts profile_counts(const struct profile *profile);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
-const struct result *profile_facts(const struct profile *profile);
+const struct facts *profile_facts(const struct profile *profile);
 /* The user: as Kubernetes names him where username-claim says by what and the token has it, else
  * by his name at the provider. */
 enum { PROFILE_USER_MAX = 1024 };

@@ -2,6 +2,7 @@
 #include "daemon/profiles.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "daemon/config_keys.h"
 #include "daemon/journal.h"
 #include "daemon/private_file.h"
+#include "daemon/profile_index.h"
 #include "daemon/store.h"
 
 struct profiles {
@@ -29,6 +31,7 @@ struct profiles {
     bool young;                      /* they may have been half written then */
     struct profile **profiles;       /* sorted by name */
     size_t n_profiles;
+    struct profile_index *index; /* of them; NULL: there is no list at all */
 };
 
 /* Younger files may be half written. */
@@ -74,98 +77,97 @@ struct profiles *profiles_free(struct profiles *r)
     size_t n = r->n_profiles;
     r->profiles = NULL;
     r->n_profiles = 0;
+    if (r->index)
+        profile_index_fill(r->index, NULL, 0);
     free_profiles(profiles, n, profile_free);
     forget_read(r);
     free_configs(r->config, r->more, r->n_more);
+    free(r->index);
     free(r->default_profile);
     config_report_clear(&r->report);
     free(r);
     return NULL;
 }
 
-/* Takes the profile of that name out of the old list. */
-static struct profile *take(struct profiles *r, const char *name)
-{
-    for (size_t i = 0; i < r->n_profiles; i++) {
-        struct profile *p = r->profiles[i];
-        if (p && strcmp(profile_config(p)->name, name) == 0) {
-            r->profiles[i] = NULL;
-            return p;
-        }
-    }
-    return NULL;
-}
-
-static int by_name(const void *key, const void *entry)
-{
-    struct profile *const *p = entry;
-    return strcmp(key, profile_config(*p)->name);
-}
-
 static struct profile *find(const struct profiles *r, const char *name)
 {
-    struct profile **found = NULL;
-
-    if (r->n_profiles > 0) /* there may be no list at all */
-        found = bsearch(name, r->profiles, r->n_profiles, sizeof *r->profiles, by_name);
-    return found ? *found : NULL;
+    return r->index ? profile_index_find(r->index, r->profiles, name) : NULL;
 }
 
-/* The list for that configuration, with those that are new, and what it names as default. False: no
- * memory, and nothing was made. */
-static bool prepare(struct profiles *r, const struct config *config, struct profile ***ret,
-                    char **ret_default)
-{
-    struct profile **list = calloc(config->n_profiles + 1, sizeof *list);
-    char *named = config->default_profile ? strdup(config->default_profile) : NULL;
-    bool made = list && (named || !config->default_profile);
+/* What a configuration makes. */
+struct made {
+    struct profile **list; /* NULL where one of that name is there already */
+    struct profile_index *index;
+    char *default_profile;
+};
 
-    for (size_t i = 0; made && i < config->n_profiles; i++) {
+static void unmake(struct made *made, size_t n)
+{
+    free_profiles(made->list, made->list ? n : 0, profile_free);
+    free(made->index);
+    free(made->default_profile);
+}
+
+/* Makes those profiles of the configuration that are new, and room for the others. False: no
+ * memory, and nothing was made. */
+static bool prepare(const struct profiles *r, const struct config *config, struct made *ret)
+{
+    const char *named = config->default_profile;
+    size_t n = config->n_profiles;
+    struct made made = { .list = calloc(n + 1, sizeof *made.list),
+                         .index = profile_index_new(n),
+                         .default_profile = named ? strdup(named) : NULL };
+    bool whole = made.list && made.index && (made.default_profile || !named);
+
+    for (size_t i = 0; whole && i < n; i++) {
         if (find(r, config->profiles[i].name))
             continue;
-        list[i] = profile_new(r->shared, &config->profiles[i]);
-        made = list[i] != NULL;
+        made.list[i] = profile_new(r->shared, &config->profiles[i]);
+        whole = made.list[i] != NULL;
     }
-    if (!made) {
-        free_profiles(list, list ? config->n_profiles : 0, profile_free);
-        free(named);
-        return false;
-    }
-    *ret = list;
-    *ret_default = named;
-    return true;
+    if (whole)
+        *ret = made;
+    else
+        unmake(&made, n);
+    return whole;
+}
+
+/* Those of the list that are of another one, or none, now. */
+static void remove_gone(const struct profiles *r, struct profile **list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (find(r, profile_config(list[i])->name) != list[i])
+            profile_remove(list[i]);
+    free(list);
 }
 
 /* Makes the list of the new configuration; profiles that stay keep their tokens. False: no memory,
  * and all is as it was. */
 static bool adopt(struct profiles *r, struct config *config)
 {
-    struct profile **profiles;
-    char *named;
+    struct made made;
 
-    if (!prepare(r, config, &profiles, &named))
+    if (!prepare(r, config, &made))
         return false;
     for (size_t i = 0; i < config->n_profiles; i++) {
-        if (profiles[i])
+        if (made.list[i])
             continue;
-        profiles[i] = take(r, config->profiles[i].name);
-        profile_configure(profiles[i], &config->profiles[i]);
+        made.list[i] = find(r, config->profiles[i].name);
+        profile_configure(made.list[i], &config->profiles[i]);
     }
-
-    struct profile **gone = r->profiles;
-    size_t n_gone = r->n_profiles;
-    r->profiles = profiles;
+    const struct profiles old = *r;
+    profile_index_fill(made.index, made.list, config->n_profiles);
+    r->profiles = made.list;
     r->n_profiles = config->n_profiles;
-    struct config *old = r->config, **more = r->more;
-    size_t n_more = r->n_more;
+    r->index = made.index;
+    r->default_profile = made.default_profile;
     r->config = config;
     r->more = NULL;
     r->n_more = 0;
-    free(r->default_profile);
-    r->default_profile = named;
-    free_profiles(gone, n_gone,
-                  profile_remove); /* their waiters are answered by the new list already */
-    free_configs(old, more, n_more);
+    remove_gone(r, old.profiles, old.n_profiles); /* whose waiters the new list answers already */
+    free(old.index);
+    free(old.default_profile);
+    free_configs(old.config, old.more, old.n_more);
     if (r->shared->store) /* profiles that went while no daemon ran */
         store_sweep(r->shared->store);
     return true;
@@ -241,6 +243,7 @@ bool profiles_reload(struct profiles *r)
         config_free(config);
         lack_memory(r);
     }
+    malloc_trim(0); /* two configurations were there at once, and what they were read from */
     announce(r);
     return r->report.code == ERROR_NONE;
 }
@@ -325,6 +328,7 @@ void profiles_look(struct profiles *r)
         take_report(r, &report);
     if (config)
         compare(r, config);
+    malloc_trim(0);
     if (young)
         return;
     announce(r);
@@ -344,13 +348,15 @@ static void take_new(struct profiles *r, struct config *config)
     struct config **more = reallocarray(r->more, r->n_more + 1, sizeof *more);
     struct profile **list = reallocarray(r->profiles, r->n_profiles + config->n_profiles,
                                          sizeof(struct profile *));
+    struct profile_index *index = profile_index_new(r->n_profiles + config->n_profiles);
 
     r->more = more ? more : r->more;
     r->profiles = list ? list : r->profiles;
     bool stays = !r->default_profile && r->n_profiles == 1; /* the one that is meant */
     char *named = stays ? strdup(profile_config(r->profiles[0])->name) : NULL;
 
-    if (!more || !list || (stays && !named)) {
+    if (!more || !list || !index || (stays && !named)) {
+        free(index);
         free(named);
         config_free(config);
         lack_memory(r);
@@ -367,6 +373,9 @@ static void take_new(struct profiles *r, struct config *config)
         r->profiles[r->n_profiles++] = p;
     }
     qsort(r->profiles, r->n_profiles, sizeof(struct profile *), by_profile);
+    free(r->index);
+    r->index = index;
+    profile_index_fill(r->index, r->profiles, r->n_profiles);
 }
 
 static void take_read(struct profiles *r)
@@ -469,6 +478,25 @@ struct profile *const *profiles_list(const struct profiles *r, size_t *ret_n)
 {
     *ret_n = r->n_profiles;
     return r->profiles;
+}
+
+const struct profile *profiles_peek(const struct profiles *r, const char *name)
+{
+    return find(r, name);
+}
+
+size_t profiles_behind(const struct profiles *r, const char *name)
+{
+    size_t low = 0, high = r->n_profiles;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(profile_config(r->profiles[middle])->name, name) > 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
 }
 
 bool profiles_are_held(const struct profiles *r)

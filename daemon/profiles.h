@@ -41,6 +41,12 @@ void profiles_system_changed(struct profiles *profiles, enum system_change what)
 /* All profiles, sorted by name. */
 struct profile *const *profiles_list(const struct profiles *profiles, size_t *ret_n);
 
+/* The one of that name, as far as is known without a look at the files, or NULL. */
+const struct profile *profiles_peek(const struct profiles *profiles, const char *name);
+
+/* Where in that list the first one behind that name is, or would be. */
+size_t profiles_behind(const struct profiles *profiles, const char *name);
+
 /* Whether a process runs for which one of them is kept fresh. */
 bool profiles_are_held(const struct profiles *profiles);
 

@@ -15,6 +15,8 @@ const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, ui
 {
     struct rejection_client *c, *oldest = s->clients;
 
+    if (!s->clients)
+        return NULL;
     for (c = s->clients; c < s->clients + REJECTION_CLIENTS && c->pid != pid; c++)
         if (c->handed_out < oldest->handed_out)
             oldest = c;
@@ -33,7 +35,9 @@ const struct rejection_client *rejection_note(struct rejection *s, pid_t pid, ui
 
 bool rejection_knows(const struct rejection *s, pid_t pid, uint64_t token)
 {
-    for (const struct rejection_client *c = s->clients; c < s->clients + REJECTION_CLIENTS; c++)
+    const struct rejection_client *end = s->clients ? s->clients + REJECTION_CLIENTS : NULL;
+
+    for (const struct rejection_client *c = s->clients; c < end; c++)
         if (c->pid == pid && c->token == token)
             return true;
     return false;

@@ -22,11 +22,12 @@ struct rejection {
         uint64_t token;      /* when it was sent for, which tells tokens apart */
         uint64_t handed_out; /* the first time */
         uint64_t until;      /* it was told to come again then; UINT64_MAX: when all are */
-    } clients[REJECTION_CLIENTS];
-    uint64_t suspected; /* the last token that was suspected, 0 = none */
-    uint64_t unheard;   /* the last token of which that came too soon after the one before */
-    uint64_t at;        /* when the last was suspected */
-    uint64_t floor;     /* between two suspicions, 0 = the least */
+    } * clients;             /* REJECTION_CLIENTS of the caller's, all zero at first; NULL: none has
+                              * had a token yet, and nobody is noted */
+    uint64_t suspected;      /* the last token that was suspected, 0 = none */
+    uint64_t unheard;        /* the last token of which that came too soon after the one before */
+    uint64_t at;             /* when the last was suspected */
+    uint64_t floor;          /* between two suspicions, 0 = the least */
 };
 
 /* Notes a hand-out to a process that is told to come again at until (in a rehearsal; else

@@ -14,7 +14,7 @@
 #include "daemon/programs.h"
 #include "daemon/render_json.h"
 #include "daemon/render_metrics.h"
-#include "daemon/table.h"
+#include "daemon/status_parts.h"
 #include "daemon/why.h"
 
 static void add_part(struct rendered *out, const void *bytes, size_t length)
@@ -25,14 +25,18 @@ static void add_part(struct rendered *out, const void *bytes, size_t length)
     out->total += length;
 }
 
+static void begin_with(struct rendered *out, const struct answer *answer)
+{
+    out->has_token = false;
+    out->n_parts = 0;
+    out->total = 0;
+    add_part(out, out->header, answer_header(out->header, answer));
+}
+
 /* The header line, then n bytes for stdout, then those for stderr. */
 static void begin(struct rendered *out, enum error_code code, size_t out_length, size_t err_length)
 {
-    const struct answer answer = { code, out_length, err_length };
-
-    out->n_parts = 0;
-    out->total = 0;
-    add_part(out, out->header, answer_header(out->header, &answer));
+    begin_with(out, &(struct answer){ .code = code, .out = out_length, .err = err_length });
 }
 
 /* All that is no token goes through here on its way to a terminal, whoever wrote the names and
@@ -145,6 +149,7 @@ void render_token(struct rendered *out, const struct profile *profile,
     frame(out, profile, request, now);
     size_t prefix = strlen(out->prefix), suffix = strlen(out->suffix);
     begin(out, ERROR_NONE, prefix + secret_length(token) + suffix, warning);
+    out->has_token = true;
     add_part(out, out->prefix, prefix);
     add_part(out, secret_peek(token), secret_length(token));
     add_part(out, out->suffix, suffix);
@@ -270,250 +275,6 @@ void render_forgotten(struct rendered *out, const struct profiles *all)
 
 /* ---- status ---------------------------------------------------------------------------------- */
 
-static void describe_next(const struct profile_look *look, uint64_t now, char *out, size_t size)
-{
-    char span[24];
-
-    time_format_duration(span, sizeof span, look->next > now ? look->next - now : 0);
-    switch (look->next_is) {
-    case PROFILE_NOTHING:
-        snprintf(out, size, "-");
-        return;
-    case PROFILE_ASKING:
-        snprintf(out, size, "now");
-        return;
-    case PROFILE_RETRY:
-        snprintf(out, size, "retry in %s", span);
-        return;
-    case PROFILE_RENEWAL:
-        snprintf(out, size, "renewal in %s", span);
-        return;
-    }
-}
-
-/* Red: only a person mends it, or nothing is served; yellow: there is something to know. */
-static enum table_tone tone_of(const struct profile *p, const struct profile_look *look)
-{
-    enum profile_trouble trouble = profile_trouble(p);
-
-    if (trouble == PROFILE_REFUSED || trouble == PROFILE_LOGIN_NEEDED)
-        return TABLE_BAD;
-    if (trouble == PROFILE_WAITS)
-        return look->expires_at > 0 ? TABLE_CARE : TABLE_BAD;
-    if (look->expires_at == 0)
-        return TABLE_PLAIN;
-    return look->fading || profile_facts(p)->n_warnings > 0 ? TABLE_CARE : TABLE_GOOD;
-}
-
-/* Whose user the caller frees, unless it is "". */
-static struct table_row row_of(const struct profile *p, uint64_t now)
-{
-    struct profile_look look = profile_look(p, now);
-    struct table_row row = {
-        .name = profile_config(p)->name, .state = look.state, .left = "-", .tone = tone_of(p, &look)
-    };
-    char user[PROFILE_USER_MAX];
-
-    if (look.expires_at > 0) {
-        row.remains = look.expires_at - now;
-        row.life = profile_facts(p)->lifetime;
-        time_format_duration(row.left, sizeof row.left, row.remains);
-    }
-    if (look.expires_at > 0 && look.next_is == PROFILE_RENEWAL && look.next < look.expires_at)
-        row.renewal = look.expires_at - look.next;
-    describe_next(&look, now, row.next, sizeof row.next);
-    profile_user(p, user, sizeof user);
-    row.user = strdup(user);
-    if (!row.user) {
-        memory_note_lack();
-        row.user = "";
-    }
-    return row;
-}
-
-static void print_table(FILE *f, struct profile *const *profiles, size_t n, uint64_t now,
-                        const struct table_style *style)
-{
-    struct table_row *rows = calloc(n + 1, sizeof *rows);
-
-    for (size_t i = 0; rows && i < n; i++)
-        rows[i] = row_of(profiles[i], now);
-    if (rows)
-        table_print(f, rows, n, style);
-    else
-        memory_note_lack();
-    for (size_t i = 0; rows && i < n; i++)
-        if (*rows[i].user)
-            free((char *)(uintptr_t)rows[i].user);
-    free(rows);
-}
-
-/* What may be the reason of a refusal, or become one. */
-static void print_oddities(FILE *f, const struct profile *p)
-{
-    struct error odd;
-    char text[1024];
-
-    profile_oddities(p, &odd);
-    if (odd.code == ERROR_NONE)
-        return;
-    error_text(text, sizeof text, odd.code, odd.detail);
-    fprintf(f, "%s: warning: %s\n", profile_config(p)->name, text);
-}
-
-/* Below the table: what a person should know or do. */
-static void print_notes(FILE *f, const struct profile *p, uint64_t now)
-{
-    const struct error *error = profile_error(p);
-    const struct result *facts = profile_facts(p);
-    const char *name = profile_config(p)->name;
-    struct profile_look look = profile_look(p, now);
-    char span[24], text[1024];
-
-    if (!look.idle) {
-        time_format_duration(span, sizeof span, now - look.since);
-        fprintf(f, "%s: %s for %s\n", name, look.state, span);
-    }
-    if (error->code != ERROR_NONE) {
-        error_text(text, sizeof text, error->code, error->detail);
-        fprintf(f, "%s: error: %s\n", name, text);
-    }
-    print_oddities(f, p);
-    uint64_t when;
-    const char *changed = profile_changed(p, &when);
-    if (*changed) {
-        time_format_duration(span, sizeof span, now - when);
-        fprintf(f, "%s: %s ago claims changed: %s\n", name, span, changed);
-    }
-    for (unsigned i = 0; look.expires_at > 0 && i < facts->n_warnings; i++) {
-        error_text(text, sizeof text, facts->warnings[i].code, facts->warnings[i].detail);
-        fprintf(f, "%s: warning: %s\n", name, text);
-    }
-    if (facts->has_clock_offset && llabs((long long)facts->clock_offset) > 30)
-        fprintf(f, "%s: warning: the provider's clock is %+" PRId64 " s from ours\n", name,
-                facts->clock_offset);
-}
-
-/* Whom Kubernetes would see by each of the usual flags, where the profile does not say which one
- * the API server has. */
-static void print_possible_users(FILE *f, const struct profile *p, uint64_t now)
-{
-    const struct profile_config *config = profile_config(p);
-    const struct result *facts = profile_facts(p);
-    char user[PROFILE_USER_MAX];
-
-    if (config->username_claim || profile_look(p, now).expires_at == 0)
-        return;
-    kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
-    fprintf(f, "%s: user by --oidc-username-claim=sub (the default): %s\n", config->name,
-            *facts->sub ? user : "none");
-    fprintf(f, "%s: user by --oidc-username-claim=email: %s\n", config->name,
-            *facts->email ? facts->email : "none");
-}
-
-/* An upgrade that the daemon has not seen yet, or half an installation. */
-static void print_programs(FILE *f, struct context *shared)
-{
-    struct error why;
-    bool found = programs_find_fetcher(shared, &why);
-    const char *other = NULL;
-
-    if (!programs_daemon_current(shared))
-        other = shared->program_path;
-    else if (found && !programs_fetcher_current(shared))
-        other = shared->fetcher.path;
-    if (!found)
-        fprintf(f, "error: %s: %s; %s\n", error_sentence(why.code), why.detail,
-                error_remedy(ERROR_INCOMPLETE));
-    if (other)
-        fprintf(f, "warning: %s is not the one that this daemon runs; %s\n", other,
-                error_remedy(ERROR_OUTDATED));
-}
-
-static void warn_of(FILE *f, enum error_code code)
-{
-    char text[1024];
-
-    error_text(text, sizeof text, code, NULL);
-    fprintf(f, "warning: %s\n", text);
-}
-
-/* What was killed, and holds on to what it has. */
-static void print_stuck(FILE *f, const struct children *children)
-{
-    struct child_look look;
-    struct error e;
-    char text[1024];
-
-    for (size_t i = 0; children_stuck(children, i, &look); i++) {
-        child_look_words(&look, &e);
-        error_text(text, sizeof text, e.code, e.detail);
-        fprintf(f, "warning: %s\n", text);
-    }
-}
-
-/* What waits for reload; errors of the files are said by themselves. */
-static void print_change(FILE *f, const struct config_change *change)
-{
-    char what[1024];
-
-    if (change->broken || change->gone || !config_change_any(change))
-        return;
-    config_change_describe(change, what, sizeof what);
-    fprintf(f, "warning: %s (not in force: %s)\n", config_change_notice(change), what);
-}
-
-/* All that stands below the table, a line each. */
-static void print_all_notes(FILE *f, const struct profiles *all, struct profile *const *profiles,
-                            size_t n, uint64_t now)
-{
-    const struct config_report *report = profiles_report(all);
-    struct context *shared = profiles_context(all);
-
-    for (size_t i = 0; i < n; i++)
-        print_notes(f, profiles[i], now);
-    if (n == 1) /* of many it would hide what matters */
-        print_possible_users(f, profiles[0], now);
-    if (report)
-        fprintf(f, "the configuration on disk is not in force:\n%s",
-                report->text ? report->text : "it is missing\n");
-    print_change(f, profiles_change(all));
-    print_programs(f, shared);
-    print_stuck(f, shared->children);
-    if (!secret_locked())
-        warn_of(f, ERROR_NOT_LOCKED);
-    if (shared->logged_out)
-        warn_of(f, ERROR_LOGGED_OUT);
-    if (*shared->no_log)
-        fprintf(f, "warning: no log is kept: %s\n", shared->no_log);
-}
-
-/* Each line in as many as it takes, those behind the first indented. */
-static void print_wrapped(FILE *f, char *text, size_t columns)
-{
-    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
-        *end = '\0';
-        wrap_remedy(f, line, 0, 4, columns);
-    }
-}
-
-static void print_status(FILE *f, const struct profiles *all, struct profile *const *profiles,
-                         size_t n, uint64_t now, const struct table_style *style)
-{
-    char *text;
-    size_t size;
-    FILE *notes = memory_stream(&text, &size);
-
-    print_table(f, profiles, n, now, style);
-    if (!notes)
-        return;
-    print_all_notes(notes, all, profiles, n, now);
-    memory_close(notes, &text);
-    if (text)
-        print_wrapped(f, text, style->columns);
-    free(text);
-}
-
 /* By exit code: what only a person mends is worse than what may pass. 0: nothing bad. */
 static int badness(enum error_code code)
 {
@@ -548,7 +309,7 @@ static enum error_code worst(const struct profiles *all, struct profile *const *
     return found;
 }
 
-static size_t columns_of(const struct request *request)
+size_t render_columns(const struct request *request)
 {
     if (request->columns == 0)
         return WRAP_COLUMNS;
@@ -557,32 +318,19 @@ static size_t columns_of(const struct request *request)
     return request->columns < WRAP_COLUMNS_MIN ? WRAP_COLUMNS_MIN : request->columns;
 }
 
-static char *status_table(const struct profiles *all, struct profile *const *profiles, size_t n,
-                          uint64_t now, const struct request *request)
+/* All of it. */
+static char *whole_status(const struct profiles *all, const struct profile *only,
+                          const struct request *request, uint64_t now)
 {
-    const struct table_style style = { columns_of(request), request->bar, request->colour };
-    char *text;
-    size_t size;
-    FILE *f = memory_stream(&text, &size);
+    struct status_parts *parts = status_parts_new(all, only, request, now);
+    char *text = NULL;
+    bool more;
 
-    if (!f)
-        return NULL;
-    print_status(f, all, profiles, n, now, &style);
-    memory_close(f, &text);
-    return text;
-}
-
-/* A line each. */
-static char *status_names(struct profile *const *profiles, size_t n)
-{
-    char *text = malloc(n * (PROTOCOL_NAME_MAX + 1) + 1), *at = text;
-
-    for (size_t i = 0; text && i < n; i++)
-        at = stpcpy(stpcpy(at, profile_config(profiles[i])->name), "\n");
-    if (text)
-        *at = '\0';
+    if (parts)
+        text = status_parts_next(parts, SIZE_MAX, now, &more);
     else
         memory_note_lack();
+    free(parts);
     return text;
 }
 
@@ -599,14 +347,24 @@ void render_status(struct rendered *out, const struct profiles *all, const struc
         code = worst(all, profiles, n, only != NULL);
     else if (request->format == FORMAT_METRICS)
         out->heap = render_metrics(all, profiles, n, request->with_user, now);
-    else if (request->format == FORMAT_NAME)
-        out->heap = status_names(profiles, n);
     else
-        out->heap = request->format == FORMAT_JSON ? render_json_status(all, profiles, n, now)
-                                                   : status_table(all, profiles, n, now, request);
+        out->heap = whole_status(all, only, request, now);
     size_t length = make_printable(out->heap);
     begin(out, code, length, 0);
     add_part(out, out->heap, length);
+}
+
+enum { PART = 16 * 1024 };
+
+bool render_status_part(struct rendered *out, struct status_parts *parts, uint64_t now)
+{
+    bool more;
+
+    out->heap = status_parts_next(parts, PART, now, &more);
+    size_t length = make_printable(out->heap);
+    begin_with(out, &(struct answer){ .code = ERROR_NONE, .out = length, .part = more });
+    add_part(out, out->heap, length);
+    return more;
 }
 
 /* ---- log, why -------------------------------------------------------------------------------- */
@@ -626,7 +384,7 @@ struct history_view render_view(const struct profiles *all, const struct profile
     struct profile *const *list = profiles_list(all, &n);
     struct history_view view = { .profile = only ? profile_config(only)->name : NULL,
                                  .json = request->format == FORMAT_JSON,
-                                 .columns = columns_of(request) };
+                                 .columns = render_columns(request) };
 
     for (size_t i = 0; !only && n > 1 && i < n; i++)
         if (strlen(profile_config(list[i])->name) > view.names)
@@ -658,7 +416,7 @@ void render_why(struct rendered *out, const struct profiles *all, const struct p
     if (f && request->format == FORMAT_JSON)
         why_print_json(f, history, name, now);
     else if (f)
-        why_print(f, history, name, columns_of(request), now);
+        why_print(f, history, name, render_columns(request), now);
     take_stream(out, f);
 }
 

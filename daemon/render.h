@@ -9,6 +9,7 @@
 #include "common/protocol.h"
 #include "daemon/history_view.h"
 #include "daemon/profiles.h"
+#include "daemon/status_parts.h"
 
 enum { RENDER_PARTS = 6 };
 
@@ -23,6 +24,7 @@ struct rendered {
     char suffix[128];
     char message[1024];
     char *heap;
+    bool has_token;
 };
 
 /* A token in the format of the request (get). */
@@ -60,6 +62,13 @@ void render_forgotten(struct rendered *out, const struct profiles *all);
  * pass. */
 void render_status(struct rendered *out, const struct profiles *all, const struct profile *only,
                    const struct request *request, uint64_t now);
+
+/* The next part of such an answer, for one who takes it in parts; the last is an answer as any
+ * other. Returns whether there are more. */
+bool render_status_part(struct rendered *out, struct status_parts *parts, uint64_t now);
+
+/* How many columns it is to be printed in. */
+size_t render_columns(const struct request *request);
 
 /* What happened lately, from where the view stands; how a view of it is to look; and the last 401
  * in a sentence. only: NULL: all. */

@@ -75,7 +75,7 @@ static void add_text(cJSON *json, const char *name, const char *text)
 static void add_user(cJSON *json, const struct profile *p, bool has_token)
 {
     const struct profile_config *config = profile_config(p);
-    const struct result *facts = profile_facts(p);
+    const struct facts *facts = profile_facts(p);
     char user[PROFILE_USER_MAX];
 
     profile_user(p, user, sizeof user);
@@ -113,20 +113,22 @@ static void add_times(cJSON *json, const struct profile *p, uint64_t now)
 static void add_warnings(cJSON *json, const struct profile *p)
 {
     cJSON *warnings = cJSON_AddArrayToObject(json, "warnings");
-    const struct result *facts = profile_facts(p);
-    struct error odd;
+    const struct facts *facts = profile_facts(p);
+    struct error one;
 
-    for (unsigned i = 0; i < facts->n_warnings; i++)
-        json_tree_append(warnings, error_json(&facts->warnings[i]));
-    profile_oddities(p, &odd);
-    if (odd.code != ERROR_NONE)
-        json_tree_append(warnings, error_json(&odd));
+    for (unsigned i = 0; i < facts->n_warnings; i++) {
+        facts_warning(facts, i, &one);
+        json_tree_append(warnings, error_json(&one));
+    }
+    profile_oddities(p, &one);
+    if (one.code != ERROR_NONE)
+        json_tree_append(warnings, error_json(&one));
 }
 
 /* Adds a profile's row. Returns the object. */
 static cJSON *fill_profile(cJSON *json, const struct profile *p, uint64_t now)
 {
-    const struct result *facts = profile_facts(p);
+    const struct facts *facts = profile_facts(p);
     uint64_t when;
     const char *changed = profile_changed(p, &when);
 
@@ -255,17 +257,22 @@ static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
     cJSON_AddBoolToObject(json, "homeReadOnly", home_is_read_only());
 }
 
-/* And without the document then. */
-static void print_line(FILE *f, cJSON *json)
+/* But for so many characters at its head. And without the document then. */
+static void print_with(FILE *f, const char *before, size_t skip, cJSON *json, const char *behind)
 {
     char *text = json_print(json);
 
     if (text)
-        fprintf(f, "%s\n", text);
+        fprintf(f, "%s%s%s", before, text + skip, behind);
     else
         memory_note_lack();
     free(text);
     cJSON_Delete(json);
+}
+
+static void print_line(FILE *f, cJSON *json)
+{
+    print_with(f, "", 0, json, "\n");
 }
 
 static cJSON *change_json(void)
@@ -295,24 +302,24 @@ void render_json_gone(FILE *f, const char *profile)
     print_line(f, json);
 }
 
-char *render_json_status(const struct profiles *all, struct profile *const *profiles, size_t n,
-                         uint64_t now)
+void render_json_head(FILE *f)
+{
+    fprintf(f, "{\"schemaVersion\":%d,\"profiles\":[", RENDER_JSON_SCHEMA_VERSION);
+}
+
+void render_json_profile(FILE *f, const struct profile *profile, bool first, uint64_t now)
 {
     cJSON *json = cJSON_CreateObject();
-    char *text;
-    size_t size;
-    FILE *f = memory_stream(&text, &size);
 
-    cJSON_AddNumberToObject(json, "schemaVersion", RENDER_JSON_SCHEMA_VERSION);
-    cJSON *list = cJSON_AddArrayToObject(json, "profiles");
-    for (size_t i = 0; i < n; i++)
-        json_tree_append(list, fill_profile(cJSON_CreateObject(), profiles[i], now));
+    fill_profile(json, profile, now);
+    print_with(f, first ? "" : ",", 0, json, "");
+}
+
+/* The rest of the document is an object of its own but for where it begins. */
+void render_json_tail(FILE *f, const struct profiles *all, uint64_t now)
+{
+    cJSON *json = cJSON_CreateObject();
+
     add_health(json, all, now);
-    if (f) {
-        print_line(f, json);
-        memory_close(f, &text);
-    } else {
-        cJSON_Delete(json);
-    }
-    return text;
+    print_with(f, "],", 1, json, "\n");
 }

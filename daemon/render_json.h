@@ -16,9 +16,11 @@
 /* Of all that kubetoken prints; another one when a member gets another meaning. */
 enum { RENDER_JSON_SCHEMA_VERSION = 1 };
 
-/* Those profiles, and what is not a profile's. The caller frees it; NULL: no memory. */
-char *render_json_status(const struct profiles *all, struct profile *const *profiles, size_t n,
-                         uint64_t now);
+/* The document, to be written in this order: its head, the row of each profile, and what is not a
+ * profile's, with its end. */
+void render_json_head(FILE *f);
+void render_json_profile(FILE *f, const struct profile *profile, bool first, uint64_t now);
+void render_json_tail(FILE *f, const struct profiles *all, uint64_t now);
 
 /* A line for those who watch: a profile's row and when it was seen; or that there is none of that
  * name any more. */

@@ -22,7 +22,7 @@ static void describe(const struct profile *p, bool with_user, uint64_t now,
                      struct metrics_profile *ret)
 {
     struct profile_look look = profile_look(p, now);
-    const struct result *facts = profile_facts(p);
+    const struct facts *facts = profile_facts(p);
     enum error_code code = profile_error(p)->code;
     struct profile_counts counts = profile_counts(p);
     char user[PROFILE_USER_MAX];

@@ -1,20 +1,37 @@
+#define _GNU_SOURCE
 #include "daemon/secret_remark.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/secret_source.h"
 
 enum { REMARK_MAX = 360 };
 
+void secret_remark_clear(struct secret_remark *remark)
+{
+    free(remark->password);
+    free(remark->client_secret);
+    *remark = (struct secret_remark){ .password = NULL };
+}
+
+static void look_at(const struct secret *secret, char **words)
+{
+    char found[SECRET_FORM_WORDS];
+
+    if (!secret)
+        return;
+    secret_form_oddities(secret_peek(secret), secret_length(secret), found);
+    free(*words);
+    *words = *found ? strdup(found) : NULL;
+}
+
 void secret_remark_note(struct secret_remark *remark, const struct secret *password,
                         const struct secret *client_secret)
 {
-    if (password)
-        secret_form_oddities(secret_peek(password), secret_length(password), remark->password);
-    if (client_secret)
-        secret_form_oddities(secret_peek(client_secret), secret_length(client_secret),
-                             remark->client_secret);
+    look_at(password, &remark->password);
+    look_at(client_secret, &remark->client_secret);
 }
 
 /* Does nothing where there are no words. */
@@ -23,7 +40,7 @@ static void add(char text[REMARK_MAX], const char *before, const char *what, con
 {
     size_t used = strlen(text);
 
-    if (*words)
+    if (words && *words)
         snprintf(text + used, REMARK_MAX - used, "%s%s%s%s%s", used > 0 ? "; " : "", before, what,
                  words, after);
 }

@@ -8,12 +8,15 @@
 #include "common/secret_form.h"
 #include "daemon/config.h"
 
-/* What was seen of the secrets when they were last read; all zero: nothing. */
+/* What was seen of the secrets when they were last read; NULL: nothing. */
 struct secret_remark {
-    char password[SECRET_FORM_WORDS], client_secret[SECRET_FORM_WORDS];
+    char *password, *client_secret;
 };
 
-/* Looks at those that are there; NULL leaves what is known. */
+/* Forgets it. */
+void secret_remark_clear(struct secret_remark *remark);
+
+/* Looks at those that are there; NULL leaves what is known. Without memory nothing is said. */
 void secret_remark_note(struct secret_remark *remark, const struct secret *password,
                         const struct secret *client_secret);
 

@@ -2,9 +2,9 @@
 #include "daemon/server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ enum {
     ACCEPTS_A_TURN = 64,
     GATHERED_MAX = 16,    /* of them at once */
     REQUESTS_A_TURN = 16, /* of those that came behind others: who asks once waits for no more */
-    CROWD = 256,          /* whose memory is given back once all are gone */
+    CROWD = 256,          /* whose memory is given back once most are gone */
     LOOKS_A_TURN = 64,    /* for one that makes room */
     RESERVE_MAX = 64,     /* descriptors that no client gets; of a low limit a quarter */
     TOKEN_AT_ONCE_MAX = 64 * 1024, /* a new socket's buffer takes that with its frame */
@@ -68,8 +68,11 @@ struct client {
     struct history_entry who;      /* asks; looked at because it has to wait. at is 0: not yet */
     struct history_view view;      /* following: what it was sent of the log */
     bool following;
-    struct secret *unsent; /* the rest of an answer */
-    size_t sent;
+    struct secret *unsent;        /* the rest of an answer, */
+    char *unsent_text;            /* or of one without a token, which needs no locked memory */
+    const char *unsent_end;       /* of either, */
+    size_t left;                  /* and so much before it is still to be sent */
+    struct status_parts *parts;   /* what of the answer is to be rendered yet */
     struct secret *line;          /* NULL: nothing of it */
     uint64_t deadline;            /* 0: nothing is due from the peer */
     bool close_after;             /* the answer */
@@ -107,7 +110,8 @@ struct server {
     struct clients clients;
     struct clients turns; /* those whose next request is to be dealt with, in turn */
     size_t n_clients, n_watchers, n_followers;
-    size_t most_clients;  /* since there were none */
+    size_t most_clients;  /* since there were none, or seven of eight have gone */
+    bool crowded;         /* there was a crowd since there were none */
     struct client *spare; /* for the next one, so that its answer waits for no memory; or NULL */
     uint64_t asked;       /* when a peer last came or asked */
     uint64_t welcomed;    /* when the last that came were dealt with */
@@ -136,7 +140,7 @@ static void arm_tick(struct server *s)
     uint64_t first = USEC_INFINITY;
 
     for (struct client *c = TAILQ_FIRST(&s->clients); c; c = TAILQ_NEXT(c, entry))
-        if (c->watch && !c->unsent && watch_next(c->watch) < first)
+        if (c->watch && c->left == 0 && watch_next(c->watch) < first)
             first = watch_next(c->watch);
     if (first != USEC_INFINITY)
         sd_event_source_set_time(s->tick, first);
@@ -165,14 +169,17 @@ static void set_turn(struct client *c, bool has_turn)
         sd_event_source_set_enabled(s->turn, SD_EVENT_ONESHOT);
 }
 
-/* A client is gone. glibc by itself keeps what lies below anything that is in use. */
+/* A client is gone. glibc by itself keeps what lies below anything that is in use, and some of a
+ * crowd may stay for days. */
 static void disperse(struct server *s)
 {
-    if (s->n_clients > 0)
+    s->crowded |= s->most_clients >= CROWD;
+    if (s->n_clients > s->most_clients / 8)
         return;
-    if (s->most_clients >= CROWD)
+    if (s->crowded)
         malloc_trim(0);
-    s->most_clients = 0;
+    s->most_clients = s->n_clients;
+    s->crowded = s->crowded && s->n_clients > 0;
 }
 
 static void client_free(struct client *c)
@@ -192,6 +199,8 @@ static void client_free(struct client *c)
     if (c->following && --s->n_followers == 0)
         who_asks_tell(s->who_asks, false);
     secret_free(c->unsent);
+    free(c->unsent_text);
+    free(c->parts);
     secret_free(c->waiter.secret);
     secret_free(c->line);
     free(c);
@@ -212,6 +221,12 @@ static bool waiting(const struct client *c)
     return c->waiter.profile != NULL || c->inspection || c->round || c->watch || c->following;
 }
 
+/* Whether something of an answer is to be sent before anything else. */
+static bool is_writing(const struct client *c)
+{
+    return c->left > 0 || c->parts;
+}
+
 static bool has_line(const struct client *c)
 {
     return c->line && memchr(secret_peek(c->line), '\n', secret_length(c->line));
@@ -220,7 +235,7 @@ static bool has_line(const struct client *c)
 /* Whether a request can be dealt with, and there is one. */
 static bool has_request(const struct client *c)
 {
-    if (waiting(c) || c->unsent || c->draining)
+    if (waiting(c) || is_writing(c) || c->draining)
         return false;
     if (c->waiter.secret) /* whose line was taken before */
         return !c->held;
@@ -237,8 +252,8 @@ static bool is_owed(const struct client *c)
 static void update(struct client *c)
 {
     bool more = has_request(c);
-    uint32_t events = c->unsent ? EPOLLOUT : waiting(c) || more || c->no_more ? 0 : EPOLLIN;
-    bool due = c->unsent || c->draining || ((c->line || c->held) && !waiting(c) && !more);
+    uint32_t events = is_writing(c) ? EPOLLOUT : waiting(c) || more || c->no_more ? 0 : EPOLLIN;
+    bool due = is_writing(c) || c->draining || ((c->line || c->held) && !waiting(c) && !more);
     set_turn(c, more);
     if (c->following) /* who reads slowly is sent no more meanwhile, and misses some */
         due = false;
@@ -298,20 +313,47 @@ static ssize_t transmit(int fd, struct rendered *r)
     return n < 0 && errno == EAGAIN ? 0 : n;
 }
 
-/* Keeps what did not fit into the socket's buffer. It may be a token: locked memory. */
+/* Copies what is behind the first so many bytes. */
+static void copy_rest(char *to, const struct rendered *r, size_t done)
+{
+    for (size_t i = 0; i < r->n_parts; i++) {
+        size_t length = r->parts[i].iov_len, skip = done < length ? done : length;
+        to = mempcpy(to, (const char *)r->parts[i].iov_base + skip, length - skip);
+        done -= skip;
+    }
+}
+
+/* Keeps what did not fit into the socket's buffer. */
 static bool keep_rest(struct client *c, const struct rendered *r, size_t done)
 {
-    c->unsent = secret_new(r->total);
-    c->sent = done;
-    if (!c->unsent)
+    size_t left = r->total - done;
+    struct secret *secret = r->has_token ? secret_new(left) : NULL;
+    char *text = r->has_token ? NULL : malloc(left);
+
+    if (!secret && !text)
         return false;
-    size_t at = 0;
-    for (size_t i = 0; i < r->n_parts; i++) {
-        memcpy(secret_bytes(c->unsent) + at, r->parts[i].iov_base, r->parts[i].iov_len);
-        at += r->parts[i].iov_len;
-    }
-    secret_set_length(c->unsent, at);
+    copy_rest(secret ? secret_bytes(secret) : text, r, done);
+    if (secret)
+        secret_set_length(secret, left);
+    c->unsent = secret;
+    c->unsent_text = text;
+    c->unsent_end = (secret ? secret_peek(secret) : text) + left;
+    c->left = left;
     return true;
+}
+
+static void drop_rest(struct client *c)
+{
+    c->unsent = secret_free(c->unsent);
+    free(c->unsent_text);
+    c->unsent_text = NULL;
+    c->left = 0;
+}
+
+static void drop_parts(struct client *c)
+{
+    free(c->parts);
+    c->parts = NULL;
 }
 
 /* For the log, once the answer is out. e.at is 0: nobody has looked at who asks. Where client-go
@@ -320,7 +362,7 @@ static bool keep_rest(struct client *c, const struct rendered *r, size_t done)
 static void note_hand_out(const struct server *s, const struct profile *p,
                           const struct request *request, struct history_entry e)
 {
-    const struct result *facts = profile_facts(p);
+    const struct facts *facts = profile_facts(p);
 
     if (e.at == 0) {
         e.pid = request->client_go;
@@ -350,6 +392,7 @@ static bool respond(struct client *c, struct rendered *r)
         render_clear(r);
         answer_lack(r, c->server->profiles);
         c->handed = NULL;
+        drop_parts(c);
     }
     ssize_t n = transmit(c->fd, r);
     bool whole = n == (ssize_t)r->total;
@@ -358,7 +401,8 @@ static bool respond(struct client *c, struct rendered *r)
     if (c->handed && n >= 0)
         note_hand_out(c->server, c->handed, &c->waiter.request, c->who);
     c->handed = NULL;
-    if (n < 0 || (whole && c->close_after) || (!whole && !keep_rest(c, r, (size_t)n))) {
+    if (n < 0 || (whole && c->close_after && !c->parts) ||
+        (!whole && !keep_rest(c, r, (size_t)n))) {
         client_free(c);
         return false;
     }
@@ -367,23 +411,24 @@ static bool respond(struct client *c, struct rendered *r)
 
 static int flush(struct client *c)
 {
-    ssize_t n = send(c->fd, secret_peek(c->unsent) + c->sent, secret_length(c->unsent) - c->sent,
-                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = c->left == 0
+                    ? 0
+                    : send(c->fd, c->unsent_end - c->left, c->left, MSG_NOSIGNAL | MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n < 0)
         return -1;
-    c->sent += (size_t)n;
-    if (c->sent < secret_length(c->unsent))
+    c->left -= (size_t)n;
+    if (c->left > 0)
         return 0;
-    c->unsent = secret_free(c->unsent);
+    drop_rest(c);
     c->deadline = 0; /* what is due next has a time of its own */
     if (c->following)
         who_asks_tell(c->server->who_asks, true); /* there may be more by now */
     if (c->draining)
         shutdown(c->fd, SHUT_WR);
-    return c->close_after ? -1 : 0;
+    return c->close_after && !c->parts ? -1 : 0;
 }
 
 /* ---- wait lines ------------------------------------------------------------------------------ */
@@ -439,7 +484,7 @@ static void tell_watcher(struct client *c)
     struct rendered r = { 0 };
     bool alive = true;
 
-    if (!c->unsent && watch_answer(c->watch, &r, time_boottime())) {
+    if (c->left == 0 && watch_answer(c->watch, &r, time_boottime())) {
         c->close_after = watch_is_over(c->watch);
         alive = respond(c, &r);
     }
@@ -590,14 +635,30 @@ static bool is_without_any(struct server *s, const struct request *request, stru
            why->code != ERROR_NO_DEFAULT;
 }
 
+/* What is rendered bit by bit as the peer reads. Of a lack of memory respond() tells. */
+static void start_parts(struct client *c, struct rendered *r, uint64_t now)
+{
+    c->parts = status_parts_new(c->server->profiles, NULL, &c->waiter.request, now);
+    if (!c->parts)
+        memory_note_lack();
+    if (c->parts && !render_status_part(r, c->parts, now))
+        drop_parts(c);
+}
+
 /* Of one profile, or of all. */
 static void answer_status(struct client *c, const struct profile *only, struct rendered *r,
                           uint64_t now)
 {
-    if (c->waiter.request.verb == VERB_WATCH)
+    const struct request *request = &c->waiter.request;
+    bool is_long = request->format == FORMAT_TEXT || request->format == FORMAT_JSON ||
+                   request->format == FORMAT_NAME;
+
+    if (request->verb == VERB_WATCH)
         start_watching(c, r, now);
+    else if (request->parts && is_long && !only)
+        start_parts(c, r, now);
     else
-        render_status(r, c->server->profiles, only, &c->waiter.request, now);
+        render_status(r, c->server->profiles, only, request, now);
 }
 
 /* Requests about the daemon, not about one profile. */
@@ -726,7 +787,7 @@ static void go_on(struct client *c)
     const struct history *history = profiles_context(c->server->profiles)->history;
     struct rendered r;
 
-    if (!c->following || c->unsent || !history_view_waits(&c->view, history))
+    if (!c->following || c->left > 0 || !history_view_waits(&c->view, history))
         return;
     render_log(&r, c->server->profiles, &c->view, time_boottime());
     if (respond(c, &r))
@@ -1027,7 +1088,7 @@ static bool take_first(struct client *c, const char *bytes, size_t length)
  * unread bytes would reset the connection, and the answer with the reason would be lost. */
 static void drain(struct client *c)
 {
-    if (!c->unsent)
+    if (c->left == 0)
         shutdown(c->fd, SHUT_WR);
     c->draining = true;
     c->line = secret_free(c->line);
@@ -1059,7 +1120,7 @@ static bool answer_request(struct client *c, bool bad, const struct error *why)
  * The client may be gone then. */
 static void settle(struct client *c)
 {
-    if (c->no_more && !waiting(c) && !c->unsent && !has_request(c))
+    if (c->no_more && !waiting(c) && !is_writing(c) && !has_request(c))
         client_free(c);
     else
         update(c);
@@ -1079,6 +1140,33 @@ static void work(struct client *c)
     settle(c);
 }
 
+/* The next part of an answer. The client may be gone then. */
+static void go_on_writing(struct client *c)
+{
+    struct rendered r = { 0 };
+
+    if (!render_status_part(&r, c->parts, time_boottime()))
+        drop_parts(c);
+    if (respond(c, &r))
+        settle(c);
+    render_clear(&r);
+}
+
+/* There is room in the socket again. The client may be gone then. */
+static void write_on(struct client *c)
+{
+    if (flush(c) < 0)
+        client_free(c);
+    else if (c->left > 0)
+        update(c);
+    else if (c->parts)
+        go_on_writing(c);
+    else if (c->watch)
+        catch_up(c);
+    else
+        work(c);
+}
+
 /* Their next requests, an equal share for each. */
 static int on_turn(sd_event_source *source, uint64_t usec, void *context)
 {
@@ -1087,7 +1175,7 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *context)
     (void)usec;
     for (int i = 0; i < REQUESTS_A_TURN && !TAILQ_EMPTY(&s->turns); i++) {
         struct client *c = TAILQ_FIRST(&s->turns);
-        set_turn(c, false);
+        set_turn(c, false); // NOLINT(clang-analyzer-unix.Malloc): who is freed is off the list
         work(c);
     }
     if (!TAILQ_EMPTY(&s->turns))
@@ -1178,15 +1266,8 @@ static void on_client(void *who, uint32_t events)
         client_free(c);
         return;
     }
-    if (c->unsent) {
-        if (flush(c) < 0)
-            client_free(c);
-        else if (!c->unsent && c->watch)
-            catch_up(c);
-        else if (!c->unsent)
-            work(c);
-        else
-            update(c);
+    if (is_writing(c)) {
+        write_on(c);
         return;
     }
     if (receive(c, &length))
@@ -1221,7 +1302,7 @@ static enum claim claim_of(const struct client *c)
         return CLAIM_ANSWER;
     if (c->watch || c->following)
         return CLAIM_NEWS;
-    if (c->unsent)
+    if (is_writing(c))
         return CLAIM_REST;
     if (c->draining || !has_asked(c))
         return CLAIM_NONE;

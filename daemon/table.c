@@ -27,13 +27,6 @@ static const char *const tones[] = {
     [TABLE_BAD] = "\033[31m",
 };
 
-/* How a table is laid out. */
-struct layout {
-    const struct table_style *style;
-    size_t widths[TABLE_CELLS];
-    size_t cells; /* of the bar; 0: there is none */
-};
-
 static void cells_of(const struct table_row *row, const char *ret[TABLE_CELLS])
 {
     const char *const cells[TABLE_CELLS] = { row->name, row->user, row->state, row->left,
@@ -42,59 +35,53 @@ static void cells_of(const struct table_row *row, const char *ret[TABLE_CELLS])
 }
 
 /* The columns of the bar with the blank behind it. */
-static size_t bar_width(const struct layout *l, const struct table_row *row)
+static size_t bar_width(const struct table *t, const struct table_row *row)
 {
-    return l->cells > 0 && row->life > 0 ? bars[l->style->bar].frame + l->cells + 1 : 0;
+    return t->cells > 0 && row->life > 0 ? bars[t->style.bar].frame + t->cells + 1 : 0;
 }
 
-static size_t cell_width(const struct layout *l, const struct table_row *row, size_t i,
+static size_t cell_width(const struct table *t, const struct table_row *row, size_t i,
                          const char *text)
 {
-    return wrap_width(text, strlen(text)) + (i == LEFT ? bar_width(l, row) : 0);
+    return wrap_width(text, strlen(text)) + (i == LEFT ? bar_width(t, row) : 0);
 }
 
-static void widen(struct layout *l, const struct table_row *row)
+void table_measure(struct table *t, const struct table_row *row)
 {
     const char *cells[TABLE_CELLS];
 
     cells_of(row, cells);
     for (size_t i = 0; i < TABLE_CELLS; i++) {
-        size_t width = cell_width(l, row, i, cells[i]);
-        if (width > l->widths[i])
-            l->widths[i] = width;
+        size_t width = wrap_width(cells[i], strlen(cells[i]));
+        if (width > t->widths[i])
+            t->widths[i] = width;
+        if (i == LEFT && row->life > 0 && width > t->left_of_tokens)
+            t->left_of_tokens = width;
     }
 }
 
-static void measure(struct layout *l, const struct table_row *rows, size_t n)
+void table_begin(struct table *t, const struct table_style *style)
 {
-    widen(l, &heading);
-    for (size_t i = 0; i < n; i++)
-        widen(l, &rows[i]);
-}
-
-static bool any_token(const struct table_row *rows, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].life > 0)
-            return true;
-    return false;
+    *t = (struct table){ .style = *style };
+    table_measure(t, &heading);
 }
 
 /* What is left once each cell stands in its column is the bar's. */
-static void fit_bar(struct layout *l, const struct table_row *rows, size_t n)
+static void fit_bar(struct table *t)
 {
-    size_t taken = (TABLE_CELLS - 1) * GAP + bars[l->style->bar].frame + 1;
+    size_t frame = bars[t->style.bar].frame + 1, taken = (TABLE_CELLS - 1) * GAP + frame;
 
-    if (l->style->bar == BAR_NONE || !any_token(rows, n))
+    if (t->style.bar == BAR_NONE || t->left_of_tokens == 0)
         return;
     for (size_t i = 0; i < TABLE_CELLS; i++)
-        taken += l->widths[i];
-    if (l->style->columns < taken + BAR_LEAST)
+        taken += t->widths[i];
+    if (t->style.columns < taken + BAR_LEAST)
         return;
-    l->cells = l->style->columns - taken;
-    if (l->cells > BAR_MOST)
-        l->cells = BAR_MOST;
-    measure(l, rows, n);
+    t->cells = t->style.columns - taken;
+    if (t->cells > BAR_MOST)
+        t->cells = BAR_MOST;
+    if (t->left_of_tokens + frame + t->cells > t->widths[LEFT])
+        t->widths[LEFT] = t->left_of_tokens + frame + t->cells;
 }
 
 /* Profile and user share what the others leave: who needs less than half of it gets that. */
@@ -121,11 +108,15 @@ static void new_line(FILE *f, size_t *at)
     *at = 0;
 }
 
-static void print_toned(FILE *f, const struct layout *l, enum table_tone tone, const char *text)
+static void print_toned(FILE *f, const struct table *t, enum table_tone tone, const char *text)
 {
-    bool toned = l->style->colour && tone != TABLE_PLAIN;
+    bool toned = t->style.colour && tone != TABLE_PLAIN;
 
-    fprintf(f, "%s%s%s", toned ? tones[tone] : "", text, toned ? "\033[0m" : "");
+    if (toned)
+        fputs(tones[tone], f);
+    fputs(text, f);
+    if (toned)
+        fputs("\033[0m", f);
 }
 
 /* How many of the cells stand for a part of the life; a token that lives has one. */
@@ -139,58 +130,58 @@ static size_t share_of(uint64_t part, uint64_t life, size_t cells)
 
 /* What is left, from the left; it shrinks towards the mark, and where it gets there the token is
  * renewed. */
-static void print_bar(FILE *f, const struct layout *l, const struct table_row *row)
+static void print_bar(FILE *f, const struct table *t, const struct table_row *row)
 {
-    const struct bar *bar = &bars[l->style->bar];
-    size_t full = share_of(row->remains, row->life, l->cells);
-    size_t mark = row->renewal ? share_of(row->renewal, row->life, l->cells) : 0;
+    const struct bar *bar = &bars[t->style.bar];
+    size_t full = share_of(row->remains, row->life, t->cells);
+    size_t mark = row->renewal ? share_of(row->renewal, row->life, t->cells) : 0;
     char text[sizeof "[] " + 3 * (BAR_MOST + 1)], *at = text;
 
     at = stpcpy(at, bar->begin);
-    for (size_t i = 1; i <= l->cells; i++)
+    for (size_t i = 1; i <= t->cells; i++)
         at = stpcpy(at, i == mark ? bar->renewal : i <= full ? bar->full : bar->empty);
     stpcpy(at, bar->end);
-    print_toned(f, l, row->tone, text);
+    print_toned(f, t, row->tone, text);
     fputc(' ', f);
 }
 
-static void print_cell(FILE *f, const struct layout *l, const struct table_row *row, size_t i,
+static void print_cell(FILE *f, const struct table *t, const struct table_row *row, size_t i,
                        const char *text)
 {
-    if (i == LEFT && bar_width(l, row) > 0)
-        print_bar(f, l, row);
-    print_toned(f, l, i == STATE ? row->tone : TABLE_PLAIN, text);
+    if (i == LEFT && bar_width(t, row) > 0)
+        print_bar(f, t, row);
+    print_toned(f, t, i == STATE ? row->tone : TABLE_PLAIN, text);
 }
 
-static void print_row(FILE *f, const struct layout *l, const struct table_row *row)
+void table_print_row(FILE *f, const struct table *t, const struct table_row *row)
 {
     const char *cells[TABLE_CELLS];
-    size_t columns = l->style->columns;
+    size_t columns = t->style.columns;
     size_t at = 0, place = 0; /* where the line ends, where the cell's column begins */
 
     cells_of(row, cells);
-    for (size_t i = 0; i < TABLE_CELLS; place += l->widths[i++] + GAP) {
-        size_t width = cell_width(l, row, i, cells[i]), start = place;
+    for (size_t i = 0; i < TABLE_CELLS; place += t->widths[i++] + GAP) {
+        size_t width = cell_width(t, row, i, cells[i]), start = place;
         bool fits = start + width <= columns;
         if (at > 0 && (!fits || at + GAP > start))
             new_line(f, &at);
         if (i > 0 && !fits) /* as far to the left as it takes */
             start = columns > width + INDENT ? columns - width : INDENT;
-        fprintf(f, "%*s", (int)(start - at), "");
-        print_cell(f, l, row, i, cells[i]);
+        for (; at < start; at++)
+            fputc(' ', f);
+        print_cell(f, t, row, i, cells[i]);
         at = start + width;
     }
     fputc('\n', f);
 }
 
-void table_print(FILE *f, const struct table_row *rows, size_t n, const struct table_style *style)
+void table_fit(struct table *t)
 {
-    struct layout l = { .style = style };
+    fit_bar(t);
+    share(t->widths, t->style.columns);
+}
 
-    measure(&l, rows, n);
-    fit_bar(&l, rows, n);
-    share(l.widths, style->columns);
-    print_row(f, &l, &heading);
-    for (size_t i = 0; i < n; i++)
-        print_row(f, &l, &rows[i]);
+void table_print_heading(FILE *f, const struct table *t)
+{
+    table_print_row(f, t, &heading);
 }

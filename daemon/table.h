@@ -33,8 +33,26 @@ struct table_style {
     bool colour;
 };
 
-/* Prints a heading and the rows in lines of at most so many columns. The bar gets what all others
- * leave, up to twenty cells; with less than five it is left out. */
-void table_print(FILE *f, const struct table_row *rows, size_t n, const struct table_style *style);
+/* How a table is laid out. One of thousands of rows is printed bit by bit, and no row is kept. */
+struct table {
+    struct table_style style;
+    size_t widths[TABLE_CELLS];
+    size_t left_of_tokens; /* the widest LEFT that a bar goes before; 0: none does */
+    size_t cells;          /* of the bar; 0: there is none */
+};
+
+/* A table without a row. */
+void table_begin(struct table *table, const struct table_style *style);
+
+/* Makes its columns as wide as the row. Once it is fitted, one that is wider breaks its line. */
+void table_measure(struct table *table, const struct table_row *row);
+
+/* Lays it out in lines of at most so many columns. The bar gets what all others leave, up to twenty
+ * cells; with less than five it is left out. */
+void table_fit(struct table *table);
+
+/* Print it, in that order. */
+void table_print_heading(FILE *f, const struct table *table);
+void table_print_row(FILE *f, const struct table *table, const struct table_row *row);
 
 #endif

@@ -79,9 +79,10 @@ static void add_error(uint64_t *print, const struct error *error)
 static struct seen look_at(const struct profile *p, uint64_t now)
 {
     const struct profile_config *config = profile_config(p);
-    const struct result *facts = profile_facts(p);
+    const struct facts *facts = profile_facts(p);
     const struct profile_look look = profile_look(p, now);
     struct seen seen = { .print = 1, .expires_at = look.expires_at };
+    struct error warning;
     uint64_t when;
 
     memcpy(seen.name, config->name, strlen(config->name) + 1);
@@ -91,8 +92,10 @@ static struct seen look_at(const struct profile *p, uint64_t now)
     add(&seen.print, look.next_is);
     add(&seen.print, look.next);
     add_error(&seen.print, profile_error(p));
-    for (unsigned i = 0; i < facts->n_warnings; i++)
-        add_error(&seen.print, &facts->warnings[i]);
+    for (unsigned i = 0; i < facts->n_warnings; i++) {
+        facts_warning(facts, i, &warning);
+        add_error(&seen.print, &warning);
+    }
     add_text(&seen.print, profile_changed(p, &when));
     add(&seen.print, when);
     add_text(&seen.print, config->issuer);

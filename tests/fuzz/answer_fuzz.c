@@ -9,7 +9,7 @@
 
 static bool same(const struct answer *a, const struct answer *b)
 {
-    return a->code == b->code && a->out == b->out && a->err == b->err;
+    return a->code == b->code && a->out == b->out && a->err == b->err && a->part == b->part;
 }
 
 static void check_answer(const char *bytes, long length, const struct answer *answer)

@@ -99,6 +99,7 @@ static void every_field_comes_back(void **state)
 static void what_ends_with_a_life_is_not_written(void **state)
 {
     struct lifecycle *lc = &sent.lifecycle;
+    struct rejection_client clients[REJECTION_CLIENTS] = { { 1, 2, 3, 4, 5 } };
 
     (void)state;
     *lc = (struct lifecycle){ .sent = 1,
@@ -112,7 +113,7 @@ static void what_ends_with_a_life_is_not_written(void **state)
                               .by_route = true,
                               .again = true,
                               .again_for_person = true };
-    sent.rejection.clients[0] = (struct rejection_client){ 1, 2, 3, 4, 5 };
+    sent.rejection.clients = clients;
     through();
     memset(&sent, 0, sizeof sent);
     assert_memory_equal(&got, &sent, sizeof got);

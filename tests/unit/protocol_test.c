@@ -383,20 +383,27 @@ static void answer_comes_back(struct answer sent)
     assert_int_equal(answer.code, sent.code);
     assert_int_equal(answer.out, sent.out);
     assert_int_equal(answer.err, sent.err);
+    assert_int_equal(answer.part, sent.part);
 }
 
 static void a_good_answer_comes_back(void **state)
 {
     (void)state;
-    answer_comes_back((struct answer){ ERROR_NONE, 1432, 0 });
+    answer_comes_back((struct answer){ .code = ERROR_NONE, .out = 1432 });
 }
 
 static void every_error_comes_back_with_the_largest_blocks(void **state)
 {
     (void)state;
     for (int code = ERROR_NONE; code < ERROR_MAX; code++)
-        answer_comes_back(
-            (struct answer){ (enum error_code)code, PROTOCOL_BLOCK_MAX, PROTOCOL_BLOCK_MAX });
+        answer_comes_back((struct answer){
+            .code = (enum error_code)code, .out = PROTOCOL_BLOCK_MAX, .err = PROTOCOL_BLOCK_MAX });
+}
+
+static void a_part_comes_back(void **state)
+{
+    (void)state;
+    answer_comes_back((struct answer){ .part = true, .out = 16384 });
 }
 
 static void the_header_is_as_documented(void **state)
@@ -404,14 +411,17 @@ static void the_header_is_as_documented(void **state)
     char header[PROTOCOL_HEADER_MAX];
 
     (void)state;
-    size_t n = answer_header(header, &(struct answer){ ERROR_REFUSED, 0, 96 });
+    size_t n = answer_header(header, &(struct answer){ .code = ERROR_REFUSED, .err = 96 });
     assert_int_equal(n, strlen("error refused 0 96\n"));
     assert_memory_equal(header, "error refused 0 96\n", n);
+    n = answer_header(header, &(struct answer){ .part = true, .out = 5 });
+    assert_int_equal(n, strlen("part 5 0\n"));
+    assert_memory_equal(header, "part 5 0\n", n);
 }
 
 static long parse_answer(const char *bytes)
 {
-    answer = (struct answer){ ERROR_INTERNAL, 7, 7 };
+    answer = (struct answer){ .code = ERROR_INTERNAL, .out = 7, .err = 7 };
     return answer_parse(bytes, strlen(bytes), &answer);
 }
 
@@ -600,6 +610,7 @@ int main(void)
         TEST(a_name_is_not_empty),
         TEST(a_good_answer_comes_back),
         TEST(every_error_comes_back_with_the_largest_blocks),
+        TEST(a_part_comes_back),
         TEST(the_header_is_as_documented),
         TEST(what_follows_the_header_is_left_alone),
         TEST(an_unfinished_header_needs_more),

@@ -7,12 +7,14 @@
 #define SECOND 1000000ULL
 
 static struct rejection suspicion;
+static struct rejection_client clients[REJECTION_CLIENTS];
 static uint64_t now;
 
 static int setup(void **state)
 {
     (void)state;
-    suspicion = (struct rejection){ 0 };
+    memset(clients, 0, sizeof clients);
+    suspicion = (struct rejection){ .clients = clients };
     now = 1000 * SECOND;
     return 0;
 }
@@ -122,7 +124,8 @@ static void the_longest_gone_client_is_forgotten(void **state)
     for (pid_t pid = 1; pid <= REJECTION_CLIENTS + 1; pid++)
         asks(pid, 1, 1);
     assert_true(asks(2, 1, 1));
-    suspicion = (struct rejection){ 0 };
+    memset(clients, 0, sizeof clients);
+    suspicion = (struct rejection){ .clients = clients };
     for (pid_t pid = 1; pid <= REJECTION_CLIENTS + 1; pid++)
         asks(pid, 1, 1);
     assert_false(asks(1, 1, 1));

@@ -15,9 +15,16 @@ static void expect_styled(const struct table_row *rows, size_t n, const struct t
     char *out = NULL;
     size_t size;
     FILE *f = open_memstream(&out, &size);
+    struct table table;
 
     assert_non_null(f);
-    table_print(f, rows, n, style);
+    table_begin(&table, style);
+    for (size_t i = 0; i < n; i++)
+        table_measure(&table, &rows[i]);
+    table_fit(&table);
+    table_print_heading(f, &table);
+    for (size_t i = 0; i < n; i++)
+        table_print_row(f, &table, &rows[i]);
     fclose(f);
     assert_string_equal(out, lines);
     free(out);

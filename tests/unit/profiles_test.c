@@ -1,0 +1,137 @@
+/* Thousands of profiles: each is found, also after the configuration has changed, and they are
+ * small. */
+#define _GNU_SOURCE
+#include "support.h"
+
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/time.h"
+#include "daemon/profiles.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { COUNTS_HEAP = 0 }; /* by an allocator of its own */
+#else
+enum { COUNTS_HEAP = 1 };
+#endif
+
+enum { MANY = 5000, SMALL = 4096 };
+
+static struct context shared;
+static struct profiles *profiles;
+static char path[128];
+static const char *paths[] = { path };
+
+/* [profile c-FIRST] and so on, each step-th. */
+static void configure(unsigned first, unsigned end, unsigned step)
+{
+    char *text;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    assert_non_null(f);
+    fputs("[defaults]\nissuer = https://login.example.com/realms/one\nclient-id = kubernetes\n"
+          "ca-file = /etc/ssl/certs/example.pem\npassword-file = /home/somebody/.password\n",
+          f);
+    for (unsigned i = first; i < end; i += step)
+        fprintf(f, "[profile c-%u]\nusername = user-%u\n", i, i % 200);
+    fclose(f);
+    snprintf(path, sizeof path, "%s", write_file("conf", text, 0600));
+    free(text);
+    assert_true(profiles_reload(profiles));
+}
+
+static int setup(void **state)
+{
+    if (folder_setup(state) < 0)
+        return -1;
+    shared = (struct context){ .fetcher.fd = -1,
+                               .program = -1,
+                               .accounts = account_table_new(NULL) };
+    fetch_queue_init(&shared.fetch_queue);
+    TAILQ_INIT(&shared.turns);
+    if (!shared.accounts || sd_event_new(&shared.event) < 0)
+        return -1;
+    profiles = profiles_new(&shared, paths, 1);
+    return profiles ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    profiles_free(profiles);
+    sd_event_unref(shared.event);
+    account_table_free(shared.accounts);
+    return folder_teardown(state);
+}
+
+static struct profile *find(unsigned i)
+{
+    char name[32];
+    struct error why;
+
+    snprintf(name, sizeof name, "c-%u", i);
+    struct profile *p = profiles_find(profiles, name, &why);
+    if (p)
+        assert_string_equal(profile_config(p)->name, name);
+    else
+        assert_int_equal(why.code, ERROR_NO_PROFILE);
+    return p;
+}
+
+static void each_of_thousands_is_found(void **state)
+{
+    (void)state;
+    configure(0, MANY, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_non_null(find(i));
+    assert_null(find(MANY));
+}
+
+static void who_stays_is_the_same_and_who_goes_is_gone(void **state)
+{
+    struct profile *stays, *odd;
+
+    (void)state;
+    configure(0, 1000, 1);
+    stays = find(500);
+    odd = find(501);
+    assert_non_null(odd);
+    configure(0, 2000, 2);
+    assert_ptr_equal(find(500), stays);
+    assert_null(find(501));
+    assert_non_null(find(1998));
+    for (unsigned i = 0; i < 2000; i += 2)
+        assert_non_null(find(i));
+    configure(501, 502, 1);
+    assert_null(find(500));
+    assert_non_null(find(501));
+}
+
+static void a_profile_without_a_token_is_small(void **state)
+{
+    size_t one, all;
+
+    (void)state;
+    if (!COUNTS_HEAP)
+        skip();
+    configure(0, 1, 1);
+    one = mallinfo2().uordblks;
+    configure(0, MANY, 1);
+    all = mallinfo2().uordblks;
+    assert_in_range((all - one) / (MANY - 1), 0, SMALL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(each_of_thousands_is_found),
+        TEST(who_stays_is_the_same_and_who_goes_is_gone),
+        TEST(a_profile_without_a_token_is_small),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
