@@ -238,13 +238,20 @@ $(O)/simulation: $(simulation_o) $(O)/links
 simulate: $(O)/simulation
 	$(O)/simulation --seeds $(SEEDS) --steps $(STEPS)
 
-# Thousands of them at one provider, by the same two files. Not in `check`: bounds are broken yet.
-$(O)/fleet: $(O)/tests/fleet/fleet.o $(O)/daemon/lifecycle.o $(O)/daemon/account.o $(O)/links
+# Thousands of them at one provider, by the same three files.
+$(O)/fleet: $(O)/tests/fleet/fleet.o $(O)/daemon/lifecycle.o $(O)/daemon/account.o $(O)/daemon/fetch_queue.o $(O)/links
 	$(call link,-lm)
 
 .PHONY: fleet
 fleet: $(O)/fleet
 	$(O)/fleet
+
+# Those of docs/fleet.md.
+FLEET_PICTURES := outage-2h outage-4x network resume date monday not-found refresh long rotate-busy
+
+.PHONY: fleet-pictures
+fleet-pictures: $(O)/fleet
+	$(PYTHON) tests/fleet/plot.py $(O)/fleet docs/fleet $(FLEET_PICTURES)
 
 # The parsers under libFuzzer, ASan and UBSan. Secrets are on the heap there, where both see them.
 # New inputs go to $(O)/fuzz/corpus, which later runs go on with; tests/fuzz/corpus stays as it is.
@@ -371,6 +378,7 @@ check: deps
 check-installed: all
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) simulate SEEDS=1-500
+	$(MAKE) fleet
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
 	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=9
@@ -554,8 +562,8 @@ help:
 	@echo '                in there; FULL=1: each signal five times, as the units are shipped'
 	@echo 'make idle       what a daemon with 100 profiles costs in a minute of nothing; ROOT='
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
-	@echo 'make fleet      thousands of clients at one provider, a line for each scenario, with the'
-	@echo '                bounds that do not hold yet'
+	@echo 'make fleet      thousands of clients at one provider, a line and a bound for each scenario;'
+	@echo '                part of make check; fleet-pictures draws those of docs/fleet.md'
 	@echo 'make bench-gate holds what a get costs, by counts; PART=client, daemon or scale; part of'
 	@echo '                make check'
 	@echo 'make bench      what it costs, beside floors and peers, with targets; ROWS=NAME,...'

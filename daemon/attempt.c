@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/container.h"
 #include "common/time.h"
@@ -60,7 +61,8 @@ struct attempt {
     TAILQ_ENTRY(attempt) turn; /* while STAGE_TURN */
     struct fetcher *fetcher;
     sd_event_source *input;
-    uint64_t deadline; /* of the fetcher */
+    uint64_t deadline;     /* of the fetcher */
+    uint64_t gives_way_at; /* from then on it ends where it is in the way of who waits */
 };
 
 /* There is one for each profile. */
@@ -196,23 +198,82 @@ static const char *provider_of(const struct profile_config *config)
     return config->token_endpoint ? config->token_endpoint : config->issuer;
 }
 
+/* Who waits longer than usual for an answer does not any more. */
+static void give_way(struct attempt *a)
+{
+    if (a->stage != STAGE_FETCHING || a->gives_way_at >= a->deadline)
+        return;
+    a->deadline = a->gives_way_at;
+    advance_at(a, a->deadline);
+}
+
+/* Those who do, and for whom nobody waits, have had their time where somebody waits for a slot, or
+ * for the turn of an account. */
+static void press(const struct attempt *a)
+{
+    const struct fetch_queue *queue = &a->shared->fetch_queue;
+    bool slots_wanted = fetch_queue_is_pressed(queue);
+    bool turn_wanted = a->stage == STAGE_TURN && a->order.urgent;
+    struct fetch_slot *slot;
+
+    TAILQ_FOREACH (slot, &queue->held, entry) {
+        // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
+        struct attempt *other = container_of(slot, struct attempt, slot);
+        if (!slot->urgent && (slots_wanted || (turn_wanted && other == a->turn_of->holder)))
+            give_way(other);
+    }
+}
+
+/* Those whose turn it is now, and the one whose turn it is when they have rested. */
+static void wake_queued(struct attempt *a)
+{
+    struct fetch_queue *queue = &a->shared->fetch_queue;
+    uint64_t now = time_boottime();
+    struct fetch_slot *next;
+
+    while ((next = fetch_queue_next(queue, now)))
+        advance_at(container_of(next, struct attempt, slot), 0);
+    if ((next = fetch_queue_rested(queue, now)))
+        advance_at(container_of(next, struct attempt, slot), queue->rests_until);
+}
+
 static bool has_slot(struct attempt *a)
 {
-    if (a->slot.held || a->slot.queued)
-        return a->slot.held;
-    a->slot.provider = provider_of(a->order.config);
-    a->slot.urgent = a->order.urgent;
-    return fetch_queue_take(&a->shared->fetch_queue, &a->slot);
+    struct fetch_queue *queue = &a->shared->fetch_queue;
+
+    if (a->slot.held)
+        return true;
+    if (!a->slot.queued) {
+        a->slot.provider = provider_of(a->order.config);
+        a->slot.urgent = a->order.urgent;
+        if (fetch_queue_take(queue, &a->slot, time_boottime()))
+            return true;
+        if (a->slot.urgent)
+            press(a);
+    }
+    wake_queued(a);
+    return a->slot.held;
+}
+
+/* One ends: the others rest for what it, or those that ended before it, took of the processors. */
+static void rest(struct fetch_queue *queue)
+{
+    struct rusage of;
+
+    if (getrusage(RUSAGE_CHILDREN, &of) < 0)
+        return;
+    uint64_t s = (uint64_t)(of.ru_utime.tv_sec + of.ru_stime.tv_sec);
+    uint64_t us = (uint64_t)(of.ru_utime.tv_usec + of.ru_stime.tv_usec);
+    fetch_queue_rest(queue, s * USEC_PER_SEC + us, time_boottime());
 }
 
 /* Gives the slot back, or leaves the queue; those whose turn it is go on. */
 static void give_slot(struct attempt *a)
 {
-    struct fetch_slot *next;
-
+    if (a->slot.held)
+        rest(&a->shared->fetch_queue);
     fetch_queue_give(&a->shared->fetch_queue, &a->slot);
-    while ((next = fetch_queue_next(&a->shared->fetch_queue)))
-        advance_at(container_of(next, struct attempt, slot), 0);
+    wake_queued(a);
 }
 
 /* Refused for reasons that lie in this profile's request, so that no account knows of it. */
@@ -281,6 +342,7 @@ static void wait_for_turn(struct attempt *a, const struct account *account)
     a->turn_of = account;
     TAILQ_INSERT_TAIL(&a->shared->turns, a, turn);
     a->stage = STAGE_TURN;
+    press(a);
 }
 
 /* Credentials are sent with the leave of their accounts alone, asked for last: what those learnt
@@ -380,7 +442,10 @@ static void start_fetcher(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
         return;
     }
-    a->deadline = time_boottime() + a->order.config->timeout + grace;
+    const struct profile_config *config = a->order.config;
+    uint64_t now = time_boottime();
+    a->gives_way_at = now + config->timeout + grace;
+    a->deadline = now + (a->order.patient ? config->patience : config->timeout) + grace;
     advance_at(a, a->deadline);
     _secret_ struct secret *job = build_job(a);
     a->sending(a->context);
@@ -592,6 +657,7 @@ static void end(struct attempt *a, struct attempt_end *how)
         weigh_proxy(a, how);
     }
     how->reached = a->fetcher && fetcher_sent_grant(a->fetcher);
+    how->lost = how->reached && !token && error_class(how->error.code) == ERROR_CLASS_LOST;
     if (a->fetcher)
         how->step = *fetcher_step(a->fetcher);
     remember_end(a, how);
@@ -668,8 +734,23 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
 void attempt_hurry(struct attempt *a)
 {
     a->order.urgent = a->slot.urgent = true;
+    press(a);
     if (a->stage == STAGE_DELAYED)
         advance_at(a, 0);
+    else if (a->slot.queued) /* it may count less now */
+        wake_queued(a);
+}
+
+void attempt_calm(struct attempt *a)
+{
+    a->order.urgent = a->slot.urgent = false;
+    wake_queued(a);
+    press(a);
+}
+
+void attempt_network_changed(struct attempt *a)
+{
+    give_way(a);
 }
 
 void attempt_cancel(struct attempt *a)

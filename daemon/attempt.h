@@ -33,6 +33,7 @@ struct attempt_order {
     uint64_t forced_at; /* when somebody asked, so that what was refused is sent too; 0 = nobody */
     bool by_route;      /* the way out of this machine has changed */
     bool urgent;        /* a client waits */
+    bool patient;       /* the last answer did not come in time */
     uint64_t delay;     /* usec before it begins, unless a client comes meanwhile */
 };
 
@@ -48,6 +49,7 @@ struct attempt_end {
     bool reached;          /* the provider was asked for a token */
     enum lifecycle_failure kind; /* the next three where there is no token */
     struct error error;
+    bool lost; /* the request was sent, and no answer came in time */
     uint64_t retry_after;
     struct step step; /* where the fetcher was at the end; without a name: there was none */
 };
@@ -75,8 +77,13 @@ void attempt_cancel(struct attempt *attempt);
 void attempt_update(struct attempt *attempt, const struct profile_config *config,
                     const struct secret *previous, const struct secret *refresh_token);
 
-/* A client waits for it now: no more delay, and before others. */
+/* A client waits for it now: no more delay, and before others. Or nobody does any more: others go
+ * before it. */
 void attempt_hurry(struct attempt *attempt);
+void attempt_calm(struct attempt *attempt);
+
+/* The answer that it waits for longer than usual may be one that never comes. */
+void attempt_network_changed(struct attempt *attempt);
 
 /* What it waits for now, in words: "resolving login.example.com". */
 void attempt_words(const struct attempt *attempt, char *out, size_t size);

@@ -930,6 +930,18 @@ static void check_missing(struct loader *l, const struct section *defaults, cons
                      needed[i].key);
 }
 
+/* A provider that has more to do than it can answers late: who hangs up and asks again has it do
+ * more. */
+static const uint64_t patience_unless_timed = 120 * USEC_PER_SEC;
+
+static bool sets(const struct section *s, const char *key)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (strcmp(s->settings[i].key->name, key) == 0)
+            return true;
+    return false;
+}
+
 static void build_profile(struct loader *l, const struct section *defaults, const struct section *s,
                           struct profile_config *p)
 {
@@ -950,6 +962,8 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     apply_section(l, p, s);
     if (lacking)
         return;
+    bool timed = sets(defaults, "timeout") || sets(s, "timeout"); /* that is the most, then */
+    p->patience = timed ? p->timeout : patience_unless_timed;
     check_missing(l, defaults, s, p);
     if (has_bad(defaults, NULL) || has_bad(s, NULL))
         return;

@@ -50,7 +50,8 @@ struct profile_config {
     char *tls_client_key;
     char *proxy; /* "auto", "none" or a URL; in proxy_held where that names a user */
     struct secret *proxy_held;
-    uint64_t timeout; /* usec for one whole request */
+    uint64_t timeout;  /* usec for one whole request */
+    uint64_t patience; /* the same where the answer before did not come in time */
     bool allow_http_loopback;
     /* client */
     char *client_id;

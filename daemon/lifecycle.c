@@ -9,11 +9,18 @@ static const uint64_t failure_memory = 5 * SECOND;
 /* A token that was just fetched is not fetched again because somebody says it was rejected. */
 static const uint64_t rejection_floor = 10 * SECOND;
 static const uint64_t backoff_least = 1 * SECOND, backoff_most = 5 * MINUTE;
+/* After answers that did not come in time the provider has more to do than it can, and gets over
+ * that only where less is sent: each of them counts for several failures. */
+static const uint64_t lost_most = HOUR;
+enum { LOST_WEIGHT = 4 };
 static const uint64_t retry_after_most = 1 * HOUR;
+/* Those who were told the same time part behind it, where nobody waits. */
+static const uint64_t retry_after_spread = 2 * MINUTE;
 /* After the world has changed for the better; a fleet that wakes up together parts here. */
-static const uint64_t system_changed_most = 3 * SECOND;
-/* Profiles that are due at once, and for which nobody waits, part. */
-static const uint64_t start_most = 2 * SECOND;
+static const uint64_t system_changed_most = 90 * SECOND, system_changed_waited = 3 * SECOND;
+/* Profiles that are due at once, and for which nobody waits, part; a fleet whose tokens have died,
+ * as all have that slept, takes longer. */
+static const uint64_t start_most = 2 * SECOND, start_dead = 90 * SECOND;
 /* A token that lives no longer is no reason to ask for the next one at once. */
 static const uint64_t next_to_nothing = 2 * SECOND;
 /* What is nobody's refusal may stay for long. The account has its own pauses for a password. */
@@ -114,6 +121,7 @@ static void ask(struct lifecycle *lc, const struct lifecycle_policy *policy, uin
     lc->by_refresh_token = lc->has_refresh_token && policy->use_refresh_token &&
                            !lc->refresh_is_useless && !lc->refresh_is_stale && !password_better;
     lc->password_next = false;
+    lc->hurry_at = 0;
     if (lc->by_route)
         lc->route_at = now;
     enter(lc, LIFECYCLE_ASKING, now);
@@ -148,9 +156,10 @@ void lifecycle_restore_token(struct lifecycle *lc, const struct lifecycle_policy
 
 uint64_t lifecycle_delay(const struct lifecycle *lc, uint32_t random, uint64_t now)
 {
-    uint64_t left = lifecycle_alive(lc, now) ? lc->expires_at - now : 0;
-
-    return share(least(start_most, left / 8), random);
+    if (lc->expires_at > 0 && !lifecycle_alive(lc, now))
+        return share(start_dead, random);
+    return share(least(start_most, lifecycle_alive(lc, now) ? (lc->expires_at - now) / 8 : 0),
+                 random);
 }
 
 static enum lifecycle_verdict serve(struct lifecycle *lc, uint64_t now)
@@ -195,6 +204,22 @@ static uint64_t longest_life(const struct lifecycle *lc, const struct lifecycle_
     return policy->password_at_hand ? most(in_hand, lc->password_life) : in_hand;
 }
 
+/* Somebody waits, if that is not for longer than they have: of the time in which they part from
+ * others a tenth is left; and no more than three seconds, but for the many who all wait for the
+ * time that a provider has told. */
+static void hurry(struct lifecycle *lc, uint64_t deadline, uint64_t now)
+{
+    uint64_t soonest = most(lc->hurry_at, now + 1); /* past the use: it is for who waits */
+    uint64_t tenth = lc->retry_at > soonest ? (lc->retry_at - soonest) / 10 : 0;
+    uint64_t sooner = soonest +
+                      (lc->not_before > now ? tenth : least(tenth, system_changed_waited));
+
+    if (lc->hurry_at == 0 || sooner >= deadline)
+        return;
+    lc->retry_at = least(lc->retry_at, sooner);
+    lc->hurry_at = 0;
+}
+
 static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -234,6 +259,7 @@ static void wanted(struct lifecycle *lc, const struct lifecycle_policy *policy,
             actions->verdict = LIFECYCLE_QUEUE;
         } else {
             lc->retry_at = least(lc->retry_at, certain_at(lc, lc->failed_at, now));
+            hurry(lc, event->wanted.deadline, now);
             bool hopeless = lc->local || deserted(lc, lc->failed_at) ||
                             lc->retry_at >= event->wanted.deadline ||
                             in_vain(lc, event->wanted.deadline, now);
@@ -265,6 +291,7 @@ static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
     actions->newly_waiting = lc->failed_at == 0;
     lc->failed_at = now;
     lc->retry_at = most(retry_at, lc->not_before);
+    lc->hurry_at = 0;
     enter(lc, LIFECYCLE_WAITING, now);
     actions->waiters = LIFECYCLE_ANSWER_SOON;
 }
@@ -272,9 +299,11 @@ static void wait_for(struct lifecycle *lc, uint64_t delay, uint64_t now,
 /* Exponential, with full jitter. */
 static uint64_t backoff(const struct lifecycle *lc, uint32_t random)
 {
-    uint64_t ceiling = lc->failures < 9 ? backoff_least << lc->failures : backoff_most;
+    unsigned n = lc->failures + LOST_WEIGHT * lc->lost, doublings = lc->lost > 0 ? lc->lost - 1 : 0;
+    uint64_t top = least(backoff_most << least(doublings, 4), lost_most);
+    uint64_t ceiling = n < 12 ? backoff_least << n : top;
 
-    return most(backoff_least, share(least(ceiling, backoff_most), random));
+    return most(backoff_least, share(least(ceiling, top), random));
 }
 
 /* What a token says of refresh token and password: sessions end, and what is refreshed lives
@@ -309,22 +338,40 @@ static bool adopt(struct lifecycle *lc, struct lifecycle_actions *actions)
     return true;
 }
 
+/* Until the renewal of a token that all of a fleet may have got together: the first, or the first
+ * after an outage or a sleep. Those who had one before renew when they would have without that,
+ * since they had parted then; the others anywhere in nine tenths of the time that they have: to
+ * part by small steps takes days. */
+static uint64_t first_wait(const struct lifecycle *lc, uint64_t sent, uint64_t wait,
+                           uint32_t random)
+{
+    uint64_t rest = 0;
+
+    if (lc->renew_at > 0 && wait > 0)
+        rest = lc->renew_at > sent ? (lc->renew_at - sent) % wait
+                                   : wait - (sent - lc->renew_at) % wait;
+    return rest > wait / 10 ? rest - share(rest / 20, random) : wait - share(wait / 10 * 9, random);
+}
+
 static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   const struct lifecycle_event *event, uint64_t now,
                   struct lifecycle_actions *actions)
 {
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
     bool password_next = compare_lives(lc, policy, lifetime, now) && !lc->offered;
-    uint64_t wait = lifetime - renewal_lead(policy, lifetime);
+    uint64_t wait = lifetime - renewal_lead(policy, lifetime), due = saturated(sent, wait);
+    bool first = !lifecycle_alive(lc, now) || lc->failed_at > 0;
     unsigned failures = lc->failures;
 
-    wait -= share(wait / 20, event->random); /* a fleet that logged in together parts here */
+    wait = first ? first_wait(lc, sent, wait, event->random)
+                 : wait - share(wait / 20, event->random);
     lc->sent = sent;
     lc->expires_at = saturated(sent, lifetime);
     lc->renew_at = saturated(sent, most(wait, least(lifetime, SECOND)));
-    lc->advertised_expiry = lc->renew_at + (lc->expires_at - lc->renew_at) / 2;
+    due = most(due, lc->renew_at); /* who asks is not to come back for an early renewal's sake */
+    lc->advertised_expiry = due + (lc->expires_at - due) / 2;
     lc->has_refresh_token = event->token.refresh_token;
-    lc->failures = lc->soft_failures = 0;
+    lc->failures = lc->soft_failures = lc->lost = 0;
     lc->failed_at = lc->gave_up_at = lc->deserted_at = 0;
     lc->local = lc->put_off = false;
     enter(lc, LIFECYCLE_IDLE, now);
@@ -420,6 +467,13 @@ static uint64_t soft_delay(struct lifecycle *lc, const struct lifecycle_event *e
     unsigned n = lc->soft_failures++;
     uint64_t delay = soft_delays[n < SOFT_DELAYS ? n : SOFT_DELAYS - 1];
 
+    if (event->failed.lost) {
+        bool first = n + lc->failures == 0; /* and the account's affair */
+        lc->lost++;
+        lc->failures++;
+        if (!first)
+            return most(event->failed.retry_after, backoff(lc, event->random));
+    }
     if (event->failed.retry_after > 0)
         return most(event->failed.retry_after, backoff_least);
     return delay + share(delay / 4, event->random);
@@ -433,8 +487,13 @@ static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *
     uint64_t certain = now < lc->waited_until ? certain_at(lc, now, now) : UINT64_MAX;
 
     lc->failures++;
+    lc->lost += event->failed.lost;
     lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
     wait_for(lc, certain < UINT64_MAX ? certain - now : backoff(lc, event->random), now, actions);
+    if (lc->retry_at == lc->not_before && lc->waited_until <= lc->not_before) {
+        lc->hurry_at = lc->retry_at;
+        lc->retry_at += share(least((lc->not_before - now) / 2, retry_after_spread), event->random);
+    }
     if (deserted(lc, now))
         actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
@@ -514,7 +573,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     if (event->changed.person)
         lc->last_use = now;
     lc->waited_until = most(lc->waited_until, event->changed.deadline);
-    lc->failures = lc->soft_failures = 0;
+    lc->failures = lc->soft_failures = lc->lost = 0;
     lc->failed_at = lc->gave_up_at = lc->deserted_at = 0;
     if (lc->state == LIFECYCLE_ASKING) {
         lc->again = true;
@@ -532,7 +591,7 @@ static void changed(struct lifecycle *lc, const struct lifecycle_policy *policy,
 static void route_changed(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
     bool waited_for = lc->waited_until > now;
-    uint64_t span = waited_for ? system_changed_most : route_most;
+    uint64_t span = waited_for ? system_changed_waited : route_most;
     uint64_t soon = most(saturated(now, share(span, event->random)),
                          most(saturated(lc->failed_at, backoff_least), lc->not_before));
 
@@ -552,13 +611,13 @@ static void unsettle(struct lifecycle *lc, const struct lifecycle_event *event, 
     lc->unsettled_at = now;
     lc->deserted_at = 0;
     if (event->system_changed.resume)
-        lc->failures = 0;
+        lc->failures = lc->lost = 0;
 }
 
 /* A link that flaps brings many events: what has just failed still gets its second. */
 static void world(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now)
 {
-    uint64_t soon = saturated(now, share(system_changed_most, event->random));
+    uint64_t span = lc->waited_until > now ? system_changed_waited : system_changed_most;
 
     unsettle(lc, event, now);
     if (lc->state != LIFECYCLE_WAITING)
@@ -568,9 +627,11 @@ static void world(struct lifecycle *lc, const struct lifecycle_event *event, uin
             route_changed(lc, event, now);
         return;
     }
-    soon = most(most(soon, saturated(lc->failed_at, backoff_least)), lc->not_before);
-    if (soon < lc->retry_at)
-        lc->retry_at = soon;
+    uint64_t second = saturated(lc->failed_at, backoff_least);
+    uint64_t allowed = most(now, lc->not_before);
+    uint64_t soon = saturated(allowed, share(span, event->random));
+    lc->retry_at = least(lc->retry_at, most(soon, second));
+    lc->hurry_at = most(allowed, second);
 }
 
 static void forget(struct lifecycle *lc, const struct lifecycle_event *event, uint64_t now,

@@ -60,6 +60,7 @@ struct lifecycle {
     uint64_t renew_at;          /* when its renewal is due */
     uint64_t advertised_expiry; /* what clients are told: between renewal and death */
     uint64_t retry_at;
+    uint64_t hurry_at;       /* with somebody who waits it may come soon after this; 0 = then */
     uint64_t not_before;     /* the provider, or the bucket of logins, allows no earlier retry */
     uint64_t last_use;       /* 0 = never */
     uint64_t waited_until;   /* the latest deadline of a client that was queued */
@@ -74,6 +75,7 @@ struct lifecycle {
     uint64_t unsettled_at;   /* the machine woke up, or its network changed; 0 = not yet */
     unsigned failures;       /* in a row that may pass */
     unsigned soft_failures;  /* in a row that probably do not pass soon */
+    unsigned lost;           /* answers in a row that did not come in time */
     unsigned refresh_faults; /* in a row: what the refresh token brought was nobody's refusal */
     bool has_refresh_token;
     bool offered; /* somebody gave another one, which is taken when nothing is under way */
@@ -137,6 +139,7 @@ struct lifecycle_event {
             bool not_the_token;         /* the client was refused, or by the proxy */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
             bool fault;                 /* an answer came that nobody could use */
+            bool lost;                  /* SOFT, TEMPORARY: none came in time */
             bool nobody_listens; /* TEMPORARY: the host refuses connections, nothing was sent */
         } failed;
         struct {

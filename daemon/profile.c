@@ -241,15 +241,25 @@ static bool looks_rejected(struct profile *p, struct waiter *w, uint64_t now, bo
     return true;
 }
 
+/* It waits no more. */
+static void dequeue(struct waiter *w)
+{
+    struct profile *p = w->profile;
+
+    TAILQ_REMOVE(&p->waiters, w, entry);
+    w->profile = NULL;
+    if (TAILQ_EMPTY(&p->waiters))
+        attempt_calm(p->attempt);
+    notify_end_work(p->shared->notify);
+}
+
 static void tell(struct waiter *w, const struct error *why)
 {
     struct profile *p = w->profile;
 
     if (!why && w->request.client_go && w->noted != p->lifecycle.sent)
         note_client(p, &w->request, time_boottime());
-    TAILQ_REMOVE(&p->waiters, w, entry);
-    w->profile = NULL;
-    notify_end_work(p->shared->notify);
+    dequeue(w);
     w->ready(w, p, why);
 }
 
@@ -574,6 +584,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
                          .retry_after = end->retry_after,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
                          .nobody_listens = end->result && end->result->nobody_listens,
+                         .lost = end->lost,
                          .fault = is_fault(end) },
          });
 }
@@ -667,6 +678,7 @@ static void start_attempt(struct profile *p)
                       .forced_at = p->forced_at,
                       .by_route = p->lifecycle.by_route,
                       .urgent = !TAILQ_EMPTY(&p->waiters),
+                      .patient = p->lifecycle.lost > 0,
                       .delay = start_delay(p),
                   });
 }
@@ -736,6 +748,8 @@ static void attend(struct profile *p)
 
 void profile_system_changed(struct profile *p, enum system_change what)
 {
+    if (what != SYSTEM_CLOCK)
+        attempt_network_changed(p->attempt);
     step(p, (struct lifecycle_event){
                 .type = LIFECYCLE_SYSTEM_CHANGED,
                 .system_changed = { .route = what == SYSTEM_ROUTE,
@@ -1041,9 +1055,7 @@ void profile_forget(struct waiter *w)
 
     if (!p)
         return;
-    TAILQ_REMOVE(&p->waiters, w, entry);
-    w->profile = NULL;
-    notify_end_work(p->shared->notify);
+    dequeue(w);
     arm(p);
 }
 

@@ -35,6 +35,7 @@ static const struct {
     { "failures", AT(failures) },
     { "soft-failures", AT(soft_failures) },
     { "refresh-faults", AT(refresh_faults) },
+    { "lost", AT(lost) },
 };
 
 static const struct {

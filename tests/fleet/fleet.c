@@ -4,6 +4,7 @@
  *
  *   fleet                  runs every scenario, prints a line each, fails where a bound is broken
  *   fleet NAME [key=value] runs one, with other parameters, and prints its course
+ *   fleet --curve NAME     runs one, and prints what plot.py draws
  *
  * The provider is one queue: `cap` logins a second, fewer as the queue grows (`drag`), answers that
  * come after the client has hung up are work all the same (but for `hangs-up`), beyond `room` it
@@ -15,7 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/container.h"
 #include "daemon/account.h"
+#include "daemon/fetch_queue.h"
 #include "daemon/lifecycle.h"
 
 #define SECOND 1000000ULL
@@ -33,13 +36,21 @@ struct scenario {
     double retry, date;               /* Retry-After in s, or that of its return */
     double cold, within;         /* no tokens, passwords not accepted yet; first use within s */
     double uses;                 /* of each client an hour, by its user */
+    double slow;                 /* s that any answer takes, of a provider with room for all */
+    double ahead;                /* all want a token from the beginning, and nobody waits for it */
+    double profiles;             /* so many clients are of one daemon; 0 = one */
+    double refresh;              /* all have refresh tokens; 2: and no passwords */
     double world, sleep, rotate; /* all hear of the network; all sleep; the signing key changes */
     /* bounds; 0 = none */
+    double most_second;   /* requests in the busiest second after it */
+    double most_wait;     /* s that 99 of 100 gets wait for a token, once it is back */
+    double most_alone;    /* s that any get waits, where no other one of that daemon does */
+    double most_login;    /* logins in the last two lives, x those that the renewals make */
     double most_minute;   /* the busiest minute after it, x cap */
     double most_empty;    /* s after the return until nobody is without a token */
     double most_failed;   /* gets in vain after the return, of 1,000 clients */
     double most_wasted;   /* of 1,000 logins done */
-    double most_lockstep; /* busiest minute, x the mean, in the last two lives */
+    double most_lockstep; /* busiest minute, x the mean, from the second life on */
 };
 
 /* Tokens of 1 h are renewed 3.6 times a second by 10,000. A queue of 2,000 is more than anybody
@@ -47,58 +58,85 @@ struct scenario {
 static const struct scenario all[] = {
 #define OF(lives, watched, logins, queue)                                                          \
     .n = 10000, .life = lives, .hours = watched, .cap = logins, .room = queue, .uses = 6
+/* No lockstep: from the second life after it on as even as chance has it. */
+#define PARTS .most_lockstep = 1.5
     { "steady", "nothing happens", OF(3600, 4, 30, 2000), .most_minute = 0.25, .most_failed = 0.01,
-      .most_lockstep = 2 },
+      .most_login = 1.03, PARTS },
     { "outage", "refuses connections for 30 min", OF(3600, 8, 30, 2000), .out = 1800,
-      .most_empty = 2400, .most_wasted = 500, .most_lockstep = 2.5 },
-    { "outage-2h", "the same for 2 h", OF(3600, 8, 30, 2000), .out = 7200, .most_empty = 2400,
-      .most_wasted = 500, .most_lockstep = 2.5 },
+      .most_empty = 1200, .most_wasted = 200, PARTS },
+    { "outage-2h", "the same for 2 h, 8.5 times the steady load", OF(3600, 8, 30, 2000),
+      .out = 7200, .most_empty = 2100, .most_wasted = 200, PARTS },
+    { "outage-4x", "the same, 4.2 times the steady load", OF(3600, 10, 15, 2000), .out = 7200,
+      .most_empty = 7200, .most_wasted = 500, PARTS },
+    { "outage-13x", "the same, 13 times", OF(3600, 8, 46, 2000), .out = 7200, .most_empty = 900,
+      .most_wasted = 200, PARTS },
+    { "outage-17x", "the same, 17 times", OF(3600, 8, 61, 2000), .out = 7200, .most_empty = 300,
+      .most_wasted = 10, PARTS },
     { "black-hole", "takes connections, says nothing for 2 h", OF(3600, 8, 30, 2000), .out = 7200,
-      .kind = HANGS, .most_empty = 2400, .most_wasted = 500, .most_lockstep = 2.5 },
-    { "tight", "outage-2h, 10 logins/s", OF(3600, 10, 10, 2000), .out = 7200, .most_empty = 10800,
-      .most_wasted = 800 },
-    { "endless", "outage-2h, an endless queue", OF(3600, 8, 30, 0), .out = 7200, .most_empty = 4800,
-      .most_wasted = 500, .most_lockstep = 2.5 },
+      .kind = HANGS, .most_empty = 2100, .most_wasted = 200, PARTS },
+    { "tight", "outage-2h, 10 logins/s", OF(3600, 10, 10, 2000), .out = 7200, .most_empty = 9000,
+      .most_wasted = 500 },
+    { "endless", "outage-2h, an endless queue", OF(3600, 8, 30, 0), .out = 7200, .most_empty = 2400,
+      .most_wasted = 400, PARTS },
     { "drag", "outage-2h, slower under load", OF(3600, 8, 30, 2000), .out = 7200, .drag = 500,
-      .most_empty = 14400, .most_wasted = 800 },
+      .most_empty = 14400, .most_wasted = 600 },
     { "shed", "outage-2h, 503 beyond 300", OF(3600, 8, 30, 300), .out = 7200, .most_empty = 1200,
-      .most_wasted = 50, .most_lockstep = 2.5 },
+      .most_wasted = 50, PARTS },
     { "hangs-up", "outage-2h, drops what nobody waits for", OF(3600, 8, 30, 2000), .out = 7200,
-      .hangs_up = 1, .most_empty = 2400, .most_lockstep = 2.5 },
+      .hangs_up = 1, .most_empty = 1200, PARTS },
     { "ample", "outage-2h, ten times the room", OF(3600, 8, 300, 2000), .out = 7200,
-      .most_empty = 300, .most_lockstep = 2.5 },
+      .most_empty = 300, PARTS },
     { "network", "outage-2h, all hear of its end", OF(3600, 8, 30, 2000), .out = 7200, .world = 1,
-      .most_empty = 2400, .most_wasted = 500, .most_lockstep = 2.5 },
+      .most_second = 400, .most_empty = 2100, .most_wasted = 200, PARTS },
+    { "network-ample", "the same, 100 times the room: who waits is served", OF(3600, 8, 3000, 0),
+      .out = 7200, .world = 1, .most_second = 400, .most_wait = 3.1, PARTS },
+    { "refresh", "outage-2h, by refresh tokens", OF(3600, 8, 30, 2000), .out = 7200, .refresh = 1,
+      .most_empty = 2100, .most_wasted = 200, PARTS },
+    { "refresh-4x", "the same, 4.2 times the steady load", OF(3600, 10, 15, 2000), .out = 7200,
+      .refresh = 1, .most_empty = 7200, .most_wasted = 500, PARTS },
+    { "refresh-only", "outage-2h, by refresh tokens, without passwords", OF(3600, 8, 30, 2000),
+      .out = 7200, .refresh = 2, .most_empty = 2100, .most_wasted = 200, PARTS },
     { "monday", "all start within 10 min", OF(3600, 10, 30, 2000), .cold = 1, .within = 600,
-      .most_empty = 900, .most_failed = 50, .most_wasted = 100, .most_lockstep = 2.5 },
+      .most_empty = 900, .most_failed = 50, .most_wasted = 100, PARTS },
     { "monday-tight", "the same, at 10 logins/s", OF(3600, 10, 10, 2000), .cold = 1, .within = 600,
-      .most_empty = 10800, .most_wasted = 700 },
+      .most_empty = 9000, .most_wasted = 500 },
     { "monday-shed", "the same, 503 beyond 100", OF(3600, 10, 10, 100), .cold = 1, .within = 600,
-      .most_empty = 1800, .most_wasted = 50 },
+      .most_empty = 1800, .most_wasted = 50, PARTS },
     { "date", "503, Retry-After: when it is back", OF(3600, 4, 30, 2000), .out = 1800,
-      .kind = SAYS_503, .date = 1, .most_minute = 8, .most_empty = 2400, .most_wasted = 500 },
+      .kind = SAYS_503, .date = 1, .most_second = 250, .most_minute = 8, .most_empty = 1200,
+      .most_wasted = 250, PARTS },
     { "date-ample", "the same, ten times the room", OF(3600, 4, 300, 2000), .out = 1800,
-      .kind = SAYS_503, .date = 1, .most_minute = 0.5, .most_empty = 300, .most_wasted = 10 },
+      .kind = SAYS_503, .date = 1, .most_second = 250, .most_minute = 0.5, .most_empty = 300,
+      .most_wait = 12.5, .most_wasted = 10, PARTS },
     { "seconds", "503, Retry-After: 600", OF(3600, 4, 30, 2000), .out = 1800, .kind = SAYS_503,
-      .retry = 600, .most_empty = 1200, .most_wasted = 100 },
+      .retry = 600, .most_empty = 1200, .most_wasted = 100, PARTS },
     { "resume", "all sleep for 10 h, wake at once", OF(3600, 18, 30, 2000), .sleep = 36000,
-      .most_minute = 12, .most_empty = 2400, .most_wasted = 500, .most_lockstep = 2.5 },
+      .most_second = 400, .most_minute = 12, .most_empty = 1200, .most_wasted = 200, PARTS },
+    { "resume-ample", "the same, 100 times the room: who waits is served", OF(3600, 18, 3000, 0),
+      .sleep = 36000, .most_second = 400, .most_wait = 3, PARTS },
     { "rotate", "the signing key changes", OF(3600, 4, 30, 2000), .rotate = 1, .most_minute = 2,
       .most_wasted = 50 },
     { "rotate-busy", "the same, each client is used once a minute", OF(3600, 6, 30, 2000),
-      .rotate = 1, .most_empty = 2400, .most_wasted = 500 },
+      .rotate = 1, .most_empty = 2400, .most_wasted = 200 },
     { "short", "tokens of 5 min, an outage of 10", OF(300, 2, 90, 2000), .out = 600,
       .most_empty = 600, .most_wasted = 500 },
-    { "long", "tokens of 10 h, an outage of 12 h", OF(36000, 36, 10, 2000), .out = 43200,
-      .most_empty = 14400, .most_wasted = 800 },
+    { "long", "tokens of 10 h, an outage of 12 h", OF(36000, 52, 10, 2000), .out = 43200,
+      .most_empty = 14400, .most_wasted = 600, PARTS },
+    /* a pause after the last of these may last an hour and a quarter */
     { "not-found", "404 for 3 h", OF(3600, 8, 30, 2000), .out = 10800, .kind = SAYS_404,
-      .most_empty = 3600 },
+      .most_empty = 4500 },
     { "forbidden", "403 and a web page for 1 min", OF(3600, 4, 30, 2000), .out = 60,
       .kind = SAYS_403, .most_empty = 1800 },
+    { "silence", "connections are taken, nothing is said for 1 min", OF(3600, 4, 30, 2000),
+      .out = 60, .kind = HANGS, .most_empty = 300, .most_wasted = 20, PARTS },
+    /* no get waits behind a profile that nobody waits for */
+    { "five", "five profiles a client, started ahead; answers take 12 s", OF(3600, 2, 30, 0),
+      .profiles = 5, .cold = 1, .ahead = 1, .within = 60, .slow = 12, .most_alone = 12.5 },
 #undef OF
+#undef PARTS
 };
 
-enum phase { QUIET, PUT_OFF, ASKED };
+enum phase { QUIET, PUT_OFF, QUEUED, ASKED };
 
 /* One kubetoken of one profile. */
 struct client {
@@ -111,9 +149,12 @@ struct client {
     uint64_t use_at;    /* when its user comes next */
     uint64_t waits;     /* until when a get waits, 0 = none does */
     uint64_t came;      /* when that one came */
+    bool alone;         /* since then no other one of the daemon waited */
     uint64_t suspected; /* the token that was last thought to be rejected */
     uint64_t wake;
     unsigned place; /* in the heap */
+    struct fetch_slot slot;
+    uint64_t gives_way_at;
 };
 
 struct waiting {
@@ -123,19 +164,22 @@ struct waiting {
 static struct scenario s;
 static struct client *clients;
 static unsigned *heap, n_clients;
+static struct fetch_queue *daemons;
 static struct waiting *queue;
 static size_t queue_room, queue_first, queue_n;
 static uint64_t served_at; /* when the first in the queue is done with */
 static uint64_t now, begin, down_at, back_at, end_at, rotated_at;
-/* What a login may take: the fetcher's time, and the daemon's grace. */
-static const uint64_t patience = 15 * SECOND + SECOND / 2;
-static const struct lifecycle_policy policy = { .keep_fresh = 12 * HOUR, .password_at_hand = true };
+/* What a login may take: the fetcher's time, and the daemon's grace; and where the answer before
+ * did not come in time. */
+static const uint64_t patience = 15 * SECOND + SECOND / 2,
+                      long_patience = 120 * SECOND + SECOND / 2;
+static struct lifecycle_policy policy = { .keep_fresh = 12 * HOUR, .password_at_hand = true };
 static const struct account_credential password = { .password = 1 };
-static uint64_t seed = 88172645463325252ULL;
+static uint64_t seed;
 static unsigned *asked, *done; /* by second from the beginning */
 static unsigned *empty;        /* clients in use without a token, by second */
 static unsigned long served, wasted, shed, gets, failed, lost, useless;
-static double *waited;
+static double *waited, longest_alone;
 static size_t n_waited;
 
 static uint32_t chance(void)
@@ -204,13 +248,62 @@ static void arm(struct client *c)
 
 static void step(struct client *c, struct lifecycle_event event);
 
+static struct fetch_queue *queue_of(const struct client *c)
+{
+    size_t profiles = s.profiles > 0 ? (size_t)s.profiles : 1;
+
+    return &daemons[(size_t)(c - clients) / profiles];
+}
+
+static void send(struct client *c);
+
+/* Those of the daemon whose turn it is. */
+static void wake_queued(const struct client *c)
+{
+    struct fetch_slot *next;
+
+    while ((next = fetch_queue_next(queue_of(c), now))) {
+        struct client *other = container_of(next, struct client, slot);
+        send(other);
+        arm(other);
+    }
+}
+
+/* As press() in attempt.c. */
+static void press(const struct client *c)
+{
+    struct fetch_slot *slot;
+
+    if (!c->slot.queued || !c->slot.urgent)
+        return;
+    TAILQ_FOREACH (slot, &queue_of(c)->held, entry) {
+        // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
+        struct client *other = container_of(slot, struct client, slot);
+        if (slot->urgent || other->phase != ASKED || other->gives_way_at >= other->until)
+            continue;
+        other->until = other->gives_way_at > now ? other->gives_way_at : now;
+        arm(other);
+    }
+}
+
+static void set_urgent(struct client *c, bool urgent)
+{
+    c->slot.urgent = urgent;
+    press(c);
+    wake_queued(c);
+}
+
 static void leave(struct client *c, bool in_vain)
 {
     if (c->waits == 0)
         return;
     c->waits = 0;
-    if (is_up() && now >= back_at && n_waited < (size_t)8e6)
-        waited[n_waited++] = (double)(now - c->came) / 1e6;
+    set_urgent(c, false);
+    double wait = (double)(now - (c->came > back_at ? c->came : back_at)) / 1e6;
+    if (now >= back_at && n_waited < (size_t)8e6)
+        waited[n_waited++] = wait;
+    if (now >= back_at && c->alone && wait > longest_alone)
+        longest_alone = wait;
     if (in_vain && now >= back_at)
         failed++;
     if (in_vain) /* a person tries again within a minute */
@@ -220,20 +313,32 @@ static void leave(struct client *c, bool in_vain)
 static void ended(struct client *c, enum account_end how, enum lifecycle_failure kind,
                   uint64_t retry_after)
 {
+    bool by_refresh_token = c->lc.by_refresh_token;
+
     c->phase = QUIET;
-    account_ended(&c->account, &password, c, how, NULL, chance(), now);
+    fetch_queue_give(queue_of(c), &c->slot);
+    if (!by_refresh_token)
+        account_ended(&c->account, &password, c, how, NULL, chance(), now);
     uint64_t next = account_next(&c->account, &password);
-    if (how == ACCOUNT_SILENCE || how == ACCOUNT_ODD || how == ACCOUNT_DENIED) {
+    if (by_refresh_token && (how == ACCOUNT_ODD || how == ACCOUNT_DENIED)) {
+        kind = LIFECYCLE_SOFT;
+    } else if (!by_refresh_token &&
+               (how == ACCOUNT_SILENCE || how == ACCOUNT_ODD || how == ACCOUNT_DENIED)) {
         kind = account_refuses(&c->account, &password) ? LIFECYCLE_REFUSED : LIFECYCLE_SOFT;
         retry_after = next > now ? next - now : 0;
     }
     if (how == ACCOUNT_TOOK)
-        step(c,
-             (struct lifecycle_event){ .type = LIFECYCLE_TOKEN,
-                                       .token = { .sent = c->sent, .lifetime = seconds(s.life) } });
+        step(c, (struct lifecycle_event){ .type = LIFECYCLE_TOKEN,
+                                          .token = { .sent = c->sent,
+                                                     .lifetime = seconds(s.life),
+                                                     .refresh_token = s.refresh > 0 } });
     else
         step(c, (struct lifecycle_event){ .type = LIFECYCLE_FAILED,
-                                          .failed = { .kind = kind, .retry_after = retry_after } });
+                                          .failed = { .kind = kind,
+                                                      .retry_after = retry_after,
+                                                      .fault = how != ACCOUNT_NOT_SENT,
+                                                      .lost = how == ACCOUNT_SILENCE } });
+    wake_queued(c);
 }
 
 static void grow(void)
@@ -249,11 +354,20 @@ static void grow(void)
 static void send(struct client *c)
 {
     uint64_t when;
-    enum account_verdict verdict = account_ask(&c->account, &password, ACCOUNT_BY_RULE, c, chance(),
-                                               now, &when);
+
+    if (!c->slot.held && !fetch_queue_take(queue_of(c), &c->slot, now)) {
+        c->phase = QUEUED;
+        c->until = NEVER;
+        press(c);
+        return;
+    }
+    enum account_verdict verdict = ACCOUNT_GO;
+    if (!c->lc.by_refresh_token)
+        verdict = account_ask(&c->account, &password, ACCOUNT_BY_RULE, c, chance(), now, &when);
 
     c->phase = QUIET;
     if (verdict != ACCOUNT_GO) {
+        fetch_queue_give(queue_of(c), &c->slot);
         bool refused = verdict == ACCOUNT_REFUSED;
         step(c, (struct lifecycle_event){
                     .type = LIFECYCLE_FAILED,
@@ -265,6 +379,11 @@ static void send(struct client *c)
     c->sent = now;
     c->serial++;
     asked[(now - begin) / SECOND]++;
+    c->gives_way_at = now + patience;
+    if (s.slow > 0) {
+        c->until = now + seconds(s.slow);
+        return;
+    }
     if (!is_up() || (s.room > 0 && (double)queue_n >= s.room)) {
         c->until = now + (is_up() || s.kind != HANGS ? seconds(0.1) : seconds(15));
         return;
@@ -275,7 +394,7 @@ static void send(struct client *c)
                                                                       c->serial };
     if (queue_n == 1)
         served_at = now + seconds(1 / s.cap);
-    c->until = now + patience;
+    c->until = now + (c->lc.lost > 0 ? long_patience : patience);
 }
 
 static void request(struct client *c)
@@ -308,6 +427,18 @@ static void step(struct client *c, struct lifecycle_event event)
     carry_out(c, &actions);
 }
 
+/* Whether it is the only one of its daemon that somebody waits for. */
+static void note_company(struct client *c)
+{
+    size_t profiles = s.profiles > 0 ? (size_t)s.profiles : 1;
+    struct client *first = c - (c - clients) % (ptrdiff_t)profiles;
+
+    c->alone = true;
+    for (struct client *other = first; other < first + profiles; other++)
+        if (other != c && other->waits > 0)
+            c->alone = other->alone = false;
+}
+
 /* A get, that waits up to 30 s; and another at once where the API server refuses its token. */
 static void use(struct client *c, bool suspected)
 {
@@ -322,6 +453,8 @@ static void use(struct client *c, bool suspected)
             c->until = now;
         c->waits = event.wanted.deadline;
         c->came = now;
+        note_company(c);
+        set_urgent(c, true);
     }
     carry_out(c, &actions);
     if (actions.verdict == LIFECYCLE_FAIL) {
@@ -344,8 +477,11 @@ static void due(struct client *c)
         leave(c, !lifecycle_alive(&c->lc, now));
     } else if (c->phase == PUT_OFF && now >= c->until) {
         send(c);
+    } else if (c->phase == ASKED && now >= c->until && s.slow > 0) {
+        served++, done[(now - begin) / SECOND]++;
+        ended(c, ACCOUNT_TOOK, LIFECYCLE_TEMPORARY, 0);
     } else if (c->phase == ASKED && now >= c->until) {
-        bool answered = now - c->sent < seconds(14);
+        bool answered = now - c->sent < seconds(1);
         uint64_t after = answered ? seconds(s.retry) : 0;
         if (answered && s.date > 0 && !is_up())
             after = (back_at - now + SECOND - 1) / SECOND * SECOND;
@@ -400,6 +536,7 @@ static void start(struct client *c, unsigned i)
     lifecycle_init(&c->lc, begin);
     place(i, i);
     c->wake = NEVER;
+    c->slot.provider = "";
     c->use_at = s.uses > 0 ? begin + seconds(-log(1 - fraction()) * 3600 / s.uses) : NEVER;
     if (s.cold > 0) {
         c->use_at = begin + seconds(s.within * fraction());
@@ -407,9 +544,11 @@ static void start(struct client *c, unsigned i)
     }
     /* in the steady state: somewhere between its last token and the renewal of that */
     struct lifecycle_event want = { .type = LIFECYCLE_WANTED, .wanted.deadline = begin };
-    struct lifecycle_event token = { .type = LIFECYCLE_TOKEN,
-                                     .random = chance(),
-                                     .token = { .sent = begin, .lifetime = seconds(s.life) } };
+    struct lifecycle_event token = {
+        .type = LIFECYCLE_TOKEN,
+        .random = chance(),
+        .token = { .sent = begin, .lifetime = seconds(s.life), .refresh_token = s.refresh > 0 }
+    };
     c->account.accepted[0] = 1;
     c->lc.sent = 1, c->lc.expires_at = NEVER; /* it had one before */
     lifecycle_step(&c->lc, &policy, &want, begin - 1);
@@ -481,17 +620,23 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double busiest_minute(const unsigned *by_second, size_t from, size_t to)
+/* A second of the busiest span of that length. */
+static double busiest(const unsigned *by_second, size_t from, size_t to, size_t span)
 {
     double most = 0;
 
-    for (size_t m = from; m + 60 <= to; m += 10) {
+    for (size_t m = from; m + span <= to; m += 10) {
         double sum = 0;
-        for (size_t i = m; i < m + 60; i++)
+        for (size_t i = m; i < m + span; i++)
             sum += by_second[i];
         most = sum > most ? sum : most;
     }
-    return most / 60;
+    return most / (double)span;
+}
+
+static double busiest_minute(const unsigned *by_second, size_t from, size_t to)
+{
+    return busiest(by_second, from, to, 60);
 }
 
 static double mean(const unsigned *by_second, size_t from, size_t to)
@@ -501,6 +646,21 @@ static double mean(const unsigned *by_second, size_t from, size_t to)
     for (size_t i = from; i < to; i++)
         sum += by_second[i];
     return sum / (double)(to - from);
+}
+
+/* The busiest minute of a life of 1 h, over its mean: the worst from the second life on, once there
+ * are tokens for all. A longer life is looked at by so much longer spans, or chance would be seen
+ * alone. */
+static double lockstep_from(size_t at, size_t all_s)
+{
+    size_t life = (size_t)s.life, span = life > 3600 ? life / 60 : 60;
+    double worst = 0;
+
+    for (size_t next; (next = at + life) <= all_s; at = next) {
+        double is = busiest(asked, at, next, span) / mean(asked, at, next);
+        worst = is > worst ? is : worst;
+    }
+    return worst;
 }
 
 static bool over(const char *what, double is, double most)
@@ -522,6 +682,22 @@ static double empty_until(size_t back, size_t all_s, unsigned of_1000)
     return (double)(at - back);
 }
 
+/* From the outage on, in steps of 30 s: when, requests/s, logins/s, clients without a token. */
+static void print_curve(void)
+{
+    size_t all_s = (size_t)((end_at - begin) / SECOND),
+           first = (size_t)((down_at - begin) / SECOND);
+
+    if (down_at == NEVER)
+        first = (size_t)((back_at - begin) / SECOND);
+    printf("# %s: %s\n", s.name, s.what);
+    printf("# back %g, life %g, cap %g, n %g\n", (double)(back_at - begin) / 1e6 - (double)first,
+           s.life, s.cap, s.n);
+    for (size_t at = first; at + 30 <= all_s; at += 30)
+        printf("%zu %.2f %.2f %u\n", at - first, mean(asked, at, at + 30), mean(done, at, at + 30),
+               empty[at / 10 * 10]);
+}
+
 static bool report(bool course)
 {
     size_t all_s = (size_t)((end_at - begin) / SECOND), back = (size_t)((back_at - begin) / SECOND);
@@ -534,8 +710,8 @@ static bool report(bool course)
     for (unsigned i = 0; i < n_clients; i++)
         stopped += clients[i].lc.state == LIFECYCLE_STOPPED;
     double minute = busiest_minute(asked, back, all_s), last = mean(asked, all_s - two, all_s);
-    double lockstep = last > 0 ? busiest_minute(asked, all_s - two, all_s) / last : 0;
     double full = empty_until(back, all_s, 10);
+    double lockstep = lockstep_from(back + (size_t)s.life * (1 + (size_t)(full / s.life)), all_s);
     qsort(waited, n_waited, sizeof *waited, by_size);
     printf("%-12s %6u %6.1f %6.2f %5.1f %7lu %7lu %7lu %6lu %5u %6.0f %6.0f %6.0f %8lu %5.1f %5u\n",
            s.name, asked[peak], minute, last, lockstep, served, lost, wasted, shed,
@@ -555,6 +731,10 @@ static bool report(bool course)
         printf("\n");
     }
     bool bad = over("busiest minute, x cap,", minute / s.cap, s.most_minute);
+    bad |= over("busiest second", asked[peak], s.most_second);
+    bad |= over("s that a get waits", n_waited ? waited[n_waited * 99 / 100] : 0, s.most_wait);
+    bad |= over("s that a get waits alone", longest_alone, s.most_alone);
+    bad |= over("logins, x one a renewal,", last / (s.n / (s.life * 0.8 * 0.975)), s.most_login);
     bad |= over("seconds until 99 % have a token", full, s.most_empty);
     bad |= over("gets in vain, of 1,000 clients,", 1000.0 * (double)failed / s.n, s.most_failed);
     bad |= over("logins wasted, of 1,000,", 1000.0 * (double)wasted / (double)(served + wasted + 1),
@@ -563,7 +743,7 @@ static bool report(bool course)
     return over("clients stopped for good", stopped, 0.5) || bad;
 }
 
-static bool play(bool course)
+static bool play(bool course, bool curve)
 {
     n_clients = (unsigned)s.n;
     begin = now = 100 * HOUR;
@@ -574,9 +754,15 @@ static bool play(bool course)
     size_t span = (size_t)(s.hours * 3600) + 1;
     queue_room = 1 << 16;
     queue_first = queue_n = 0;
-    served = wasted = shed = gets = failed = lost = useless = 0, n_waited = 0;
+    served = wasted = shed = gets = failed = lost = useless = 0, n_waited = 0, longest_alone = 0;
+    policy.use_refresh_token = s.refresh > 0;
+    policy.password_at_hand = s.refresh < 2;
+    seed = 88172645463325252ULL;
     clients = calloc(n_clients, sizeof *clients);
     heap = calloc(n_clients, sizeof *heap);
+    daemons = calloc(n_clients, sizeof *daemons);
+    for (unsigned i = 0; i < n_clients; i++)
+        fetch_queue_init(&daemons[i]);
     queue = calloc(queue_room, sizeof *queue);
     asked = calloc(span, sizeof *asked), done = calloc(span, sizeof *done);
     empty = calloc(span + 10, sizeof *empty);
@@ -585,13 +771,19 @@ static bool play(bool course)
         start(&clients[i], i);
     for (unsigned i = 0; i < n_clients; i++)
         arm(&clients[i]);
+    for (unsigned i = 0; i < n_clients && s.ahead > 0; i++) {
+        step(&clients[i],
+             (struct lifecycle_event){ .type = LIFECYCLE_WANTED, .wanted.deadline = begin });
+        arm(&clients[i]);
+    }
     if (s.sleep > 0) {
         sleep_all();
         back_at = now;
     }
     run();
-    bool bad = report(course);
-    free(clients), free(heap), free(queue), free(asked), free(done), free(empty), free(waited);
+    bool bad = curve ? print_curve(), false : report(course);
+    free(daemons), free(clients), free(heap), free(queue), free(asked), free(done), free(empty),
+        free(waited);
     return bad;
 }
 
@@ -618,6 +810,10 @@ static void set(const char *assignment)
         { "world", &s.world },
         { "sleep", &s.sleep },
         { "rotate", &s.rotate },
+        { "profiles", &s.profiles },
+        { "refresh", &s.refresh },
+        { "slow", &s.slow },
+        { "ahead", &s.ahead },
     };
     size_t length = strcspn(assignment, "=");
 
@@ -631,28 +827,40 @@ static void set(const char *assignment)
     exit(2);
 }
 
+static void print_head(void)
+{
+    printf(
+        "             asks after return: lock-  logins                      | without a token, +s"
+        "     | gets:   waits stopped\n"
+        "             peak/s minute   mean  step  served    lost  wasted   shed   n0    50%%    "
+        "10%%     1%%  in vain   p99 for good\n");
+}
+
 int main(int argc, char **argv)
 {
-    bool bad = false, found = false;
+    unsigned found = 0, broken = 0;
+    bool curve = argc > 1 && strcmp(argv[1], "--curve") == 0;
 
-    printf("             asks after return: lock-  logins                      | without a token, "
-           "+s     | "
-           "gets:   waits stopped\n             peak/s minute   mean  step  served    lost  wasted "
-           "  shed   "
-           "n0    50%%    10%%     1%%  in vain   p99 for good\n");
+    argc -= curve, argv += curve;
+    if (!curve)
+        print_head();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (argc > 1 && strcmp(argv[1], all[i].name) != 0)
             continue;
-        found = true;
+        found++;
         s = all[i];
         if (strcmp(s.name, "rotate-busy") == 0)
             s.uses = 60;
         for (int k = 2; k < argc; k++)
             set(argv[k]);
-        bad |= play(argc > 1);
+        broken += play(argc > 1, curve);
         fflush(stdout);
     }
-    if (!found)
-        fprintf(stderr, "no such scenario: %s\n", argv[1]);
-    return bad || !found;
+    if (found == 0) {
+        fprintf(stderr, "no such scenario: %s\n", argc > 1 ? argv[1] : "");
+        return 2;
+    }
+    if (!curve)
+        printf("%u passed, %u broken\n", found - broken, broken);
+    return broken > 0;
 }

@@ -352,7 +352,7 @@ def test_it_is_not_asked_again_earlier_than_it_said(bench, provider, path, statu
     bench.fail("get", "q")
     after = time.time()
     retry = rig.seconds(bench.home.status("q")["retryTimestamp"])  # whole seconds, cut
-    assert before + 120 - 1 <= retry <= after + 120 + 1
+    assert before + 120 - 1 <= retry <= after + 180 + 1, "nor much later: many part behind it"
 
 
 # ---- the step at which it fails -----------------------------------------------------------------

@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -121,12 +122,12 @@ def test_status_says_why_since_when_and_what_comes_next(fake, home, daemon):
     daemon.start()
     assert home.run("get", "--timeout", "2s").returncode == 7
     text = home.run("status").stdout
-    assert "waiting" in text and "retry in 9 min" in text or "retry in 10 min" in text
+    assert "waiting" in text and re.search(r"retry in (9|10|11|12) min", text)
     assert "p: waiting for " in text and "p: error: the provider has a fault: HTTP 503" in text
     status = home.status("p")
     assert status["state"] == "waiting" and status["error"]["code"] == "provider-fault"
     pause = rig.seconds(status["retryTimestamp"]) - rig.seconds(status["sinceTimestamp"])
-    assert pause in range(598, 602)
+    assert pause in range(598, 722), "and up to two minutes more, so that many part"
 
 
 def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
@@ -135,10 +136,11 @@ def test_a_late_use_brings_the_renewal_back(fake, home, daemon):
     home.configure(fake.profile(extra="keep-fresh = 4s\nrefresh-before = 50%"))
     daemon.start()
     assert home.run("get").returncode == 0
+    assert home.run("refresh").returncode == 0  # the first one may be renewed at any time
     assert "renewalTimestamp" not in home.status("p")
     rig.wait_until(lambda: home.status("p")["expiresInSeconds"] < 10, "some seconds")
     assert home.run("get").returncode == 0
-    rig.wait_until(lambda: len(fake.grants()) == 2, "a renewal")
+    rig.wait_until(lambda: len(fake.grants()) == 3, "a renewal")
 
 
 def kid_of(token):

@@ -43,6 +43,31 @@ def test_two_requests_at_once_for_one_provider(fake, home, daemon):
     assert most == 2 and len(fake.grants()) == 20
 
 
+def test_who_waits_does_not_wait_for_renewals_of_other_profiles(fake, home, daemon):
+    """Two that nobody waits for have the provider's two places: it says nothing to them."""
+    fake.lifetime = 4
+    home.configure(fake.profile("a", user="a", extra="keep-fresh = always") +
+                   fake.profile("b", user="b", extra="keep-fresh = always") +
+                   fake.profile("c", user="c"))
+    daemon.start()
+    assert [home.run("get", name).returncode for name in ("a", "b")] == [0, 0]
+    release = threading.Event()
+
+    def answer(request):
+        if request.form["username"] != "c":
+            release.wait()
+        return json_answer(fake.token())
+    fake.answers["/oauth/token"] = answer
+    try:
+        rig.wait_until(lambda: len(fake.grants()) == 4, "two renewals")
+        fake.lifetime = 3600
+        r = home.run("get", "c")
+        assert (r.returncode, r.stderr) == (0, "")
+        assert {home.status(name)["state"] for name in ("a", "b")} == {"asking"}
+    finally:
+        release.set()
+
+
 def test_profiles_that_go_make_room(fake, home, daemon):
     """A request given up, by a reload or a logout, gives its slot to the next."""
     names = ["a", "b", "c"]

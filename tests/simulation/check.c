@@ -181,7 +181,8 @@ static void p3_one_flight(const struct world *w, const struct model *p, const st
     /* others may be before it: 20 profiles, two at once, a black hole */
     if (p->flight == FLIGHT_BEGUN && awake_since(w, p->begun) + 15 * MINUTE < w->now)
         check_broken(w, p, "P3 one flight", "a request that was begun gets nowhere");
-    if (p->flight == FLIGHT_SENT && awake_since(w, p->sent) + 16 * SECOND < w->now)
+    uint64_t patience = (p->ledger.lost && is_patient(p) ? 121 : 16) * SECOND;
+    if (p->flight == FLIGHT_SENT && awake_since(w, p->sent) + patience < w->now)
         check_broken(w, p, "P3 one flight", "a request that gets no answer has no end");
     if (p->waiters == 0)
         return;
@@ -318,10 +319,9 @@ static void p4_no_lock_out(struct world *w, const struct model *p, const struct 
 /* A token may come so late that its renewal was due, and the profile in use, before. */
 static uint64_t when_due(const struct world *w, const struct model *p)
 {
-    const struct token *t = &p->ledger.token;
-    uint64_t death = t->sent + t->lifetime, lead = longest_lead_of(p, t);
+    const struct ledger *l = &p->ledger;
 
-    return p->ledger.failing || t->id == 0 ? w->now : least(w->now, death - least(death, lead));
+    return l->failing || l->token.id == 0 ? w->now : least(w->now, l->due_from);
 }
 
 static void p5_request(const struct world *w, const struct model *p)
@@ -391,8 +391,12 @@ static void p5_polite(const struct world *w, const struct model *p, const struct
             check_broken(w, p, "P5 polite", "too many requests in an outage");
     } else if (f->kind == FACT_WANTED && l->failing && l->failure == LIFECYCLE_TEMPORARY &&
                !l->forgiven && p->flight == FLIGHT_NONE) {
-        uint64_t due = plus(l->failed_at, 5 * MINUTE + SLACK);
-        due = due > l->not_before ? due : l->not_before;
+        /* lost answers make it longer; that they do is the fleet's affair */
+        uint64_t most = l->lost ? HOUR : 5 * MINUTE;
+        uint64_t due = plus(l->failed_at, most + SLACK), told = l->not_before;
+        if (told > l->failed_at) /* and they part behind it */
+            told += least((told - l->failed_at) / 2, 2 * MINUTE) + SLACK;
+        due = due > told ? due : told;
         if (due < w->now && w->slept_at < w->now && l->last_use < w->now && is_known_in_use(p, due))
             check_broken(w, p, "P5 polite", "a retry is overdue");
     }
@@ -821,6 +825,18 @@ static void note_refused_connection(const struct world *w, struct model *p, bool
     l->still_at = w->now;
 }
 
+/* Those that a fleet may have got together, the first and the first after failures, are renewed
+ * anywhere in nine tenths of their time. */
+static uint64_t earliest_renewal(const struct world *w, const struct model *p,
+                                 const struct token *t)
+{
+    const struct ledger *l = &p->ledger;
+    bool parted = left_of(w, &l->token) > 0 && !l->failing && !l->failed_before;
+    uint64_t wait = t->lifetime - lead_of(p, t), sooner = t->lifetime / 20;
+
+    return t->sent + (parted ? wait - least(wait, sooner) : wait / 10);
+}
+
 static void note_ended(struct world *w, struct model *p, const struct fact *f)
 {
     struct ledger *l = &p->ledger;
@@ -832,8 +848,10 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     note_refused_connection(w, p, f->failed && sent);
     l->not_before = 0;
     if (!f->failed) {
-        l->token = (struct token){ w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
-        l->failing = l->failed_before = l->forgiven = false;
+        struct token token = { w->last_token + 1, p->reply.key, p->sent, p->reply.lifetime };
+        l->due_from = earliest_renewal(w, p, &token);
+        l->token = token;
+        l->failing = l->failed_before = l->forgiven = l->lost = false;
         l->gave_up_at = 0;
         l->got_at = w->now;
         l->use_before_due = l->last_use - least(l->last_use, l->use_unknown);
@@ -851,6 +869,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     l->put_off = f->failure == LIFECYCLE_DEFERRED || (f->failure == LIFECYCLE_SOFT && !sent);
     l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
+    l->lost |= sent && p->reply.end == ACCOUNT_SILENCE;
     if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
         l->not_before = w->now + least(p->reply.retry_after, HOUR);
 }
@@ -917,9 +936,10 @@ static void note_route(const struct world *w, struct model *p)
 static void note_network(const struct world *w, struct model *p)
 {
     struct ledger *l = &p->ledger;
-    uint64_t by = w->now + 3 * SECOND + SLACK;
+    uint64_t by = w->now + (p->waiters > 0 ? 3 : 90) * SECOND + SLACK;
+    uint64_t told = l->not_before + (p->waiters > 0 ? 3 : 120) * SECOND + SLACK;
 
-    by = by > l->not_before + SLACK ? by : l->not_before + SLACK;
+    by = l->not_before > 0 && told > by ? told : by;
     l->outage_since = l->deserted_at = 0;
     l->unsettled_at = w->now;
     if (p->flight != FLIGHT_NONE || !l->failing || l->forgiven ||

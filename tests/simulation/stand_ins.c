@@ -272,6 +272,7 @@ static struct profile_config section_of(const struct world *w, const struct mode
                                 .proxy = text_of("none"),
                                 .signing_algs = text_of("RS256"),
                                 .timeout = 15 * SECOND,
+                                .patience = is_patient(p) ? 120 * SECOND : 15 * SECOND,
                                 .password_lifetime = p->password_lifetime,
                                 .use_refresh_token = p->use_refresh_token,
                                 .refresh_before = p->refresh_before,

@@ -196,6 +196,7 @@ struct ledger {
     struct token token;      /* the last one, also when it died; id 0 after a logout or restart */
     uint64_t last_use;       /* before the event at hand; 0 = never */
     uint64_t use_unknown;    /* by so much earlier the daemon may think that was */
+    uint64_t due_from;       /* the renewal of the token, at the earliest */
     uint64_t use_before_due; /* before the renewal of the token was due, at the earliest */
     uint64_t restarted_at;   /* what was under way then is made up for */
     uint64_t disturbed_at;   /* a failure, a sleep, a person, the bucket: not as usual */
@@ -206,6 +207,7 @@ struct ledger {
     enum lifecycle_failure failure;
     bool put_off;          /* nothing was sent then: the account had it wait */
     unsigned failed_stamp; /* of the source, then */
+    bool lost;             /* an answer was, since the last token */
     uint64_t failed_at, not_before, gave_up_at, got_at, waited_until;
     bool change_pending, person_pending; /* since the request under way began */
     bool credit;                         /* a person allowed one more try of any password */
@@ -280,6 +282,12 @@ struct model {
     uint64_t class_since;
     unsigned hand_outs; /* to client-go */
 };
+
+/* Whether no timeout is configured, so that it may wait longer after an answer that was lost. */
+static inline bool is_patient(const struct model *p)
+{
+    return p->number % 2 == 0;
+}
 
 /* ---- clients --------------------------------------------------------------------------------- */
 

@@ -143,6 +143,20 @@ static void every_key_goes_to_its_place(void **state)
     assert_string_equal(p->signing_algs, "ES256 RS512");
 }
 
+/* Nobody who says how long a request may take is to find one that takes longer. */
+static void patience_is_two_minutes_but_where_a_timeout_is_configured(void **state)
+{
+    (void)state;
+    load("[profile a]\n" COMPLETE);
+    assert_int_equal(config_find(config, "a")->patience, 120 * USEC_PER_SEC);
+    load("[profile a]\n" COMPLETE "timeout = 20s\n");
+    assert_int_equal(config_find(config, "a")->patience, 20 * USEC_PER_SEC);
+    load("[defaults]\ntimeout = 15s\n[profile a]\n" COMPLETE);
+    assert_int_equal(config_find(config, "a")->patience, 15 * USEC_PER_SEC);
+    load("[defaults]\ntimeout = 15s\n[profile a]\n" COMPLETE "timeout = 4m\n");
+    assert_int_equal(config_find(config, "a")->patience, 240 * USEC_PER_SEC);
+}
+
 static void comments_and_empty_lines_are_passed_over(void **state)
 {
     (void)state;
@@ -1108,6 +1122,7 @@ int main(void)
         TEST(a_complete_profile_is_read),
         TEST(what_is_not_set_has_the_built_in_default),
         TEST(every_key_goes_to_its_place),
+        TEST(patience_is_two_minutes_but_where_a_timeout_is_configured),
         TEST(comments_and_empty_lines_are_passed_over),
         TEST(equals_signs_in_a_value_are_kept),
         TEST(number_signs_in_a_value_are_kept),

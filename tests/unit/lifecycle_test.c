@@ -500,14 +500,56 @@ static void a_duration_longer_than_half_of_the_life_is_cut(void **state)
     assert_int_equal(lead_of(HOUR), 30 * MINUTE);
 }
 
+/* The token of an hour that was in hand is renewed. */
+static void renewed(uint32_t random)
+{
+    now = next();
+    assert_true(timer().request);
+    token_that(HOUR, false, random);
+}
+
 static void jitter_moves_the_renewal_a_few_percent_earlier(void **state)
+{
+    (void)state;
+    with_token();
+    renewed(UINT32_MAX);
+    uint64_t without_jitter = now + 48 * MINUTE;
+    assert_true(lc.renew_at < without_jitter - 2 * MINUTE);
+    assert_true(lc.renew_at > without_jitter - 3 * MINUTE);
+}
+
+static void the_first_token_is_renewed_anywhere_in_nine_tenths_of_its_wait(void **state)
 {
     (void)state;
     asking();
     token_that(HOUR, false, UINT32_MAX);
-    uint64_t without_jitter = now + 48 * MINUTE;
-    assert_true(lc.renew_at < without_jitter - 2 * MINUTE);
-    assert_true(lc.renew_at > without_jitter - 3 * MINUTE);
+    assert_in_range(lc.renew_at, now + 48 * MINUTE / 10, now + 48 * MINUTE / 10 + SECOND);
+    assert_in_range(lc.advertised_expiry, now + 54 * MINUTE - 1, now + 54 * MINUTE);
+    renewed(0);
+    assert_int_equal(lc.renew_at, now + 48 * MINUTE);
+}
+
+/* As if there had been no outage: who had parted before stays parted. */
+static void after_an_outage_the_renewal_comes_when_it_would_have_come(void **state)
+{
+    (void)state;
+    with_token();
+    uint64_t renewal = lc.renew_at;
+    now = renewal + 2 * HOUR; /* two and a half of its waits later */
+    asking();
+    token_that(HOUR, false, UINT32_MAX / 2);
+    assert_in_range(lc.renew_at, renewal + 142 * MINUTE, renewal + 144 * MINUTE);
+}
+
+static void so_soon_after_it_that_it_is_hardly_worth_it_chance_decides(void **state)
+{
+    (void)state;
+    with_token();
+    uint64_t renewal = lc.renew_at;
+    now = renewal + 47 * MINUTE;
+    asking();
+    token_that(HOUR, false, 0);
+    assert_int_equal(lc.renew_at, now + 48 * MINUTE);
 }
 
 static void the_hand_over_lies_between_renewal_and_death(void **state)
@@ -1278,8 +1320,88 @@ static void it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live(voi
     (void)state;
     lc.expires_at = now + 8 * SECOND;
     assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), SECOND - 1, SECOND);
-    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at), 0);
-    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at + HOUR), 0);
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, lc.expires_at - 1), 0);
+}
+
+static void whose_token_has_died_is_put_off_longer_and_who_has_none_is_not(void **state)
+{
+    (void)state;
+    assert_int_equal(lifecycle_delay(&lc, UINT32_MAX, now), 0);
+    lc.expires_at = now;
+    assert_in_range(lifecycle_delay(&lc, UINT32_MAX, now), 90 * SECOND - 1, 90 * SECOND);
+    assert_int_equal(lifecycle_delay(&lc, 0, now + HOUR), 0);
+}
+
+static struct lifecycle_actions world_changed(uint32_t random)
+{
+    return step((struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .random = random });
+}
+
+/* Those who were all told the same time part behind it, but for whom somebody waits. */
+static void behind_the_time_that_a_provider_has_told_they_part(void **state)
+{
+    (void)state;
+    asking();
+    now = lc.waited_until;
+    failed_with(LIFECYCLE_TEMPORARY, 10 * MINUTE, UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 12 * MINUTE - 1, now + 12 * MINUTE);
+    world_changed(UINT32_MAX); /* also where the network comes up meanwhile */
+    assert_in_range(lc.retry_at, now + 11 * MINUTE + 30 * SECOND - 1,
+                    now + 11 * MINUTE + 30 * SECOND);
+    wanted(); /* who does not wait so long changes nothing */
+    assert_true(lc.retry_at > now + 11 * MINUTE);
+    wanted_within(11 * MINUTE); /* of that a tenth is left for who comes, and does */
+    assert_in_range(lc.retry_at, now + 10 * MINUTE + 9 * SECOND - 1,
+                    now + 10 * MINUTE + 9 * SECOND);
+    now = lc.retry_at;
+    wanted_within(2 * MINUTE);
+    timer();
+    failed_with(LIFECYCLE_TEMPORARY, MINUTE, UINT32_MAX);
+    assert_int_equal(lc.retry_at, now + MINUTE);
+}
+
+/* No answer came in time; the account allows the next login after that. */
+static void lost(uint64_t retry_after, uint32_t random)
+{
+    step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .random = random,
+        .failed = { .kind = LIFECYCLE_SOFT, .lost = true, .retry_after = retry_after } });
+}
+
+static void lost_answers_make_the_pauses_longer_up_to_an_hour(void **state)
+{
+    static const uint64_t most[] = { SECOND, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR, HOUR };
+
+    (void)state;
+    asking();
+    for (size_t i = 0; i < COUNT(most); i++) {
+        lost(SECOND, UINT32_MAX);
+        assert_in_range(lc.retry_at, now + most[i] - 1, now + most[i]);
+        assert_int_equal(lc.lost, i + 1);
+        now = lc.retry_at;
+        wanted();
+        timer();
+        assert_int_equal(lc.state, LIFECYCLE_ASKING);
+    }
+    lost(2 * HOUR, 0); /* the account's pause is never cut */
+    assert_int_equal(lc.retry_at, now + 2 * HOUR);
+    now = lc.retry_at;
+    wanted();
+    timer();
+    token(HOUR);
+    assert_int_equal(lc.lost, 0);
+}
+
+/* After an outage the provider has much to do: the first one counts, too. */
+static void an_answer_that_is_lost_after_failures_counts_at_once(void **state)
+{
+    (void)state;
+    waiting();
+    now = lc.retry_at;
+    timer();
+    lost(SECOND, UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 64 * SECOND - 1, now + 64 * SECOND);
 }
 
 /* ---- another life ---------------------------------------------------------------------------- */
@@ -1407,11 +1529,12 @@ static void a_refresh_token_that_is_lost_is_not_used(void **state)
 
 static void the_token_of_before_is_served_until_its_renewal(void **state)
 {
-    uint64_t sent = now;
+    uint64_t sent;
 
     (void)state;
-    asking();
-    token_that(HOUR, false, UINT32_MAX); /* by chance a little sooner than by rule */
+    with_token();
+    renewed(UINT32_MAX); /* by chance a little sooner than by rule */
+    sent = now;
     uint64_t due = next(), told = lc.advertised_expiry;
     now += 10 * MINUTE;
     restart_with(true, false);
@@ -1515,11 +1638,6 @@ static void a_logout_without_a_source_needs_a_login(void **state)
 }
 
 /* ---- the bucket, the world, rejections, short lives ------------------------------------------ */
-
-static struct lifecycle_actions world_changed(uint32_t random)
-{
-    return step((struct lifecycle_event){ .type = LIFECYCLE_SYSTEM_CHANGED, .random = random });
-}
 
 static struct lifecycle_actions suspected(void)
 {
@@ -1694,6 +1812,14 @@ static void what_failed_last_decides_what_the_network_means(void **state)
     failed(LIFECYCLE_TEMPORARY);
     lc.retry_at = now + 300 * SECOND;
     world_changed(UINT32_MAX);
+    assert_in_range(lc.retry_at, now + 89 * SECOND, now + 90 * SECOND);
+    wanted_within(MINUTE * 10); /* somebody who comes does not wait for all of that */
+    uint64_t soon = lc.failed_at + 4 * SECOND;
+    assert_int_equal(lc.retry_at, soon);
+    wanted_within(MINUTE * 10); /* once is enough */
+    assert_int_equal(lc.retry_at, soon);
+    lc.retry_at = now + 300 * SECOND;
+    world_changed(UINT32_MAX); /* nor who waits already */
     assert_in_range(lc.retry_at, now + 2 * SECOND, now + 3 * SECOND);
 }
 
@@ -2317,6 +2443,9 @@ int main(void)
         TEST(a_duration_decides_the_renewal),
         TEST(a_duration_longer_than_half_of_the_life_is_cut),
         TEST(jitter_moves_the_renewal_a_few_percent_earlier),
+        TEST(the_first_token_is_renewed_anywhere_in_nine_tenths_of_its_wait),
+        TEST(after_an_outage_the_renewal_comes_when_it_would_have_come),
+        TEST(so_soon_after_it_that_it_is_hardly_worth_it_chance_decides),
         TEST(the_hand_over_lies_between_renewal_and_death),
         TEST(a_life_of_next_to_nothing_does_not_renew_at_once),
         TEST(an_endless_life_does_not_overflow),
@@ -2399,6 +2528,10 @@ int main(void)
         TEST(the_time_of_a_state_is_when_it_was_entered),
         TEST(a_start_that_nobody_waits_for_is_put_off_by_up_to_two_seconds),
         TEST(it_is_put_off_by_an_eighth_at_most_of_what_the_token_has_to_live),
+        TEST(whose_token_has_died_is_put_off_longer_and_who_has_none_is_not),
+        TEST(behind_the_time_that_a_provider_has_told_they_part),
+        TEST(lost_answers_make_the_pauses_longer_up_to_an_hour),
+        TEST(an_answer_that_is_lost_after_failures_counts_at_once),
         TEST(what_was_under_way_when_it_ended_is_not_any_more),
         TEST(a_retry_outlives_a_restart),
         TEST(what_was_refused_stays_stopped),
