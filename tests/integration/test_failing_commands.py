@@ -129,8 +129,8 @@ SCENES = {
 
 
 def tree(folder):
-    """Each file with its mode and text; what was written is noted with its time. A program that could
-    not be seen on the PATH is named by its folder, and the note is of that text."""
+    """Each file with its mode and text; what was written is noted with its time. A program that
+    could not be seen on the PATH is named by its folder, and the note is of that text."""
     def plain(text):
         text = re.sub(rb'command: "[^"]*/kubetoken"', b"command: kubetoken", text)
         return re.sub(rb"^written \w+ \d+ at \d+", b"written", text)
