@@ -130,7 +130,8 @@ client: $(client_linking) $(client_libs)
 endef
 
 $(O)/flags: export TEXT = $(flags)
-$(O)/links: export TEXT = $(links)
+# Whichever way the folder is named: else one make would link anew what another's tests run.
+$(O)/links: export TEXT = $(subst $(O)/,,$(links))
 $(O)/flags $(O)/links: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$TEXT" | cmp -s - $@ || printf '%s\n' "$$TEXT" > $@

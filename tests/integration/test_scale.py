@@ -154,7 +154,7 @@ def test_what_a_crowd_took_goes_back_also_when_one_stays(home, daemon):
         stays.sendall(b"version\n")
         assert stays.recv(1000).startswith(b"ok ")
         took = memory(daemon, "RssAnon") - before
-        assert took > CROWD  # a client is more than a KiB
+        assert took > CROWD / 2, "there is nothing to give back"
     with stays:
         rig.wait_until(lambda: memory(daemon, "RssAnon") - before < took / 2, "the memory")
 

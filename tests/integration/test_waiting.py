@@ -1,6 +1,7 @@
 """A client that waits: for a daemon that is not there, that dies, that says nothing, that is busy;
 and what it shows of that on a terminal."""
 import array
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -654,9 +655,11 @@ def waits_for_room(daemon):
     """Whether it wants to know when it can write to somebody, and nothing else of them; by edges
     (EPOLLET) or not."""
     out = select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP
-    process = pathlib.Path(f"/proc/{daemon.process.pid}")
-    return any(re.search(rf"^tfd: .* events: +(?:800000)?{out:x} ", fd.read_text(), re.M)
-               for fd in process.joinpath("fdinfo").iterdir())
+    process, texts = pathlib.Path(f"/proc/{daemon.process.pid}"), []
+    for fd in process.joinpath("fdinfo").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # of a fetcher that has just ended
+            texts.append(fd.read_text())
+    return any(re.search(rf"^tfd: .* events: +(?:800000)?{out:x} ", text, re.M) for text in texts)
 
 
 def test_who_does_not_read_gets_its_answers_whole(home, daemon, fake):
