@@ -240,7 +240,7 @@ def test_musl_is_found_where_a_musl_gcc_of_that_machine_has_it(tree, line, machi
 def listed(program):
     """The objects and the libraries that the Makefile lists for it."""
     line, = re.findall(rf"^{program}: (.*)$", (rig.BUILD / "links").read_text(), re.M)
-    return ([rig.TOP / word for word in line.split() if word.endswith(".o")],
+    return ([rig.BUILD / word for word in line.split() if word.endswith(".o")],
             [word for word in line.split() if not word.endswith(".o")])
 
 
