@@ -16,6 +16,7 @@ LINKED = "it is linked with the sanitizers"
 CALLS = "it counts the sanitizers' calls too"
 HEAP = "AddressSanitizer has a heap of its own, which is not locked, and keeps what is freed"
 MLOCK = "AddressSanitizer's mlock() does nothing, and always succeeds"
+HEAP_LACKS = "AddressSanitizer has a heap of its own, of which nothing says that it lacked memory"
 SHADOW = "AddressSanitizer's shadow of terabytes goes over ulimit -v"
 PROCESS = "LeakSanitizer needs a process of its own"
 
@@ -26,6 +27,9 @@ NOT_RUN = {
     "test_client_program.py::test_each_program_links": LINKED,
     "test_client_program.py::test_the_system_calls_of_a_get": CALLS,
     "test_failing_calls.py::test_a_get_of_a_token_in_hand": CALLS,
+    "test_answer_cost.py::test_the_system_calls_until": CALLS,
+    "test_failing_fetcher.py::": HEAP_LACKS,
+    "test_fetcher_program.py::test_a_usual_job_locks_little": MLOCK,
     "test_catalogue.py::test_it_happens[no-process]": PROCESS,
     "test_desks.py::test_each_cause_has_its_own_sentence_and_remedy[no_process": PROCESS,
     "test_desks.py::test_limits_and_a_nice_value": SHADOW,
