@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "daemon/history.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -10,16 +11,22 @@
 struct topic;
 
 struct node {
-    struct history_entry entry; /* its texts are its own */
-    struct history *history;
     struct topic *topic;
     TAILQ_ENTRY(node) of_all, of_topic; /* both by id */
+    struct history_entry entry; /* as much of it as entry_size() says; texts by words_take() */
 };
 
 TAILQ_HEAD(nodes, node);
 
+/* Of one entry, or of several in a row that name the same key. */
+struct words {
+    unsigned users;
+    char text[];
+};
+
 /* What concerns one profile, or (no name) the daemon. */
 struct topic {
+    struct history *history;
     char *name;
     struct nodes nodes;
     unsigned hand_outs, others;
@@ -28,7 +35,8 @@ struct topic {
 
 struct history {
     struct nodes nodes;
-    struct node *spare; /* of an entry that is gone, for the next: most are added to another soon */
+    struct node
+        *spare; /* of a hand-out that is gone, for the next: most are added to another soon */
     struct topic daemon;
     struct topic **topics; /* by name */
     size_t n_topics;
@@ -46,6 +54,7 @@ struct history *history_new(void)
         return NULL;
     TAILQ_INIT(&h->nodes);
     TAILQ_INIT(&h->daemon.nodes);
+    h->daemon.history = h;
     return h;
 }
 
@@ -76,48 +85,120 @@ static unsigned *counter_of(struct node *n)
     return n->entry.kind == HISTORY_HAND_OUT ? &n->topic->hand_outs : &n->topic->others;
 }
 
-static void clear_texts(struct history_entry *e)
+static bool has_key(enum history_kind kind)
 {
-    free((char *)(uintptr_t)e->text);
-    free((char *)(uintptr_t)e->key);
-    free((char *)(uintptr_t)e->previous_key);
+    return kind == HISTORY_TOKEN || kind == HISTORY_REJECTION || kind == HISTORY_KEY;
+}
+
+/* How much of an entry there is to keep. */
+static size_t entry_size(const struct history_entry *e)
+{
+    switch (e->kind) {
+    case HISTORY_STARTED:
+    case HISTORY_RELOAD:
+    case HISTORY_LOGOUT:
+    case HISTORY_IDENTITY:
+        return offsetof(struct history_entry, token);
+    case HISTORY_HAND_OUT:
+        return offsetof(struct history_entry, told);
+    case HISTORY_FAILURE:
+        return offsetof(struct history_entry, key_gone);
+    case HISTORY_TOKEN:
+    case HISTORY_REJECTION:
+    case HISTORY_KEY:
+        break;
+    }
+    return offsetof(struct history_entry, findings) + e->n_findings * sizeof e->findings[0];
+}
+
+static struct words *words_of(const char *text)
+{
+    return container_of((char *)(uintptr_t)text, struct words, text);
+}
+
+/* The key that the latest entry with one names: the next one names the same, but for once a month.
+ */
+static const char *latest_key(const struct topic *t)
+{
+    const struct node *n;
+
+    for (n = last_of(&t->nodes); n; n = before_of_topic(n))
+        if (has_key(n->entry.kind))
+            return n->entry.key;
+    return NULL;
+}
+
+/* A copy, which may be another entry's too. NULL: there is none, or no memory. */
+static const char *words_take(const struct topic *t, const char *text)
+{
+    const char *key = text && *text ? latest_key(t) : NULL;
+
+    if (!text || !*text)
+        return NULL;
+    if (key && strcmp(key, text) == 0) {
+        words_of(key)->users++;
+        return key;
+    }
+    size_t length = strlen(text) + 1;
+    struct words *w = malloc(sizeof *w + length);
+    if (!w)
+        return NULL;
+    w->users = 1;
+    return memcpy(w->text, text, length);
+}
+
+static void words_leave(const char *text)
+{
+    if (text && --words_of(text)->users == 0)
+        free(words_of(text));
 }
 
 static void node_free(struct node *n)
 {
-    struct history *h = n->history;
+    struct history *h = n->topic->history;
 
     TAILQ_REMOVE(&h->nodes, n, of_all);
     TAILQ_REMOVE(&n->topic->nodes, n, of_topic);
     --*counter_of(n);
     h->n_nodes--;
     h->n_unlooked -= n->entry.unlooked;
-    clear_texts(&n->entry);
-    free(h->spare);
-    h->spare = n;
+    words_leave(n->entry.text);
+    if (has_key(n->entry.kind)) {
+        words_leave(n->entry.key);
+        words_leave(n->entry.previous_key);
+    }
+    if (n->entry.kind == HISTORY_HAND_OUT) { /* all are of one size */
+        struct node *former = h->spare;
+        h->spare = n;
+        n = former;
+    }
+    free(n);
 }
 
 /* The latest thing that happened is the last. */
 static void enqueue(struct node *n)
 {
-    n->entry.id = ++n->history->last_id;
-    TAILQ_INSERT_TAIL(&n->history->nodes, n, of_all);
+    struct history *h = n->topic->history;
+
+    n->entry.id = ++h->last_id;
+    TAILQ_INSERT_TAIL(&h->nodes, n, of_all);
     TAILQ_INSERT_TAIL(&n->topic->nodes, n, of_topic);
 }
 
 static void move_to_end(struct node *n)
 {
-    TAILQ_REMOVE(&n->history->nodes, n, of_all);
+    TAILQ_REMOVE(&n->topic->history->nodes, n, of_all);
     TAILQ_REMOVE(&n->topic->nodes, n, of_topic);
     enqueue(n);
 }
 
 static void drop(struct node *n)
 {
+    struct history *h = n->topic->history;
     uint64_t id = n->entry.id;
 
-    if (id > n->history->lost)
-        n->history->lost = id;
+    if (id > h->lost)
+        h->lost = id;
     if (id > n->topic->lost)
         n->topic->lost = id;
     node_free(n);
@@ -149,31 +230,39 @@ static void make_room(struct history *h, struct topic *t, bool hand_out)
         drop(oldest(h));
 }
 
-static char *copy(const char *text)
+static struct node *node_new(struct history *h, const struct history_entry *entry)
 {
-    return text && *text ? strdup(text) : NULL;
+    struct node *n = entry->kind == HISTORY_HAND_OUT ? h->spare : NULL;
+    size_t size = entry_size(entry);
+
+    if (n)
+        h->spare = NULL;
+    else if (!(n = malloc(offsetof(struct node, entry) + size)))
+        return NULL;
+    memcpy(&n->entry, entry, size);
+    return n;
 }
 
-static struct node *append(struct history *h, struct topic *t, const struct history_entry *entry)
+static void append(struct history *h, struct topic *t, const struct history_entry *entry)
 {
-    struct node *n = h->spare ? h->spare : malloc(sizeof *n);
+    struct node *n = node_new(h, entry);
 
-    h->spare = NULL;
     if (!n)
-        return NULL;
-    make_room(h, t, entry->kind == HISTORY_HAND_OUT);
-    *n = (struct node){ .entry = *entry, .history = h, .topic = t };
+        return;
+    n->topic = t;
     n->entry.profile = t->name;
     n->entry.first = entry->at;
     n->entry.count = n->entry.processes = 1;
-    n->entry.text = copy(entry->text);
-    n->entry.key = copy(entry->key);
-    n->entry.previous_key = copy(entry->previous_key);
+    n->entry.text = words_take(t, entry->text);
+    if (has_key(entry->kind)) {
+        n->entry.key = words_take(t, entry->key);
+        n->entry.previous_key = words_take(t, entry->previous_key);
+    }
+    make_room(h, t, entry->kind == HISTORY_HAND_OUT);
     enqueue(n);
     ++*counter_of(n);
     h->n_nodes++;
     h->n_unlooked += entry->unlooked;
-    return n;
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */
@@ -198,7 +287,7 @@ static size_t place_of(const struct history *h, const char *name, bool *ret_ther
     return from;
 }
 
-static struct topic *topic_new(const char *name)
+static struct topic *topic_new(struct history *h, const char *name)
 {
     struct topic *t = calloc(1, sizeof *t);
 
@@ -209,6 +298,7 @@ static struct topic *topic_new(const char *name)
         return NULL;
     }
     TAILQ_INIT(&t->nodes);
+    t->history = h;
     return t;
 }
 
@@ -233,7 +323,7 @@ static struct topic *topic_of(struct history *h, const char *name)
     if (!more)
         return NULL;
     h->topics = more;
-    struct topic *t = topic_new(name);
+    struct topic *t = topic_new(h, name);
     if (!t)
         return NULL;
     memmove(more + at + 1, more + at, (h->n_topics - at) * sizeof *more);
@@ -339,9 +429,9 @@ static void add_hand_out(struct node *n, const struct history_entry *e)
 static void add_failure(struct node *n, const struct history_entry *e)
 {
     struct history_entry *to = &n->entry;
-    char *text = copy(e->text);
+    const char *text = words_take(n->topic, e->text);
 
-    free((char *)(uintptr_t)to->text);
+    words_leave(to->text);
     to->text = text;
     to->count++;
     to->at = e->at;

@@ -16,7 +16,7 @@
 #include "common/job.h"
 
 enum {
-    HISTORY_MAX = 2048,        /* entries in all, a third of a KiB each: the oldest go first */
+    HISTORY_MAX = 1024,        /* entries in all, some 200 bytes each: the oldest go first */
     HISTORY_PROFILE_MAX = 64,  /* hand-outs of a profile, and as many of all else */
     HISTORY_UNLOOKED_MAX = 32, /* who is beyond that in one turn of the loop has no name */
     HISTORY_PROGRAM_SIZE = 16, /* as the kernel has it */
@@ -47,45 +47,46 @@ enum history_reason {
     HISTORY_LOGIN,    /* or `login` */
 };
 
-/* What does not fit the kind is 0. */
+/* What does not fit the kind is 0 in an entry that is added; in one that a history returns it is
+ * not there: of each no more is kept than its kind has, which is why those that few have come last.
+ */
 struct history_entry {
     enum history_kind kind;
+    bool unlooked;       /* HAND_OUT: nobody has looked at it yet: pid is what it says */
+    unsigned count;      /* how often; */
+    unsigned processes;  /* HAND_OUT: by how many */
     const char *profile; /* NULL: the daemon's own */
     uint64_t id;         /* grows with each change: an entry that is added to gets another */
     uint64_t at;         /* the last time; */
     uint64_t first;      /* the first one */
-    unsigned count;
-    /* HAND_OUT, REJECTION: who it was */
-    pid_t peer;         /* who connected, for the look */
-    pid_t pid;          /* of the program; of several the last */
-    uint64_t started;   /* when that process was, 0 = not known */
-    unsigned processes; /* how many */
-    bool unlooked;      /* HAND_OUT: nobody has looked at it yet: pid is what it says */
-    bool confirmed;     /* the kernel says so too, not the client alone */
-    char program[HISTORY_PROGRAM_SIZE]; /* printable, "" = not known */
+    const char *text;    /* TOKEN: changed claims; FAILURE, RELOAD: what was seen; NULL: nothing */
     /* HAND_OUT, TOKEN, REJECTION, KEY: which token */
     uint64_t token;      /* when it was asked for, which tells tokens apart */
     uint64_t expires_at; /* when it dies */
-    /* TOKEN, FAILURE */
-    enum history_reason reason;
-    bool by_refresh_token;
-    uint64_t took; /* usec; 0: nothing was sent */
-    enum error_code code;
-    /* TOKEN, REJECTION: what is known of the token */
-    bool verified;
-    int64_t clock_offset; /* seconds that the provider's clock is ahead of ours */
-    unsigned n_findings;
-    enum error_code findings[RESULT_WARNINGS_MAX];
+    /* HAND_OUT, REJECTION: who it was */
+    pid_t peer;                         /* who connected, for the look */
+    pid_t pid;                          /* of the program; of several the last */
+    uint64_t started;                   /* when that process was, 0 = not known */
+    bool confirmed;                     /* the kernel says so too, not the client alone */
+    char program[HISTORY_PROGRAM_SIZE]; /* printable, "" = not known */
     /* REJECTION */
     bool told;          /* by get --rejected, not by the look of it */
     bool unfollowed;    /* so soon after another one that none is fetched */
     uint64_t handed_at; /* when that process had got it */
+    /* TOKEN, FAILURE */
+    enum history_reason reason;
+    enum error_code code;
+    uint64_t took; /* usec; 0: nothing was sent */
+    bool by_refresh_token;
     /* KEY */
     bool key_gone; /* the former one is published no more */
-    /* What the history copies; NULL: nothing. */
-    const char *text;         /* TOKEN: changed claims; FAILURE, RELOAD: what was seen */
-    const char *key;          /* TOKEN, REJECTION: that it is signed with; KEY: the new one */
+    /* TOKEN, REJECTION: what is known of the token */
+    bool verified;
+    const char *key;          /* that it is signed with; KEY: the new one; NULL: none is named */
     const char *previous_key; /* KEY */
+    int64_t clock_offset;     /* seconds that the provider's clock is ahead of ours */
+    unsigned n_findings;
+    enum error_code findings[RESULT_WARNINGS_MAX];
 };
 
 struct history;

@@ -206,6 +206,8 @@ static uint64_t rehearsed_expiry(const struct request *request, uint64_t now)
 static const struct rejection_client *note_client(struct profile *p, const struct request *request,
                                                   uint64_t now)
 {
+    if (!p->rejection.clients) /* the first; without memory for them nobody is suspected */
+        p->rejection.clients = calloc(REJECTION_CLIENTS, sizeof *p->rejection.clients);
     return rejection_note(&p->rejection, request->client_go, p->lifecycle.sent,
                           rehearsed_expiry(request, now), now);
 }
@@ -421,13 +423,6 @@ static void hold_token(struct profile *p, struct secret *token)
                   result_encode(&facts, bytes, sizeof bytes));
 }
 
-/* A token came: from now on it is handed out. Without memory for them nobody is suspected. */
-static void note_clients(struct profile *p)
-{
-    if (!p->rejection.clients)
-        p->rejection.clients = calloc(REJECTION_CLIENTS, sizeof *p->rejection.clients);
-}
-
 static void set_text(char **text, const char *to)
 {
     free(*text);
@@ -459,7 +454,6 @@ static void take_token(struct profile *p, struct result *result)
 
     p->counts.renewals++;
     memcpy(key, p->facts.key, strlen(p->facts.key) + 1);
-    note_clients(p);
     if (p->lifecycle.by_refresh_token)
         p->offer_in_hand = false; /* it is one like any other now */
     if (p->lifecycle.sent > 0)
@@ -1131,7 +1125,6 @@ static bool restore_token(struct profile *p, uint64_t now)
     if (result_restore(rest, length, token, now, &facts) == 0 &&
         now < facts.sent + facts.lifetime) {
         facts_take(&p->facts, &facts);
-        note_clients(p);
         lifecycle_restore_token(&p->lifecycle, &p->policy, facts.sent, facts.lifetime);
         return true;
     }

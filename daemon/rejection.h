@@ -22,8 +22,8 @@ struct rejection {
         uint64_t token;      /* when it was sent for, which tells tokens apart */
         uint64_t handed_out; /* the first time */
         uint64_t until;      /* it was told to come again then; UINT64_MAX: when all are */
-    } * clients;             /* REJECTION_CLIENTS of the caller's, all zero at first; NULL: none has
-                              * had a token yet, and nobody is noted */
+    } * clients;             /* REJECTION_CLIENTS of the caller's, all zero at first; NULL: nobody
+                              * is noted */
     uint64_t suspected;      /* the last token that was suspected, 0 = none */
     uint64_t unheard;        /* the last token of which that came too soon after the one before */
     uint64_t at;             /* when the last was suspected */

@@ -109,9 +109,10 @@ def test_two_refreshes_within_a_second_are_both_new(fake, home, daemon):
 
 
 def login_for_a_second(home, session):
-    """Its password is forgotten before the first refresh is answered."""
+    """Its password is forgotten before the first refresh is answered, and that so late that whole
+    seconds tell its iat from that of a token made now."""
     assert home.run("login", input="canary-pw").returncode == 0
-    session.not_before = time.monotonic() + 1.5
+    session.not_before = time.monotonic() + 2.5
 
 
 @pytest.mark.parametrize("how", ["unchanged", "anew"])

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include <stdio.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "common/time.h"
@@ -267,6 +268,97 @@ static void texts_are_copied(void **state)
     assert_null(history_last(history)->key);
 }
 
+static void each_kind_keeps_all_that_it_has(void **state)
+{
+    struct history_entry e = {
+        .kind = HISTORY_REJECTION,
+        .at = now,
+        .token = 3,
+        .expires_at = 4,
+        .pid = 5,
+        .started = 6,
+        .confirmed = true,
+        .program = "kubectl",
+        .told = true,
+        .unfollowed = true,
+        .handed_at = 7,
+        .verified = true,
+        .key = "new",
+        .clock_offset = -8,
+        .n_findings = 2,
+        .findings = { ERROR_TIMEOUT, ERROR_THROTTLED },
+    };
+    const struct history_entry *r;
+
+    (void)state;
+    history_add(history, "p", &e);
+    e = (struct history_entry){ .kind = HISTORY_KEY,
+                                .at = now,
+                                .token = 3,
+                                .key = "new",
+                                .previous_key = "old",
+                                .key_gone = true };
+    history_add(history, "p", &e);
+    e = (struct history_entry){ .kind = HISTORY_FAILURE,
+                                .at = now,
+                                .reason = HISTORY_REFRESH,
+                                .code = ERROR_TIMEOUT,
+                                .took = 9,
+                                .by_refresh_token = true,
+                                .text = "slow" };
+    history_add(history, "p", &e);
+    r = history_after(history, 0);
+    assert_true(r->told && r->unfollowed && r->confirmed && r->verified);
+    assert_int_equal(r->token + r->expires_at + r->started + r->handed_at, 3 + 4 + 6 + 7);
+    assert_string_equal(r->program, "kubectl");
+    assert_int_equal(r->clock_offset, -8);
+    assert_int_equal(r->n_findings, 2);
+    assert_int_equal(r->findings[1], ERROR_THROTTLED);
+    r = history_next(r);
+    assert_string_equal(r->key, "new");
+    assert_string_equal(r->previous_key, "old");
+    assert_true(r->key_gone);
+    r = history_next(r);
+    assert_int_equal(r->reason, HISTORY_REFRESH);
+    assert_int_equal(r->code, ERROR_TIMEOUT);
+    assert_int_equal(r->took, 9);
+    assert_true(r->by_refresh_token);
+    assert_string_equal(r->text, "slow");
+}
+
+static void tokens_of_one_key_share_its_name_until_the_last_is_gone(void **state)
+{
+    char key[] = "a";
+
+    (void)state;
+    for (unsigned i = 0; i < 4 * HISTORY_PROFILE_MAX; i++) {
+        key[0] = (char)('a' + i / 32);
+        history_add(
+            history, "p",
+            &(struct history_entry){ .kind = HISTORY_TOKEN, .at = now, .token = i, .key = key });
+    }
+    const struct history_entry *first = history_after(history, 0), *last = history_last(history);
+    assert_string_equal(first->key, "g");
+    assert_ptr_equal(first->key, history_next(first)->key);
+    assert_string_equal(last->key, "h");
+}
+
+/* With AddressSanitizer nothing is counted. */
+static void a_full_profile_takes_200_bytes_an_entry(void **state)
+{
+    static const char key[] = "U5NkLM0fcvtGKv0sfYgPpVqzXYAfwMTZqVBm3ZbJuTg";
+    size_t before = mallinfo2().uordblks;
+
+    (void)state;
+    for (unsigned i = 0; i < HISTORY_PROFILE_MAX; i++, now += 2 * HISTORY_TOGETHER) {
+        history_add(
+            history, "p",
+            &(struct history_entry){ .kind = HISTORY_TOKEN, .at = now, .token = i, .key = key });
+        hand_out("p", i, "kubectl", 7);
+    }
+    assert_true(mallinfo2().uordblks - before <= (size_t)2 * HISTORY_PROFILE_MAX * 200);
+}
+
 static void without_a_history_nothing_is_kept(void **state)
 {
     (void)state;
@@ -297,6 +389,9 @@ int main(void)
         TEST(a_profile_that_is_forgotten_leaves_nothing),
         TEST(each_change_is_told_and_comes_after_what_was_seen),
         TEST(texts_are_copied),
+        TEST(each_kind_keeps_all_that_it_has),
+        TEST(tokens_of_one_key_share_its_name_until_the_last_is_gone),
+        TEST(a_full_profile_takes_200_bytes_an_entry),
         TEST(without_a_history_nothing_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
