@@ -63,8 +63,8 @@ endef
 pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
 
 # ---- what is linked into which program -------------------------------------------------------
-# Which libraries is a promise (README, "What it is made of"), so each program has lists of its own,
-# and a test finds what in them it does not need.
+# Which libraries is a promise (docs/design.md §2), so each program has lists of its own, and a test
+# finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt children command_unit config \
   config_change config_keys config_print digest facts fetch_queue fetcher file_watch history \
@@ -505,7 +505,7 @@ define installed
 0644 $(BASHDIR) completions/kubetoken.bash
 0644 $(ZSHDIR) completions/_kubetoken
 0644 $(FISHDIR) completions/kubetoken.fish
-0644 $(DOCDIR) README.md docs/design.md docs/performance.md docs/recipes.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(DOCDIR) README.md SECURITY.md docs/design.md docs/performance.md docs/recipes.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install
@@ -553,18 +553,26 @@ help:
 	@echo '                CC= CPPFLAGS= CFLAGS= LDFLAGS= are obeyed; MUSL= does without musl'
 	@echo 'make demo       install what is needed, build, show the main job'
 	@echo 'make check      install what is needed, build, run all tests'
+	@echo 'make unit       the unit tests alone'
 	@echo 'make test       unit tests and simulation: without root, network or anything to install'
 	@echo 'make deb        install what is needed, build the package of Debian'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local USERUNITDIR=PREFIX/lib/systemd/user'
 	@echo '                BASHDIR= ZSHDIR= FISHDIR=: where the shells look for completions'
 	@echo 'make uninstall  takes out what make install, with the same variables, has put there'
+	@echo 'make check-asan the integration tests against programs under ASan and UBSan'
+	@echo 'make check-valgrind'
+	@echo '                the main paths under memcheck'
+	@echo 'make check-faults'
+	@echo '                each allocation and each system call fails once; a part is in make check'
 	@echo 'make check-systemd'
 	@echo '                tests/systemd alone; ROOT=FOLDER: with the systemd of another Debian, built'
 	@echo '                in there; FULL=1: each signal five times, as the units are shipped'
 	@echo 'make idle       what a daemon with 100 profiles costs in a minute of nothing; ROOT='
 	@echo 'make simulate   SEEDS=1-5000 STEPS=20000: the daemon in virtual time; part of make check'
 	@echo 'make fleet      thousands of clients at one provider, a line and a bound for each scenario;'
-	@echo '                part of make check; fleet-pictures draws those of docs/fleet.md'
+	@echo '                part of make check'
+	@echo 'make fleet-pictures'
+	@echo '                draws those of docs/fleet.md'
 	@echo 'make bench-gate holds what a get costs, by counts; PART=client, daemon or scale; part of'
 	@echo '                make check'
 	@echo 'make bench      what it costs, beside floors and peers, with targets; ROWS=NAME,...'
@@ -575,7 +583,9 @@ help:
 	@echo 'make corpus     what that found, into tests/fuzz/corpus'
 	@echo 'make mutants    do the simulation and the tests see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages and the catalogue'
-	@echo 'make lint       clang-tidy, cppcheck, format, the rules of the project'
+	@echo 'make lint       installs and runs clang-tidy, cppcheck, clang-format, the rules of the project'
+	@echo 'make analyze    the analyzer of gcc'
+	@echo 'make format     clang-format over all C'
 	@echo 'make clean      remove what was built'
 
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \

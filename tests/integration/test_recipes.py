@@ -13,7 +13,8 @@ import apiserver
 import rig
 from test_autostart import end
 
-PAGES = ["README.md", *sorted(f"man/{p.name}" for p in (rig.TOP / "man").glob("*.?"))]
+PAGES = ["README.md", "docs/troubleshooting.md",
+         *sorted(f"man/{p.name}" for p in (rig.TOP / "man").glob("*.?"))]
 
 # What a test cannot do, or must not: packages, another init, a cluster, an editor, a keyring.
 STAND_INS = ["sudo", "make", "systemctl", "journalctl", "minikube", "editor", "helm", "curl",
