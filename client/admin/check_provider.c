@@ -435,7 +435,7 @@ void doctor_clock(struct doctor *d)
         report_add(&d->report, LEVEL_SKIPPED, "clock", ERROR_NONE, "the provider's is not known");
     else if (size < CLOCK_WARNING)
         report_add(&d->report, LEVEL_OK, "clock", ERROR_NONE, "%+.0f s from the provider's",
-                   -seconds);
+                   0 - seconds);
     else
         report_add(&d->report, size < CLOCK_ERROR ? LEVEL_WARNING : LEVEL_ERROR, "clock",
                    ERROR_CLOCK, "the provider's is %.0f s %s", size,

@@ -455,14 +455,15 @@ def test_a_renewal_that_fails_while_the_token_lives(home, start, fake):
     assert report.exit_code == 0 and report.of("signature")[0]["level"] == "ok"
 
 
-@pytest.mark.parametrize("offset, level", [(-20, None), (90, "warning"), (-90, "warning"),
-                                           (400, "error")])
+@pytest.mark.parametrize("offset, level", [(0.5, None), (-20, None), (90, "warning"),
+                                           (-90, "warning"), (400, "error")])
 def test_the_clock(home, start, fake, offset, level):
     fake.clock = lambda: time.time() + offset
     start()
     report = doctor(home)
     assert [f for f in report.found() if f[0] == "clock"] == (
         [("clock", level, "clock")] if level else [])
+    assert not report.of("clock")[0]["detail"].startswith("-0 ")
     assert report.exit_code == (1 if level == "error" else 0)
 
 

@@ -62,6 +62,7 @@ def blur(text, home):
     text = re.sub(r"\b(kid +)\S+", r"\1KID", text)
     text = re.sub(r"^(ok|error \S+) \d+ \d+$", r"\1 N N", text, flags=re.M)
     text = re.sub(r"\b\d+[mhds]\s*$", "AGE", text, flags=re.M)  # the last column of kubectl get
+    text = re.sub(r"[\u2500-\u259f]+ ", "", text)  # what a terminal draws
     text = re.sub(r"\b\d+\.\d+\.\d+(?= protocol )", "VERSION", text)
     text = re.sub(r"v1beta1", "v1", text)  # of a kubectl before 1.22
     text = re.sub(r"\n {6,}(?=\S)", " ", text)  # a page is narrower than a line may be
