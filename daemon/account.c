@@ -292,12 +292,13 @@ static enum account_verdict look_at_trouble(struct account *a, account_digest pa
 
 /* Each login moves the time at which the bucket is full by one step; it is empty when that lies
  * a whole burst ahead. */
-static bool take_login(struct account *a, const void *who, uint64_t now, uint64_t *ret_when)
+static bool take_login(struct account *a, uint64_t burst, const void *who, uint64_t now,
+                       uint64_t *ret_when)
 {
     uint64_t full = a->bucket_full > now ? a->bucket_full : now;
 
-    if (full + bucket_step > now + ACCOUNT_BURST * bucket_step) {
-        *ret_when = full + bucket_step - ACCOUNT_BURST * bucket_step;
+    if (full + bucket_step > now + burst * bucket_step) {
+        *ret_when = full + bucket_step - burst * bucket_step;
         return false;
     }
     a->full_before = a->bucket_full;
@@ -335,7 +336,8 @@ enum account_verdict account_ask(struct account *a, const struct account_credent
         verdict = look_at_trouble(a, what->password, leave, now, ret_when);
     if (verdict != ACCOUNT_GO)
         return verdict;
-    if (!take_login(a, who, now, ret_when))
+    uint64_t burst = leave == ACCOUNT_FOR_NOBODY ? ACCOUNT_AHEAD : ACCOUNT_BURST;
+    if (!take_login(a, burst, who, now, ret_when))
         return ACCOUNT_EMPTY;
     a->holder = who;
     a->is_forced = leave == ACCOUNT_BY_PERSON;

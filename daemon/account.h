@@ -28,6 +28,7 @@
 
 enum {
     ACCOUNT_BURST = 6,    /* logins at once */
+    ACCOUNT_AHEAD = 4,    /* of these for whom nobody waits */
     ACCOUNT_ACCEPTED = 4, /* passwords remembered of those that were taken; the oldest goes */
     ACCOUNT_REFUSALS = 8, /* the same, of those that were refused */
     ACCOUNT_TROUBLES = 8, /* the same, of those that met no answer, or a gateway's */
@@ -83,8 +84,9 @@ struct account {
 
 enum account_leave {
     ACCOUNT_BY_RULE,
-    ACCOUNT_BY_ROUTE,  /* the way out of this machine has changed: a gateway may be gone */
-    ACCOUNT_BY_PERSON, /* somebody said so: nothing but another's turn and the bucket stops it */
+    ACCOUNT_FOR_NOBODY, /* the same, and nobody waits: those who do may want the last logins */
+    ACCOUNT_BY_ROUTE,   /* the way out of this machine has changed: a gateway may be gone */
+    ACCOUNT_BY_PERSON,  /* somebody said so: nothing but another's turn and the bucket stops it */
 };
 
 enum account_verdict {

@@ -53,8 +53,9 @@ struct attempt {
     struct attempt_order order;
     struct permit permit;
     const struct account *turn_of; /* STAGE_TURN: the account whose login is under way */
-    sd_event_source *timer;        /* when advance() is wanted next, if nothing comes before */
-    uint64_t stamp; /* of the sources, before they are read: a change meanwhile is seen */
+    bool woken; /* since then it is its turn there: what comes of it has the next one go */
+    sd_event_source *timer; /* when advance() is wanted next, if nothing comes before */
+    uint64_t stamp;         /* of the sources, before they are read: a change meanwhile is seen */
     struct secret *client_secret, *password;
     struct secret_command *command;
     struct fetch_slot slot;
@@ -74,15 +75,29 @@ static const uint64_t look_again = 10 * USEC_PER_SEC;
 static const uint64_t grace = 500 * USEC_PER_MSEC;
 
 static void advance(struct attempt *a);
+static void wake_others(struct attempt *a);
+static void end(struct attempt *a, struct attempt_end *how);
 static void fail(struct attempt *a, enum lifecycle_failure kind, const struct error *why,
                  uint64_t retry_after);
 
-/* The timer brings advance() at that time. One that is past: once this turn of the loop is over, so
- * that a failure here does not run into another attempt's; the longer past first. */
-static void advance_at(struct attempt *a, uint64_t when)
+static void set_timer(struct attempt *a, uint64_t when, int64_t priority)
 {
+    sd_event_source_set_priority(a->timer, priority);
     sd_event_source_set_time(a->timer, when);
     sd_event_source_set_enabled(a->timer, SD_EVENT_ONESHOT);
+}
+
+/* The timer brings advance() at that time. One that is past: once this turn of the loop is over, so
+ * that a failure here does not run into another attempt's. */
+static void advance_at(struct attempt *a, uint64_t when)
+{
+    set_timer(a, when, SD_EVENT_PRIORITY_NORMAL);
+}
+
+/* The same, at once and before all others: of those that are due together the loop takes any. */
+static void advance_first(struct attempt *a)
+{
+    set_timer(a, 0, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 static bool by_password(const struct attempt *a)
@@ -333,14 +348,26 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
         error_set(&why, part == PERMIT_PROXY ? ERROR_PROXY_REFUSED : ERROR_DOUBTED,
                   "%.*s%sonce more in %s", stem, said, *said ? "; " : "", span);
     bool soft = verdict == ACCOUNT_SILENT || verdict == ACCOUNT_GATEWAY;
-    fail(a, soft ? LIFECYCLE_SOFT : LIFECYCLE_DEFERRED, &why, wait);
+    struct attempt_end how = { .kind = soft ? LIFECYCLE_SOFT : LIFECYCLE_DEFERRED,
+                               .error = why,
+                               .retry_after = wait,
+                               .yielded = verdict == ACCOUNT_EMPTY && !a->order.urgent };
+    end(a, &how);
 }
 
 static void wait_for_turn(struct attempt *a, const struct account *account)
 {
+    bool overtaken = a->woken && a->turn_of == account;
+
     give_slot(a); /* the end of the other one needs it */
+    if (a->woken && !overtaken)
+        wake_others(a); /* it goes on waiting elsewhere */
+    a->woken = false;
     a->turn_of = account;
-    TAILQ_INSERT_TAIL(&a->shared->turns, a, turn);
+    if (overtaken)
+        TAILQ_INSERT_HEAD(&a->shared->turns, a, turn);
+    else
+        TAILQ_INSERT_TAIL(&a->shared->turns, a, turn);
     a->stage = STAGE_TURN;
     press(a);
 }
@@ -360,10 +387,11 @@ static bool has_leave(struct attempt *a)
         fail(a, LIFECYCLE_REFUSED, &why, 0);
         return false;
     }
-    enum account_verdict verdict = permit_ask(&a->permit, a, a->order.by_route, a->order.forced_at,
-                                              &part, &when);
+    enum account_verdict verdict = permit_ask(&a->permit, a, a->order.urgent, a->order.by_route,
+                                              a->order.forced_at, &part, &when);
     switch (verdict) {
     case ACCOUNT_GO:
+        a->woken = false; /* the end of the request has the next one go */
         return true;
     case ACCOUNT_REFUSED:
         refused_before(a, part);
@@ -460,8 +488,6 @@ static void start_fetcher(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
 }
 
-static void end(struct attempt *a, struct attempt_end *how);
-
 static void take_result(struct attempt *a, struct result *result)
 {
     static const enum lifecycle_failure kinds[] = {
@@ -520,17 +546,26 @@ static bool waits_for(const struct attempt *a, const struct permit *permit)
     return false;
 }
 
-/* Those who waited for the end of this one go on, first those for whom a client waits, else in the
- * order in which they came: or some would never have their turn. */
+/* Whoever waited for the end of this one goes on. Of those who want to log in that is one, for whom
+ * a client waits, else the one that came first: or some would never have their turn. A proxy may
+ * let all in by now. */
 static void wake_others(struct attempt *a)
 {
+    const struct account *user = permit_account(&a->permit, PERMIT_USER);
     struct attempt *other;
-    uint64_t turn = 0;
+    bool one = false;
 
     for (int urgent = 1; urgent >= 0; urgent--)
-        TAILQ_FOREACH (other, &a->shared->turns, turn)
-            if (other->order.urgent == urgent && waits_for(other, &a->permit))
-                advance_at(other, turn++);
+        TAILQ_FOREACH (other, &a->shared->turns, turn) {
+            // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
+            bool logs_in = other->turn_of == user;
+            if (other == a || other->order.urgent != urgent || !waits_for(other, &a->permit) ||
+                (logs_in && one))
+                continue;
+            one |= logs_in;
+            other->woken = true;
+            advance_first(other);
+        }
 }
 
 /* Whether anything was asked of the provider itself, and not of the proxy alone. */
@@ -556,8 +591,9 @@ static enum account_end settle(struct attempt *a, const struct error *why, unsig
     bool held = a->permit.held;
     enum account_end end = permit_end(&a->permit, a, &outcome);
 
-    if (held)
+    if (held || a->woken)
         wake_others(a);
+    a->woken = false;
     return end;
 }
 
@@ -737,6 +773,8 @@ void attempt_hurry(struct attempt *a)
     press(a);
     if (a->stage == STAGE_DELAYED)
         advance_at(a, 0);
+    else if (a->stage == STAGE_TURN && !a->turn_of->holder)
+        advance_first(a);    /* whose turn it is has not begun */
     else if (a->slot.queued) /* it may count less now */
         wake_queued(a);
 }
@@ -744,6 +782,8 @@ void attempt_hurry(struct attempt *a)
 void attempt_calm(struct attempt *a)
 {
     a->order.urgent = a->slot.urgent = false;
+    if (a->woken)
+        wake_others(a); /* it has not begun, and may have to wait for its slot now */
     wake_queued(a);
     press(a);
 }

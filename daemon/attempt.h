@@ -51,6 +51,7 @@ struct attempt_end {
     struct error error;
     bool lost; /* the request was sent, and no answer came in time */
     uint64_t retry_after;
+    bool yielded;     /* DEFERRED: somebody who waits may go before that */
     struct step step; /* where the fetcher was at the end; without a name: there was none */
 };
 

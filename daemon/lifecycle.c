@@ -536,6 +536,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         return;
     case LIFECYCLE_DEFERRED:
         wait_for(lc, event->failed.retry_after, now, actions);
+        lc->hurry_at = event->failed.yielded ? now : 0;
         return;
     case LIFECYCLE_LOCAL:
         lc->failures++;

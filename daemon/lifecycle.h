@@ -136,6 +136,7 @@ struct lifecycle_event {
         struct {
             enum lifecycle_failure kind;
             uint64_t retry_after;       /* usec; 0 = none; until the next login if DEFERRED */
+            bool yielded;               /* DEFERRED: somebody who waits may go before that */
             bool not_the_token;         /* the client was refused, or by the proxy */
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
             bool fault;                 /* an answer came that nobody could use */

@@ -108,7 +108,8 @@ static uint32_t some_random(void)
 }
 
 static enum account_verdict ask_part(struct permit *p, enum permit_part part, const void *who,
-                                     bool by_route, uint64_t forced_at, uint64_t *ret_when)
+                                     bool urgent, bool by_route, uint64_t forced_at,
+                                     uint64_t *ret_when)
 {
     const struct account_credential *what = &p->parts[part].what;
     struct account *a = part == PERMIT_CLIENT ? permit_account(p, part) : make_account(p, part);
@@ -120,7 +121,8 @@ static enum account_verdict ask_part(struct permit *p, enum permit_part part, co
     bool forced = forced_at > 0 && account_is_forced(a, what->password, forced_at);
     enum account_leave leave = forced     ? ACCOUNT_BY_PERSON
                                : by_route ? ACCOUNT_BY_ROUTE
-                                          : ACCOUNT_BY_RULE;
+                               : urgent   ? ACCOUNT_BY_RULE
+                                          : ACCOUNT_FOR_NOBODY;
     if (part == PERMIT_USER)
         return account_ask(a, what, leave, who, some_random(), time_boottime(), ret_when);
     return account_admit(a, what, leave, part == PERMIT_PROXY, who, time_boottime(), ret_when);
@@ -134,13 +136,13 @@ static void release(struct permit *p, const void *who)
         account_release(proxy, who);
 }
 
-enum account_verdict permit_ask(struct permit *p, const void *who, bool by_route,
+enum account_verdict permit_ask(struct permit *p, const void *who, bool urgent, bool by_route,
                                 uint64_t forced_at, enum permit_part *ret_part, uint64_t *ret_when)
 {
     for (unsigned i = 0; i < PERMIT_PARTS; i++) {
         enum account_verdict verdict = ACCOUNT_GO;
         if (p->parts[i].id)
-            verdict = ask_part(p, i, who, by_route, forced_at, ret_when);
+            verdict = ask_part(p, i, who, urgent, by_route, forced_at, ret_when);
         if (verdict != ACCOUNT_GO) {
             release(p, who);
             *ret_part = i;

@@ -29,9 +29,9 @@ void permit_open(struct permit *ret, struct account_table *accounts,
 /* The account of that part; NULL: nothing is known of it, or it is not concerned. */
 struct account *permit_account(const struct permit *permit, enum permit_part part);
 
-/* All of them let `who` go, or *ret_part is the first that does not and *ret_when its time.
- * forced_at: when a person said so, 0 = nobody did. */
-enum account_verdict permit_ask(struct permit *permit, const void *who, bool by_route,
+/* All of them let `who` go, or *ret_part is the first that does not and *ret_when its time. urgent:
+ * a client waits for it. forced_at: when a person said so, 0 = nobody did. */
+enum account_verdict permit_ask(struct permit *permit, const void *who, bool urgent, bool by_route,
                                 uint64_t forced_at, enum permit_part *ret_part, uint64_t *ret_when);
 
 /* Whether any of them refuses it, as far as is known now. */

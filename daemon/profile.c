@@ -576,6 +576,7 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
              .failed = { .kind = end->kind,
                          .not_the_token = spares_the_token(code),
                          .retry_after = end->retry_after,
+                         .yielded = end->yielded,
                          .refresh_without_token = end->result && end->result->refresh_without_token,
                          .nobody_listens = end->result && end->result->nobody_listens,
                          .lost = end->lost,

@@ -39,6 +39,7 @@ struct scenario {
     double slow;                 /* s that any answer takes, of a provider with room for all */
     double ahead;                /* all want a token from the beginning, and nobody waits for it */
     double profiles;             /* so many clients are of one daemon; 0 = one */
+    double shared;               /* and of one account; 2: of these one alone is used */
     double refresh;              /* all have refresh tokens; 2: and no passwords */
     double world, sleep, rotate; /* all hear of the network; all sleep; the signing key changes */
     /* bounds; 0 = none */
@@ -132,18 +133,25 @@ static const struct scenario all[] = {
     /* no get waits behind a profile that nobody waits for */
     { "five", "five profiles a client, started ahead; answers take 12 s", OF(3600, 2, 30, 0),
       .profiles = 5, .cold = 1, .ahead = 1, .within = 60, .slow = 12, .most_alone = 12.5 },
+    /* but for the login that is under way: those of an account go one after another */
+    { "five-shared", "the same, the five of one account", OF(3600, 2, 30, 0), .profiles = 5,
+      .shared = 1, .cold = 1, .ahead = 1, .within = 60, .slow = 12, .most_alone = 24.5 },
+    { "forty-shared", "forty of one account, of which one is used; answers take 1 s",
+      OF(3600, 2, 30, 0), .profiles = 40, .shared = 2, .cold = 1, .ahead = 1, .within = 300,
+      .slow = 1, .most_alone = 3.1, .most_empty = 400 },
 #undef OF
 #undef PARTS
 };
 
-enum phase { QUIET, PUT_OFF, QUEUED, ASKED };
+enum phase { QUIET, PUT_OFF, QUEUED, TURN, ASKED };
 
 /* One kubetoken of one profile. */
 struct client {
     struct lifecycle lc;
-    struct account account;
+    struct account *account;
     enum phase phase;
     uint64_t until; /* the end of that phase */
+    uint64_t since; /* TURN: when it came */
     uint64_t sent;
     unsigned serial;    /* of the request */
     uint64_t use_at;    /* when its user comes next */
@@ -163,6 +171,7 @@ struct waiting {
 
 static struct scenario s;
 static struct client *clients;
+static struct account *accounts;
 static unsigned *heap, n_clients;
 static struct fetch_queue *daemons;
 static struct waiting *queue;
@@ -248,11 +257,20 @@ static void arm(struct client *c)
 
 static void step(struct client *c, struct lifecycle_event event);
 
+static size_t profiles_each(void)
+{
+    return s.profiles > 0 ? (size_t)s.profiles : 1;
+}
+
 static struct fetch_queue *queue_of(const struct client *c)
 {
-    size_t profiles = s.profiles > 0 ? (size_t)s.profiles : 1;
+    return &daemons[(size_t)(c - clients) / profiles_each()];
+}
 
-    return &daemons[(size_t)(c - clients) / profiles];
+/* The first of its daemon. */
+static struct client *first_of(const struct client *c)
+{
+    return &clients[(size_t)(c - clients) / profiles_each() * profiles_each()];
 }
 
 static void send(struct client *c);
@@ -272,18 +290,46 @@ static void wake_queued(const struct client *c)
 /* As press() in attempt.c. */
 static void press(const struct client *c)
 {
+    bool turn_wanted = c->phase == TURN && c->slot.urgent;
     struct fetch_slot *slot;
 
-    if (!c->slot.queued || !c->slot.urgent)
+    if (!turn_wanted && (!c->slot.queued || !c->slot.urgent))
         return;
     TAILQ_FOREACH (slot, &queue_of(c)->held, entry) {
         // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
         struct client *other = container_of(slot, struct client, slot);
-        if (slot->urgent || other->phase != ASKED || other->gives_way_at >= other->until)
+        if (slot->urgent || other->phase != ASKED || other->gives_way_at >= other->until ||
+            (turn_wanted && other != c->account->holder))
             continue;
         other->until = other->gives_way_at > now ? other->gives_way_at : now;
         arm(other);
     }
+}
+
+/* As wake_others() in attempt.c. */
+static void wake_turn(const struct client *c)
+{
+    struct client *first = first_of(c), *next = NULL;
+
+    for (struct client *other = first; other < first + profiles_each(); other++)
+        if (other->phase == TURN && other->account == c->account &&
+            (!next || (other->slot.urgent && !next->slot.urgent) ||
+             (other->slot.urgent == next->slot.urgent && other->since < next->since)))
+            next = other;
+    if (!next)
+        return;
+    send(next);
+    arm(next);
+}
+
+static void wait_for_turn(struct client *c)
+{
+    fetch_queue_give(queue_of(c), &c->slot);
+    c->phase = TURN;
+    c->since = now;
+    c->until = NEVER;
+    press(c);
+    wake_queued(c);
 }
 
 static void set_urgent(struct client *c, bool urgent)
@@ -318,13 +364,13 @@ static void ended(struct client *c, enum account_end how, enum lifecycle_failure
     c->phase = QUIET;
     fetch_queue_give(queue_of(c), &c->slot);
     if (!by_refresh_token)
-        account_ended(&c->account, &password, c, how, NULL, chance(), now);
-    uint64_t next = account_next(&c->account, &password);
+        account_ended(c->account, &password, c, how, NULL, chance(), now);
+    uint64_t next = account_next(c->account, &password);
     if (by_refresh_token && (how == ACCOUNT_ODD || how == ACCOUNT_DENIED)) {
         kind = LIFECYCLE_SOFT;
     } else if (!by_refresh_token &&
                (how == ACCOUNT_SILENCE || how == ACCOUNT_ODD || how == ACCOUNT_DENIED)) {
-        kind = account_refuses(&c->account, &password) ? LIFECYCLE_REFUSED : LIFECYCLE_SOFT;
+        kind = account_refuses(c->account, &password) ? LIFECYCLE_REFUSED : LIFECYCLE_SOFT;
         retry_after = next > now ? next - now : 0;
     }
     if (how == ACCOUNT_TOOK)
@@ -338,6 +384,7 @@ static void ended(struct client *c, enum account_end how, enum lifecycle_failure
                                                       .retry_after = retry_after,
                                                       .fault = how != ACCOUNT_NOT_SENT,
                                                       .lost = how == ACCOUNT_SILENCE } });
+    wake_turn(c);
     wake_queued(c);
 }
 
@@ -363,8 +410,13 @@ static void send(struct client *c)
     }
     enum account_verdict verdict = ACCOUNT_GO;
     if (!c->lc.by_refresh_token)
-        verdict = account_ask(&c->account, &password, ACCOUNT_BY_RULE, c, chance(), now, &when);
-
+        verdict = account_ask(c->account, &password,
+                              c->waits > 0 ? ACCOUNT_BY_RULE : ACCOUNT_FOR_NOBODY, c, chance(), now,
+                              &when);
+    if (verdict == ACCOUNT_BUSY) {
+        wait_for_turn(c);
+        return;
+    }
     c->phase = QUIET;
     if (verdict != ACCOUNT_GO) {
         fetch_queue_give(queue_of(c), &c->slot);
@@ -372,7 +424,12 @@ static void send(struct client *c)
         step(c, (struct lifecycle_event){
                     .type = LIFECYCLE_FAILED,
                     .failed = { .kind = refused ? LIFECYCLE_REFUSED : LIFECYCLE_DEFERRED,
+                                .yielded = verdict == ACCOUNT_EMPTY && c->waits == 0,
                                 .retry_after = refused ? 0 : when - now } });
+        if (s.shared > 0) {
+            wake_turn(c);
+            wake_queued(c);
+        }
         return;
     }
     c->phase = ASKED;
@@ -430,11 +487,10 @@ static void step(struct client *c, struct lifecycle_event event)
 /* Whether it is the only one of its daemon that somebody waits for. */
 static void note_company(struct client *c)
 {
-    size_t profiles = s.profiles > 0 ? (size_t)s.profiles : 1;
-    struct client *first = c - (c - clients) % (ptrdiff_t)profiles;
+    struct client *first = first_of(c);
 
     c->alone = true;
-    for (struct client *other = first; other < first + profiles; other++)
+    for (struct client *other = first; other < first + profiles_each(); other++)
         if (other != c && other->waits > 0)
             c->alone = other->alone = false;
 }
@@ -538,8 +594,11 @@ static void start(struct client *c, unsigned i)
     c->wake = NEVER;
     c->slot.provider = "";
     c->use_at = s.uses > 0 ? begin + seconds(-log(1 - fraction()) * 3600 / s.uses) : NEVER;
+    c->account = &accounts[s.shared > 0 ? (unsigned)(first_of(c) - clients) : i];
     if (s.cold > 0) {
         c->use_at = begin + seconds(s.within * fraction());
+        if (s.shared == 2 && c != first_of(c) + profiles_each() - 1)
+            c->use_at = NEVER;
         return;
     }
     /* in the steady state: somewhere between its last token and the renewal of that */
@@ -549,7 +608,7 @@ static void start(struct client *c, unsigned i)
         .random = chance(),
         .token = { .sent = begin, .lifetime = seconds(s.life), .refresh_token = s.refresh > 0 }
     };
-    c->account.accepted[0] = 1;
+    c->account->accepted[0] = 1;
     c->lc.sent = 1, c->lc.expires_at = NEVER; /* it had one before */
     lifecycle_step(&c->lc, &policy, &want, begin - 1);
     struct lifecycle ahead = c->lc;
@@ -759,6 +818,7 @@ static bool play(bool course, bool curve)
     policy.password_at_hand = s.refresh < 2;
     seed = 88172645463325252ULL;
     clients = calloc(n_clients, sizeof *clients);
+    accounts = calloc(n_clients, sizeof *accounts);
     heap = calloc(n_clients, sizeof *heap);
     daemons = calloc(n_clients, sizeof *daemons);
     for (unsigned i = 0; i < n_clients; i++)
@@ -782,8 +842,8 @@ static bool play(bool course, bool curve)
     }
     run();
     bool bad = curve ? print_curve(), false : report(course);
-    free(daemons), free(clients), free(heap), free(queue), free(asked), free(done), free(empty),
-        free(waited);
+    free(daemons), free(clients), free(accounts), free(heap), free(queue), free(asked), free(done),
+        free(empty), free(waited);
     return bad;
 }
 
@@ -811,6 +871,7 @@ static void set(const char *assignment)
         { "sleep", &s.sleep },
         { "rotate", &s.rotate },
         { "profiles", &s.profiles },
+        { "shared", &s.shared },
         { "refresh", &s.refresh },
         { "slow", &s.slow },
         { "ahead", &s.ahead },

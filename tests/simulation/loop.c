@@ -7,6 +7,7 @@
 
 struct sd_event_source {
     unsigned number;
+    bool first;  /* of those that are due together */
     int enabled; /* SD_EVENT_OFF, SD_EVENT_ONESHOT, SD_EVENT_ON */
     uint64_t time;
     sd_event_time_handler_t on_time; /* NULL: of a descriptor */
@@ -21,8 +22,9 @@ static sd_event_source *sources[LOOP_MAX];
 static void schedule(sd_event_source *s)
 {
     bool timed = s->on_time && s->enabled != SD_EVENT_OFF;
+    uint64_t time = s->first || s->time > 0 ? s->time : 1;
 
-    queue_set(&the_world->queue, EVENT_LOOP + s->number, timed ? s->time : NEVER);
+    queue_set(&the_world->queue, EVENT_LOOP + s->number, timed ? time : NEVER);
 }
 
 static sd_event_source *add(sd_event_source **ret, void *context)
@@ -74,6 +76,13 @@ int sd_event_source_set_io_fd(sd_event_source *s, int fd)
 int sd_event_source_set_time(sd_event_source *s, uint64_t usec)
 {
     s->time = usec;
+    schedule(s);
+    return 0;
+}
+
+int sd_event_source_set_priority(sd_event_source *s, int64_t priority)
+{
+    s->first = priority < SD_EVENT_PRIORITY_NORMAL;
     schedule(s);
     return 0;
 }

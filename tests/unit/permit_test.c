@@ -59,7 +59,7 @@ static enum account_verdict ask(struct permit *p, const void *who, enum permit_p
 {
     uint64_t when;
 
-    return permit_ask(p, who, false, 0, ret_part, &when);
+    return permit_ask(p, who, true, false, 0, ret_part, &when);
 }
 
 /* What it is told, by password or refresh token, and which part of it says so. */
@@ -246,7 +246,8 @@ static void a_client_that_was_let_in_is_refused_no_more(void **state)
     answered(password, ERROR_CLIENT_REFUSED, 401);
     p = with(password);
     assert_true(permit_refuses(&p));
-    assert_int_equal(permit_ask(&p, &anna, false, time_boottime() + 1, &part, &when), ACCOUNT_GO);
+    assert_int_equal(permit_ask(&p, &anna, true, false, time_boottime() + 1, &part, &when),
+                     ACCOUNT_GO);
     permit_end(&p, &anna, &(struct permit_outcome){ .by_password = true, .sent_grant = true });
     assert_false(permit_refuses(&p));
     assert_true(goes());
