@@ -410,6 +410,25 @@ static void six_logins_at_once_and_one_more_each_ten_seconds(void **state)
     assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
 }
 
+static void renewals_that_nobody_waits_for_leave_the_last_two_to_who_waits(void **state)
+{
+    struct account_credential what = by_client(1, 1);
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(ask_with(what, ACCOUNT_FOR_NOBODY, &anna), ACCOUNT_GO);
+        ends(1, ACCOUNT_TOOK);
+    }
+    assert_int_equal(ask_with(what, ACCOUNT_FOR_NOBODY, &anna), ACCOUNT_EMPTY);
+    assert_int_equal(when, now + 10 * SECOND);
+    sends(1, ACCOUNT_TOOK);
+    sends(1, ACCOUNT_TOOK);
+    assert_int_equal(ask(1, &anna), ACCOUNT_EMPTY);
+    assert_int_equal(when, now + 10 * SECOND);
+    assert_int_equal(ask_with(what, ACCOUNT_FOR_NOBODY, &anna), ACCOUNT_EMPTY);
+    assert_int_equal(when, now + 30 * SECOND); /* these two come first */
+}
+
 static void what_was_not_sent_is_no_login(void **state)
 {
     (void)state;
@@ -628,6 +647,7 @@ int main(void)
         TEST(who_gives_up_ends_no_other_login),
         TEST(a_proxys_user_is_tried_by_one_and_then_used_by_all),
         TEST(six_logins_at_once_and_one_more_each_ten_seconds),
+        TEST(renewals_that_nobody_waits_for_leave_the_last_two_to_who_waits),
         TEST(what_was_not_sent_is_no_login),
         TEST(who_is_refused_or_waits_takes_nothing_from_the_bucket),
         TEST(an_untried_password_is_sent_six_times_in_a_day_of_silence),

@@ -1658,6 +1658,19 @@ static void a_deferred_login_waits_for_its_turn_and_is_no_failure(void **state)
     assert_int_equal(wanted_within(5 * SECOND).verdict, LIFECYCLE_FAIL);
 }
 
+static void one_that_yielded_goes_within_a_second_where_somebody_comes(void **state)
+{
+    (void)state;
+    asking();
+    step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .failed = { .kind = LIFECYCLE_DEFERRED, .retry_after = 10 * SECOND, .yielded = true } });
+    assert_int_equal(lc.retry_at, now + 10 * SECOND);
+    now += SECOND;
+    assert_int_equal(wanted_within(5 * SECOND).verdict, LIFECYCLE_QUEUE);
+    assert_in_range(lc.retry_at, now, now + SECOND);
+}
+
 static void a_deferred_login_does_not_wait_for_another_password_nor_for_the_network(void **state)
 {
     (void)state;
@@ -2420,6 +2433,7 @@ int main(void)
         TEST(who_logs_in_is_going_to_use_the_token),
         TEST(a_logout_without_a_source_needs_a_login),
         TEST(a_deferred_login_waits_for_its_turn_and_is_no_failure),
+        TEST(one_that_yielded_goes_within_a_second_where_somebody_comes),
         TEST(a_deferred_login_does_not_wait_for_another_password_nor_for_the_network),
         TEST(when_the_network_comes_up_a_retry_is_made_within_three_seconds),
         TEST(a_link_that_flaps_does_not_retry_within_a_second),
