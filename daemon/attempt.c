@@ -773,8 +773,8 @@ void attempt_hurry(struct attempt *a)
     press(a);
     if (a->stage == STAGE_DELAYED)
         advance_at(a, 0);
-    else if (a->stage == STAGE_TURN && !a->turn_of->holder)
-        advance_first(a);    /* whose turn it is has not begun */
+    else if (a->stage == STAGE_TURN && !a->turn_of->holder) /* whose turn it is has not begun */
+        advance_first(a);
     else if (a->slot.queued) /* it may count less now */
         wake_queued(a);
 }
