@@ -3,6 +3,7 @@ its start to its end, beside a `kubetoken get`."""
 import json
 import os
 
+import scripted
 from ground import HERE, PROGRAMS, NotMeasured, need, run
 
 PEERS = {}  # name -> a function of the ground: the words for spawn_time
@@ -113,7 +114,33 @@ def python(_):
     return ["/usr/bin/python3", "-IS", "-c", "import json; print(json.dumps({'token': 'x'}))"]
 
 
+def oidc_provider(folder):
+    """oidc-gen wants lists in the discovery that nobody else reads, and a refresh token."""
+    folder.mkdir(mode=0o700)
+    fake = scripted.Provider(folder)
+    fake.members = {"refresh_token": "canary-rt"}
+    fake.answers["/.well-known/openid-configuration"] = scripted.json_answer({
+        **fake.discovery(), "authorization_endpoint": fake.base + "/authorize",
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "grant_types_supported": ["password", "refresh_token", "authorization_code"],
+        "response_types_supported": ["code"]})
+    return fake
+
+
 @peer("oidc-token")
 def oidc_token(ground):
     need("oidc-agent", "oidc-gen", "oidc-token")
-    raise NotMeasured("its account is not set up here")
+    folder = ground.folder / "oidc"
+    fake = oidc_provider(folder)
+    ground.callback(fake.stop)
+    path = folder / "socket"
+    environment = {**os.environ, "HOME": str(folder), "OIDC_CONFIG_DIR": str(folder),
+                   "OIDC_SOCK": str(path), "PASSPHRASE": "x"}
+    ground.server(["oidc-agent", "--console", "--no-autoload", "--socket-path", path], path,
+                  env=environment)
+    run(["oidc-gen", "--client-id=client", "--client-secret=s", f"--issuer={fake.issuer}",
+         "--scope=openid profile offline_access", f"--cert-path={fake.ca_file}",
+         "--flow=password", "--op-username=someone", "--op-password=canary-pw",
+         "--redirect-uri=http://localhost:4242", "--pw-env=PASSPHRASE", "--prompt=none",
+         "--confirm-yes", "--no-url-call", "bench"], env=environment)
+    return [f"OIDC_SOCK={path}", "oidc-token", "bench"]
