@@ -259,7 +259,7 @@ static bool has_slot(struct attempt *a)
     if (a->slot.held)
         return true;
     if (!a->slot.queued) {
-        a->slot.provider = provider_of(a->order.config);
+        a->slot.provider = digest_text(provider_of(a->order.config));
         a->slot.urgent = a->order.urgent;
         if (fetch_queue_take(queue, &a->slot, time_boottime()))
             return true;
@@ -769,7 +769,8 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
 
 void attempt_hurry(struct attempt *a)
 {
-    a->order.urgent = a->slot.urgent = true;
+    a->order.urgent = true;
+    fetch_queue_set_urgent(&a->shared->fetch_queue, &a->slot, true);
     press(a);
     if (a->stage == STAGE_DELAYED)
         advance_at(a, 0);
@@ -781,7 +782,8 @@ void attempt_hurry(struct attempt *a)
 
 void attempt_calm(struct attempt *a)
 {
-    a->order.urgent = a->slot.urgent = false;
+    a->order.urgent = false;
+    fetch_queue_set_urgent(&a->shared->fetch_queue, &a->slot, false);
     if (a->woken)
         wake_others(a); /* it has not begun, and may have to wait for its slot now */
     wake_queued(a);
@@ -838,8 +840,6 @@ void attempt_update(struct attempt *a, const struct profile_config *config,
     a->order.previous = previous;
     if (a->order.refresh_token)
         a->order.refresh_token = refresh_token;
-    if (a->slot.provider)
-        a->slot.provider = provider_of(config); /* the old text is about to go */
 }
 
 /* ---- what others ask ------------------------------------------------------------------------- */

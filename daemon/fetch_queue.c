@@ -1,6 +1,6 @@
 #include "daemon/fetch_queue.h"
 
-#include <string.h>
+#include <stddef.h>
 
 /* A command that yields a credential may be a child that takes much more than a fetcher. */
 static const uint64_t rest_most = 1000000;
@@ -9,24 +9,38 @@ void fetch_queue_init(struct fetch_queue *queue)
 {
     queue->busy = queue->rests_until = 0;
     TAILQ_INIT(&queue->held);
-    TAILQ_INIT(&queue->queued);
+    TAILQ_INIT(&queue->urgent);
+    TAILQ_INIT(&queue->ahead);
 }
 
-static bool has_room(const struct fetch_queue *queue, const struct fetch_slot *slot, uint64_t now)
+static struct fetch_slots *list_of(struct fetch_queue *queue, const struct fetch_slot *slot)
+{
+    return slot->urgent ? &queue->urgent : &queue->ahead;
+}
+
+/* Whether there is a slot for any of them. */
+static bool has_slots(const struct fetch_queue *queue, bool urgent, uint64_t now)
 {
     const struct fetch_slot *s;
-    unsigned all = 0, same = 0;
+    unsigned n = 0;
 
-    if (!slot->urgent && now < queue->rests_until)
+    if (!urgent && now < queue->rests_until)
         return false;
+    TAILQ_FOREACH (s, &queue->held, entry)
+        n++;
+    return n < (urgent ? FETCH_QUEUE_MAX : FETCH_QUEUE_AHEAD);
+}
 
-    TAILQ_FOREACH (s, &queue->held, entry) {
-        all++;
+/* Whether its provider has one. */
+static bool has_room(const struct fetch_queue *queue, const struct fetch_slot *slot)
+{
+    const struct fetch_slot *s;
+    unsigned same = 0;
+
+    TAILQ_FOREACH (s, &queue->held, entry)
         // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
-        same += (s->urgent || !slot->urgent) && strcmp(s->provider, slot->provider) == 0;
-    }
-    return all < (slot->urgent ? FETCH_QUEUE_MAX : FETCH_QUEUE_AHEAD) &&
-           same < FETCH_QUEUE_PER_PROVIDER;
+        same += (s->urgent || !slot->urgent) && s->provider == slot->provider;
+    return same < FETCH_QUEUE_PER_PROVIDER;
 }
 
 static void hold(struct fetch_queue *queue, struct fetch_slot *slot)
@@ -37,30 +51,54 @@ static void hold(struct fetch_queue *queue, struct fetch_slot *slot)
 
 bool fetch_queue_take(struct fetch_queue *queue, struct fetch_slot *slot, uint64_t now)
 {
-    if (has_room(queue, slot, now)) {
+    if (has_slots(queue, slot->urgent, now) && has_room(queue, slot)) {
         hold(queue, slot);
         return true;
     }
-    TAILQ_INSERT_TAIL(&queue->queued, slot, entry);
+    TAILQ_INSERT_TAIL(list_of(queue, slot), slot, entry);
     slot->queued = true;
     return false;
 }
 
-/* The first in the queue that may go, those with waiting clients before others. */
+void fetch_queue_set_urgent(struct fetch_queue *queue, struct fetch_slot *slot, bool urgent)
+{
+    if (urgent == slot->urgent)
+        return;
+    if (slot->queued)
+        TAILQ_REMOVE(list_of(queue, slot), slot, entry);
+    slot->urgent = urgent;
+    if (slot->queued && urgent)
+        TAILQ_INSERT_TAIL(&queue->urgent, slot, entry);
+    else if (slot->queued)
+        TAILQ_INSERT_HEAD(&queue->ahead, slot, entry); /* it came before most */
+}
+
+/* The first of them that may go. Thousands may be of one provider: that is looked at once. */
+static struct fetch_slot *first_of(const struct fetch_queue *queue, const struct fetch_slots *list,
+                                   uint64_t now)
+{
+    const struct fetch_slot *full = NULL;
+    struct fetch_slot *s;
+
+    if (!has_slots(queue, list == &queue->urgent, now))
+        return NULL;
+    TAILQ_FOREACH (s, list, entry) {
+        // cppcheck-suppress uninitvar
+        if (full && s->provider == full->provider)
+            continue;
+        if (has_room(queue, s))
+            return s;
+        full = s;
+    }
+    return NULL;
+}
+
+/* Those with waiting clients before others. */
 static struct fetch_slot *first(const struct fetch_queue *queue, uint64_t now)
 {
-    struct fetch_slot *s, *other = NULL;
+    struct fetch_slot *s = first_of(queue, &queue->urgent, now);
 
-    TAILQ_FOREACH (s, &queue->queued, entry) {
-        // cppcheck-suppress uninitvar
-        if (!has_room(queue, s, now))
-            continue;
-        if (s->urgent)
-            return s;
-        if (!other)
-            other = s;
-    }
-    return other;
+    return s ? s : first_of(queue, &queue->ahead, now);
 }
 
 void fetch_queue_give(struct fetch_queue *queue, struct fetch_slot *slot)
@@ -68,7 +106,7 @@ void fetch_queue_give(struct fetch_queue *queue, struct fetch_slot *slot)
     if (slot->held)
         TAILQ_REMOVE(&queue->held, slot, entry);
     if (slot->queued)
-        TAILQ_REMOVE(&queue->queued, slot, entry);
+        TAILQ_REMOVE(list_of(queue, slot), slot, entry);
     slot->held = slot->queued = false;
 }
 
@@ -78,7 +116,7 @@ struct fetch_slot *fetch_queue_next(struct fetch_queue *queue, uint64_t now)
 
     if (!s)
         return NULL;
-    TAILQ_REMOVE(&queue->queued, s, entry);
+    TAILQ_REMOVE(list_of(queue, s), s, entry);
     s->queued = false;
     hold(queue, s);
     return s;
@@ -100,13 +138,7 @@ struct fetch_slot *fetch_queue_rested(const struct fetch_queue *queue, uint64_t 
 
 bool fetch_queue_is_pressed(const struct fetch_queue *queue)
 {
-    const struct fetch_slot *s;
-
-    TAILQ_FOREACH (s, &queue->queued, entry)
-        // cppcheck-suppress uninitvar
-        if (s->urgent)
-            return true;
-    return false;
+    return !TAILQ_EMPTY(&queue->urgent);
 }
 
 struct fetch_slot *fetch_queue_before(const struct fetch_queue *queue,
@@ -116,7 +148,7 @@ struct fetch_slot *fetch_queue_before(const struct fetch_queue *queue,
 
     TAILQ_FOREACH (s, &queue->held, entry)
         // cppcheck-suppress uninitvar
-        if (strcmp(s->provider, slot->provider) == 0)
+        if (s->provider == slot->provider)
             return s;
     return TAILQ_FIRST(&queue->held);
 }

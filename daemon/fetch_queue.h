@@ -16,8 +16,8 @@ enum { FETCH_QUEUE_MAX = 8, FETCH_QUEUE_AHEAD = 6, FETCH_QUEUE_PER_PROVIDER = 2 
 
 /* One request for a slot, part of its owner. */
 struct fetch_slot {
-    const char *provider; /* belongs to the owner; the same while the slot is asked for or held */
-    bool urgent;          /* a client waits for it; may change at any time */
+    uint64_t provider; /* a digest of its name; the same while the slot is asked for or held */
+    bool urgent;       /* a client waits for it */
     bool held, queued;
     TAILQ_ENTRY(fetch_slot) entry;
 };
@@ -25,9 +25,10 @@ struct fetch_slot {
 TAILQ_HEAD(fetch_slots, fetch_slot);
 
 struct fetch_queue {
-    struct fetch_slots held, queued;
-    uint64_t busy;        /* usec that processors were, for fetchers that have ended */
-    uint64_t rests_until; /* until then those for whom nobody waits are not started */
+    struct fetch_slots held;
+    struct fetch_slots urgent, ahead; /* those who wait, by slot->urgent; there may be thousands */
+    uint64_t busy;                    /* usec that processors were, for fetchers that have ended */
+    uint64_t rests_until;             /* until then those for whom nobody waits are not started */
 };
 
 /* Nobody holds or wants one. */
@@ -36,6 +37,10 @@ void fetch_queue_init(struct fetch_queue *queue);
 /* Takes a slot, or puts it on the queue. Returns whether it is held now. slot->provider and urgent
  * are the owner's to set before. */
 bool fetch_queue_take(struct fetch_queue *queue, struct fetch_slot *slot, uint64_t now);
+
+/* A client waits for it now, or none does any more: for one that is neither held nor queued, too.
+ */
+void fetch_queue_set_urgent(struct fetch_queue *queue, struct fetch_slot *slot, bool urgent);
 
 /* Gives it back, or leaves the queue. Takes a slot that is neither held nor queued, too. After that
  * fetch_queue_next() is to be asked. */

@@ -334,7 +334,7 @@ static void wait_for_turn(struct client *c)
 
 static void set_urgent(struct client *c, bool urgent)
 {
-    c->slot.urgent = urgent;
+    fetch_queue_set_urgent(queue_of(c), &c->slot, urgent);
     press(c);
     wake_queued(c);
 }
@@ -592,7 +592,6 @@ static void start(struct client *c, unsigned i)
     lifecycle_init(&c->lc, begin);
     place(i, i);
     c->wake = NEVER;
-    c->slot.provider = "";
     c->use_at = s.uses > 0 ? begin + seconds(-log(1 - fraction()) * 3600 / s.uses) : NEVER;
     c->account = &accounts[s.shared > 0 ? (unsigned)(first_of(c) - clients) : i];
     if (s.cold > 0) {

@@ -20,14 +20,12 @@ static void give(struct fetch_slot *slot)
 
 static int setup(void **state)
 {
-    static const char *const names[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
-
     (void)state;
     fetch_queue_init(&slots);
     n_turns = 0;
     now = 1000000;
     for (size_t i = 0; i < COUNT(all); i++)
-        all[i] = (struct fetch_slot){ .provider = names[i / 4] };
+        all[i] = (struct fetch_slot){ .provider = i / 4 };
     return 0;
 }
 
@@ -85,10 +83,10 @@ static void those_for_whom_nobody_waits_are_in_nobodys_way(void **state)
     all[2].urgent = true;
     assert_true(fetch_queue_take(&slots, &all[2], now));
     assert_false(fetch_queue_take(&slots, &all[3], now));
-    all[3].urgent = true; /* a client has come for it */
+    fetch_queue_set_urgent(&slots, &all[3], true); /* a client has come for it */
     assert_ptr_equal(fetch_queue_next(&slots, now), &all[3]);
-    all[2].urgent = false; /* and gone */
-    all[5] = (struct fetch_slot){ .provider = "a", .urgent = true };
+    fetch_queue_set_urgent(&slots, &all[2], false); /* and gone */
+    all[5] = (struct fetch_slot){ .provider = 0, .urgent = true };
     assert_true(fetch_queue_take(&slots, &all[5], now));
 }
 
