@@ -341,8 +341,9 @@ static void p5_request(const struct world *w, const struct model *p)
         !c->rejected && !c->min_validity && w->now - l->token.sent < SECOND &&
         l->restarted_at <= l->token.sent)
         check_broken(w, p, "P5 polite", "less than a second after the last token was asked for");
-    if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && !in_use(p, when_due(w, p)) &&
-        l->waited_until < w->now)
+    /* what a restart cut off is asked for again, whatever had begun it */
+    if (c->type == LIFECYCLE_TIMER && w->now > w->slept_at && w->now > l->restarted_at &&
+        !in_use(p, when_due(w, p)) && l->waited_until < w->now)
         check_broken(w, p, "P5 polite", "a request though nobody has used the profile for long");
 }
 
