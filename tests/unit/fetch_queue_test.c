@@ -105,6 +105,34 @@ static void those_with_waiting_clients_go_first(void **state)
     assert_ptr_equal(turns[1], &all[2]);
 }
 
+static void one_behind_those_of_a_full_provider_is_not_kept_by_them(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FETCH_QUEUE_AHEAD; i++)
+        assert_true(fetch_queue_take(&slots, nth(i), now));
+    assert_false(fetch_queue_take(&slots, &all[2], now));
+    assert_false(fetch_queue_take(&slots, &all[3], now));
+    assert_false(fetch_queue_take(&slots, &all[12], now));
+    give(nth(4));
+    assert_int_equal(n_turns, 1);
+    assert_ptr_equal(turns[0], &all[12]);
+}
+
+static void one_whose_client_has_gone_keeps_its_place(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FETCH_QUEUE_AHEAD; i++)
+        assert_true(fetch_queue_take(&slots, nth(i), now));
+    for (size_t i = 12; i < 15; i++)
+        assert_false(fetch_queue_take(&slots, &all[i], now));
+    fetch_queue_set_urgent(&slots, &all[12], true);
+    assert_true(fetch_queue_is_pressed(&slots));
+    fetch_queue_set_urgent(&slots, &all[12], false);
+    assert_false(fetch_queue_is_pressed(&slots));
+    give(nth(0));
+    assert_ptr_equal(turns[0], &all[12]);
+}
+
 static void one_that_leaves_the_queue_is_not_called(void **state)
 {
     (void)state;
@@ -165,6 +193,8 @@ int main(void)
         TEST(six_for_whom_nobody_waits_go_and_two_places_are_kept),
         TEST(those_for_whom_nobody_waits_are_in_nobodys_way),
         TEST(those_with_waiting_clients_go_first),
+        TEST(one_behind_those_of_a_full_provider_is_not_kept_by_them),
+        TEST(one_whose_client_has_gone_keeps_its_place),
         TEST(one_that_leaves_the_queue_is_not_called),
         TEST(giving_nothing_back_is_harmless),
         TEST(those_for_whom_nobody_waits_rest_as_long_as_fetchers_took),
