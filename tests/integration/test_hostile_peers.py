@@ -387,6 +387,8 @@ def test_what_one_ends_for_many_is_not_done_on_top_of_each_other(scene):
     for _ in range(count):
         scene.peers.connect().send(b"get token slow\nlogout text slow\n" * 3)
     wait_until(lambda: scene.grants_of("slow"), "the login")
+    descriptors = f"/proc/{scene.daemon.process.pid}/fd"
+    wait_until(lambda: len(os.listdir(descriptors)) > count, "all to be there")
     wait_until(lambda: rig.ask(scene.home, b"logout text slow once\n") == b"ok 0 0\n", "an answer")
     scene.get("p")
     assert scene.daemon.alive
