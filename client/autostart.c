@@ -14,12 +14,16 @@
 
 #include "client/autostart.h"
 #include "client/inherited.h"
+#include "client/reap.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/text.h"
 #include "common/time.h"
 
 enum { READY_FD = 3 };
+
+static const uint64_t end_time = 5 * USEC_PER_SEC; /* of a daemon that is about to end */
+static const char daemon_name[] = "kubetokend";
 
 static const char *preferred; /* a folder; NULL: that of this program */
 
@@ -193,11 +197,10 @@ static int read_ready(int fd, uint64_t deadline, bool *ret_ended, struct error *
  * in many containers, it would stay a zombie. */
 static void bury(pid_t pid, struct error *why)
 {
-    int status;
+    int status = 0;
 
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return;
+    if (!reap(pid, daemon_name, time_boottime() + end_time, &status))
+        return;
     if (why->code == ERROR_NO_DAEMON && WIFEXITED(status) && WEXITSTATUS(status) == 127)
         error_set(why, ERROR_NO_PROGRAM, "%s", "");
 }
@@ -222,8 +225,10 @@ static int start(pid_t parent, const char *trial, uint64_t timeout, pid_t *ret, 
     close(ends[1]);
     int r = *ret < 0 ? -1 : read_ready(ends[0], time_boottime() + timeout, &ended, why);
     close(ends[0]);
-    if (ended)
+    if (ended) {
         bury(*ret, why);
+        *ret = 0; /* no number of ours any more */
+    }
     return r;
 }
 
@@ -256,9 +261,13 @@ static pid_t own_pid;
 
 static void end_own(void)
 {
-    if (own_pid > 0) { /* which removes its socket */
-        kill(own_pid, SIGTERM);
-        waitpid(own_pid, NULL, 0); /* signal() has it restarted */
+    pid_t pid = own_pid;
+    int status;
+
+    own_pid = 0; /* a signal may come meanwhile */
+    if (pid > 0) {
+        kill(pid, SIGTERM); /* which removes its socket */
+        reap(pid, daemon_name, time_boottime() + end_time, &status);
     }
     unlink(own_lock);
     rmdir(own_folder);

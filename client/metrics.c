@@ -42,7 +42,7 @@ int metrics_run(struct line *request, uint64_t timeout)
     struct error why;
 
     if (!text)
-        return output_fail(ERROR_INTERNAL, "no memory");
+        return output_fail_for_memory();
     enum error_code code = conversation_ask_why(request, timeout, text, PROTOCOL_BLOCK_MAX, &why);
     int r = code == ERROR_NONE           ? print(text)
             : error_exit_code(code) == 3 ? print(no_daemon)

@@ -17,6 +17,7 @@
 #include "client/locked.h"
 #include "client/options.h"
 #include "client/output.h"
+#include "client/reap.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -24,7 +25,10 @@
 /* As env(1): a number of its own for what is not the command's. */
 enum { NOT_RUN = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
-enum { NAME_MAX_LENGTH = 255, STANDARD = STDERR_FILENO + 1 };
+enum { NAME_MAX_LENGTH = 255, STANDARD = STDERR_FILENO + 1, UNKNOWN = -1 };
+
+/* Beyond the deadline that a child of ours has itself. */
+static const uint64_t end_time = 5 * USEC_PER_SEC;
 
 struct run {
     const char *profile;
@@ -121,7 +125,7 @@ static int start_daemon(const struct run *r, uint64_t deadline)
 {
     struct line line = { .may_start = true };
     char name[PROTOCOL_NAME_MAX + 2];
-    int status;
+    int status = UNKNOWN;
     pid_t pid = fork();
 
     if (pid < 0)
@@ -131,9 +135,10 @@ static int start_daemon(const struct run *r, uint64_t deadline)
         line_add(&line, r->profile ? r->profile : "*");
         _exit(conversation_query(&line, left_until(deadline), name, sizeof name));
     }
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) /* nobody is told of children here: see what answers */
-            return 0;
+    if (!reap(pid, "kubetoken", deadline + end_time, &status))
+        return error_exit_code(ERROR_STUCK);
+    if (status == UNKNOWN) /* nobody is told of children here: see what answers */
+        return 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : error_exit_code(ERROR_NO_DAEMON);
 }
 
@@ -165,7 +170,7 @@ static int hold_and_tell(const struct run *r)
     int code = hold(r, text + name + 1, PROTOCOL_TOKEN_MAX + 2);
     text[strcspn(text, "\n")] = '\0';
     if (code == 0 && putenv(text) != 0)
-        code = output_fail(ERROR_INTERNAL, "no memory");
+        code = output_fail_for_memory();
     return code;
 }
 

@@ -4,11 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/reap.h"
 #include "common/descriptor.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -155,7 +154,7 @@ static void read_answer(int fd, uint64_t deadline, char out[ANSWER_MAX])
 enum service_state service_ask(uint64_t time, struct error *why)
 {
     char answer[ANSWER_MAX];
-    int ends[2];
+    int ends[2], status;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return SERVICE_NO_CAUSE;
@@ -168,9 +167,7 @@ enum service_state service_ask(uint64_t time, struct error *why)
     answer[0] = '\0';
     if (pid > 0) {
         read_answer(ends[0], time_boottime() + time, answer);
-        kill(pid, SIGKILL); /* a no-op for one that has ended */
-        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        reap_kill(pid, "systemctl", &status); /* a no-op for one that has ended */
     }
     close(ends[0]);
     return service_judge(answer, why);

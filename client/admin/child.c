@@ -7,19 +7,16 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/error.h"
+#include "client/reap.h"
 #include "common/time.h"
 
 extern char **environ;
 
-static const uint64_t death = 2 * USEC_PER_SEC; /* of one that was killed */
 static char nothing[1];
 
 /* One of the child's outputs. */
@@ -134,42 +131,15 @@ static bool collect(struct stream streams[2], uint64_t deadline)
     return true;
 }
 
-/* Returns whether it has ended by then. */
-static bool wait_until(pid_t pid, uint64_t deadline, int *status)
-{
-    const struct timespec moment = { .tv_nsec = 2 * 1000 * 1000 };
-    pid_t r;
-
-    while ((r = waitpid(pid, status, WNOHANG)) == 0 && time_boottime() < deadline)
-        nanosleep(&moment, NULL);
-    return r != 0;
-}
-
-/* A person may want to see to it. */
-static void tell_of(const char *name, pid_t pid)
-{
-    char text[ERROR_DETAIL_MAX], line[1024];
-
-    int n = snprintf(text, sizeof text, "process %ld, %s", (long)pid, name);
-    if (n > 0 && (size_t)n < sizeof text) {
-        size_t length = error_line(line, sizeof line, NULL, ERROR_STUCK, text);
-        (void)!write(STDERR_FILENO, line, length);
-    }
-}
-
-/* Who has closed both outputs is about to end, if it is not one of a kind. Killed it ends at once,
- * or when what it waits for within the kernel lets it go: that may be never. */
+/* Who has closed both outputs is about to end, if it is not one of a kind. */
 static int wait_for(const char *name, pid_t pid, uint64_t deadline, bool in_time, struct child *ret)
 {
     int status = 0;
 
-    if (!in_time || !wait_until(pid, deadline, &status)) {
+    if (!in_time || !reap_until(pid, deadline, &status)) {
         ret->failed = ETIMEDOUT;
-        kill(pid, SIGKILL);
-        if (!wait_until(pid, time_boottime() + death, &status)) {
-            tell_of(name, pid);
+        if (!reap_kill(pid, name, &status))
             return -1;
-        }
     }
     ret->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return ret->failed || ret->exit_code ? -1 : 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,12 @@
 #include "client/admin/draft.h"
 #include "client/output.h"
 #include "common/heap.h"
+#include "common/time.h"
 
-enum { FOLDERS_MAX = 16, CHANGES_MAX = DRAFT_FILES_MAX + 1 };
+enum { FOLDERS_MAX = 16, CHANGES_MAX = DRAFT_FILES_MAX + 1, LOCK_MOMENT = 20 /* ms */ };
+
+/* Whoever has a folder locked writes a few files. */
+static const uint64_t lock_time = 10 * USEC_PER_SEC;
 
 /* One file that is to be there, or to go; or back. */
 struct change {
@@ -297,10 +302,23 @@ int file_changes_carry_out(struct error *why)
 int file_changes_lock(const char *folder, struct error *why)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t deadline = time_boottime() + lock_time;
+    int r;
 
-    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+    while ((r = fd < 0 ? -1 : flock(fd, LOCK_EX | LOCK_NB)) < 0 &&
+           (errno == EWOULDBLOCK || errno == EINTR) && time_boottime() < deadline &&
+           !file_changes_is_interrupted())
+        poll(NULL, 0, LOCK_MOMENT);
+    if (r == 0)
+        return fd;
+    if (errno == EWOULDBLOCK)
+        error_set(why, ERROR_CONFIG, "%s: another program has it locked, to change files there",
+                  folder);
+    else
         fail(why, folder, errno);
-    return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 int file_changes_sync(const char *path)

@@ -16,7 +16,8 @@
 int file_changes_make_folders(const char *path, struct error *why);
 
 /* One at a time: two that change a folder's files at once would lose what one of them did. Returns
- * the descriptor that holds the lock, or a negative number. */
+ * the descriptor that holds the lock, or a negative number with *why: it is waited for some
+ * seconds, or until a signal is there that ends the program. */
 int file_changes_lock(const char *folder, struct error *why);
 
 /* That file with these bytes, its mode and owner kept, 0600 for a new one; a link is followed. One

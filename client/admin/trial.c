@@ -5,18 +5,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/autostart.h"
 #include "client/output.h"
+#include "client/reap.h"
 #include "common/paths.h"
 #include "common/text.h"
 #include "common/time.h"
@@ -33,25 +32,15 @@ static char folder[FOLDER_MAX], inner[PATH_SIZE], left[LEFT_MAX][PATH_SIZE], con
 static volatile unsigned n_left;
 static volatile pid_t daemon_pid;
 
-/* Whether the daemon ends of it, in a few seconds; only what a signal's handler may call. */
-static bool ends_by(int number)
-{
-    uint64_t deadline = time_boottime() + end_time;
-    pid_t r;
-
-    kill(daemon_pid, number);
-    while ((r = waitpid(daemon_pid, NULL, WNOHANG)) == 0 && time_boottime() < deadline)
-        poll(NULL, 0, 1);
-    return r != 0;
-}
-
-/* So here. */
+/* Only what a signal's handler may call. */
 static void clean_up(void)
 {
-    int number = errno;
+    int number = errno, status;
 
-    if (daemon_pid > 0 && !ends_by(SIGTERM)) /* which removes its socket */
-        ends_by(SIGKILL);
+    if (daemon_pid > 0) {
+        kill(daemon_pid, SIGTERM); /* which removes its socket */
+        reap(daemon_pid, "kubetokend", time_boottime() + end_time, &status);
+    }
     daemon_pid = 0;
     for (unsigned i = 0; i < n_left; i++)
         unlink(left[i]);

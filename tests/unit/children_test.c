@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,8 +20,6 @@ static sd_event *event;
 static struct children *children;
 static unsigned changes;
 static struct error why;
-static pid_t debugger;
-static int orders; /* closed: the debugger ends */
 
 static void on_change(void *context)
 {
@@ -40,19 +37,10 @@ static int setup(void **state)
     return children ? 0 : -1;
 }
 
-static void let_go(void)
-{
-    if (debugger == 0)
-        return;
-    close(orders);
-    waitpid(debugger, NULL, 0);
-    debugger = 0;
-}
-
 static int teardown(void **state)
 {
     (void)state;
-    let_go();
+    debugger_let_go();
     children = children_free(children);
     event = sd_event_unref(event);
     return 0;
@@ -96,38 +84,6 @@ static pid_t pid_of(const struct child *c)
         sscanf(line, "Pid: %ld", &pid);
     fclose(f);
     return (pid_t)pid;
-}
-
-static _Noreturn void be_the_debugger(const pid_t *pids, size_t n, int ready, int until)
-{
-    char byte;
-
-    for (size_t i = 0; i < n; i++)
-        if (ptrace(PTRACE_SEIZE, pids[i], NULL, NULL) < 0)
-            _exit(1);
-    if (write(ready, "y", 1) == 1)
-        (void)!read(until, &byte, 1);
-    _exit(0);
-}
-
-/* Has a debugger hold them. False: this machine allows none. */
-static bool hold(const pid_t *pids, size_t n)
-{
-    int ready[2], until[2];
-    char byte;
-
-    assert_int_equal(pipe2(ready, O_CLOEXEC) | pipe2(until, O_CLOEXEC), 0);
-    debugger = fork();
-    if (debugger == 0) {
-        close(until[1]);
-        be_the_debugger(pids, n, ready[1], until[0]);
-    }
-    close(ready[1]);
-    close(until[0]);
-    orders = until[1];
-    bool held = read(ready[0], &byte, 1) == 1;
-    close(ready[0]);
-    return held;
 }
 
 static void run_until_all_have_ended(void)
@@ -229,7 +185,7 @@ static void one_that_does_not_end_is_named_until_it_does(void **state)
     char head[80];
 
     (void)state;
-    if (!hold(&pid, 1))
+    if (!debugger_hold(&pid, 1))
         skip();
     child_free(c);
     assert_int_equal(count_stuck(), 0);
@@ -247,7 +203,7 @@ static void one_that_does_not_end_is_named_until_it_does(void **state)
     assert_int_equal(words.code, ERROR_STUCK);
 
     child_free(start()); /* others come and go */
-    let_go();
+    debugger_let_go();
     run_until_all_have_ended();
     assert_int_equal(changes, 2);
     assert_int_equal(count_stuck(), 0);
@@ -264,7 +220,7 @@ static void while_eight_do_not_end_no_other_is_started(void **state)
         all[i] = start();
         pids[i] = pid_of(all[i]);
     }
-    if (!hold(pids, COUNT(pids)))
+    if (!debugger_hold(pids, COUNT(pids)))
         skip();
     for (size_t i = 0; i < COUNT(all); i++)
         child_free(all[i]);
@@ -274,7 +230,7 @@ static void while_eight_do_not_end_no_other_is_started(void **state)
     assert_null(child_prepare(children, "kubetoken-fetch", "anna", &why));
     assert_int_equal(why.code, ERROR_STUCK);
     assert_string_equal(why.detail, "8 of them, so that no other is started");
-    let_go();
+    debugger_let_go();
     run_until_all_have_ended();
     child_free(start());
     run_until_all_have_ended();
@@ -286,11 +242,11 @@ static void the_end_of_all_waits_for_none_that_does_not_end(void **state)
     const pid_t pid = pid_of(c);
 
     (void)state;
-    if (!hold(&pid, 1))
+    if (!debugger_hold(&pid, 1))
         skip();
     child_free(c);
     children = children_free(children); /* or this test never ends */
-    let_go();
+    debugger_let_go();
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 char test_folder[64];
@@ -80,6 +82,53 @@ void assert_holds_not(const char *text, const char *part)
     if (text && strstr(text, part))
         fail_msg("\"%s\" is in \"%s\"", part, text);
 }
+
+/* ---- a debugger ------------------------------------------------------------------------------ */
+
+static pid_t debugger;
+static int orders; /* closed: it ends */
+
+static _Noreturn void be_the_debugger(const pid_t *pids, size_t n, int ready, int until)
+{
+    char byte;
+
+    for (size_t i = 0; i < n; i++)
+        if (ptrace(PTRACE_SEIZE, pids[i], NULL, NULL) < 0)
+            _exit(1);
+    if (write(ready, "y", 1) == 1)
+        (void)!read(until, &byte, 1);
+    _exit(0);
+}
+
+bool debugger_hold(const pid_t *pids, size_t n)
+{
+    int ready[2], until[2];
+    char byte;
+
+    assert_int_equal(pipe2(ready, O_CLOEXEC) | pipe2(until, O_CLOEXEC), 0);
+    debugger = fork();
+    if (debugger == 0) {
+        close(until[1]);
+        be_the_debugger(pids, n, ready[1], until[0]);
+    }
+    close(ready[1]);
+    close(until[0]);
+    orders = until[1];
+    bool held = read(ready[0], &byte, 1) == 1;
+    close(ready[0]);
+    return held;
+}
+
+void debugger_let_go(void)
+{
+    if (debugger == 0)
+        return;
+    close(orders);
+    waitpid(debugger, NULL, 0);
+    debugger = 0;
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 struct job plain_job(void)
 {

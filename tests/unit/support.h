@@ -13,6 +13,7 @@
 
 #include <openssl/evp.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "common/job.h"
 
@@ -32,6 +33,11 @@ const char *write_bytes(const char *name, const void *bytes, size_t length, unsi
 /* Fails unless text holds part. */
 void assert_holds(const char *text, const char *part);
 void assert_holds_not(const char *text, const char *part);
+
+/* Has a debugger hold them: one that was killed cannot be collected before that one lets go. They
+ * have to allow any, by PR_SET_PTRACER_ANY. False: this machine allows none. */
+bool debugger_hold(const pid_t *pids, size_t n);
+void debugger_let_go(void);
 
 /* A job as the fetcher sees it: encoded and decoded. The caller clears it. */
 struct job plain_job(void);
