@@ -1,4 +1,6 @@
 """init: what it asks, tries and writes, and that it leaves nothing where it is ended."""
+import contextlib
+import fcntl
 import glob
 import os
 import pathlib
@@ -261,6 +263,41 @@ def test_another_profile_of_that_name_is_replaced_by_force_alone(fake, home):
     assert home.run("init", *wish, input=CANARY).returncode == 0  # the same again
     r = home.run("init", *wish, input="another")
     assert r.returncode == 2 and "--force" in r.stderr and files(home) == after
+
+
+def test_a_folder_that_another_program_has_locked_is_not_waited_for_without_end(fake, home):
+    """Nor can it be waited for against somebody's will."""
+    home.configure("# mine\n")
+    before = files(home)
+    wish = [rig.BUILD / "kubetoken", "init",
+            *flags(fake, "--no-verify", "--no-kubeconfig", "--keep-password=file")]
+    how = {"env": home.environment, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE,
+           "stderr": subprocess.PIPE, "text": True}
+
+    def has_opened(pid):
+        with contextlib.suppress(FileNotFoundError):  # one that it closes meanwhile
+            return str(home.config) in [os.readlink(fd) for fd in
+                                        pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+
+    locked = os.open(home.config, os.O_RDONLY)
+    try:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        with subprocess.Popen(wish, **how) as waiting, subprocess.Popen(wish, **how) as ended:
+            for process in (waiting, ended):
+                process.stdin.write(CANARY)
+                process.stdin.close()
+                process.stdin = None
+            rig.wait_until(lambda: has_opened(ended.pid), "a look at the lock")
+            ended.terminate()
+            ended.communicate(timeout=rig.PATIENCE)
+            assert ended.returncode == -signal.SIGTERM
+            said = waiting.communicate(timeout=rig.PATIENCE)[1]
+    finally:
+        os.close(locked)
+    assert waiting.returncode == 9 and said.endswith(
+        f"the configuration has errors: {home.config}: another program has it locked, to change "
+        "files there; correct it, then: kubetoken reload\n"), said
+    assert files(home) == before
 
 
 def test_a_file_that_is_in_the_way_is_not_replaced(fake, home):

@@ -1,17 +1,21 @@
-"""What the daemon has started and SIGKILL does not end holds up nobody: it is named until it ends
-(P10, P14). It is played by a process that a debugger holds, and, by root, by one that reads a file
-of a mount that does not answer."""
+"""What the daemon, or the client, has started and SIGKILL does not end holds up nobody: it is named
+(P10, P14), by the daemon until it ends. It is played by a process that a debugger holds, and, by
+root, by one that reads a file of a mount that does not answer."""
 import json
 import os
 import pathlib
 import re
+import shutil
+import socket
+import subprocess
 
 import pytest
 
 import hung_mount
 import rig
 from rig import unwrapped, wait_until
-from test_faults import bad_fetcher  # noqa: F401, pylint: disable=unused-import
+from test_faults import (bad_fetcher,  # noqa: F401, pylint: disable=unused-import
+                         build_bad_fetcher)
 
 FETCHER = "kubetoken-fetch"
 
@@ -163,3 +167,81 @@ def test_nor_does_the_daemon_wait_for_it_at_its_own_end(home, daemon, mounted):
     wait_for_stuck(home)
     assert daemon.stop() == 0
     assert "it is left behind" in daemon.log.read_text()
+
+
+# ---- what the client has started ---------------------------------------------------------------
+
+
+@pytest.fixture
+def own(home, tmp_path):
+    """A folder with our programs where kubetokend, or another program, may be held by a debugger:
+    own(name, script) puts such a one there, for which `held` in its script is the end."""
+    _, mode = build_bad_fetcher(tmp_path / "own")
+    (mode.parent / "kubetokend").unlink()
+    for program in ("kubetoken", "kubetoken-admin"):
+        shutil.copy(rig.BUILD / program, mode.parent)
+    mode.write_text("held")
+    home.environment |= {"PATH": f"{mode.parent}:{home.environment['PATH']}",
+                         "KUBETOKEN_AUTOSTART": "1"}
+
+    def put(name, script):
+        path = mode.parent / name
+        path.write_text(f"#!/bin/sh\necho $$ >> {mode.parent}/pids\n{script}\n".replace(
+            "held", f"exec {mode.parent}/kubetoken-fetch"))
+        path.chmod(0o755)
+
+    put.run = lambda *args, **more: subprocess.run(
+        [mode.parent / "kubetoken", *args], env=home.environment, capture_output=True, text=True,
+        timeout=rig.PATIENCE, **{"stdin": subprocess.DEVNULL, **more})
+    put.pids = lambda: [int(pid) for pid in (mode.parent / "pids").read_text().split()]
+    yield put
+    mode.write_text("exit")
+
+
+def named(program, pid):
+    return (f"kubetoken: a process was killed and does not end: process {pid}, {program}; a disk, a "
+            "mount or a debugger holds it: see what it has open; once that lets go it ends by "
+            "itself\n")
+
+
+def test_a_systemctl_that_does_not_end_is_named(home, own):
+    """Where a daemon that systemd starts says nothing."""
+    (home.runtime / "systemd").mkdir()
+    (home.runtime / "systemd" / "private").touch()
+    (home.runtime / "kubetoken").mkdir(mode=0o700)
+    own("systemctl", "held")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(home.socket_path))
+        silent.listen()
+        r = own.run("get", "p", "--timeout", "3s")
+    assert r.returncode == 3 and "does not answer in time" in r.stderr, r.stderr
+    assert r.stderr.startswith(named("systemctl", own.pids()[0]))
+
+
+def daemon_that_is_held(own, says):
+    """Where it is to serve: it says that of its start."""
+    own("kubetokend", f'case "$*" in *--ready-fd*) echo "{says}" >&3; held ;; esac\n'
+                      f'exec {rig.BUILD}/kubetokend "$@"')
+
+
+def test_a_daemon_that_does_not_end_is_named(home, own):
+    """One that says that it cannot start; one of doctor's own, and one of a trial."""
+    home.configure("[profile p]\nissuer = https://127.0.0.1:1/\nclient-id = c\nusername = u\n")
+    daemon_that_is_held(own, "config x")
+    r = own.run("get", "p")
+    assert r.returncode == 9 and r.stderr.startswith(named("kubetokend", own.pids()[-1])), r.stderr
+    assert r.stderr.endswith("configuration has errors: x; correct it, then: kubetoken reload\n")
+
+    daemon_that_is_held(own, "ready")
+    home.environment["KUBETOKEN_AUTOSTART"] = "0"
+    r = own.run("doctor", "p", "--timeout", "2s")
+    assert r.stderr == named("kubetokend", own.pids()[-1])
+
+
+def test_a_daemon_of_a_trial_that_does_not_end_is_named(home, fake, own):
+    daemon_that_is_held(own, "ready")
+    r = own.run("init", "work", "--yes", "--issuer", fake.issuer, "--ca-file", str(fake.ca_file),
+                "--client-id", "client", "--username", "someone", "--no-kubeconfig",
+                stdin=None, input="canary-pw\n")
+    assert r.returncode == 3 and named("kubetokend", own.pids()[-1]) in r.stderr, r.stderr
+    assert not home.config.exists() or not list(home.config.iterdir())
