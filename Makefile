@@ -81,8 +81,8 @@ DAEMON_LIBS = libsystemd libcjson
 FETCH := answer_text as_go authorities cache claims_diff discovery get_token grant http \
   http_field id_token inspect json json_text jwk_go jwks jws main page provider proxy redact \
   refusal resolver sandbox tls_files
-FETCH_COMMON := descriptor error heap job json_print kube_user owner printable protections \
-  secret text time tlv trusted_group trusted_path url
+FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner printable \
+  protections secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
@@ -98,10 +98,10 @@ ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse ce
   kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
   kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
-ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress reap \
-  service
-ADMIN_COMMON := descriptor error heap json_print kube_user owner paths printable protocol \
-  secret_form text time trusted_group trusted_path trusted_program url wrap
+ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress \
+  reap service
+ADMIN_COMMON := descriptor error heap json_print json_tree kube_user owner paths printable \
+  protocol secret_form text time trusted_group trusted_path trusted_program url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)

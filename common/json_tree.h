@@ -11,5 +11,8 @@
 /* The item is the tree's, or gone: false. Each may be NULL, for want of memory. */
 bool json_tree_put(cJSON *object, const char *name, cJSON *item);
 bool json_tree_append(cJSON *array, cJSON *item);
+/* In place of what the object has by that name, which may be gone even so; or as json_tree_put().
+ */
+bool json_tree_set(cJSON *object, const char *name, cJSON *item);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/admin/cel.h"
+#include "common/json_tree.h"
 
 enum { SHOWN_MAX = 160, PATH_SIZE = 64 };
 
@@ -441,7 +442,7 @@ static cJSON *texts_of(const cJSON *value, bool keep_empty)
     const cJSON *one = NULL;
 
     if (cJSON_IsString(value) && (keep_empty || *value->valuestring))
-        cJSON_AddItemToArray(list, cJSON_CreateString(value->valuestring));
+        json_tree_append(list, cJSON_CreateString(value->valuestring));
     if (cJSON_IsString(value) || cJSON_IsNull(value))
         return list;
     if (cJSON_IsArray(value)) {
@@ -450,7 +451,7 @@ static cJSON *texts_of(const cJSON *value, bool keep_empty)
             if (!text)
                 break;
             if (keep_empty || *text)
-                cJSON_AddItemToArray(list, cJSON_CreateString(text));
+                json_tree_append(list, cJSON_CreateString(text));
         }
         if (!one)
             return list;
@@ -613,7 +614,7 @@ static void file_username(struct replay *r)
                                                               text_of(m, "expression"), "", NAME,
                                                               CEL_CLAIMS });
     if (name)
-        cJSON_AddItemToObject(r->user, "username", name);
+        json_tree_put(r->user, "username", name);
 }
 
 /* The API server fetches groups that the token has not in it, before it looks at anything else. */
@@ -645,7 +646,7 @@ static void groups_by_claim(struct replay *r, const cJSON *m, const char *path)
     char text[SHOWN_MAX], name[ERROR_DETAIL_MAX];
 
     if (!value) {
-        cJSON_AddItemToObject(r->user, "groups", cJSON_CreateArray());
+        json_tree_put(r->user, "groups", cJSON_CreateArray());
         tell(r, HOLDS, "auth-groups", ERROR_NONE, "none: the claim %s is not there", claim);
         return;
     }
@@ -658,7 +659,7 @@ static void groups_by_claim(struct replay *r, const cJSON *m, const char *path)
     cJSON *list = cJSON_AddArrayToObject(r->user, "groups");
     cJSON_ArrayForEach (one, found) {
         snprintf(name, sizeof name, "%s%s", prefix, one->valuestring);
-        cJSON_AddItemToArray(list, cJSON_CreateString(name));
+        json_tree_append(list, cJSON_CreateString(name));
     }
     cJSON_Delete(found);
     tell(r, HOLDS, "auth-groups", ERROR_NONE, "%s, by the claim %s", shown(list, text), claim);
@@ -675,9 +676,9 @@ static void file_groups(struct replay *r)
                                                                    text_of(m, "expression"), "",
                                                                    TEXTS, CEL_CLAIMS });
         if (list)
-            cJSON_AddItemToObject(r->user, "groups", list);
+            json_tree_put(r->user, "groups", list);
     } else if (!*text_of(m, "claim")) {
-        cJSON_AddItemToObject(r->user, "groups", cJSON_CreateArray());
+        json_tree_put(r->user, "groups", cJSON_CreateArray());
     } else if (!r->groups_elsewhere) {
         groups_by_claim(r, m, path);
     }
@@ -705,7 +706,7 @@ static void file_uid(struct replay *r)
     else
         uid = cJSON_CreateString("");
     if (uid)
-        cJSON_AddItemToObject(r->user, "uid", uid);
+        json_tree_put(r->user, "uid", uid);
 }
 
 static cJSON *free_json(cJSON *json)
@@ -732,12 +733,12 @@ static void file_extra(struct replay *r)
         if (!list)
             known = free_json(known);
         if (known && cJSON_GetArraySize(list) > 0)
-            cJSON_AddItemToObject(known, text_of(one, "key"), list);
+            json_tree_put(known, text_of(one, "key"), list);
         else
             cJSON_Delete(list);
     }
     if (known)
-        cJSON_AddItemToObject(r->user, "extra", known);
+        json_tree_put(r->user, "extra", known);
 }
 
 /* ---- by a file: the rules -------------------------------------------------------------------- */

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json_tree.h"
+
 #include "client/admin/cel_scope.h"
 
 enum {
@@ -291,10 +293,7 @@ static struct value made(struct cel *cel, cJSON *json)
 {
     if (!cel->made)
         cel->made = cJSON_CreateArray();
-    if (json && cJSON_AddItemToArray(cel->made, json))
-        return known(json);
-    cJSON_Delete(json);
-    return anything();
+    return json_tree_append(cel->made, json) ? known(json) : anything();
 }
 
 static struct value joined(struct cel *cel, const char *a, const char *b)
@@ -508,7 +507,7 @@ static struct value map_items(struct evaluation *e, const struct cel_node *body,
             return with_failure(anything(), one);
         }
         if (!filter || one.may == CEL_TRUE)
-            cJSON_AddItemToArray(list, cJSON_Duplicate(filter ? item : one.json, true));
+            json_tree_append(list, cJSON_Duplicate(filter ? item : one.json, true));
     }
     return made(e->cel, list);
 }
@@ -567,7 +566,7 @@ static struct value evaluate_split(struct evaluation *e, const char *text, const
         next = strstr(at, separator);
         if (next)
             *next = '\0';
-        cJSON_AddItemToArray(list, cJSON_CreateString(at));
+        json_tree_append(list, cJSON_CreateString(at));
         next = next ? next + length : NULL;
     }
     free(copy);
@@ -712,7 +711,7 @@ static struct value evaluate_made(struct evaluation *e, const struct cel_node *n
         }
         if (list && is_known(one) && is_simple(one) &&
             (one.number == CEL_NO_NUMBER || one.number == CEL_DOUBLE)) {
-            cJSON_AddItemToArray(list, cJSON_Duplicate(one.json, false));
+            json_tree_append(list, cJSON_Duplicate(one.json, false));
         } else {
             cJSON_Delete(list);
             list = NULL;

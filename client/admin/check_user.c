@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/admin/doctor.h"
+#include "common/json_tree.h"
 #include "common/kube_user.h"
 
 enum { NAME_MAX_BYTES = 512 };
@@ -110,7 +111,7 @@ static cJSON *groups_by(const struct doctor *d, const cJSON *claim)
             return NULL;
         }
         snprintf(group, sizeof group, "%s%s", prefix, text);
-        cJSON_AddItemToArray(groups, cJSON_CreateString(group));
+        json_tree_append(groups, cJSON_CreateString(group));
     }
     return groups;
 }

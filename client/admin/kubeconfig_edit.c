@@ -9,6 +9,7 @@
 
 #include "client/admin/yaml_marks.h"
 #include "client/admin/yaml_print.h"
+#include "common/json_tree.h"
 
 /* An edit in the making: the text gets `insert` at one place, and loses a piece at another. */
 struct edit {
@@ -130,20 +131,12 @@ const cJSON *kubeconfig_edit_entry(const cJSON *root, const char *list, const ch
 
 /* ---- what is to come of it, as a tree -------------------------------------------------------- */
 
-static void put(cJSON *object, const char *key, cJSON *value)
-{
-    if (cJSON_HasObjectItem(object, key) && cJSON_GetObjectItemCaseSensitive(object, key))
-        cJSON_ReplaceItemInObjectCaseSensitive(object, key, value);
-    else
-        cJSON_AddItemToObject(object, key, value);
-}
-
 static cJSON *new_entry(const struct edit *e)
 {
     cJSON *entry = cJSON_CreateObject();
 
     cJSON_AddStringToObject(entry, "name", e->place->name);
-    cJSON_AddItemToObject(entry, e->place->part, cJSON_Duplicate(e->value, true));
+    json_tree_put(entry, e->place->part, cJSON_Duplicate(e->value, true));
     return entry;
 }
 
@@ -151,7 +144,7 @@ static cJSON *new_list(const struct edit *e)
 {
     cJSON *list = cJSON_CreateArray();
 
-    cJSON_AddItemToArray(list, new_entry(e));
+    json_tree_append(list, new_entry(e));
     return list;
 }
 
@@ -161,7 +154,7 @@ static cJSON *new_document(const struct edit *e)
 
     cJSON_AddStringToObject(root, "apiVersion", "v1");
     cJSON_AddStringToObject(root, "kind", "Config");
-    cJSON_AddItemToObject(root, e->place->list, new_list(e));
+    json_tree_put(root, e->place->list, new_list(e));
     return root;
 }
 
@@ -178,15 +171,15 @@ static cJSON *expect(const struct edit *e, const cJSON *was)
     cJSON *part = cJSON_GetObjectItemCaseSensitive(entry, p->part);
 
     if (!cJSON_IsArray(list))
-        put(root, p->list, new_list(e));
+        json_tree_set(root, p->list, new_list(e));
     else if (!entry && e->at_front)
         cJSON_InsertItemInArray(list, 0, new_entry(e));
     else if (!entry)
-        cJSON_AddItemToArray(list, new_entry(e));
+        json_tree_append(list, new_entry(e));
     else if (!p->member)
-        put(entry, p->part, cJSON_Duplicate(e->value, true));
+        json_tree_set(entry, p->part, cJSON_Duplicate(e->value, true));
     else if (cJSON_IsObject(part))
-        put(part, p->member, cJSON_Duplicate(e->value, true));
+        json_tree_set(part, p->member, cJSON_Duplicate(e->value, true));
     return root;
 }
 
@@ -420,7 +413,7 @@ static void print_key(struct edit *e, const char *key, const cJSON *value, size_
 {
     cJSON *map = cJSON_CreateObject();
 
-    cJSON_AddItemToObject(map, key, cJSON_Duplicate(value, true));
+    json_tree_put(map, key, cJSON_Duplicate(value, true));
     yaml_print_block(e->insert, map, (unsigned)column, &e->style);
     cJSON_Delete(map);
 }
@@ -463,7 +456,7 @@ static void add_item(struct edit *e, const struct yaml_node *map, const struct y
 
     if (list->n == 0 && !map->flow && inside(e, list) + 1 == list->end) {
         cJSON *all = cJSON_CreateArray();
-        cJSON_AddItemReferenceToArray(all, item);
+        json_tree_append(all, cJSON_Duplicate(item, true));
         replace(e, map, key, list, all);
         cJSON_Delete(all);
         return;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json_tree.h"
+
 static const char hint[] = "kubetoken is not installed, or not on the PATH.\n"
                            "It gets and renews the id_token that this cluster wants.\n";
 
@@ -44,12 +46,12 @@ cJSON *kubeconfig_user_new(const char *profile, const char *version, const char 
     cJSON_AddStringToObject(exec, "command", command);
     cJSON *args = cJSON_AddArrayToObject(exec, "args");
     snprintf(text, sizeof text, "exec/%s", version);
-    cJSON_AddItemToArray(args, cJSON_CreateString("get"));
-    cJSON_AddItemToArray(args, cJSON_CreateString("-o"));
-    cJSON_AddItemToArray(args, cJSON_CreateString(text));
-    cJSON_AddItemToArray(args, cJSON_CreateString(profile));
+    json_tree_append(args, cJSON_CreateString("get"));
+    json_tree_append(args, cJSON_CreateString("-o"));
+    json_tree_append(args, cJSON_CreateString(text));
+    json_tree_append(args, cJSON_CreateString(profile));
     if (kubeconfig_user_command(was) && cJSON_GetArraySize(env) > 0)
-        cJSON_AddItemToObject(exec, "env", cJSON_Duplicate(env, true));
+        json_tree_put(exec, "env", cJSON_Duplicate(env, true));
     cJSON_AddStringToObject(exec, "installHint", hint);
     cJSON_AddStringToObject(exec, "interactiveMode", "Never");
     cJSON_AddFalseToObject(exec, "provideClusterInfo");

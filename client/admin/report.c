@@ -11,6 +11,7 @@
 #include "client/admin/redaction.h"
 #include "client/output.h"
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "common/wrap.h"
 
 static const char *const levels[] = { "ok", "skipped", "note", "warning", "error" };
@@ -247,7 +248,7 @@ static void print_json(const struct report *r, bool ok)
         cJSON_AddStringToObject(json, "expirationTimestamp", r->expiration);
     cJSON *list = cJSON_AddArrayToObject(json, "links");
     for (unsigned i = 0; i < r->n; i++)
-        cJSON_AddItemToArray(list, finding_json(r, &r->findings[i]));
+        json_tree_append(list, finding_json(r, &r->findings[i]));
     if (*r->verdict)
         cJSON_AddStringToObject(json, "verdict", shown(r, "cluster", r->verdict));
     cJSON_AddBoolToObject(json, "ok", ok);

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/json_tree.h"
+
 enum {
     DEPTH_MAX = 40,
     NODES_MAX = 20000,
@@ -213,12 +215,9 @@ static cJSON *read_alias(struct reader *r, const yaml_event_t *event)
 
 static void put(struct reader *r, cJSON *object, const char *key, cJSON *value, unsigned line)
 {
-    if (cJSON_GetObjectItemCaseSensitive(object, key)) {
+    if (cJSON_GetObjectItemCaseSensitive(object, key))
         r->twice(r->context, r->path, key, line);
-        cJSON_ReplaceItemInObjectCaseSensitive(object, key, value);
-    } else {
-        cJSON_AddItemToObject(object, key, value);
-    }
+    json_tree_set(object, key, value);
 }
 
 /* Of <<: what the other object has is taken over. Takes the value. */
@@ -305,7 +304,7 @@ static int read_item(struct reader *r, cJSON *list, const yaml_event_t *event)
     cJSON *value = read_node(r, event);
     r->path[length] = '\0';
     if (value)
-        cJSON_AddItemToArray(list, value);
+        json_tree_append(list, value);
     return value ? 0 : -1;
 }
 

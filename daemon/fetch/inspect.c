@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/json_print.h"
+#include "common/json_tree.h"
 #include "common/time.h"
 #include "daemon/fetch/as_go.h"
 #include "daemon/fetch/id_token.h"
@@ -243,13 +244,13 @@ static void print_json(FILE *f, const struct token_report *in)
 
     cJSON_AddNumberToObject(json, "schemaVersion", SCHEMA_VERSION);
     if (in->token.header)
-        cJSON_AddItemToObject(json, "header", cJSON_Duplicate(in->token.header, true));
+        json_tree_put(json, "header", cJSON_Duplicate(in->token.header, true));
     if (in->token.claims)
-        cJSON_AddItemToObject(json, "claims", cJSON_Duplicate(in->token.claims, true));
+        json_tree_put(json, "claims", cJSON_Duplicate(in->token.claims, true));
     add_end(json, in);
     cJSON *list = cJSON_AddArrayToObject(json, "checks");
     for (size_t i = 0; i < in->n; i++) {
-        cJSON_AddItemToArray(list, finding_json(&in->findings[i]));
+        json_tree_append(list, finding_json(&in->findings[i]));
         ok = ok && in->findings[i].level != LEVEL_ERROR;
     }
     add_provider(json, &in->provider);

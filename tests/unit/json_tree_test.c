@@ -28,6 +28,14 @@ static void row(cJSON *list, const char *name)
     cJSON_AddStringToObject(member, "name", name);
     bool has = json_tree_put(json, "member", member);
     assert_int_equal(has, cJSON_GetObjectItem(json, "member") != NULL);
+    json_tree_put(json, "last", cJSON_CreateTrue());
+    cJSON *other = cJSON_CreateString(name);
+    bool set = json_tree_set(json, "member", other);
+    assert_int_equal(set, other && cJSON_GetObjectItem(json, "member") == other);
+    if (made < fails) /* so far there was memory */
+        assert_ptr_equal(json->child, other);
+    for (const cJSON *child = json ? json->child : NULL; child; child = child->next)
+        assert_non_null(child->string);
     int n = cJSON_GetArraySize(list);
     bool kept = json_tree_append(list, json);
     assert_int_equal(cJSON_GetArraySize(list), n + kept);
