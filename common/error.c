@@ -309,6 +309,10 @@ static const struct row table[ERROR_MAX] = {
                                 "the API server cannot use the provider's keys",
                                 "it answers 401 to the token until the provider corrects its key "
                                 "set (jwks_uri); tell the provider's administrators" },
+    [ERROR_DISCOVERY_UNREADABLE] = { "discovery-unreadable", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                                     "the API server cannot read the discovery document",
+                                     "it answers 401 to each token until the provider corrects "
+                                     "that document; tell the provider's administrators" },
     [ERROR_ABOUT_TO_EXPIRE] = { "about-to-expire", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                                 "the token is about to expire and no newer "
                                 "one can be had",

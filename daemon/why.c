@@ -147,6 +147,8 @@ static const char *words_of(enum error_code finding)
         return "it has no usable username claim, without which the API server refuses it";
     case ERROR_KEYS_UNREADABLE:
         return "the API server cannot use the provider's keys as they are published";
+    case ERROR_DISCOVERY_UNREADABLE:
+        return "the API server cannot read the provider's discovery document";
     case ERROR_NOT_VERIFIED:
         return "its signature could not be checked here either";
     case ERROR_CLAIM_TWICE:

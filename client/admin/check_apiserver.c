@@ -139,8 +139,10 @@ void doctor_apiserver(struct doctor *d)
         bool good = read_config(d);
         if (good)
             check_profile_issuer(d);
-        if (good && !asks_elsewhere(d->server_config))
+        if (good && !asks_elsewhere(d->server_config)) {
             report_raise(&d->report, ERROR_KEYS_UNREADABLE);
+            report_raise(&d->report, ERROR_DISCOVERY_UNREADABLE);
+        }
         if (good && claims)
             apiserver_replay_file(d->server_config, header, claims, &d->report);
         else

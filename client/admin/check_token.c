@@ -27,7 +27,8 @@ static bool is_rejected(const struct doctor *d, enum error_code code)
     case ERROR_USERNAME_CLAIM: /* found only where the profile names the claim */
     case ERROR_GROUPS_CLAIM:
         return true;
-    case ERROR_KEYS_UNREADABLE: /* a file may name another discoveryURL: doctor_apiserver() */
+    case ERROR_KEYS_UNREADABLE:
+    case ERROR_DISCOVERY_UNREADABLE: /* a file may name another discoveryURL: doctor_apiserver() */
         return !d->authentication_config;
     case ERROR_EMAIL_NOT_VERIFIED:
         return strcmp(doctor_text(d->state, "usernameClaim"), "email") == 0;

@@ -185,10 +185,26 @@ bool as_go_claims(const cJSON *claims, char why[AS_GO_WHY])
     return are_found(claims, why);
 }
 
+bool as_go_document(const cJSON *document, char why[AS_GO_WHY])
+{
+    static const char *const names[] = { "issuer", "authorization_endpoint", "token_endpoint",
+                                         "jwks_uri", "userinfo_endpoint" };
+    const cJSON *member, *other = as_go_instead(document, "issuer");
+    const char *issuer = json_string(document, "issuer");
+
+    cJSON_ArrayForEach (member, document)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (json_same_name(member->string, names[i]) && !is_text(member))
+                return unread(why, "its %.60s is no text", member->string);
+    if (other && (!issuer || strcmp(other->valuestring, issuer) != 0))
+        return unread(why, "its %.60s, taken for issuer, is another", other->string);
+    return true;
+}
+
 const cJSON *as_go_instead(const cJSON *claims, const char *name)
 {
     const cJSON *found = NULL, *claim;
-    bool text = strcmp(name, "iss") == 0; /* null leaves one as it is */
+    bool text = strncmp(name, "iss", 3) == 0; /* of iss and issuer null leaves one as it is */
 
     cJSON_ArrayForEach (claim, claims)
         if (json_same_name(claim->string, name) && !(text && cJSON_IsNull(claim)))

@@ -19,6 +19,10 @@ bool as_go_header(const cJSON *header, char why[AS_GO_WHY]);
  * wants; those of the exact names iss, aud, exp, iat and nbf are not looked at. */
 bool as_go_claims(const cJSON *claims, char why[AS_GO_WHY]);
 
+/* Whether it finds its way by that discovery document, which is of the issuer as we read it. Where
+ * not, why says what "it" has, for a text that begins so. */
+bool as_go_document(const cJSON *document, char why[AS_GO_WHY]);
+
 /* The claim that it takes for the one of that name, where it is another member: ISS behind iss.
  * NULL: it is the same, or there is none. */
 const cJSON *as_go_instead(const cJSON *claims, const char *name);

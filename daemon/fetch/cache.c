@@ -76,6 +76,8 @@ static void take_field(struct cache *c, const struct tlv_field *f)
         take_text(&c->document.jwks_uri, f);
     else if (tlv_is(f, "keys"))
         take_text(&c->keys, f);
+    else if (tlv_is(f, "unreadable"))
+        error_clean(c->document.unreadable, sizeof c->document.unreadable, f->value, f->length);
     else if (tlv_number(f, &number) < 0 || number < 0)
         return;
     else if (tlv_is(f, "discovered"))
@@ -146,6 +148,8 @@ static size_t encode(const struct job *job, const struct cache *c, bool keys, vo
             tlv_put_text(&w, "token-endpoint", c->document.token_endpoint);
         if (c->document.jwks_uri)
             tlv_put_text(&w, "jwks-uri", c->document.jwks_uri);
+        if (*c->document.unreadable)
+            tlv_put_text(&w, "unreadable", c->document.unreadable);
         tlv_put_number(&w, "auth-listed", c->document.auth_listed);
         tlv_put_number(&w, "auth-post", c->document.auth_post);
         tlv_put_number(&w, "auth-basic", c->document.auth_basic);

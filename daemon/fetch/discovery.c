@@ -68,6 +68,14 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
     return 0;
 }
 
+static void note_unreadable(const cJSON *doc, const char *text, struct discovery *d)
+{
+    char said[AS_GO_WHY] = "it begins with a byte order mark";
+
+    if (json_has_mark(text) || !as_go_document(doc, said))
+        error_clean(d->unreadable, sizeof d->unreadable, said, strlen(said)); /* as it is kept */
+}
+
 int discovery_parse(const struct job *job, const char *text, size_t length, struct discovery *ret,
                     struct error *why)
 {
@@ -78,6 +86,7 @@ int discovery_parse(const struct job *job, const char *text, size_t length, stru
         return -1;
     }
     int r = take_document(job, doc, ret, why);
+    note_unreadable(doc, text, ret);
     cJSON_Delete(doc);
     return r;
 }

@@ -4,6 +4,7 @@
 #ifndef KUBETOKEN_FETCH_DISCOVERY_H
 #define KUBETOKEN_FETCH_DISCOVERY_H
 
+#include "daemon/fetch/as_go.h"
 #include "daemon/fetch/http.h"
 
 struct discovery {
@@ -11,6 +12,7 @@ struct discovery {
     char *jwks_uri;             /* NULL: not known */
     bool auth_post, auth_basic; /* listed in token_endpoint_auth_methods_supported */
     bool auth_listed;           /* that list is there at all */
+    char unreadable[AS_GO_WHY]; /* what "it" has that the API server cannot read; "": nothing */
 };
 
 /* Fetches the discovery document of the job's issuer, which has to name that issuer byte for

@@ -97,6 +97,8 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
     compare(p, ret);
     if (!keys)
         warn_unverified(p, &why, "", ret);
+    if (*p->endpoints.unreadable)
+        id_token_warn(ret, ERROR_DISCOVERY_UNREADABLE, "%s", p->endpoints.unreadable);
     size_t length = secret_length(ret->id_token);
     if (length >= RESULT_TOKEN_LONG)
         id_token_warn(ret, ERROR_TOKEN_LONG, "%zu bytes", length);

@@ -14,7 +14,7 @@
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/provider.h"
 
-enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 2, SCHEMA_VERSION = 1 };
+enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 3, SCHEMA_VERSION = 1 };
 
 #define YEAR_10000 INT64_C(253402300800) /* in seconds: what no date reaches */
 
@@ -34,7 +34,8 @@ struct token_report {
     int64_t now; /* seconds */
     struct check_outcome findings[FINDINGS_MAX];
     size_t n;
-    struct error provider; /* why nothing is known of it, ERROR_NONE: it is */
+    const char *unreadable; /* of the discovery document, for the API server; "": nothing */
+    struct error provider;  /* why nothing is known of it, ERROR_NONE: it is */
 };
 
 /* ---- the checks ------------------------------------------------------------------------------ */
@@ -102,6 +103,8 @@ static void run_checks(struct token_report *in, const struct error *no_keys)
                  no_keys->detail);
         else
             run_check(in, row);
+        if (strcmp(row->name, "signature") == 0 && *in->unreadable)
+            skip(in, row->name, ERROR_DISCOVERY_UNREADABLE, in->unreadable);
     }
 }
 
@@ -308,6 +311,7 @@ void inspect_run(struct http *http, const struct job *job, struct result *ret)
         else if (provider_find_keys(&provider, &no_keys) == 0)
             in.token.keys = &provider.keys;
     }
+    in.unreadable = provider.endpoints.unreadable;
     if (r == 0)
         run_checks(&in, &no_keys);
     else

@@ -8,9 +8,16 @@
 
 #include "daemon/fetch/json_text.h"
 
+static const char mark[] = "\xef\xbb\xbf";
+
+bool json_has_mark(const char *text)
+{
+    return strncmp(text, mark, sizeof mark - 1) == 0;
+}
+
 cJSON *json_object(const char *text, size_t length)
 {
-    size_t bom = length >= 3 && strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    size_t bom = json_has_mark(text) ? sizeof mark - 1 : 0;
     size_t room = json_text_room(text, length);
     char *ready = malloc(room);
     cJSON *json = NULL;

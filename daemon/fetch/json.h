@@ -16,6 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Whether a text begins with a byte order mark: passed over here, and refused by Go. */
+bool json_has_mark(const char *text);
+
 /* Parses a JSON object and nothing but white space around it. text[length] has to be '\0'.
  * Returns NULL for anything else; the caller frees it with cJSON_Delete. */
 cJSON *json_object(const char *text, size_t length);

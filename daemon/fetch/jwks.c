@@ -316,7 +316,7 @@ int jwks_parse(const char *text, size_t length, struct jwks *ret, struct error *
     keys.keys = calloc(room, sizeof *keys.keys);
     keys.refused = calloc(room, sizeof *keys.refused);
     take_note(doc, &keys);
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+    if (json_has_mark(text))
         snprintf(keys.unreadable, sizeof keys.unreadable, "its set begins with a byte order mark");
     if (keys.keys && keys.refused)
         take_keys(list, &keys);

@@ -122,13 +122,15 @@ def test_a_token_that_is_taken_and_its_names(judge, text, claims, user):
 def test_a_key_set_that_it_cannot_use(judge, fake, elsewhere, level):
     fake.answers[test_doctor.KEYS] = scripted.json_answer(
         {"keys": [fake.key.jwk(x5u="https://x/")]})
+    fake.answers[test_doctor.DISCOVERY] = scripted.json_answer(
+        {**fake.discovery(), "userinfo_endpoint": 5})
     report = judge(HEAD + """\
 - issuer: {url: "@ISSUER@", audiences: [client]%s}
   claimMappings:
     username: {claim: sub, prefix: ""}
 """ % elsewhere)
     assert [f for f in report.found() if f[0] == "signature"] == [
-        ("signature", level, "keys-unreadable")]
+        ("signature", level, "keys-unreadable"), ("signature", level, "discovery-unreadable")]
 
 
 @pytest.mark.parametrize("text, claims, link, code, words", [

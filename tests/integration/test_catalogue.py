@@ -400,6 +400,11 @@ def keys_unreadable(s):
     return s.warning()
 
 
+def discovery_unreadable(s):
+    s.provider.answers[DISCOVERY] = json_answer({**s.provider.discovery(), "userinfo_endpoint": 5})
+    return s.warning()
+
+
 def about_to_expire(s):
     s.provider.lifetime = 8
     s.start("refresh-before = 4s")
@@ -683,6 +688,7 @@ SCENES = {
     "odd-credential": odd_credential,
     "claim-twice": claim_twice,
     "keys-unreadable": keys_unreadable,
+    "discovery-unreadable": discovery_unreadable,
     "email-claim": email_claim,
     "username-claim": username_claim,
     "groups-claim": groups_claim,

@@ -521,6 +521,18 @@ def test_a_key_set_that_the_api_server_cannot_use_is_told(home, start, fake, jwk
     assert says in r["detail"] and "answers 401" in r["remedy"]
 
 
+def test_a_discovery_document_that_the_api_server_cannot_read_is_an_error(home, start, fake):
+    fake.answers[DISCOVERY] = (200, {}, b"\xef\xbb\xbf" + json.dumps(fake.discovery()).encode())
+    start()
+    report = doctor(home)
+    assert report.found() == [("signature", "error", "discovery-unreadable")]
+    r = report.of("signature")[-1]
+    assert r["sentence"] == "the API server cannot read the discovery document"
+    assert r["detail"] == "it begins with a byte order mark" and "answers 401" in r["remedy"]
+    assert ("warning: the API server cannot read the discovery document: it begins with "
+            "a byte order mark; ") in rig.unwrapped(home.run("status").stdout)
+
+
 @pytest.mark.parametrize("keys, link, code", [
     ([], "signature", "keys-unreadable"), ([{"e": "AQ"}], "token", "key-unsafe"),
     ([{"d": "AQAB"}], "token", "key-unsafe")])

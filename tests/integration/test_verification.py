@@ -879,6 +879,45 @@ def test_a_set_with_a_byte_order_mark_is_told(verify):
     assert fetch.result["warning-detail"] == b"its set begins with a byte order mark"
 
 
+DISCOVERY = "/.well-known/openid-configuration"
+MARK = b"\xef\xbb\xbf"
+DOCUMENTS = {  # as Go's encoding/json and go-oidc read them
+    "a byte order mark": (MARK, {}, "it begins with a byte order mark"),
+    "a number": (b"", {"userinfo_endpoint": 5}, "its userinfo_endpoint is no text"),
+    "a list": (b"", {"Authorization_Endpoint": []}, "its Authorization_Endpoint is no text"),
+    "another issuer": (b"", {"ISSUER": "https://other/"},
+                       "its ISSUER, taken for issuer, is another"),
+    "nothing": (b"", {"userinfo_endpoint": None, "ISSUER": None, "scopes_supported": 5}, None),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_discovery_document_that_the_api_server_cannot_read_is_told(verify, name):
+    """The token is served; by the next job, too, which has the endpoints from the one before."""
+    before, members, why = DOCUMENTS[name]
+    body = before + json.dumps({**verify.fake.discovery(), **members}).encode()
+    verify.fake.answers = {DISCOVERY: (200, {}, body),
+                           KEYS: json_answer({"keys": verify.published}),
+                           "/oauth/token": json_answer({"id_token": verify.token()})}
+    fetch = Fetch(verify.fake)
+    for _ in range(2):
+        assert fetch(signing_algs=ALL, allow_http_loopback=1) == "token"
+        assert fetch.result["verified"] == b"1"
+        assert fetch.warnings == ([] if why is None else ["discovery-unreadable"])
+        assert fetch.result.get("warning-detail") == (None if why is None else why.encode())
+    assert fetch.paths == ["/oauth/token"]
+
+
+def test_a_byte_order_mark_before_the_token_endpoint_s_answer_is_passed_over(verify):
+    """Which no API server reads (RFC 8259, section 8.1)."""
+    answer = json.dumps({"id_token": verify.token()}).encode()
+    verify.fake.answers = {KEYS: json_answer({"keys": verify.published}),
+                           "/oauth/token": (200, {"Content-Type": "application/json"},
+                                            MARK + answer)}
+    fetch = Fetch(verify.fake)
+    assert fetch(signing_algs=ALL, allow_http_loopback=1) == "token" and fetch.warnings == []
+
+
 @pytest.mark.parametrize("members", [
     '{"KEYS":%s}', '{"keys":[],"keys":%s}', '{"keys":[],"Keys":%s}'])
 def test_the_keys_are_found_as_go_finds_them(verify, members):
