@@ -366,6 +366,11 @@ static void read_text(struct loader *l, struct secret *content, const char *file
     l->section_at = SIZE_MAX;
     if (secret_length(content) >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
         at += 3; /* editors of other systems put a byte order mark there */
+    if (secret_length(content) >= 2 &&
+        (memcmp(at, "\xff\xfe", 2) == 0 || memcmp(at, "\xfe\xff", 2) == 0)) {
+        complain(l->report, file, 1, "it is UTF-16; save the file as UTF-8");
+        return;
+    }
     while (at < end) {
         char *newline = memchr(at, '\n', (size_t)(end - at));
         char *stop = newline ? newline : end;

@@ -199,8 +199,8 @@ def own(home, tmp_path):
 
 
 def named(program, pid):
-    return (f"kubetoken: a process was killed and does not end: process {pid}, {program}; a disk, a "
-            "mount or a debugger holds it: see what it has open; once that lets go it ends by "
+    return (f"kubetoken: a process was killed and does not end: process {pid}, {program}; a disk, "
+            "a mount or a debugger holds it: see what it has open; once that lets go it ends by "
             "itself\n")
 
 

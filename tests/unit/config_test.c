@@ -650,6 +650,19 @@ static void broken_utf8_is_refused(void **state)
     (void)state;
 }
 
+static void utf16_is_said_once(void **state)
+{
+    static const char le[] = "\xff\xfe[\0d\0]\0\n\0x\0", be[] = "\xfe\xff\0[\0d\0]\0\n";
+
+    (void)state;
+    load_file(write_bytes("kubetoken.conf", le, sizeof le - 1, 0600));
+    assert_holds(report.text, "kubetoken.conf:1: it is UTF-16; save the file as UTF-8");
+    assert_int_equal(report.count, 1);
+    config_report_clear(&report);
+    load_file(write_bytes("kubetoken.conf", be, sizeof be - 1, 0600));
+    assert_holds(report.text, ":1: it is UTF-16; save the file as UTF-8");
+}
+
 static void a_line_of_4096_bytes_is_refused(void **state)
 {
     char line[4097];
@@ -1178,6 +1191,7 @@ int main(void)
         TEST(a_control_character_is_refused),
         TEST(a_nul_byte_is_refused),
         TEST(broken_utf8_is_refused),
+        TEST(utf16_is_said_once),
         TEST(a_line_of_4096_bytes_is_refused),
         TEST(a_missing_key_is_named_at_the_profile),
         TEST(a_file_without_a_profile_is_refused),
