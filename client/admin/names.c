@@ -33,6 +33,24 @@ static void hide_paths(struct report *r, const char *list)
     }
 }
 
+/* Of the file alone: getpwuid() may wait for a directory for long, and glibc's ends by SIGSEGV
+ * where there is no memory. Whom it does not have is named by USER, or by the last word of HOME. */
+static void hide_account(struct report *r)
+{
+    const char *home = getenv("HOME"), *word = home ? strrchr(home, '/') : NULL;
+    FILE *users = fopen("/etc/passwd", "re");
+    const struct passwd *entry = NULL;
+
+    while (users && (entry = fgetpwent(users)) && entry->pw_uid != getuid())
+        ;
+    if (entry)
+        report_hide(r, "user", entry->pw_name);
+    if (users)
+        fclose(users);
+    if (word)
+        report_hide(r, "user", word + 1);
+}
+
 static void hide_machine(struct report *r)
 {
     static const char *const users[] = { "USER", "LOGNAME", "SUDO_USER" };
@@ -42,12 +60,10 @@ static void hide_machine(struct report *r)
     static const char *const proxies[] = { "https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy",
                                            "ALL_PROXY" };
     char name[256] = "", folder[PATH_MAX];
-    const struct passwd *entry = getpwuid(getuid());
 
+    hide_account(r);
     for (size_t i = 0; i < sizeof users / sizeof *users; i++)
         report_hide(r, "user", getenv(users[i]));
-    if (entry)
-        report_hide(r, "user", entry->pw_name);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         hide_paths(r, getenv(paths[i]));
     for (size_t i = 0; i < sizeof proxies / sizeof *proxies; i++)
