@@ -17,6 +17,8 @@
 
 extern char **environ;
 
+enum { PIECE = 4096 };
+
 static char nothing[1];
 
 /* One of the child's outputs. */
@@ -33,28 +35,33 @@ static void stream_end(struct stream *s)
     s->fd = -1;
 }
 
+static bool has_room(struct stream *s)
+{
+    if (s->size - s->used > PIECE)
+        return true;
+    size_t size = 2 * s->size + PIECE + 1; /* with the NUL behind it */
+    char *text = realloc(s->text, size);
+    if (!text)
+        return false;
+    text[s->used] = '\0';
+    s->text = text;
+    s->size = size;
+    return true;
+}
+
+/* It may be a password, and so it is read into the heap, which is locked and wiped. */
 static void stream_read(struct stream *s)
 {
-    char piece[4096];
-    ssize_t n = read(s->fd, piece, sizeof piece);
+    ssize_t n = has_room(s) ? read(s->fd, s->text + s->used, s->size - s->used - 1) : 0;
 
     if (n < 0 && errno == EINTR)
         return;
     if (n <= 0 || s->used + (size_t)n >= CHILD_OUTPUT_MAX) {
+        if (s->text)
+            s->text[s->used] = '\0'; /* what was too much is no part of it */
         stream_end(s);
         return;
     }
-    if (s->used + (size_t)n >= s->size) {
-        size_t size = 2 * s->size + sizeof piece + 1; /* with the NUL behind it */
-        char *text = realloc(s->text, size);
-        if (!text) {
-            stream_end(s);
-            return;
-        }
-        s->text = text;
-        s->size = size;
-    }
-    memcpy(s->text + s->used, piece, (size_t)n);
     s->used += (size_t)n;
     s->text[s->used] = '\0';
 }

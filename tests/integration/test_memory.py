@@ -27,7 +27,8 @@ def odd(name):
     """A secret whose forms all differ, and whose halves stand nowhere else."""
     tail = {"typed": "Zq7TtXw93LkfUvBm", "file": "Rr8yHs2PdCx5JnQw", "command": "Yw6GvNz1MbKt4SeQ",
             "inline": "Hj3LpVd8FsWk9XcT", "later": "Bn5MqRz2YtGf7DkE", "wrong": "Cx4JhPw6TvLs8NgA",
-            "client": "Dk9SbFy3WqZm5RtU", "proxy": "Gt2XnKc7VpHj4LsM"}[name]
+            "client": "Dk9SbFy3WqZm5RtU", "proxy": "Gt2XnKc7VpHj4LsM",
+            "credential": "Ps7YvJd4LcQx2HbG"}[name]
     return f'{name} pä"ss/w+ord&%={tail}'
 
 
@@ -66,7 +67,8 @@ class World:
         self.level = "tokens"
         fake.answers[TOKEN] = self.answer
         self.secrets.update({name: odd(name) for name in ("typed", "file", "command", "client",
-                                                        "wrong")})
+                                                        "wrong", "credential")})
+        home.environment["CREDENTIALS_DIRECTORY"] = str(home.config)  # as systemd names it
 
     def limit(self, most):
         """The daemon may lock that much memory, as root may whatever the limit is."""
@@ -107,6 +109,7 @@ class World:
         keep = f"keep-over-restart = {self.level}"
         self.home.write("pw", odd("file"))
         self.home.write("pw2", odd("command"))
+        self.home.write("pw3", odd("credential"))
         self.secrets["inline"] = inline
         self.home.configure("".join([
             self.fake.profile("typed", password="", extra=f"{secret}\nclient-auth = basic\n{keep}"),
@@ -114,6 +117,8 @@ class World:
                               extra=f"{secret}\nclient-auth = post\n{keep}"),
             self.fake.profile("command", user="c", extra=keep,
                               password=f"password-command = cat {self.home.config}/pw2"),
+            self.fake.profile("credential", password="password-credential = pw3", user="d",
+                              extra=keep),
             self.fake.profile("inline", password=f"password = {inline}", user="i", extra=keep)]))
 
     def login(self, password, code=0):
@@ -157,10 +162,10 @@ def test_through_the_life_of_a_daemon(world, stopper, most, level):
     daemon.start()
     with ends_of(stopper, world.look, "-p", daemon.process.pid) as ends:
         world.login(odd("typed"))
-        for profile in ("file", "command", "inline"):
+        for profile in ("file", "command", "inline", "credential"):
             world.get(profile)
         assert nothing_is_exposed() >= {"typed", "inline", "client", *(
-            f"{kind} {n}" for n in range(4) for kind in ("id_token", "refresh token"))}
+            f"{kind} {n}" for n in range(5) for kind in ("id_token", "refresh token"))}
         assert home.run("refresh", "typed").returncode == 0
         assert not nothing_is_exposed() & {"id_token 0", "refresh token 0"}
         world.refuses = ("password",)
@@ -184,8 +189,8 @@ def test_through_the_life_of_a_daemon(world, stopper, most, level):
         assert [exposed(one, lockable) for one in ends.of("kubetokend")] == [[]]
 
     daemon.start()
-    kept = {"id_token 2", "id_token 6", "inline"}
-    kept |= {"typed", "refresh token 6"} if level == "all" else set()
+    kept = {"id_token 2", "id_token 4", "id_token 7", "inline"}
+    kept |= {"typed", "refresh token 7"} if level == "all" else set()
     assert nothing_is_exposed() >= kept
     daemon.restart(crash=True)
     assert nothing_is_exposed() >= kept
@@ -314,6 +319,9 @@ def test_a_proxy_s_password_and_a_long_token(world, stopper, size):
 # ---- the client --------------------------------------------------------------------------------
 
 
+OF_ADMIN = ("init", "import", "doctor", "log", "why")
+
+
 def run_to_its_end(world, stopper, *args, given="", **kwargs):
     """Runs kubetoken. Returns what is exposed in it, and in what it starts, at their ends."""
     kwargs.setdefault("stdout", subprocess.DEVNULL)
@@ -328,7 +336,7 @@ def run_to_its_end(world, stopper, *args, given="", **kwargs):
             for pid in children(ends.process.pid):
                 os.kill(pid, signal.SIGKILL)
             raise
-        ends.of("kubetoken-admin" if args[0] in ("init", "import", "doctor") else "kubetoken")
+        ends.of("kubetoken-admin" if args[0] in OF_ADMIN else "kubetoken")
     return ({program: exposed(seen) + copies(seen) for program, seen in ends.seen},
             ends.process.returncode)
 
@@ -340,8 +348,8 @@ def test_the_client_keeps_nothing(world, stopper, size):
     world.configure(odd("inline"))
     world.daemon.start()
 
-    def ends(*args, code=0, **kwargs):
-        assert run_to_its_end(world, stopper, *args, **kwargs) == ({"kubetoken": []}, code)
+    def ends(*args, code=0, program="kubetoken", **kwargs):
+        assert run_to_its_end(world, stopper, *args, **kwargs) == ({program: []}, code)
 
     ends("get", "inline")  # it has to wait
     ends("get", "inline")
@@ -352,6 +360,13 @@ def test_the_client_keeps_nothing(world, stopper, size):
     ends("login", "typed", given=odd("typed") + "\n")
     ends("login", "typed", given=odd("typed") + "\nand more", code=9)
     ends("inspect", "inline", "-", given=world.fake.tokens[-1])
+    for words in (["status"], ["status", "--json"], ["inspect", "inline"]):
+        ends(*words)
+    for words in (["log"], ["log", "--json", "inline"], ["why", "inline"]):
+        ends(*words, program="kubetoken-admin")
+    ours = rig.BUILD / "kubetoken"
+    ends("run", "inline", "--", ours, "status")  # which comes in its place
+    ends("run", "--env", "TOKEN", "inline", "--", "/nowhere/kubectl", code=127)
     ends("logout", "--all")
 
 
@@ -373,6 +388,36 @@ def test_init_keeps_nothing(world, stopper):
     assert {"typed", "client"} <= names(sum(world.halfway, []))
     assert [exposed(one) for one in world.halfway] == len(world.halfway) * [[]]
     assert (world.home.config / "work.password").read_text() == odd("typed")
+
+
+KEEPER = """#!/bin/sh
+case $1 in
+insert) cat > {file} ;;
+show) cat {file} ;;
+esac
+"""
+
+
+def test_a_program_that_keeps_the_password_leaves_no_trace_of_it(world, stopper):
+    """It is given the password by init, and asked for it."""
+    home, fake = world.home, world.fake
+    folder = home.folder / "bin"
+    folder.mkdir()
+    keeper = folder / "pass"
+    keeper.write_text(KEEPER.format(file=home.folder / "kept"))
+    keeper.chmod(0o755)
+    (home.folder / ".password-store").mkdir()
+    (home.folder / ".password-store" / ".gpg-id").touch()
+    home.environment["PATH"] = f"{folder}:{home.environment['PATH']}"
+    world.daemon.start()
+    words = ["init", "work", "--yes", "--issuer", fake.issuer, "--ca-file", fake.ca_file,
+             "--client-id", "client", "--username", "someone", "--no-kubeconfig"]
+    for more in ([], ["--force"]):  # the second time it is kept already
+        seen, code = run_to_its_end(world, stopper, *words, *more, "--keep-password=pass",
+                                    given=odd("typed") + "\n")
+        assert (seen, code) == (ALL, 0)
+    assert (home.folder / "kept").read_text() == odd("typed")
+    assert exposed(world.found()) == []
 
 
 def kubelogin(fake, secret, password):
