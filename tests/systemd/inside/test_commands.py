@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+import memory_scan
 from service import PATIENCE, as_root, wait_until
 from service import command as run
 
@@ -72,6 +73,40 @@ def test_a_command_runs_in_a_unit_of_its_own_where_systemd_can_be_asked(service,
     cgroup = password(service, fake)
     assert (f"/{COMMAND}" in cgroup) == (way == "unit"), cgroup
     assert cgroup.endswith("/kubetoken.service") == (way == "child"), cgroup
+
+
+LOOK = """cd {folder} && /usr/bin/python3 -B - {pids} <<'END'
+import sys
+from memory_scan import copies, exposed, scan
+secret = open("{file}").read()
+for pid in sys.argv[1:]:
+    found = scan(pid, {{"canary": secret}})
+    print(pid, len(found), exposed(found) + copies(found))
+END
+"""
+
+
+def test_a_password_is_in_the_daemon_alone_while_its_command_runs(service, fake, way, tmp_path):
+    """Not in systemd-run between both, and in pages that are locked."""
+    file, started, goes_on = (tmp_path / name for name in ("pw", "started", "goes-on"))
+    file.write_text("canary-" + secrets.token_hex(16))
+    command(service, fake, f"sh -c 'cat {file}; touch {started}; "
+                           f"while [ ! -e {goes_on} ]; do sleep 0.05; done'")
+    with subprocess.Popen(["/usr/local/bin/kubetoken", "get", "p"],
+                          stdout=subprocess.DEVNULL) as get:
+        wait_until(started.exists, "the command")
+        daemon = service.show("MainPID")
+        children = pathlib.Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
+        folder = pathlib.Path(memory_scan.__file__).parent
+        said = wait_until(lambda: "0" != (lines := as_root(LOOK.format(
+            folder=folder, file=file, pids=f"{daemon} {' '.join(children)}")).splitlines()
+        )[0].split()[1] and lines, "the password in the daemon")
+        goes_on.touch()
+        assert get.wait(PATIENCE) == 0
+    assert said[0].endswith(" []"), said
+    program = "systemd-run" if way == "unit" else "sh"
+    assert len(said) == 2 and (program == "sh" or said[1].endswith(" 0 []")), said
+    assert fake.grants()[-1].form["password"] == file.read_text()
 
 
 def test_it_is_a_unit_also_when_an_upgrade_has_replaced_the_daemons_file(service, fake):
