@@ -221,14 +221,17 @@ static bool is_in_front(void)
     return tcgetpgrp(STDOUT_FILENO) == getpgrp();
 }
 
-void screen_set(const char *text, size_t length)
+bool screen_set(const char *text, size_t length)
 {
+    char *copy = malloc(length + 1);
+
+    if (!copy)
+        return false;
+    memcpy(copy, text, length);
     free(picture);
+    picture = copy;
     picture_length = length;
-    picture = malloc(length + 1);
-    if (!picture)
-        abort(); /* a page of text */
-    memcpy(picture, text, length);
+    return true;
 }
 
 void screen_draw(const char *note)
@@ -244,7 +247,7 @@ void screen_draw(const char *note)
     fprintf(f, "%s\033[H\033[J", shown ? "" : enter);
     put_picture(f, note, &size);
     fclose(f);
-    shown = true;
+    shown |= text != NULL;
     if (text)
         output_write(STDOUT_FILENO, text, n); /* at once: it does not flicker */
     free(text);

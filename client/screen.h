@@ -25,8 +25,9 @@ void screen_add_look(struct line *line);
  * and SIGTSTP before it stops; when it goes on, or the size has changed, screen_poll() says so. */
 void screen_begin(void);
 
-/* Takes a copy of the picture, whole lines, for the next draw. */
-void screen_set(const char *picture, size_t length);
+/* Takes a copy of the picture, whole lines, for the next draw. False: there is no memory, and the
+ * one before stays. */
+bool screen_set(const char *picture, size_t length);
 
 /* Draws it, and below it a line of a note, if that is not empty. What is higher than the terminal
  * is cut, and the last line says so. From the background nothing is drawn: the program stops, as

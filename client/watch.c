@@ -64,6 +64,13 @@ static enum ending fail(struct view *v, const struct answer *answer, const char 
     return ENDING_OVER;
 }
 
+static enum ending lacks_memory(struct view *v)
+{
+    screen_end();
+    v->code = output_fail_for_memory();
+    return ENDING_OVER;
+}
+
 static enum ending cannot_write(struct view *v)
 {
     struct error why;
@@ -92,9 +99,9 @@ static enum ending show(struct view *v, const struct answer *answer, const char 
         close(v->folder);
     v->is_lost = false;
     v->note = "";
-    if (v->on_screen)
-        screen_set(bytes, answer->out);
-    else if (print(v, bytes, answer->out) < 0)
+    if (v->on_screen && !screen_set(bytes, answer->out))
+        return lacks_memory(v);
+    if (!v->on_screen && print(v, bytes, answer->out) < 0)
         return cannot_write(v);
     return ENDING_AGAIN;
 }
@@ -132,10 +139,12 @@ static enum ending take_answers(struct view *v)
 static enum ending read_some(struct view *v, int fd)
 {
     if (v->size - v->have < 4096) {
-        v->size = 2 * v->size + 8192; /* of one answer, whose blocks have a limit */
-        v->inbox = realloc(v->inbox, v->size);
-        if (!v->inbox)
-            abort();
+        size_t size = 2 * v->size + 8192; /* of one answer, whose blocks have a limit */
+        char *inbox = realloc(v->inbox, size);
+        if (!inbox)
+            return lacks_memory(v);
+        v->inbox = inbox;
+        v->size = size;
     }
     ssize_t n = recv(fd, v->inbox + v->have, v->size - v->have, MSG_DONTWAIT);
     if (n > 0) {

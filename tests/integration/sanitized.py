@@ -34,6 +34,8 @@ NOT_RUN = {
     "test_desks.py::test_each_cause_has_its_own_sentence_and_remedy[no_process": PROCESS,
     "test_desks.py::test_limits_and_a_nice_value": SHADOW,
     "test_faults.py::test_a_thousand_faults": HEAP,
+    "test_metrics.py::test_what_there_is_no_memory_for": SHADOW,
+    "test_memory.py::test_a_program_that_keeps": HEAP,
     "test_scale.py::test_what_a_crowd_took": HEAP,
     "test_scale.py::test_who_does_not_read": HEAP,
     "test_memory.py::test_through_the_life": HEAP,

@@ -180,3 +180,25 @@ def test_the_manual_names_each_metric(fake, running):
     running.run("refresh")
     seen |= set(metrics(running))
     assert seen == said
+
+
+OUT_OF_MEMORY = ("kubetoken: internal error: out of memory; end what takes it, or raise the limit "
+                 "(ulimit -v), and try again\n")
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed")
+def test_what_there_is_no_memory_for_is_said_to_be_so(home, daemon):
+    """An answer of over a MiB; what has room is served."""
+    home.configure("[defaults]\nclient-id = c\nusername = u\n"
+                   + "".join(f"[profile p{i}]\nissuer = https://127.0.0.1:1/{'x' * 1000}\n" for i in range(900)))
+    daemon.start()
+    assert len(home.run("status", "--json").stdout) > 1 << 20
+
+    def run(*args):
+        return subprocess.run(["prlimit", f"--as={1 << 20}", rig.BUILD / "kubetoken", *args],
+                              env=home.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=rig.PATIENCE)
+    for words in (["--metrics"], ["--watch", "--json"]):
+        r = run("status", *words)
+        assert (r.returncode, r.stdout, r.stderr) == (1, "", OUT_OF_MEMORY), words
+    assert run("status", "p1").returncode == 0
