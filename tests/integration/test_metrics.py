@@ -189,8 +189,9 @@ OUT_OF_MEMORY = ("kubetoken: internal error: out of memory; end what takes it, o
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not installed")
 def test_what_there_is_no_memory_for_is_said_to_be_so(home, daemon):
     """An answer of over a MiB; what has room is served."""
-    home.configure("[defaults]\nclient-id = c\nusername = u\n"
-                   + "".join(f"[profile p{i}]\nissuer = https://127.0.0.1:1/{'x' * 1000}\n" for i in range(900)))
+    issuer = f"https://127.0.0.1:1/{'x' * 1000}"
+    home.configure("[defaults]\nclient-id = c\nusername = u\n" + "".join(
+        f"[profile p{i}]\nissuer = {issuer}\n" for i in range(900)))
     daemon.start()
     assert len(home.run("status", "--json").stdout) > 1 << 20
 
