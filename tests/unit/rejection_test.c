@@ -1,5 +1,7 @@
 /* Which client that asks again tells of a rejection, and how often it is heard. */
 #define _GNU_SOURCE
+#include <string.h>
+
 #include "support.h"
 
 #include "daemon/rejection.h"

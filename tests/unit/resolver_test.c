@@ -113,12 +113,17 @@ static int families_of(const char *name, int family, const char *service, unsign
     return n > 0 ? 0 : 102;
 }
 
-static int names_are_told(void)
+/* Where a root is bare, nobody knows this name. */
+static int a_name_is_told(void)
 {
-    return families_of("localhost", AF_UNSPEC, "8443", 8443) ? 1
-           : families_of("localhost", AF_INET, "443", 443)   ? 2
-           : families_of("127.0.0.1", AF_INET, "443", 443)   ? 3
-                                                             : 0;
+    int r = families_of("localhost", AF_UNSPEC, "8443", 8443);
+
+    return r ? r : families_of("localhost", AF_INET, "443", 443);
+}
+
+static int an_address_is_told(void)
+{
+    return families_of("127.0.0.1", AF_INET, "443", 443);
 }
 
 static int a_name_that_is_none(void)
@@ -163,10 +168,13 @@ static int two_pipes(void)
 
 static void it_tells_addresses_as_libc_does(void **state)
 {
+    static const enum resolver_need needs[] = { RESOLVER_NONE, RESOLVER_LOCAL, RESOLVER_ALL };
+
     (void)state;
-    assert_int_equal(beside_a_resolver(RESOLVER_NONE, names_are_told), 0);
-    assert_int_equal(beside_a_resolver(RESOLVER_LOCAL, names_are_told), 0);
-    assert_int_equal(beside_a_resolver(RESOLVER_ALL, names_are_told), 0);
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        assert_int_equal(beside_a_resolver(needs[i], a_name_is_told), a_name_is_told());
+        assert_int_equal(beside_a_resolver(needs[i], an_address_is_told), 0);
+    }
     assert_int_equal(beside_a_resolver(RESOLVER_ALL, a_name_that_is_none), 0);
 }
 
@@ -190,7 +198,7 @@ static void it_ends_with_who_started_it(void **state)
         close(ends[0]);
         sandbox_limits();
         resolver_start(RESOLVER_ALL);
-        names_are_told();
+        a_name_is_told();
         _exit(0);
     }
     close(ends[1]);
