@@ -545,6 +545,12 @@ deb:
 	@packaging/install-dependencies --deb
 	@packaging/build-deb
 
+# Its tests, with ROOT in another Debian.
+.PHONY: check-deb
+check-deb:
+	KUBETOKEN_ROOT=$(ROOT) KUBETOKEN_FULL=1 $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
+	  tests/packaging
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD)
@@ -558,6 +564,7 @@ help:
 	@echo 'make unit       the unit tests alone'
 	@echo 'make test       unit tests and simulation: without root, network or anything to install'
 	@echo 'make deb        install what is needed, build the package of Debian'
+	@echo 'make check-deb  what is held of it, built twice; ROOT=FOLDER: in another Debian'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local USERUNITDIR=PREFIX/lib/systemd/user'
 	@echo '                BASHDIR= ZSHDIR= FISHDIR=: where the shells look for completions'
 	@echo 'make uninstall  takes out what make install, with the same variables, has put there'
