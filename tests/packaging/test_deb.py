@@ -155,9 +155,9 @@ def test_no_path_of_where_it_was_built_is_in_it(package, tmp_path):
 def test_lintian_has_nothing_to_say(place, built):
     if not place.has("lintian"):
         pytest.skip("lintian is not here")
-    folder = built[0].parent
-    _, said = place.run(f"lintian --allow-root --tag-display-limit 0 --pedantic {folder}/*.dsc "
-                        f"{folder}/*.deb")
+    # Thousands of files of the sources take it minutes.
+    sources = f"{built[0].parent}/*.dsc" if FULL else ""
+    _, said = place.run(f"lintian --allow-root --tag-display-limit 0 --pedantic {sources} {built[0]}")
     said = [line for line in said.splitlines() if line[:2] in ("E:", "W:", "I:", "P:")
             # a field of 2023, which its older versions do not know
             and not line.endswith("unknown-field Static-Built-Using")]
