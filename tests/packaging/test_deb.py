@@ -157,7 +157,8 @@ def test_lintian_has_nothing_to_say(place, built):
         pytest.skip("lintian is not here")
     # Thousands of files of the sources take it minutes.
     sources = f"{built[0].parent}/*.dsc" if FULL else ""
-    _, said = place.run(f"lintian --allow-root --tag-display-limit 0 --pedantic {sources} {built[0]}")
+    _, said = place.run(f"lintian --allow-root --tag-display-limit 0 --pedantic {sources} "
+                        f"{built[0]}")
     said = [line for line in said.splitlines() if line[:2] in ("E:", "W:", "I:", "P:")
             # a field of 2023, which its older versions do not know
             and not line.endswith("unknown-field Static-Built-Using")]
