@@ -60,7 +60,12 @@ define link
 $(Q)$(CC) $(CFLAGS) $(SANITIZER) $(LINKING) $(LDFLAGS) -o $@ $(filter %.o,$^) $(1)
 endef
 
-pkg = $(shell $(PKG_CONFIG) --$(1) $(2))
+# A cross compiler's libraries are described where Debian has those of its triplet.
+triplet := $(shell $(CC) -print-multiarch 2>/dev/null)
+machine := $(subst -, ,$(or $(triplet),$(shell $(CC) -dumpmachine 2>/dev/null)))
+cpu := $(firstword $(machine))
+cross := $(if $(filter-out $(shell uname -m),$(cpu)),$(wildcard /usr/lib/$(triplet)/pkgconfig))
+pkg = $(shell $(cross:%=PKG_CONFIG_LIBDIR=%:/usr/share/pkgconfig) $(PKG_CONFIG) --$(1) $(2))
 
 # ---- what is linked into which program -------------------------------------------------------
 # Which libraries is a promise (docs/design.md §2), so each program has lists of its own, and a test
@@ -163,9 +168,6 @@ $(O)/kubetoken-admin: $(admin_o) $(O)/links
 ifndef SANITIZE
 # The folder of the musl for the machine that $(CC) compiles for: by its triplet, as in Debian, or
 # where a musl-gcc for that machine has it. `make MUSL=` does without.
-machine := $(subst -, ,$(or $(shell $(CC) -print-multiarch 2>/dev/null), \
-  $(shell $(CC) -dumpmachine 2>/dev/null)))
-cpu := $(firstword $(machine))
 musl_gcc := $(shell \
   specs=$$(sed -n 's|.*-specs[ =]"*\(/[^ "]*\).*|\1|p' "$$(command -v musl-gcc)" 2>/dev/null); \
   grep -qs 'ld-musl-$(cpu)' "$$specs" && dirname "$$specs")
@@ -486,6 +488,26 @@ lint:
 .PHONY: analyze
 analyze:
 	$(Q)$(PYTHON) tests/lint/analyze -- gcc $(BASE) -O1 -DKUBETOKEN_LIBEXEC='"/"'
+
+# What compiles with musl's headers asks for nothing that glibc alone has. The libraries' headers are
+# those of this machine, which is why nothing is linked. What the bench measures, and what runs beside
+# a systemd, is of this machine too.
+MUSL_GCC ?= musl-gcc
+musl_headers = -idirafter /usr/include \
+  $(addprefix -idirafter /usr/include/,$(shell $(MUSL_GCC) -print-multiarch 2>/dev/null))
+musl_checked := $(patsubst %.c,$(O)/musl/%.checked,$(filter %.c, \
+  $(filter-out tests/bench/% tests/systemd/%,$(sources))))
+
+$(O)/musl/%.checked: %.c $(O)/flags
+	@mkdir -p $(@D)
+	@echo '  MUSL $<'
+	$(Q)$(MUSL_GCC) -fsyntax-only -Werror $(BASE) $(WARNINGS) $(musl_headers) $(EXTRA) \
+	  -MMD -MP -MF $(@:checked=d) -MT $@ $< && touch $@
+$(O)/musl/daemon/main.checked $(O)/musl/client/admin.checked: \
+  private EXTRA = -DKUBETOKEN_LIBEXEC='"$(LIBEXECDIR)"'
+
+.PHONY: check-musl
+check-musl: $(musl_checked)
 
 .PHONY: format
 format:

@@ -21,6 +21,9 @@ void memory_watch_json(void)
     cJSON_InitHooks(&hooks);
 }
 
+/* Another libc's heap has neither function. That of musl maps large blocks by itself. */
+#ifdef __GLIBC__
+
 /* glibc's own, which it would raise to the largest block that was ever freed, and twice that is
  * what it keeps then (mallopt(3)). */
 enum { LARGE = 128 * 1024 };
@@ -29,6 +32,23 @@ void memory_map_large(void)
 {
     mallopt(M_MMAP_THRESHOLD, LARGE);
 }
+
+void memory_give_back(void)
+{
+    malloc_trim(0);
+}
+
+#else
+
+void memory_map_large(void)
+{
+}
+
+void memory_give_back(void)
+{
+}
+
+#endif
 
 void memory_note_lack(void)
 {

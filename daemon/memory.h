@@ -15,6 +15,9 @@ void memory_watch_json(void);
  * large ones there were. */
 void memory_map_large(void);
 
+/* What lies free below anything that is in use goes back to the system too. Much was freed. */
+void memory_give_back(void);
+
 /* Something that belongs into an answer could not be had. */
 void memory_note_lack(void);
 

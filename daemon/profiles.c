@@ -2,7 +2,6 @@
 #include "daemon/profiles.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "common/time.h"
 #include "daemon/config_keys.h"
 #include "daemon/journal.h"
+#include "daemon/memory.h"
 #include "daemon/private_file.h"
 #include "daemon/profile_index.h"
 #include "daemon/store.h"
@@ -243,7 +243,7 @@ bool profiles_reload(struct profiles *r)
         config_free(config);
         lack_memory(r);
     }
-    malloc_trim(0); /* two configurations were there at once, and what they were read from */
+    memory_give_back(); /* two configurations were there at once, and what they were read from */
     announce(r);
     return r->report.code == ERROR_NONE;
 }
@@ -328,7 +328,7 @@ void profiles_look(struct profiles *r)
         take_report(r, &report);
     if (config)
         compare(r, config);
-    malloc_trim(0);
+    memory_give_back();
     if (young)
         return;
     announce(r);

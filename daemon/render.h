@@ -17,7 +17,7 @@ enum { RENDER_PARTS = 6 };
  * profile's token: send or copy it before anything else happens. */
 struct rendered {
     struct iovec parts[RENDER_PARTS];
-    size_t n_parts;
+    unsigned char n_parts; /* fits whatever type a libc has for it */
     size_t total;
     char header[PROTOCOL_HEADER_MAX];
     char prefix[256];

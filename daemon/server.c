@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +176,7 @@ static void disperse(struct server *s)
     if (s->n_clients > s->most_clients / 8)
         return;
     if (s->crowded)
-        malloc_trim(0);
+        memory_give_back();
     s->most_clients = s->n_clients;
     s->crowded = s->crowded && s->n_clients > 0;
 }

@@ -45,7 +45,8 @@ enum {
     MEMORY = 512 * 1024 * 1024, /* address space: libraries, stacks and reserved heaps count */
 };
 
-static void lower(unsigned resource, rlim_t most)
+/* Of a type that fits whatever a libc has for it. */
+static void lower(unsigned char resource, rlim_t most)
 {
     struct rlimit limit;
 

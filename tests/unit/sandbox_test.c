@@ -529,7 +529,7 @@ static int sets_up_libcurl(void)
 static int is_limited(void)
 {
     static const struct {
-        unsigned resource;
+        unsigned char resource;
         rlim_t most;
     } limits[] = {
         { RLIMIT_CORE, 0 },
