@@ -350,6 +350,14 @@ check-asan: deps
 check-valgrind: all
 	KUBETOKEN_BUILD=$(abspath $(O)) PYTHON=$(PYTHON) tests/valgrind
 
+# For another machine, with Debian's libraries of it, and what of that qemu-user can run.
+ARM64_CC ?= aarch64-linux-gnu-gcc
+.PHONY: check-arm64
+check-arm64:
+	packaging/install-dependencies --build --arm64
+	$(MAKE) -j$(JOBS) CC=$(ARM64_CC) WERROR=-Werror BUILD=$(BUILD)/arm64 all units
+	$(PYTHON) tests/arm64 $(BUILD)/arm64
+
 # Each failing allocation and system call; `make check` fails a part of them.
 .PHONY: check-faults
 check-faults: all
@@ -361,7 +369,8 @@ check-faults: all
 deps:
 	@packaging/install-dependencies
 
-.PHONY: unit
+.PHONY: unit units
+units: $(unit_programs)
 unit: $(unit_programs) $(O)/codes $(O)/catalogue
 	@set -e; for t in $(unit_programs); do echo "== $$t"; $$t; done
 
