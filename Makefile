@@ -397,6 +397,7 @@ check-installed: all
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
 	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=9
 	$(PYTHON) tests/lint/check-source
+	$(MAKE) -j$(JOBS) check-musl
 	$(MAKE) bench-gate
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
@@ -623,11 +624,16 @@ help:
 	@echo 'make corpus     what that found, into tests/fuzz/corpus'
 	@echo 'make mutants    do the simulation and the tests see broken promises?'
 	@echo 'make man        writes the table of errors into the manual pages and the catalogue'
+	@echo 'make check-musl compiles all sources with the headers of musl; part of make check'
+	@echo 'make check-arm64'
+	@echo '                install what is needed (dpkg takes packages of arm64 from then on), build for'
+	@echo '                arm64, run that under qemu-user'
 	@echo 'make lint       installs and runs clang-tidy, cppcheck, clang-format, the rules of the project'
 	@echo 'make analyze    the analyzer of gcc'
 	@echo 'make format     clang-format over all C'
 	@echo 'make clean      remove what was built'
 
+-include $(musl_checked:checked=d)
 -include $(wildcard $(O)/common/*.d $(O)/daemon/*.d $(O)/daemon/fetch/*.d $(O)/client/*.d $(O)/client/admin/*.d \
   $(O)/static/client/*.d $(O)/static/common/*.d $(O)/tests/unit/*.d $(O)/tests/simulation/*.d \
   $(O)/tests/fleet/*.d $(O)/tests/systemd/*.d $(O)/man/*.d \
