@@ -4,6 +4,8 @@
 
 #include "support.h"
 
+#include <string.h>
+
 #include "daemon/rejection.h"
 
 #define SECOND 1000000ULL
