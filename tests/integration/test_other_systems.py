@@ -43,7 +43,8 @@ def test_a_cross_compilers_libraries_are_those_of_its_triplet(tree):
 
     def asked(machine):
         tree.program("uname", f"echo {machine}")
-        tree.make(f"CC={compiler}", f"PKG_CONFIG={asks}", f"BUILD={machine}", f"{machine}/kubetokend")
+        tree.make(f"CC={compiler}", f"PKG_CONFIG={asks}", f"BUILD={machine}",
+                  f"{machine}/kubetokend")
         words = set((tree.folder / "asked").read_text().splitlines())
         (tree.folder / "asked").unlink()
         return words
@@ -73,7 +74,8 @@ class Emulated:
     def run(self, version):
         self.write(self.bin / "qemu-aarch64", f'[ "$1" = --version ] && echo "qemu-aarch64 version '
                    f'{version} (Debian)" && exit\nexec "$@"')
-        r = subprocess.run([rig.TOP / "tests" / "arm64", self.folder], capture_output=True, text=True,
+        r = subprocess.run([rig.TOP / "tests" / "arm64", self.folder],
+                           capture_output=True, text=True,
                            env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}"},
                            timeout=2 * rig.PATIENCE, check=False)
         assert r.stderr == ""
@@ -83,6 +85,15 @@ class Emulated:
 @pytest.fixture
 def emulated(tmp_path):
     return Emulated(tmp_path)
+
+
+def has_ended(pid):
+    """Nobody may be there to collect it."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def fails(name):
@@ -103,11 +114,23 @@ def test_what_the_emulator_cannot_do_is_named_and_nothing_else_is_forgiven(emula
     assert said.endswith("\n11 passed, 0 failed\n")  # of the unit tests two programs
 
     assert emulated.run("10.0.2")[0] == 1, "that version can"
-    for lines, status in (([fails("what_comes_after_the_lock_is"), fails("another_thing")], 2),
-                          ([fails("another_thing")], 1),
-                          ([fails("what_comes_after_the_lock_is")], 139), ([], 1)):
-        emulated.unit("heap_test", *lines, status=status)
-        assert emulated.run("7.2.22")[0] == 1, (lines, status)
+
+    emulated.unit("heap_test", fails("what_comes_after_the_lock"), fails("another_thing"), status=2)
+    emulated.unit("attempt_test", fails("another_thing"), status=1)
+    emulated.unit("secret_test", fails("no_core_dump_holds_a_secret"), status=139)
+    emulated.unit("fetcher_test", status=1)
+    status, said = emulated.run("7.2.22")
+    assert status == 1
+    assert re.findall("^FAILED: (.*)", said, re.M) == ["attempt_test", "fetcher_test", "heap_test",
+                                                      "secret_test"]
+
+
+def test_what_a_test_leaves_behind_is_not_waited_for_and_ends(emulated):
+    left = emulated.folder / "left"
+    emulated.write(emulated.folder / "unit" / "url_test", f"sleep 1000 & echo $! > {left}")
+    status, said = emulated.run("7.2.22")
+    assert status == 0, said
+    rig.wait_until(lambda: has_ended(int(left.read_text())), "the end of what was left behind")
 
 
 def test_a_build_without_unit_tests_is_no_success(emulated):
