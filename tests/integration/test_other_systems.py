@@ -101,13 +101,13 @@ def fails(name):
 
 
 def test_what_the_emulator_cannot_do_is_named_and_nothing_else_is_forgiven(emulated):
-    emulated.unit("heap_test", fails("what_comes_after_the_lock_is_locked"), status=1)
+    emulated.unit("attempt_test", fails("a_fetcher_that_hangs_is_killed"), status=1)
     emulated.unit("system_watch_test", status=9)
     emulated.unit("url_test", "[  SKIPPED ] it_is_long", "[  SKIPPED ] it_is_long")
     status, said = emulated.run("7.2.22")
     assert status == 0, said
-    assert ("not held: heap_test: what_comes_after_the_lock_is_locked: this qemu-user lacks "
-            "madvise(2) to leave out of a core dump\n") in said
+    assert ("not held: attempt_test: a_fetcher_that_hangs_is_killed: this qemu-user lacks "
+            "execveat(2), which starts a fetcher\n") in said
     assert re.search("^not run:  system_watch_test: this qemu-user lacks SO_DETACH_FILTER", said,
                      re.M)
     assert said.count("url_test: it_is_long: it says why") == 1
