@@ -3,7 +3,6 @@
 #include "support.h"
 
 #include <stdio.h>
-#include <malloc.h>
 #include <string.h>
 
 #include "common/time.h"
@@ -343,20 +342,21 @@ static void tokens_of_one_key_share_its_name_until_the_last_is_gone(void **state
     assert_string_equal(last->key, "h");
 }
 
-/* With AddressSanitizer nothing is counted. */
 static void a_full_profile_takes_200_bytes_an_entry(void **state)
 {
     static const char key[] = "U5NkLM0fcvtGKv0sfYgPpVqzXYAfwMTZqVBm3ZbJuTg";
-    size_t before = mallinfo2().uordblks;
+    size_t before = heap_in_use();
 
     (void)state;
+    if (before == 0)
+        skip();
     for (unsigned i = 0; i < HISTORY_PROFILE_MAX; i++, now += 2 * HISTORY_TOGETHER) {
         history_add(
             history, "p",
             &(struct history_entry){ .kind = HISTORY_TOKEN, .at = now, .token = i, .key = key });
         hand_out("p", i, "kubectl", 7);
     }
-    assert_true(mallinfo2().uordblks - before <= (size_t)2 * HISTORY_PROFILE_MAX * 200);
+    assert_true(heap_in_use() - before <= (size_t)2 * HISTORY_PROFILE_MAX * 200);
 }
 
 static void without_a_history_nothing_is_kept(void **state)

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "support.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +10,6 @@
 
 #include "common/time.h"
 #include "daemon/profiles.h"
-
-/* glibc's alone tells; AddressSanitizer brings one of its own. */
-#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
-#define IN_USE 0
-#else
-#define IN_USE mallinfo2().uordblks
-#endif
 
 enum { MANY = 5000, SMALL = 4096 };
 
@@ -117,11 +109,11 @@ static void a_profile_without_a_token_is_small(void **state)
 
     (void)state;
     configure(0, 1, 1);
-    one = IN_USE;
+    one = heap_in_use();
     if (one == 0)
         skip();
     configure(0, MANY, 1);
-    all = IN_USE;
+    all = heap_in_use();
     assert_in_range((all - one) / (MANY - 1), 0, SMALL);
 }
 

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -64,6 +65,16 @@ const char *write_bytes(const char *name, const void *bytes, size_t length, unsi
     assert_int_equal(fchmod(fd, mode), 0);
     close(fd);
     return path;
+}
+
+/* glibc alone tells, and not below AddressSanitizer, which brings a heap of its own. */
+size_t heap_in_use(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
+    return 0;
+#else
+    return mallinfo2().uordblks;
+#endif
 }
 
 const char *write_file(const char *name, const char *text, unsigned mode)

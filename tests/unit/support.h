@@ -28,6 +28,9 @@ int folder_teardown(void **state);
 
 /* Writes a file below the folder and returns its path, which lives until the next test. */
 const char *write_file(const char *name, const char *text, unsigned mode);
+
+/* Bytes of the heap in use; 0 where nothing tells. */
+size_t heap_in_use(void);
 const char *write_bytes(const char *name, const void *bytes, size_t length, unsigned mode);
 
 /* Fails unless text holds part. */
