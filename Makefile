@@ -91,8 +91,8 @@ FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner p
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
-  locked login main metrics options output own_config progress reap run screen service status stop \
-  watch
+  locked login main metrics options other_user output own_config progress reap run screen \
+  service status stop watch
 CLIENT_COMMON := descriptor error paths printable protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
@@ -103,8 +103,8 @@ ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse ce
   kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
   kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
-ADMIN_CLIENT := autostart conversation help inherited locked options output own_config progress \
-  reap service
+ADMIN_CLIENT := autostart conversation help inherited locked options other_user output \
+  own_config progress reap service
 ADMIN_COMMON := descriptor error heap json_print json_tree kube_user owner paths printable \
   protocol secret_form text time trusted_group trusted_path trusted_program url wrap
 ADMIN_LIBS = libcjson yaml-0.1

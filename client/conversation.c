@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "client/autostart.h"
+#include "client/other_user.h"
 #include "client/output.h"
 #include "client/own_config.h"
 #include "client/progress.h"
@@ -47,6 +48,8 @@ struct sink {
     bool silent;        /* with out: nothing to stderr */
     struct error *said; /* with silent: what is meant for stderr, or NULL */
     bool of_config;     /* the answer is that the configuration is wrong, or missing */
+    bool foreign;       /* it is of another user's daemon */
+    unsigned char last; /* byte of it */
     struct own_config own;
 };
 
@@ -56,6 +59,7 @@ void line_init(struct line *line)
     line->overflow = line->may_start = line->may_own = line->may_be_absent = false;
     line->sent_once = line->only_once = line->is_last = false;
     line->block_length = 0;
+    line->connection = 0;
 }
 
 /* In one go: its words are short. */
@@ -399,6 +403,29 @@ static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
     return 0;
 }
 
+/* No other user has a say in what a terminal does. Out of the way of `get`. */
+static __attribute__((noinline)) int deliver_foreign(struct sink *sink, int to, const char *bytes,
+                                                     size_t length)
+{
+    char clean[512];
+
+    while (length > 0) {
+        size_t n = length < sizeof clean ? length : sizeof clean;
+        other_user_clean(clean, bytes, n, &sink->last);
+        if (deliver(sink, to, clean, n) < 0)
+            return -1;
+        bytes += n;
+        length -= n;
+    }
+    return 0;
+}
+
+static int deliver_some(struct sink *sink, int to, const char *bytes, size_t length)
+{
+    return sink->foreign ? deliver_foreign(sink, to, bytes, length)
+                         : deliver(sink, to, bytes, length);
+}
+
 /* Copies what has come of the two blocks, first stdout's, then stderr's. */
 static int deliver_blocks(struct sink *sink, size_t *out_left, size_t *err_left, const char *bytes,
                           size_t length)
@@ -408,8 +435,8 @@ static int deliver_blocks(struct sink *sink, size_t *out_left, size_t *err_left,
 
     *out_left -= out;
     *err_left -= err;
-    if ((out > 0 && deliver(sink, STDOUT_FILENO, bytes, out) < 0) ||
-        (err > 0 && deliver(sink, STDERR_FILENO, bytes + out, err) < 0))
+    if ((out > 0 && deliver_some(sink, STDOUT_FILENO, bytes, out) < 0) ||
+        (err > 0 && deliver_some(sink, STDERR_FILENO, bytes + out, err) < 0))
         return -1;
     return 0;
 }
@@ -463,7 +490,8 @@ static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct
     }
     hide(c);
     c->show = c->look = USEC_INFINITY;
-    sink->of_config = answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG;
+    sink->of_config = !sink->foreign &&
+                      (answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG);
     if (answer.part)
         return take_parts(fd, buffer, have, c, sink, ret_code, why);
     size_t out = answer.out, err = answer.err;
@@ -526,7 +554,9 @@ static enum ending converse(const struct line *request, struct course *c, struct
 
     c->look = c->now + look_after;
     c->look_pause = look_again;
-    int fd = connect_daemon(c, &absent, why);
+    if (request->connection > 0) /* what systemd knows of ours, and what is shown, are another's */
+        c->look = c->show = USEC_INFINITY;
+    int fd = request->connection > 0 ? request->connection : connect_daemon(c, &absent, why);
     if (fd < 0)
         return absent ? ENDING_ABSENT : ENDING_FAILED;
     int r = send_whole(fd, request->text, request->length, c);
@@ -628,12 +658,14 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
         why->code = ERROR_NONE;
         return code;
     }
+    if (request->connection > 0 && error_exit_code(why->code) == 3)
+        why->code = ERROR_OTHER_DAEMON; /* whose remedies are not those of our own */
     return why->code;
 }
 
 int conversation_run(struct line *request, uint64_t timeout)
 {
-    struct sink sink = { 0 };
+    struct sink sink = { .foreign = request->connection > 0 };
     struct error why;
     enum error_code code = run(request, timeout, &sink, &why);
 
@@ -656,7 +688,9 @@ enum error_code conversation_ask_why(struct line *request, uint64_t timeout, cha
                                      struct error *why)
 {
     struct error own, said = { .code = ERROR_NONE };
-    struct sink sink = { .out = out, .size = size, .silent = true, .said = &said };
+    struct sink sink = {
+        .out = out, .size = size, .silent = true, .said = &said, .foreign = request->connection > 0
+    };
 
     out[0] = '\0';
     enum error_code code = run(request, timeout, &sink, &own);

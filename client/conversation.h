@@ -21,6 +21,8 @@ struct line {
     bool sent_once;     /* where it may have been taken, it is not sent again */
     bool only_once;     /* a connection that ends before an answer is one, too */
     bool is_last;       /* the program ends with the answer, and its connection with it */
+    int connection;     /* 0: one is to be made; else it is used once, is closed, and leads to the
+                         * daemon of another user, who is not believed: what he says is cleaned */
     const char *block;  /* sent behind the line: a password */
     size_t block_length;
     char text[512];

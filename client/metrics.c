@@ -36,6 +36,11 @@ static int complain(struct error *why)
     return error_exit_code(why->code);
 }
 
+int metrics_absent(void)
+{
+    return print(no_daemon);
+}
+
 int metrics_run(struct line *request, uint64_t timeout)
 {
     char *text = malloc(PROTOCOL_BLOCK_MAX); /* as much of it is taken as is written to */
@@ -45,7 +50,7 @@ int metrics_run(struct line *request, uint64_t timeout)
         return output_fail_for_memory();
     enum error_code code = conversation_ask_why(request, timeout, text, PROTOCOL_BLOCK_MAX, &why);
     int r = code == ERROR_NONE           ? print(text)
-            : error_exit_code(code) == 3 ? print(no_daemon)
+            : error_exit_code(code) == 3 ? metrics_absent()
                                          : complain(&why);
     free(text);
     return r;

@@ -10,4 +10,7 @@
  * exit code. */
 int metrics_run(struct line *request, uint64_t timeout);
 
+/* Prints that no daemon answers. Returns the exit code. */
+int metrics_absent(void);
+
 #endif

@@ -72,6 +72,12 @@ static int one_option(char **argv, int *i, struct options *o)
         return options_take_format(value, o);
     if (missing)
         return help_value_missing(argv[*i]);
+    if (o->may_uid && (value = options_value(argv, i, "uid", 0, &missing)))
+        o->uid = value;
+    if (missing)
+        return help_value_missing("--uid");
+    if (value)
+        return 0;
     if (text_equal(argv[*i], "--"))
         o->only_names = true;
     else if (o->may_json && text_equal(argv[*i], "--json"))

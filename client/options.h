@@ -23,7 +23,9 @@ struct options {
     bool may_follow, follow;              /* --follow */
     bool may_stdin, standard_input;       /* "-" */
     bool may_refresh, refresh_token;      /* --refresh-token */
-    bool only_names;                      /* behind "--" */
+    bool may_uid;                         /* --uid N */
+    const char *uid;
+    bool only_names; /* behind "--" */
 };
 
 /* Parses them. Returns 0, or the exit code after having complained. */

@@ -8,12 +8,24 @@
 #include "client/help.h"
 #include "client/metrics.h"
 #include "client/options.h"
+#include "client/other_user.h"
 #include "client/output.h"
 #include "client/screen.h"
 #include "client/watch.h"
 #include "common/protocol.h"
 #include "common/text.h"
 #include "common/time.h"
+
+/* Has the daemon of another user be asked, if one was named. Returns as other_user_connect(). */
+static enum error_code choose(const struct options *o, struct line *line, struct error *why)
+{
+    if (!o->uid)
+        return ERROR_NONE;
+    line->connection = other_user_connect(o->uid, o->timeout, why);
+    line->may_start = false;
+    line->may_be_absent = line->only_once = true;
+    return line->connection < 0 ? why->code : ERROR_NONE;
+}
 
 static void make_line(struct line *line, const char *verb, const char *format, const char *profile)
 {
@@ -29,7 +41,10 @@ static int ask_quietly(const struct options *o)
 {
     struct line line = { .may_start = true };
     char nothing[1];
+    struct error why;
 
+    if (choose(o, &line, &why) != ERROR_NONE)
+        return output_fail(why.code, why.detail);
     make_line(&line, "status", "quiet", o->profile);
     enum error_code code = conversation_ask(&line, o->timeout, nothing, sizeof nothing);
     if (code == ERROR_BAD_REQUEST) /* of a daemon that does not know the word: an older one */
@@ -41,7 +56,10 @@ static int ask_quietly(const struct options *o)
 static int ask_names(const struct options *o)
 {
     struct line line = { .may_be_absent = true };
+    struct error why;
 
+    if (choose(o, &line, &why) != ERROR_NONE)
+        return output_fail(why.code, why.detail);
     make_line(&line, "status", "name", o->profile);
     line_add(&line, " parts");
     return conversation_run(&line, o->timeout);
@@ -50,7 +68,11 @@ static int ask_names(const struct options *o)
 static int ask_metrics(const struct options *o)
 {
     struct line line = { 0 };
+    struct error why;
+    enum error_code code = choose(o, &line, &why);
 
+    if (code != ERROR_NONE)
+        return error_exit_code(code) == 3 ? metrics_absent() : output_fail(code, why.detail);
     make_line(&line, "status", "metrics", o->profile);
     if (o->with_user)
         line_add(&line, " with-user");
@@ -68,6 +90,8 @@ static int check_status(const struct options *o)
         return output_fail(ERROR_USAGE, "--metrics is a format of its own");
     if (o->watch && (o->quiet || o->names || o->metrics))
         return output_fail(ERROR_USAGE, "--watch shows a table, or lines of JSON");
+    if (o->watch && o->uid)
+        return output_fail(ERROR_USAGE, "--watch is of a daemon of one's own, --uid of another's");
     return 0;
 }
 
@@ -79,8 +103,10 @@ int command_status(int argc, char **argv)
                          .may_name = true,
                          .may_quiet = true,
                          .may_metrics = true,
-                         .may_watch = true };
+                         .may_watch = true,
+                         .may_uid = true };
     struct line line = { .may_start = true };
+    struct error why;
 
     int r = options_parse(argc, argv, &o);
     if (r == 0)
@@ -95,9 +121,11 @@ int command_status(int argc, char **argv)
         return ask_metrics(&o);
     if (o.watch)
         return watch_run(&o);
+    if (choose(&o, &line, &why) != ERROR_NONE)
+        return output_fail(why.code, why.detail);
     make_line(&line, "status", o.json ? "json" : "text", o.profile);
     line_add(&line, " parts");
-    if (!o.json)
+    if (!o.json && !o.uid) /* colours are control characters, too */
         screen_add_look(&line);
     return conversation_run(&line, o.timeout);
 }

@@ -58,6 +58,12 @@ static const struct row table[ERROR_MAX] = {
                           "sudo -E keeps XDG_RUNTIME_DIR: unset it; in a container run as that "
                           "uid, "
                           "or set KUBETOKEN_SOCKET to a path of its own" },
+    [ERROR_OTHER_DAEMON] = { "other-daemon", 3, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                             "no kubetokend of that user answers",
+                             "it starts by itself once that user asks for a token" },
+    [ERROR_STATUS_ONLY] = { "status-only", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "kubetokend tells root its status, and nothing else",
+                            "what else there is to ask has to be asked as its own user" },
     [ERROR_NOT_A_SOCKET] = { "not-a-socket", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
                              "something else is in the socket's place",
                              "remove it if nobody needs it, or set KUBETOKEN_SOCKET to another "

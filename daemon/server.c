@@ -79,6 +79,7 @@ struct client {
     bool held;                    /* waiter.request is parsed and its block is not there yet */
     bool answered;                /* once at least */
     bool draining;                /* it sent nonsense: told so, and no longer listened to */
+    bool guest;                   /* see is_guest() */
     bool deaf;                    /* a wait line found no room: it is told no more */
     char told[PROTOCOL_WAIT_MAX]; /* the last wait line, with its newline */
     TAILQ_ENTRY(client) entry;    /* the longest-silent first */
@@ -114,6 +115,7 @@ struct server {
     struct client *spare; /* for the next one, so that its answer waits for no memory; or NULL */
     uint64_t asked;       /* when a peer last came or asked */
     uint64_t welcomed;    /* when the last that came were dealt with */
+    uid_t own;            /* this user's */
     uid_t known;          /* of a peer that was let in: the next one's, most likely */
     struct secret *first; /* what a new connection brought: a password may be among it */
 };
@@ -928,7 +930,13 @@ static bool handle(struct client *c, struct rendered *r)
     uint64_t now = time_boottime();
     struct error why;
 
-    s->asked = now;
+    if (c->guest && request->verb != VERB_STATUS) {
+        error_set(&why, ERROR_STATUS_ONLY, "%s", "");
+        render_error(r, s->profiles, NULL, &why);
+        return true;
+    }
+    if (!c->guest)
+        s->asked = now;
     if (request->verb == VERB_INSPECT)
         return inspect(c, r, now);
     if (request->verb == VERB_LOG || request->verb == VERB_FOLLOW || request->verb == VERB_WHY)
@@ -936,7 +944,7 @@ static bool handle(struct client *c, struct rendered *r)
     if (request->verb == VERB_REFRESH_ALL || request->verb == VERB_LOGOUT_ALL)
         return handle_all(c, r, now);
     if ((request->verb == VERB_STATUS || request->verb == VERB_WATCH) &&
-        request->format != FORMAT_NAME)
+        request->format != FORMAT_NAME && !c->guest)
         profiles_take(s->profiles);
     if (handle_general(c, r, now))
         return true;
@@ -1243,7 +1251,7 @@ static bool receive(struct client *c, size_t *ret_length)
 static void deal_with(struct client *c, size_t length)
 {
     struct secret *first = c->server->first;
-    bool alone = !c->line && !c->waiter.secret && !c->draining && !waiting(c);
+    bool alone = !c->line && !c->waiter.secret && !c->draining && !waiting(c) && !c->guest;
 
     if (alone && answer_at_once(c, secret_peek(first), length))
         return;
@@ -1413,21 +1421,30 @@ static bool is_ours(struct server *s, uid_t uid)
     return true;
 }
 
+/* Root is told the status of this user's daemon, so that who keeps the machine sees that it works.
+ * It could have all else by other ways, and by this one would have it by mistake. Nothing changes
+ * by a look of its: no file is read again, and an end for want of requests comes no later. */
+static bool is_guest(const struct server *s, uid_t uid)
+{
+    return uid != s->own;
+}
+
 /* Returns the peer's pid, or -1 for one of another user, or a fetcher. */
-static pid_t admit(struct server *s, int fd)
+static pid_t admit(struct server *s, int fd, bool *ret_guest)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !is_ours(s, peer.uid))
         return -1;
+    *ret_guest = is_guest(s, peer.uid);
     if (!offspring_is(peer.pid))
         return peer.pid;
     report_fetcher();
     return -1;
 }
 
-static struct client *client_new(struct server *s, int fd, pid_t peer)
+static struct client *client_new(struct server *s, int fd, pid_t peer, bool guest)
 {
     struct client *c = s->spare ? s->spare : calloc(1, sizeof *c);
 
@@ -1437,6 +1454,7 @@ static struct client *client_new(struct server *s, int fd, pid_t peer)
     c->server = s;
     c->fd = fd;
     c->waiter.peer = peer;
+    c->guest = guest;
     c->events = EPOLLIN;
     if (poll_set_add(s->peers, fd, c->events, c) < 0) {
         free(c);
@@ -1471,17 +1489,20 @@ static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
     return 1;
 }
 
-static void welcome(struct server *s, int fd)
+static void welcome(struct server *s, int fd, uint64_t now)
 {
-    size_t length;
-    pid_t peer = admit(s, fd);
+    size_t length = 0;
+    bool guest;
+    pid_t peer = admit(s, fd, &guest);
 
-    if (peer < 0 || try_at_once(s, fd, peer, &length) > 0) {
+    if (peer >= 0 && !guest)
+        s->asked = now;
+    if (peer < 0 || (!guest && try_at_once(s, fd, peer, &length) > 0)) {
         close(fd);
         return;
     }
     fd = take_in(s, fd);
-    struct client *c = fd >= 0 ? client_new(s, fd, peer) : NULL;
+    struct client *c = fd >= 0 ? client_new(s, fd, peer, guest) : NULL;
     if (c && answer_at_once(c, secret_peek(s->first), length))
         return;
     bool kept = c && take_first(c, secret_peek(s->first), length);
@@ -1528,12 +1549,12 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
     int fds[GATHERED_MAX], accepted = 0, most, n, error;
 
     (void)source, (void)listener, (void)events;
-    s->asked = time_boottime();
-    most = s->asked - s->welcomed < crowded ? GATHERED_MAX : 1;
+    uint64_t now = time_boottime();
+    most = now - s->welcomed < crowded ? GATHERED_MAX : 1;
     do {
         n = gather(s, fds, most, &error);
         for (int i = 0; i < n; i++)
-            welcome(s, fds[i]);
+            welcome(s, fds[i], now);
         accepted += n;
         if (n == 0 && error != 0 && error != EAGAIN && !relieve(s))
             pause_accepting(s);
@@ -1552,6 +1573,7 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
                           .listener = listener,
                           .profiles = profiles,
                           .asked = time_boottime(),
+                          .own = geteuid(),
                           .known = nobody };
     TAILQ_INIT(&s->clients);
     TAILQ_INIT(&s->turns);
