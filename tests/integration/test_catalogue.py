@@ -18,6 +18,7 @@ import test_doctor
 import test_protections
 import test_doctor_cluster
 import test_faults
+import test_other_users
 import test_unkillable
 import test_waiting
 from rig import wait_until
@@ -621,6 +622,8 @@ SCENES = {
     "open-folder": open_folder,
     "squatted": place(test_desks.squatted),
     "other-uid": place(test_desks.others_daemon),
+    "other-daemon": place(test_other_users.nobody_there),
+    "status-only": place(test_other_users.asks_for_a_token),
     "not-a-socket": place(test_desks.plain_file),
     "dead-socket": place(test_desks.mounted_socket),
     "read-only": place(test_desks.read_only),

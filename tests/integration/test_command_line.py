@@ -14,7 +14,7 @@ COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refre
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",
-          "--timeout": "1s", "--api-version": "v1",
+          "--timeout": "1s", "--uid": "1", "--api-version": "v1",
           "--expect-issuer": "https://i/", "--expect-audience": "a", "--expect-claim": "a=b",
           "--expect-signing-alg": "RS256", "--authentication-config": "/dev/null",
           "--kubeconfig": "/dev/null", "--cluster": "c", "--user": "u", "--command": "/c",

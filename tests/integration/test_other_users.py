@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import rig
 from rig import wait_until
 from test_metrics import lint
-from test_second_user import User, scene  # noqa: F401  pylint: disable=unused-import
+from test_second_user import User, scene, unused_uid  # noqa: F401  pylint: disable=unused-import
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users: needs root")
 COLLECTOR = rig.TOP / "examples" / "kubetoken-metrics"
@@ -145,6 +146,32 @@ def waits(listener):
         listener.accept()[0].close()
         return True
     return False
+
+
+# ---- for the table of errors --------------------------------------------------------------------
+
+def nobody_there(home):
+    if os.geteuid():
+        pytest.skip("needs root")
+    return home.run("status", "--uid", "4711", env={"KUBETOKEN_SOCKET": str(home.socket_path)})
+
+
+def asks_for_a_token(_):
+    """Root, of another user's daemon."""
+    if os.geteuid():
+        pytest.skip("needs root")
+    with tempfile.TemporaryDirectory(prefix="kubetoken-") as folder:
+        programs = pathlib.Path(folder)
+        programs.chmod(0o755)
+        for name in ("kubetoken", "kubetokend", "kubetoken-fetch"):
+            shutil.copy(rig.BUILD / name, programs)
+        user = User(programs / "user", programs, unused_uid(61000))
+        try:
+            user.start()
+            text = ask(user.socket_path, "get token p once\n").partition("\n")[2]
+        finally:
+            user.end()
+    return subprocess.CompletedProcess([], 1, "", text)
 
 
 # ---- what the daemon tells root -----------------------------------------------------------------
