@@ -628,6 +628,17 @@ static bool await_answer(struct course *c, struct error *why)
     return false;
 }
 
+/* What another user's daemon did. The remedies are not those of our own. */
+static void explain_foreign(enum ending ending, struct error *why)
+{
+    if (ending == ENDING_EARLY)
+        error_set(why, ERROR_OTHER_DAEMON,
+                  "it ended the connection without an answer, as one in a user namespace "
+                  "(PrivateUsers=yes) does");
+    else if (error_exit_code(why->code) == 3)
+        why->code = ERROR_OTHER_DAEMON;
+}
+
 /* Sets *why, to ERROR_NONE where the daemon answered: then the code is the answer's. */
 static enum error_code run(struct line *request, uint64_t timeout, struct sink *sink,
                            struct error *why)
@@ -658,8 +669,8 @@ static enum error_code run(struct line *request, uint64_t timeout, struct sink *
         why->code = ERROR_NONE;
         return code;
     }
-    if (request->connection > 0 && error_exit_code(why->code) == 3)
-        why->code = ERROR_OTHER_DAEMON; /* whose remedies are not those of our own */
+    if (request->connection > 0)
+        explain_foreign(ending, why);
     return why->code;
 }
 

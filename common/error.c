@@ -60,7 +60,9 @@ static const struct row table[ERROR_MAX] = {
                           "or set KUBETOKEN_SOCKET to a path of its own" },
     [ERROR_OTHER_DAEMON] = { "other-daemon", 3, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                              "no kubetokend of that user answers",
-                             "it starts by itself once that user asks for a token" },
+                             "ask as that user; one that does not run starts once it is asked for "
+                             "a "
+                             "token" },
     [ERROR_STATUS_ONLY] = { "status-only", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                             "kubetokend tells root its status, and nothing else",
                             "what else there is to ask has to be asked as its own user" },

@@ -1,8 +1,8 @@
 /*
  * server - the listening socket, its peers, their requests, and those who wait.
  *
- * Only this user is served, and root the status, by the kernel's word (SO_PEERCRED). A peer that is slow
- * or stuck holds one slot and nobody else: everything has a limit and a time.
+ * Only this user is served, and root the status, by the kernel's word (SO_PEERCRED). A peer that is
+ * slow or stuck holds one slot and nobody else: everything has a limit and a time.
  */
 #ifndef KUBETOKEN_SERVER_H
 #define KUBETOKEN_SERVER_H
