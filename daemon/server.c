@@ -1191,12 +1191,12 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *context)
 }
 
 /* The profile whose token is asked for, by one whole request and nothing behind it; else NULL. */
-static struct profile *find_wanted(struct server *s, const char *line, size_t length,
+static struct profile *find_wanted(struct server *s, bool guest, const char *line, size_t length,
                                    struct request *ret)
 {
     struct error why;
 
-    if (length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
+    if (guest || length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
         request_parse(line, length - 1, ret, &why) < 0 || ret->verb != VERB_GET)
         return NULL;
     return profiles_find(s->profiles, ret->profile, &why);
@@ -1210,7 +1210,7 @@ static bool answer_at_once(struct client *c, const char *line, size_t length)
     struct request *request = &c->waiter.request;
     struct rendered r;
     uint64_t now = time_boottime();
-    struct profile *profile = find_wanted(s, line, length, request);
+    struct profile *profile = find_wanted(s, c->guest, line, length, request);
 
     if (!profile || !profile_serve(profile, request, now))
         return false;
@@ -1251,7 +1251,7 @@ static bool receive(struct client *c, size_t *ret_length)
 static void deal_with(struct client *c, size_t length)
 {
     struct secret *first = c->server->first;
-    bool alone = !c->line && !c->waiter.secret && !c->draining && !waiting(c) && !c->guest;
+    bool alone = !c->line && !c->waiter.secret && !c->draining && !waiting(c);
 
     if (alone && answer_at_once(c, secret_peek(first), length))
         return;
@@ -1469,7 +1469,7 @@ static struct client *client_new(struct server *s, int fd, pid_t peer, bool gues
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
+static int try_at_once(struct server *s, int fd, pid_t peer, bool guest, size_t *length)
 {
     char *line = secret_bytes(s->first);
     struct request request;
@@ -1478,7 +1478,7 @@ static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
     uint64_t now = time_boottime();
 
     *length = n > 0 ? (size_t)n : 0;
-    struct profile *profile = find_wanted(s, line, *length, &request);
+    struct profile *profile = find_wanted(s, guest, line, *length, &request);
     if (!profile || !request.once ||
         secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
         !profile_serve(profile, &request, now))
@@ -1491,13 +1491,13 @@ static int try_at_once(struct server *s, int fd, pid_t peer, size_t *length)
 
 static void welcome(struct server *s, int fd, uint64_t now)
 {
-    size_t length = 0;
+    size_t length;
     bool guest;
     pid_t peer = admit(s, fd, &guest);
 
     if (peer >= 0 && !guest)
         s->asked = now;
-    if (peer < 0 || (!guest && try_at_once(s, fd, peer, &length) > 0)) {
+    if (peer < 0 || try_at_once(s, fd, peer, guest, &length) > 0) {
         close(fd);
         return;
     }

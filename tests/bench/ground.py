@@ -72,7 +72,7 @@ def memory(pid):
     found = numbers(text + pathlib.Path(f"/proc/{pid}/status").read_text())
     return {"private": found["Private_Clean"] + found["Private_Dirty"],
             "dirty": found["Private_Dirty"], "sharedDirty": found["Shared_Dirty"],
-            "locked": found["VmLck"]}
+            "pss": found["Pss"], "locked": found["VmLck"]}
 
 
 def switches(pid):

@@ -312,6 +312,14 @@ class Foreign(Place):
 
 
 def hundred_users(ground):
+    """Each with a token; rows share them."""
+    ground = ground.lasting
+    if "users" not in ground.shared:
+        ground.shared["users"] = start_users(ground)
+    return ground.shared["users"]
+
+
+def start_users(ground):
     ground.folder.chmod(0o755)
     programs = ground.folder / "programs"
     programs.mkdir()
@@ -336,6 +344,37 @@ def idle(ground):
     time.sleep(60)  # what is measured
     for name, places in what.items():
         yield name, sum(switches(p.pid) for p in places) - sum(before[name]), 0
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def ask_as_root(place):
+    run([rig.BUILD / "kubetoken", "status", "--uid", place.who["user"], "--metrics"],
+        env={"KUBETOKEN_SOCKET": str(place.socket)})
+
+
+@row("jump-host", "100 users with a daemon and a token each")
+def jump_host(ground):
+    if not ROOT:
+        raise NotMeasured("only root can be a hundred users")
+    places = hundred_users(ground)
+    rest(*places)
+    found = [memory(p.pid) for p in places]
+    yield "private dirty memory of one, KB", statistics.median(f["dirty"] for f in found), 500
+    yield "the most of them", max(f["dirty"] for f in found), 600
+    yield "all memory of all, what they share counted once, KB", sum(f["pss"] for f in found), None
+    yield "locked memory of one, KB", max(f["locked"] for f in found), None
+    yield "descriptors of one", max(descriptors(p.pid) for p in places), None
+    yield "processes", sum(1 + len(pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children").read_text()
+                                   .split()) for p in places), 100
+    before = [switches(p.pid) for p in places]
+    for place in places:
+        ask_as_root(place)
+    rest(*places)
+    yield ("wake-ups of one when root asks for its metrics",
+           max(switches(p.pid) - b for p, b in zip(places, before)), None)
 
 
 # ---- 5,000 profiles --------------------------------------------------------------------------
