@@ -539,7 +539,7 @@ define installed
 0644 $(BASHDIR) completions/kubetoken.bash
 0644 $(ZSHDIR) completions/_kubetoken
 0644 $(FISHDIR) completions/kubetoken.fish
-0644 $(DOCDIR) README.md SECURITY.md docs/design.md docs/performance.md docs/recipes.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(DOCDIR) README.md SECURITY.md docs/administrators.md docs/design.md docs/performance.md docs/recipes.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install

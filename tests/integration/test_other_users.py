@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import rig
 from rig import wait_until
 from test_metrics import lint
-from test_second_user import User, scene, unused_uid  # noqa: F401  pylint: disable=unused-import
+# pylint: disable-next=unused-import
+from test_second_user import User, scene, unused_uid  # noqa: F401
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users: needs root")
 COLLECTOR = rig.TOP / "examples" / "kubetoken-metrics"
