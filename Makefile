@@ -77,10 +77,10 @@ DAEMON := account account_record account_table attempt children command_unit con
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
   profile_index profile_record profiles programs rejection render render_json render_metrics \
   round secret_command secret_remark secret_source server status_parts store summary \
-  system_watch table watch who_asks why
-DAEMON_COMMON := descriptor error job json_print json_tree kube_user message_id owner paths \
-  printable protections protocol secret secret_form text time tlv trusted_group trusted_path \
-  trusted_program url wrap
+  system_watch table typed_user watch who_asks why
+DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_user message_id \
+  owner paths printable protections protocol secret secret_form specifiers text time tlv \
+  trusted_group trusted_path trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go authorities cache claims_diff discovery get_token grant http \
@@ -105,8 +105,9 @@ ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse ce
   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options other_user output \
   own_config progress reap service
-ADMIN_COMMON := descriptor error heap json_print json_tree kube_user owner paths printable \
-  protocol secret_form text time trusted_group trusted_path trusted_program url wrap
+ADMIN_COMMON := config_files descriptor error heap json_print json_tree kube_user owner paths \
+  printable protocol secret_form specifiers text time trusted_group trusted_path trusted_program \
+  url wrap
 ADMIN_LIBS = libcjson yaml-0.1
 
 daemon_o := $(DAEMON:%=$(O)/daemon/%.o) $(DAEMON_COMMON:%=$(O)/common/%.o)
@@ -224,9 +225,10 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys \
   digest facts fetch_queue history holders holdings lifecycle new_password permit private_file \
-  profile profile_index profile_record profiles rejection secret_remark secret_source store
-SIMULATED_COMMON := error job kube_user owner paths printable protections protocol secret_form \
-  text time tlv trusted_group trusted_path url
+  profile profile_index profile_record profiles rejection secret_remark secret_source store \
+  typed_user
+SIMULATED_COMMON := config_files error job kube_user owner paths printable protections protocol \
+  secret_form specifiers text time tlv trusted_group trusted_path url
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \
   $(SIMULATED:%=$(O)/daemon/%.o) $(O)/tests/fuzz/heap_secret.o \
   $(SIMULATED_COMMON:%=$(O)/common/%.o)

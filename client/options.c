@@ -78,6 +78,12 @@ static int one_option(char **argv, int *i, struct options *o)
         return help_value_missing("--uid");
     if (value)
         return 0;
+    if (o->may_refresh && (value = options_value(argv, i, "username", 0, &missing))) {
+        o->username = value;
+        return 0;
+    }
+    if (missing)
+        return help_value_missing("--username");
     if (text_equal(argv[*i], "--"))
         o->only_names = true;
     else if (o->may_json && text_equal(argv[*i], "--json"))

@@ -18,7 +18,7 @@ size_t own_config_look(struct own_config *own, const char *bytes, size_t length)
     char ours[PATHS_MAX];
 
     if (paths_user_config(ours) < 0 || holds(bytes, length, ours) ||
-        holds(bytes, length, PATHS_SYSTEM_CONFIG))
+        holds(bytes, length, PATHS_SYSTEM_FOLDER))
         own->named = true;
     own->held = length > 0 && bytes[length - 1] == '\n';
     return own->held ? length - 1 : length;

@@ -12,7 +12,10 @@
 /* A socket's path has to fit struct sockaddr_un. */
 enum { PATHS_SOCKET_MAX = 108, PATHS_MAX = 4096 };
 
-#define PATHS_SYSTEM_CONFIG "/etc/kubetoken/kubetoken.conf"
+/* Everybody's configuration: a file, and a folder of what is laid over it. */
+#define PATHS_SYSTEM_FOLDER "/etc/kubetoken/"
+#define PATHS_SYSTEM_CONFIG PATHS_SYSTEM_FOLDER "kubetoken.conf"
+#define PATHS_SYSTEM_DROPINS PATHS_SYSTEM_FOLDER "conf.d/"
 
 /* As getenv(): a variable of another first letter costs a comparison, not a call of a function. */
 const char *paths_variable(const char *name);

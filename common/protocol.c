@@ -34,11 +34,12 @@ static const char *const verbs[] = {
 };
 
 static const char *const formats[] = {
-    [FORMAT_TEXT] = "text",       [FORMAT_JSON] = "json",
-    [FORMAT_TOKEN] = "token",     [FORMAT_HEADER] = "header",
-    [FORMAT_EXEC_V1] = "exec/v1", [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
-    [FORMAT_QUIET] = "quiet",     [FORMAT_METRICS] = "metrics",
-    [FORMAT_NAME] = "name",       [FORMAT_REFRESH_TOKEN] = "refresh-token",
+    [FORMAT_TEXT] = "text",         [FORMAT_JSON] = "json",
+    [FORMAT_TOKEN] = "token",       [FORMAT_HEADER] = "header",
+    [FORMAT_EXEC_V1] = "exec/v1",   [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
+    [FORMAT_QUIET] = "quiet",       [FORMAT_METRICS] = "metrics",
+    [FORMAT_NAME] = "name",         [FORMAT_REFRESH_TOKEN] = "refresh-token",
+    [FORMAT_USERNAME] = "username",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -131,6 +132,9 @@ static int parse_option(struct word w, struct request *r, struct error *why)
               : r->verb == VERB_INSPECT ? parse_number(value, PROTOCOL_TOKEN_MAX, &number)
                                         : -EINVAL;
         r->secret = (size_t)number;
+    } else if (word_is(name, "username") && r->format == FORMAT_USERNAME) {
+        bad = parse_number(value, PROTOCOL_USER_MAX, &number);
+        r->username = (size_t)number;
     }
     if (bad < 0) {
         error_set(why, ERROR_BAD_REQUEST, "%.*s is not valid", (int)w.length, w.at);
@@ -145,9 +149,10 @@ static bool format_fits(enum protocol_verb verb, enum protocol_format format)
     bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS || format == FORMAT_NAME;
 
     if (verb == VERB_GET)
-        return format != FORMAT_TEXT && format != FORMAT_REFRESH_TOKEN && !of_status;
+        return format != FORMAT_TEXT && format != FORMAT_REFRESH_TOKEN &&
+               format != FORMAT_USERNAME && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
-           (format == FORMAT_REFRESH_TOKEN && verb == VERB_LOGIN) ||
+           ((format == FORMAT_REFRESH_TOKEN || format == FORMAT_USERNAME) && verb == VERB_LOGIN) ||
            (format == FORMAT_TOKEN && verb == VERB_HOLD) ||
            (format == FORMAT_JSON &&
             (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT ||
@@ -193,6 +198,13 @@ static int parse_words(const char *line, const char *end, struct request *r, str
         error_set(why, ERROR_BAD_REQUEST, "login needs secret=N, and N bytes after its line");
         return -1;
     }
+    if (r->format == FORMAT_USERNAME && r->username == 0) {
+        error_set(why, ERROR_BAD_REQUEST,
+                  "login username needs username=N, and N bytes before "
+                  "the password");
+        return -1;
+    }
+    r->secret += r->username;
     return 0;
 }
 

@@ -4,6 +4,7 @@
  *   request = verb [format [profile]] option* "\n"      words parted by blanks, <= 4 KiB
  *   option  = name | name "=" value                     unknown ones are ignored
  *             "secret=" N: N bytes follow the line, for `login` and `inspect`
+ *             "username=" N: N bytes before those are the user's name
  *   wait    = "wait" TEXT "\n"        before an answer, any number, to who asked for it: "tell"
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
@@ -28,6 +29,7 @@ enum {
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
     PROTOCOL_PASSWORD_MAX = 16 * 1024, /* that follows `login` */
+    PROTOCOL_USER_MAX = 512,           /* a user's name, that goes before it */
     PROTOCOL_TOKEN_MAX = 128 * 1024,   /* that follows `inspect`; the longest that is served */
 };
 
@@ -68,6 +70,7 @@ enum protocol_format {
     FORMAT_NAME,          /* of status: a name a line */
     FORMAT_REFRESH_TOKEN, /* of login: what follows is one. Not an option, which a daemon that does
                            * not know it would ignore, and send the token as a password. */
+    FORMAT_USERNAME, /* of login: before the password is the user's name. No option, likewise. */
 };
 
 /* What time left is drawn with, beside its words. */
@@ -80,7 +83,8 @@ struct request {
     uint64_t timeout;                    /* usec the client is going to wait */
     uint64_t min_validity;               /* usec the token has to live */
     uint64_t rehearse;                   /* usec it is said to live at most; 0: as it is */
-    size_t secret;                       /* bytes of the block that follows the line */
+    size_t secret;                       /* bytes of the block that follows the line; */
+    size_t username;                     /* so many of them, the first, are the user's name */
     size_t columns;                      /* a line may have, for people; 0: nobody said */
     enum protocol_bar bar;
     bool colour;       /* escape sequences are understood */
@@ -88,7 +92,7 @@ struct request {
     bool rejected;     /* the API server refused the token handed out last */
     bool tell;         /* say what it waits for */
     bool parts;        /* a long answer may come in parts */
-    bool with_user;    /* metrics may name the user */
+    bool with_user;    /* metrics may name the user; of a profile: what `login` is to ask for */
     bool once;         /* close after the answer */
 };
 

@@ -331,7 +331,8 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
 {
     const struct account *account = permit_account(&a->permit, part);
     bool known = account->why_of == a->permit.parts[part].what.password;
-    const char *user = a->order.config->username, *said = known ? account->why.detail : "";
+    const char *name = a->order.config->username, *user = name ? name : "it";
+    const char *said = known ? account->why.detail : "";
     int stem = (int)error_stem(said);
     char span[24];
     struct error why;

@@ -11,11 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/config_files.h"
 #include "common/job.h"
 #include "common/owner.h"
 #include "common/paths.h"
 #include "common/printable.h"
 #include "common/protocol.h"
+#include "common/specifiers.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "common/url.h"
@@ -25,10 +27,11 @@
 enum {
     LINE_MAX_BYTES = 4096,
     FILE_MAX_BYTES = 1024 * 1024,
-    FILES_MAX = 4,
     PROFILES_MAX = 10000,
     PARAMETER_NAME_MAX = 200,
     ERRORS_MAX = 50, /* a binary file has thousands */
+    NOTES_MAX = 20,
+    FORMAT_VERSION = 1, /* config-version: what a file is written for */
 };
 
 /* ---- what the files say, before it is understood --------------------------------------------- */
@@ -55,14 +58,34 @@ struct heading {
     size_t at;
 };
 
+/* A key that a user's file cannot override. */
+struct lock {
+    const struct config_key *key;
+    const char *file;
+    unsigned line;
+};
+
+/* In the place of an open section's index. */
+static const size_t head_of_file = SIZE_MAX; /* none yet */
+static const size_t in_bad_section = SIZE_MAX - 1;
+static const size_t in_locked = SIZE_MAX - 2;
+
 struct loader {
     struct config_report *report;
+    struct config_files files;
     struct section *sections;
     size_t n_sections, allocated;
     void *headings; /* tsearch(3), of struct heading */
-    struct secret *texts[FILES_MAX];
-    size_t n_texts;
-    size_t section_at; /* index of the open section, SIZE_MAX: none yet */
+    struct secret **texts;
+    size_t n_texts, texts_allocated;
+    struct lock *locks;
+    size_t n_locks, locks_allocated;
+    /* of the file that is read */
+    size_t section_at; /* index of the open section, or one of those above */
+    bool of_user;
+    bool foreign;                   /* of a version that is not known here: it is read no further */
+    unsigned version_at, locked_at; /* lines; 0: it says none */
+    unsigned notes;
 };
 
 /* While files are read: memory was lacking, and what came of them is thrown away as a whole. */
@@ -91,10 +114,26 @@ static char *copy_text(const char *text)
     return copy;
 }
 
+static void add_line(char **text, const char *file, unsigned line, const char *message)
+{
+    char number[16] = "", *more;
+
+    if (line > 0)
+        snprintf(number, sizeof number, "%u: ", line);
+    if (asprintf(&more, "%s%s:%s%s%s\n", *text ? *text : "", file, line ? "" : " ", number,
+                 message) < 0) {
+        lacking = true;
+        return;
+    }
+    printable_hide(more, "\n"); /* the name of the file may be any */
+    free(*text);
+    *text = more;
+}
+
 __attribute__((format(printf, 4, 5))) static void
 complain(struct config_report *report, const char *file, unsigned line, const char *format, ...)
 {
-    char message[1024], clean[1024], *text = NULL;
+    char message[1024], clean[1024];
     va_list ap;
 
     report->code = ERROR_CONFIG;
@@ -106,18 +145,23 @@ complain(struct config_report *report, const char *file, unsigned line, const ch
     error_clean(clean, sizeof clean, message,
                 n < (int)sizeof message ? (size_t)(n > 0 ? n : 0) : sizeof message - 1);
 
-    int length = line
-                     ? asprintf(&text, "%s%s:%u: %s\n", report->text ? report->text : "", file,
-                                line, clean)
-                     : asprintf(&text, "%s%s: %s\n", report->text ? report->text : "", file, clean);
-    if (length < 0) {
-        lacking = true;
+    add_line(&report->text, file, line, clean);
+    report->length = report->text ? strlen(report->text) : 0;
+}
+
+/* What does not count though nothing is wrong. */
+__attribute__((format(printf, 4, 5))) static void remark(struct loader *l, const char *file,
+                                                         unsigned line, const char *format, ...)
+{
+    char message[512];
+    va_list ap;
+
+    if (++l->notes > NOTES_MAX)
         return;
-    }
-    printable_hide(text, "\n"); /* the name of the file may be any */
-    free(report->text);
-    report->text = text;
-    report->length = (size_t)length;
+    va_start(ap, format);
+    vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
+    add_line(&l->report->notes, file, line, message);
 }
 
 /* ---- the reader ------------------------------------------------------------------------------ */
@@ -199,7 +243,7 @@ static bool is_words(const char *text)
 
 static void complain_of_section(struct loader *l, const char *text, const char *file, unsigned line)
 {
-    static const char accepted[] = "accepted: [defaults], [profile NAME]";
+    static const char accepted[] = "accepted: [defaults], [profile NAME], [locked]";
 
     if (is_words(text))
         complain(l->report, file, line, "unknown section [%s]; %s", text, accepted);
@@ -207,11 +251,25 @@ static void complain_of_section(struct loader *l, const char *text, const char *
         complain(l->report, file, line, "unknown section; %s", accepted);
 }
 
+/* Who could lock keys against himself would take it for more than it is. */
+static void open_locked(struct loader *l, const char *file, unsigned line)
+{
+    if (l->of_user) {
+        complain(l->report, file, line,
+                 "[locked] counts in the files below " PATHS_SYSTEM_FOLDER " alone");
+        return;
+    }
+    if (l->locked_at > 0)
+        complain(l->report, file, line, "the section is there already, at line %u", l->locked_at);
+    l->locked_at = line;
+    l->section_at = in_locked;
+}
+
 static void read_section(struct loader *l, char *text, const char *file, unsigned line)
 {
     size_t length = strlen(text);
 
-    l->section_at = SIZE_MAX - 1; /* keys below a broken header are not reported as well */
+    l->section_at = in_bad_section; /* keys below a broken header are not reported as well */
     if (text[length - 1] != ']') {
         complain(l->report, file, line, "a section ends with \"]\"");
         return;
@@ -220,6 +278,10 @@ static void read_section(struct loader *l, char *text, const char *file, unsigne
     text++;
     if (strcmp(text, "defaults") == 0) {
         open_section(l, NULL, file, line);
+        return;
+    }
+    if (strcmp(text, "locked") == 0) {
+        open_locked(l, file, line);
         return;
     }
     if (strncmp(text, "profile ", 8) != 0) {
@@ -236,12 +298,41 @@ static void read_section(struct loader *l, char *text, const char *file, unsigne
     open_section(l, name, file, line);
 }
 
+static bool is_source(const struct config_key *key)
+{
+    return config_keys_form(key->type) == FORM_SOURCE;
+}
+
+/* Of the sources of one secret the last one named counts, so that all are locked by one. */
+static bool locks(const struct config_key *locked, const struct config_key *key)
+{
+    return locked == key || (is_source(locked) && is_source(key) && locked->place == key->place);
+}
+
+/* Whether what the user's file says of that key does not count, which is noted then. */
+static bool is_locked(struct loader *l, const struct config_key *key, const char *file,
+                      unsigned line)
+{
+    for (size_t i = 0; l->of_user && i < l->n_locks; i++) {
+        const struct lock *lock = &l->locks[i];
+        if (!locks(lock->key, key))
+            continue;
+        remark(l, file, line, "%s does not count: it is locked, by %s:%u", key->name, lock->file,
+               lock->line);
+        return true;
+    }
+    return false;
+}
+
 /* Adds a setting to the section; a later file replaces what an earlier one said. */
 static void add_setting(struct loader *l, const struct config_key *key, char *value,
                         const char *file, unsigned line)
 {
     struct section *s = &l->sections[l->section_at];
     struct setting setting = { key, value, file, line, false };
+
+    if (is_locked(l, key, file, line))
+        return;
 
     for (size_t i = 0; key->type != TYPE_PARAMETER && i < s->n; i++) {
         struct setting *old = &s->settings[i];
@@ -278,6 +369,81 @@ static void complain_of_key(struct loader *l, const char *text, const char *near
                  "what stands before \"=\" is no key: those have letters and hyphens; %s", guess);
 }
 
+/* config-version: a file of a version that is not known here is read no further, since what it
+ * says might mean something else. */
+static void read_version(struct loader *l, const char *value, const char *file, unsigned line)
+{
+    char *end;
+    unsigned long version = strtoul(value, &end, 10);
+
+    if (l->section_at != head_of_file) {
+        complain(l->report, file, line,
+                 "config-version: stands before the first section of its file");
+    } else if (l->version_at > 0) {
+        complain(l->report, file, line, "config-version: set already, at line %u", l->version_at);
+    } else if (*value < '1' || *value > '9' || *end) {
+        complain(l->report, file, line, "config-version: \"%s\" is not accepted; accepted: %d",
+                 value, FORMAT_VERSION);
+    } else if (version > FORMAT_VERSION) {
+        l->foreign = true;
+        complain(l->report, file, line,
+                 "config-version: %s is for a later kubetoken; this one, " KUBETOKEN_VERSION
+                 ", reads up to %d: upgrade it, or write the file for %d",
+                 value, FORMAT_VERSION, FORMAT_VERSION);
+    }
+    l->version_at = line;
+}
+
+static void complain_of_lock(struct loader *l, const char *word, const char *nearest,
+                             const char *file, unsigned line)
+{
+    if (!is_words(word))
+        complain(l->report, file, line, "keys: has words that are no keys");
+    else if (nearest)
+        complain(l->report, file, line, "keys: unknown key \"%s\"; did you mean \"%s\"?", word,
+                 nearest);
+    else
+        complain(l->report, file, line, "keys: unknown key \"%s\"; see kubetoken.conf(5)", word);
+}
+
+/* Below [locked]. */
+static void read_locks(struct loader *l, char *words, const char *file, unsigned line)
+{
+    for (char *word; (word = strsep(&words, " \t,"));) {
+        const char *nearest = NULL;
+        const struct config_key *key = *word ? find_key(word, &nearest) : NULL;
+        if (!*word)
+            continue;
+        if (!key) {
+            complain_of_lock(l, word, nearest, file, line);
+            continue;
+        }
+        struct lock *grown = grow(l->locks, l->n_locks, &l->locks_allocated, sizeof *grown);
+        if (!grown)
+            return;
+        l->locks = grown;
+        grown[l->n_locks++] = (struct lock){ key, file, line };
+    }
+}
+
+/* What is no key of a profile. Returns whether it was one of these. */
+static bool read_other(struct loader *l, const char *name, char *value, const char *file,
+                       unsigned line)
+{
+    if (strcmp(name, "config-version") == 0) {
+        read_version(l, value, file, line);
+        return true;
+    }
+    if (l->section_at != in_locked)
+        return false;
+    if (strcmp(name, "keys") != 0)
+        complain(l->report, file, line,
+                 "[locked] has no such key; accepted: keys = names of keys, parted by blanks");
+    else
+        read_locks(l, value, file, line);
+    return true;
+}
+
 static void read_assignment(struct loader *l, char *text, const char *file, unsigned line)
 {
     char *equals = strchr(text, '=');
@@ -293,12 +459,14 @@ static void read_assignment(struct loader *l, char *text, const char *file, unsi
     *end = '\0';
     char *value = equals + 1 + strspn(equals + 1, " \t");
 
+    if (read_other(l, text, value, file, line))
+        return;
     const struct config_key *key = find_key(text, &nearest);
     if (!key) {
         complain_of_key(l, text, nearest, file, line);
         return;
     }
-    if (l->section_at == SIZE_MAX) {
+    if (l->section_at == head_of_file) {
         complain(l->report, file, line,
                  "%s: stands before the first section; accepted: below "
                  "[defaults] or [profile NAME]",
@@ -363,7 +531,9 @@ static void read_text(struct loader *l, struct secret *content, const char *file
     char *at = secret_bytes(content), *end = at + secret_length(content);
     unsigned line = 0;
 
-    l->section_at = SIZE_MAX;
+    l->section_at = head_of_file;
+    l->foreign = false;
+    l->version_at = l->locked_at = 0;
     if (secret_length(content) >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
         at += 3; /* editors of other systems put a byte order mark there */
     if (secret_length(content) >= 2 &&
@@ -371,18 +541,13 @@ static void read_text(struct loader *l, struct secret *content, const char *file
         complain(l->report, file, 1, "it is UTF-16; save the file as UTF-8");
         return;
     }
-    while (at < end) {
+    while (at < end && !l->foreign) {
         char *newline = memchr(at, '\n', (size_t)(end - at));
         char *stop = newline ? newline : end;
         *stop = '\0';
         read_line(l, at, (size_t)(stop - at), file, ++line);
         at = stop + 1;
     }
-}
-
-static bool is_source(const struct config_key *key)
-{
-    return config_keys_form(key->type) == FORM_SOURCE;
 }
 
 /* Before its host a URL may hold a user and a password. */
@@ -438,6 +603,33 @@ static int open_file(struct loader *l, const char *file, bool *ret_there)
     return fd;
 }
 
+/* Of a file that is not there: whether a link of its name is. */
+static bool is_lost_link(const struct loader *l, const char *file)
+{
+    struct stat st;
+
+    if (lstat(file, &st) < 0 || !S_ISLNK(st.st_mode))
+        return false;
+    complain(l->report, file, 0, "is a link to what is not there");
+    return true;
+}
+
+/* Keeps what a file holds: settings point into it. False: no memory. */
+static bool keep_text(struct loader *l, struct secret *content)
+{
+    struct secret **grown = content ? grow(l->texts, l->n_texts, &l->texts_allocated, sizeof *grown)
+                                    : NULL;
+
+    lacking |= !content;
+    if (!grown) {
+        secret_free(content);
+        return false;
+    }
+    l->texts = grown;
+    grown[l->n_texts++] = content;
+    return true;
+}
+
 static bool read_file(struct loader *l, const char *file)
 {
     bool there;
@@ -445,7 +637,7 @@ static bool read_file(struct loader *l, const char *file)
     int fd = open_file(l, file, &there);
 
     if (fd < 0)
-        return there;
+        return there || is_lost_link(l, file);
     if (fstat(fd, &st) < 0) {
         note_cause(l->report, errno);
         complain(l->report, file, 0, "cannot be read: %s", strerror(errno));
@@ -460,11 +652,8 @@ static bool read_file(struct loader *l, const char *file)
         goto out;
     }
     struct secret *content = secret_new((size_t)st.st_size);
-    if (!content) {
-        lacking = true;
+    if (!keep_text(l, content))
         goto out;
-    }
-    l->texts[l->n_texts++] = content;
     ssize_t n;
     do
         n = read(fd, secret_bytes(content), (size_t)st.st_size);
@@ -570,6 +759,27 @@ static bool set_proxy(struct profile_config *p, const char *value)
     return true;
 }
 
+/* The value for the user at hand, which the caller frees. NULL: no memory, or it has a fault, which
+ * check_specifiers() tells. */
+static char *expand(const char *value)
+{
+    char letter;
+    int error;
+    char *text = specifiers_expand(value, &error, &letter);
+
+    lacking |= !text && error == -ENOMEM;
+    return text;
+}
+
+static bool set_expanded(char **slot, const char *value)
+{
+    char *text = expand(value);
+
+    free(*slot);
+    *slot = text;
+    return text || lacking;
+}
+
 static bool set_path(char **slot, const struct setting *s)
 {
     char folder[PATHS_MAX], path[PATHS_MAX];
@@ -577,7 +787,10 @@ static bool set_path(char **slot, const struct setting *s)
     snprintf(folder, sizeof folder, "%s", s->file);
     char *slash = strrchr(folder, '/');
     snprintf(slash ? slash : folder, 2, "%s", slash == folder ? "/" : slash ? "" : ".");
-    return paths_expand(s->value, folder, path) == 0 && set_text(slot, path);
+    char *value = expand(s->value);
+    bool good = value ? paths_expand(value, folder, path) == 0 && set_text(slot, path) : lacking;
+    free(value);
+    return good;
 }
 
 static void clear_source(struct source *source)
@@ -700,6 +913,8 @@ static bool apply(struct profile_config *p, const struct setting *s)
     switch (s->key->type) {
     case TYPE_TEXT:
         return set_text(slot, v);
+    case TYPE_USERNAME:
+        return set_expanded(slot, v);
     case TYPE_URL:
         return url_valid(v) && set_text(slot, v);
     case TYPE_PATH:
@@ -779,28 +994,69 @@ static void clear_profile(struct profile_config *p)
 
 /* ---- from sections to profiles --------------------------------------------------------------- */
 
+static bool has_specifiers(const struct config_key *key)
+{
+    return key->type == TYPE_USERNAME || key->type == TYPE_PATH || key->type == TYPE_SOURCE_FILE ||
+           key->type == TYPE_SOURCE_COMMAND;
+}
+
+/* Whether they are known, and have a value here. Of a command, which may hold what is not for
+ * everybody to see, the letter alone is quoted. */
+static bool check_specifiers(struct loader *l, const struct setting *s)
+{
+    const char *unknown = specifiers_unknown(s->value);
+    char letter = '\0';
+    int error = 0;
+
+    if (unknown && unknown[1] > ' ' && unknown[1] < 0x7f)
+        complain(l->report, s->file, s->line,
+                 "%s: %%%c is not known; accepted: " SPECIFIERS_KNOWN_FORMAT, s->key->name,
+                 unknown[1]);
+    else if (unknown)
+        complain(l->report, s->file, s->line,
+                 "%s: a %% that stands alone; accepted: " SPECIFIERS_KNOWN_FORMAT, s->key->name);
+    if (unknown)
+        return false;
+    free(specifiers_expand(s->value, &error, &letter));
+    lacking |= error == -ENOMEM;
+    if (error == -ENOENT && letter == 'h')
+        complain(l->report, s->file, s->line, "%s: %%h: HOME is not set", s->key->name);
+    else if (error == -ENOENT)
+        complain(l->report, s->file, s->line,
+                 "%s: %%u: uid %u has no name in /etc/passwd, and USER is not set", s->key->name,
+                 (unsigned)geteuid());
+    return error != -ENOENT;
+}
+
+static void check_value(struct loader *l, struct setting *s)
+{
+    struct profile_config scratch = { 0 };
+
+    if (has_specifiers(s->key) && !check_specifiers(l, s)) {
+        s->bad = true;
+        return;
+    }
+    s->bad = !apply(&scratch, s);
+    clear_profile(&scratch);
+    if (!s->bad)
+        return;
+    if (s->key->type == TYPE_SOURCE_INLINE)
+        complain(l->report, s->file, s->line, "%s: not acceptable", s->key->name);
+    else if (holds_user(s))
+        complain(l->report, s->file, s->line, "%s: not accepted; accepted: %s", s->key->name,
+                 s->key->accepts);
+    else
+        complain(l->report, s->file, s->line, "%s: \"%s\" is not accepted; accepted: %s",
+                 s->key->name, s->value, s->key->accepts);
+}
+
 /* Each setting is tried once by itself, so that an error in [defaults] is reported once, and
  * also when no profile uses it. */
 static void check_values(struct loader *l)
 {
     for (size_t i = 0; i < l->n_sections; i++)
-        for (size_t k = 0; k < l->sections[i].n; k++) {
-            struct setting *s = &l->sections[i].settings[k];
-            struct profile_config scratch = { 0 };
-            if (!apply(&scratch, s)) {
-                s->bad = true;
-                if (s->key->type == TYPE_SOURCE_INLINE)
-                    complain(l->report, s->file, s->line, "%s: not acceptable", s->key->name);
-                else if (holds_user(s))
-                    complain(l->report, s->file, s->line, "%s: not accepted; accepted: %s",
-                             s->key->name, s->key->accepts);
-                else
-                    complain(l->report, s->file, s->line,
-                             "%s: \"%s\" is not accepted; accepted: %s", s->key->name, s->value,
-                             s->key->accepts);
-            }
-            clear_profile(&scratch);
-        }
+        for (size_t k = 0; k < l->sections[i].n; k++)
+            check_value(l, &l->sections[i].settings[k]);
 }
 
 /* Two sources of one secret in one section: which one is meant? */
@@ -929,10 +1185,14 @@ static void check_missing(struct loader *l, const struct section *defaults, cons
                    { "client-id", p->client_id },
                    { "username", p->username } };
 
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        if (!needed[i].value && !has_bad(s, needed[i].key) && !has_bad(defaults, needed[i].key))
-            complain(l->report, s->file, s->line, "profile %s: %s is missing", p->name,
-                     needed[i].key);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        bool is_name = strcmp(needed[i].key, "username") == 0;
+        if (needed[i].value || has_bad(s, needed[i].key) || has_bad(defaults, needed[i].key) ||
+            (is_name && p->password.kind == SOURCE_NONE)) /* who types it types the name, too */
+            continue;
+        complain(l->report, s->file, s->line, "profile %s: %s is missing%s", p->name, needed[i].key,
+                 is_name ? "; kubetoken login asks for it where it asks for the password too" : "");
+    }
 }
 
 /* A provider that has more to do than it can answers late: who hangs up and asks again has it do
@@ -1043,20 +1303,43 @@ static void note_lack(struct loader *l, struct config **config)
     static const char text[] = "there was no memory to read the configuration\n";
 
     free(l->report->text);
+    free(l->report->notes);
     *l->report = (struct config_report){ .code = ERROR_INTERNAL, .text = strdup(text) };
     l->report->length = l->report->text ? sizeof text - 1 : 0;
     *config = config_free(*config);
 }
 
+/* The files that there may be. A folder that cannot be read is an error, or half of what an
+ * administrator says would count. */
+static void find_files(struct loader *l, const char *const *paths, size_t n_paths)
+{
+    for (size_t i = 0; i < n_paths; i++) {
+        int e = -config_files_add(&l->files, paths[i]);
+        if (e == ENOMEM)
+            lacking = true;
+        else if (e == E2BIG)
+            complain(l->report, paths[i], 0, "more than %d files", CONFIG_FILES_MAX);
+        else if (e != 0) {
+            note_cause(l->report, e);
+            complain(l->report, paths[i], 0, "cannot be read: %s%s", strerror(e),
+                     e == EACCES ? "; have its owner let everybody read it (chmod a+rx)" : "");
+        }
+    }
+}
+
 /* Reads the files. Returns whether there was one, with what they say together. */
 static bool load(struct loader *l, const char *const *paths, size_t n_paths, struct config **ret)
 {
-    bool found = false;
+    bool users = n_paths > 1 && !config_files_is_folder(paths[n_paths - 1]);
 
     *l->report = (struct config_report){ 0 };
     lacking = false;
-    for (size_t i = 0; i < n_paths && i < FILES_MAX; i++)
-        found |= read_file(l, paths[i]);
+    find_files(l, paths, n_paths);
+    bool found = l->report->count > 0;
+    for (size_t i = 0; i < l->files.n; i++) {
+        l->of_user = users && i == l->files.n - 1;
+        found |= read_file(l, l->files.list[i]);
+    }
     *ret = found ? build(l) : NULL;
     if (!found)
         l->report->code = ERROR_NO_CONFIG;
@@ -1075,15 +1358,21 @@ static void unload(struct loader *l)
     free(l->sections);
     for (size_t i = 0; i < l->n_texts; i++)
         secret_free(l->texts[i]);
+    free(l->texts);
+    free(l->locks);
+    config_files_clear(&l->files);
 }
 
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report)
 {
     struct loader l = { .report = report };
+    const char *last = paths[n_paths - 1];
     struct config *config;
 
-    if (load(&l, paths, n_paths, &config) && config->n_profiles == 0 && report->count == 0)
-        complain(report, paths[n_paths - 1], 0, "there is no [profile NAME] in the configuration");
+    /* everybody's alone may be what users add theirs to */
+    if (load(&l, paths, n_paths, &config) && config->n_profiles == 0 && report->count == 0 &&
+        !config_files_is_folder(last))
+        complain(report, last, 0, "there is no [profile NAME] in the configuration");
     finish_report(report);
     if (report->code != ERROR_NONE)
         config = config_free(config);
@@ -1107,7 +1396,7 @@ static bool replaces(const struct setting *s, const struct setting *old)
 static void show_setting(const struct setting *s, bool of_defaults,
                          void (*tell)(void *context, const struct config_line *line), void *context)
 {
-    char url[PATHS_MAX], *path = NULL;
+    char url[PATHS_MAX], *path = NULL, *escaped = NULL;
     struct config_line line = { s->key->name, s->value, s->file, s->line, of_defaults };
 
     if (s->key->type == TYPE_SOURCE_INLINE) {
@@ -1117,11 +1406,14 @@ static void show_setting(const struct setting *s, bool of_defaults,
         snprintf(url, sizeof url, "%.*s***%s", user ? (int)(user + 3 - s->value) : 0, s->value,
                  host);
         line.value = url;
-    } else if (s->key->type == TYPE_PATH || s->key->type == TYPE_SOURCE_FILE) {
-        set_path(&path, s);
-        line.value = path;
+    } else if (has_specifiers(s->key) && s->key->type != TYPE_SOURCE_COMMAND) {
+        bool good = s->key->type == TYPE_USERNAME ? set_expanded(&path, s->value)
+                                                  : set_path(&path, s);
+        escaped = good && path ? specifiers_escape(path) : NULL;
+        line.value = escaped ? escaped : s->value;
     }
     tell(context, &line);
+    free(escaped);
     free(path);
 }
 
@@ -1214,6 +1506,7 @@ int config_split(struct config *config,
 void config_report_clear(struct config_report *report)
 {
     free(report->text);
+    free(report->notes);
     *report = (struct config_report){ 0 };
 }
 

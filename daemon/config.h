@@ -58,7 +58,7 @@ struct profile_config {
     char *client_auth; /* auto, basic, basic-raw, post, none */
     struct source client_secret;
     /* user */
-    char *username;
+    char *username;             /* NULL: somebody types it with the password */
     struct source password;     /* SOURCE_NONE: somebody types it */
     uint64_t password_lifetime; /* usec that a typed one is kept; USEC_INFINITY = till logout */
     /* request */
@@ -95,16 +95,20 @@ struct config_report {
     char *text; /* NULL when there is nothing to say */
     size_t length;
     bool passing; /* a file could not be read for now, which is no fault of the file */
+    char *notes;  /* what does not count though nothing is wrong, a line each; NULL: nothing */
 };
 
-/* Reads the files given (missing ones are passed over; later ones win key by key). Returns
- * the configuration, or NULL with the report filled. The caller frees both. */
+/* Reads the files given (missing ones are passed over; later ones win key by key; a path that ends
+ * with a slash is a folder, of which config_files.h says what is read). The last of several is the
+ * user's, unless it is a folder, and cannot override what [locked] of the others names. Returns the
+ * configuration, or NULL with the report filled. The caller frees both. */
 struct config *config_load(const char *const *paths, size_t n_paths, struct config_report *report);
 
 /* One line of the files that counts for a profile. */
 struct config_line {
     const char *key;
-    const char *value; /* a path is absolute; NULL: a secret, which is not shown */
+    const char *value; /* as a file would have it, but that a path is absolute and that a name has
+                          no specifiers; NULL: a secret, which is not shown */
     const char *file;
     unsigned line;
     bool of_defaults;
@@ -119,7 +123,7 @@ struct config_visitor {
     void *context;
 };
 
-/* Reads the files as config_load() does, but takes one without a profile too. Returns 0 once the
+/* Reads the files as config_load() does, but takes those without a profile too. Returns 0 once the
  * visitor has been told all, or -1 with the report filled, which the caller frees. */
 int config_show(const char *const *paths, size_t n_paths, const struct config_visitor *visitor,
                 struct config_report *report);

@@ -49,7 +49,7 @@ const struct config_key config_keys[] = {
       "a command line" },
     { "client-secret-credential", AT(client_secret), NONE, TYPE_SOURCE_CREDENTIAL, SAME,
       "the name of a systemd credential" },
-    { "username", AT(username), JOB(username), TYPE_TEXT, IDENTITY,
+    { "username", AT(username), JOB(username), TYPE_USERNAME, IDENTITY,
       "the user's name at the provider" },
     { "password", AT(password), NONE, TYPE_SOURCE_INLINE, SAME, "the password itself" },
     { "password-file", AT(password), NONE, TYPE_SOURCE_FILE, SAME, "the path of a file" },
@@ -92,6 +92,7 @@ enum config_form config_keys_form(enum config_type type)
 {
     switch (type) {
     case TYPE_TEXT:
+    case TYPE_USERNAME:
     case TYPE_URL:
     case TYPE_PATH:
     case TYPE_CLIENT_AUTH:

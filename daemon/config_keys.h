@@ -17,6 +17,7 @@
 /* What stands for a value in the file. */
 enum config_type {
     TYPE_TEXT,
+    TYPE_USERNAME,
     TYPE_URL,
     TYPE_PATH,
     TYPE_BOOL,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config_files.h"
 #include "common/json_print.h"
 #include "common/json_tree.h"
 #include "daemon/memory.h"
@@ -99,6 +100,19 @@ static void on_default(void *context, const struct config_line *line)
     json_tree_put(p->json, "defaultProfile", setting_json(line));
 }
 
+/* That were looked for. One that cannot be listed is an error of config_show(). */
+static void add_files(cJSON *json, const char *const *paths, size_t n_paths)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "files");
+    struct config_files files = { 0 };
+
+    for (size_t i = 0; i < n_paths; i++)
+        config_files_add(&files, paths[i]);
+    for (size_t i = 0; i < files.n; i++)
+        json_tree_append(list, cJSON_CreateString(files.list[i]));
+    config_files_clear(&files);
+}
+
 char *config_print(const char *const *paths, size_t n_paths, struct config_report *report)
 {
     struct print p = { .json = cJSON_CreateObject() };
@@ -106,9 +120,7 @@ char *config_print(const char *const *paths, size_t n_paths, struct config_repor
     char *line = NULL, *text = NULL;
 
     cJSON_AddNumberToObject(p.json, "schemaVersion", SCHEMA_VERSION);
-    cJSON *files = cJSON_AddArrayToObject(p.json, "files");
-    for (size_t i = 0; i < n_paths; i++)
-        json_tree_append(files, cJSON_CreateString(paths[i]));
+    add_files(p.json, paths, n_paths);
     p.profiles = cJSON_AddArrayToObject(p.json, "profiles");
     int r = config_show(paths, n_paths, &visitor, report);
     add_builtins(p.settings);

@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include "common/config_files.h"
 #include "common/descriptor.h"
 #include "common/paths.h"
 #include "common/text.h"
@@ -42,8 +43,9 @@ static const char usage[] =
     "Hold credentials, get and renew OpenID Connect id_tokens, serve them on a Unix socket.\n"
     "Started by systemd (kubetoken.socket) it takes that socket, else it makes its own.\n"
     "\n"
-    "  -c, --config FILE   read FILE alone instead of the usual two\n"
+    "  -c, --config FILE   read FILE alone instead of the usual ones\n"
     "      --check-config  check configuration and credential files, and exit\n"
+    "      --system        with it: those below /etc/kubetoken alone, for no user\n"
     "      --print-config  print what the files say, merged, as JSON, and exit\n"
     "      --idle-exit D   end when nobody has asked for anything for so long (12h)\n"
     "      --autostarted   as kubetoken starts it: with a log file, and not without configuration\n"
@@ -56,14 +58,14 @@ static const char usage[] =
 
 struct arguments {
     const char *config;
-    bool check, print, autostarted, trial;
+    bool check, print, system, autostarted, trial;
     int ready_fd;       /* -1: nobody wants to know */
     uint64_t idle_exit; /* usec; USEC_INFINITY = never */
 };
 
 struct daemon {
     char user_config[PATHS_MAX];
-    const char *paths[2];
+    const char *paths[3];
     size_t n_paths;
     struct context shared;
     struct profiles *profiles;
@@ -114,14 +116,30 @@ static int fail_usage(const struct option *names, bool is_missing, int letter, c
     return 2;
 }
 
+/* What is wrong with all of them together. Returns -1 to go on, else the exit status. */
+static int check_options(const struct arguments *options, const char *left_over)
+{
+    if (left_over) {
+        fprintf(stderr, "kubetokend: unexpected argument \"%s\"; see kubetokend --help\n",
+                left_over);
+        return 2;
+    }
+    if (options->system && (!options->check || options->config)) {
+        fputs("kubetokend: --system goes with --check-config, and without --config\n", stderr);
+        return 2;
+    }
+    return -1;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *options)
 {
-    enum { CHECK = 256, PRINT, IDLE, READY, AUTOSTARTED, TRIAL, COMMAND };
+    enum { CHECK = 256, PRINT, SYSTEM, IDLE, READY, AUTOSTARTED, TRIAL, COMMAND };
     static const struct option names[] = {
         { "config", required_argument, NULL, 'c' },
         { "check-config", no_argument, NULL, CHECK },
         { "print-config", no_argument, NULL, PRINT },
+        { "system", no_argument, NULL, SYSTEM },
         { "idle-exit", required_argument, NULL, IDLE },
         { "autostarted", no_argument, NULL, AUTOSTARTED },
         { "trial", required_argument, NULL, TRIAL },
@@ -145,6 +163,9 @@ static int parse_options(int argc, char **argv, struct arguments *options)
             break;
         case PRINT:
             options->print = true;
+            break;
+        case SYSTEM:
+            options->system = true;
             break;
         case AUTOSTARTED:
             options->autostarted = true;
@@ -176,12 +197,14 @@ static int parse_options(int argc, char **argv, struct arguments *options)
         default:
             return fail_usage(names, c == ':', optopt, argv[optind - 1]);
         }
-    if (optind < argc) {
-        fprintf(stderr, "kubetokend: unexpected argument \"%s\"; see kubetokend --help\n",
-                argv[optind]);
-        return 2;
-    }
-    return -1;
+    return check_options(options, optind < argc ? argv[optind] : NULL);
+}
+
+/* For who prepares a machine: what depends on the user is that of one who has nothing. */
+static void be_nobody(void)
+{
+    setenv("HOME", "/nonexistent", 1); /* Debian Policy 9.2.3 */
+    setenv("USER", "nobody", 0);
 }
 
 static int find_config(struct daemon *d, const struct arguments *options)
@@ -193,6 +216,9 @@ static int find_config(struct daemon *d, const struct arguments *options)
         free(absolute);
     } else {
         d->paths[d->n_paths++] = PATHS_SYSTEM_CONFIG;
+        d->paths[d->n_paths++] = PATHS_SYSTEM_DROPINS;
+        if (options->system)
+            return 0;
         if (paths_user_config(d->user_config) < 0)
             return -1;
     }
@@ -221,16 +247,15 @@ static bool check_command(const char *profile, const struct source *source)
 {
     char program[PATHS_MAX], words[ERROR_DETAIL_MAX + 1];
     struct trusted_fault fault = { .number = EINVAL };
-    char **argv = source->kind == SOURCE_COMMAND ? secret_command_split(source->text) : NULL;
+    struct error why;
+    char **argv = source->kind == SOURCE_COMMAND ? secret_command_words(source->text, &why) : NULL;
     bool good = !argv || trusted_program_find(argv[0], program, &fault) == 0 || fault.number != 0;
 
     if (!good) {
         trusted_path_tell(&fault, words, sizeof words);
         fprintf(stderr, "%s: the command is not run: %s\n", profile, words);
     }
-    if (argv)
-        free(argv[0]);
-    free(argv);
+    secret_command_words_free(argv);
     return good;
 }
 
@@ -261,27 +286,64 @@ static bool check_tls_files(const struct profile_config *profile)
            check_tls_file(profile->name, "tls-client-cert", profile->tls_client_cert);
 }
 
-static int check_config(const struct daemon *d)
+static bool check_profile(const struct profile_config *p)
+{
+    bool good = check_source(p->name, &p->password, "password");
+
+    good &= check_source(p->name, &p->client_secret, "client secret");
+    good &= check_command(p->name, &p->password);
+    good &= check_command(p->name, &p->client_secret);
+    return good & check_tls_files(p);
+}
+
+/* How many of everybody's files were read. */
+static size_t count_system_files(void)
+{
+    struct config_files files = { 0 };
+    size_t n = 0;
+
+    config_files_add_system(&files);
+    for (size_t i = 0; i < files.n; i++)
+        n += access(files.list[i], F_OK) == 0;
+    config_files_clear(&files);
+    return n;
+}
+
+static void print_order(const struct daemon *d, const struct config *config, bool system)
+{
+    size_t shared = d->n_paths > 1 ? count_system_files() : 0;
+
+    printf("%s: in order, %zu profile%s", system ? PATHS_SYSTEM_FOLDER : d->user_config,
+           config->n_profiles, config->n_profiles == 1 ? "" : "s");
+    if (shared > 0)
+        printf(", with %zu file%s below " PATHS_SYSTEM_FOLDER, shared, shared == 1 ? "" : "s");
+    putchar('\n');
+}
+
+static void tell_no_config(const struct daemon *d)
+{
+    fprintf(stderr, "%s: %s\n", *d->user_config ? d->user_config : d->paths[0],
+            error_sentence(ERROR_NO_CONFIG));
+}
+
+/* For everybody: what a user has in his home, and what is another file for each, is not looked at.
+ */
+static int check_config(const struct daemon *d, bool system)
 {
     struct config_report report;
     struct config *config = config_load(d->paths, d->n_paths, &report);
     bool good = config != NULL;
 
     if (report.code == ERROR_NO_CONFIG)
-        fprintf(stderr, "%s: %s\n", d->user_config, error_sentence(ERROR_NO_CONFIG));
+        tell_no_config(d);
     else if (report.text)
         fputs(report.text, stderr);
-    for (size_t i = 0; config && i < config->n_profiles; i++) {
-        const struct profile_config *p = &config->profiles[i];
-        good &= check_source(p->name, &p->password, "password");
-        good &= check_source(p->name, &p->client_secret, "client secret");
-        good &= check_command(p->name, &p->password);
-        good &= check_command(p->name, &p->client_secret);
-        good &= check_tls_files(p);
-    }
+    if (report.notes)
+        fputs(report.notes, stderr);
+    for (size_t i = 0; config && !system && i < config->n_profiles; i++)
+        good &= check_profile(&config->profiles[i]);
     if (good)
-        printf("%s: in order, %zu profile%s\n", d->user_config, config->n_profiles,
-               config->n_profiles == 1 ? "" : "s");
+        print_order(d, config, system);
     config_free(config);
     config_report_clear(&report);
     return printed(good ? 0 : error_exit_code(ERROR_CONFIG));
@@ -298,9 +360,11 @@ static int print_config(const struct daemon *d)
     if (text)
         fputs(text, stdout);
     else if (report.code == ERROR_NO_CONFIG)
-        fprintf(stderr, "%s: %s\n", d->user_config, error_sentence(ERROR_NO_CONFIG));
+        tell_no_config(d);
     else if (report.text)
         fputs(report.text, stderr);
+    if (report.notes)
+        fputs(report.notes, stderr);
     free(text);
     config_report_clear(&report);
     return printed(code);
@@ -626,6 +690,8 @@ int main(int argc, char **argv)
     journal_open();
     if (options.autostarted)
         open_log(&d.shared);
+    if (options.system)
+        be_nobody();
     if (find_config(&d, &options) < 0) {
         error_set(&why, ERROR_CONFIG, "HOME is not set; set it, or use --config");
         fprintf(stderr, "kubetokend: %s\n", why.detail);
@@ -635,7 +701,7 @@ int main(int argc, char **argv)
     memory_map_large();
     memory_watch_json();
     if (options.check || options.print)
-        return options.print ? print_config(&d) : check_config(&d);
+        return options.print ? print_config(&d) : check_config(&d, options.system);
 
     d.idle_exit = options.idle_exit;
     d.shared.trial = options.trial;

@@ -1,8 +1,10 @@
 #include "daemon/new_password.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/specifiers.h"
 #include "daemon/secret_source.h"
 
 enum { ADVICE_MAX = 400 };
@@ -46,7 +48,8 @@ static void describe_place(const struct profile_config *config, bool typed, char
 {
     const struct source *source = &config->password;
     enum source_kind kind = typed ? SOURCE_NONE : source->kind;
-    char command[ADVICE_MAX / 2];
+    char command[ADVICE_MAX / 2], *line, letter;
+    int error;
 
     switch (kind) {
     case SOURCE_NONE:
@@ -60,7 +63,9 @@ static void describe_place(const struct profile_config *config, bool typed, char
         snprintf(out, size, "write it to %s, which is then read again by itself", source->text);
         return;
     case SOURCE_COMMAND:
-        describe_command(source->text, command, sizeof command);
+        line = specifiers_expand(source->text, &error, &letter);
+        describe_command(line ? line : source->text, command, sizeof command);
+        free(line);
         snprintf(out, size, "%s, and say: kubetoken refresh %s", command, config->name);
         return;
     case SOURCE_CREDENTIAL:

@@ -17,6 +17,7 @@
 #include "daemon/profile_record.h"
 #include "daemon/rejection.h"
 #include "daemon/secret_source.h"
+#include "daemon/typed_user.h"
 #include "daemon/who_asks.h"
 
 TAILQ_HEAD(waiters, waiter);
@@ -31,7 +32,9 @@ struct complaint {
 
 struct profile {
     struct context *shared;
-    const struct profile_config *config;
+    const struct profile_config *config; /* the configured one, or that with the name of user */
+    const struct profile_config *configured;
+    struct typed_user *user; /* NULL: nobody typed a name */
     uint64_t config_digest;
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
@@ -79,6 +82,7 @@ static const uint64_t rehearsal_least = 5 * USEC_PER_SEC;
 static const uint64_t use_unnoted_most = 10 * 60 * USEC_PER_SEC;
 
 static void step(struct profile *p, struct lifecycle_event event);
+static void become(struct profile *p, const struct profile_config *config, const char *reason);
 
 static const struct secret *token_of(const struct profile *p)
 {
@@ -896,6 +900,71 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
     return 0;
 }
 
+/* Whether there is a name to log in by: the configured one, the given one ("": none), or one that
+ * was typed before. */
+static int accept_user(struct profile *p, const char *name, struct error *why)
+{
+    const char *configured = p->configured->username;
+
+    if (configured && *name && strcmp(configured, name) != 0) {
+        error_set(why, ERROR_USAGE, "its configuration says username = %s, and no other",
+                  configured);
+        return -1;
+    }
+    if (!configured && !*name && !p->user) {
+        error_set(why, ERROR_USAGE,
+                  "its configuration names no user; kubetoken login --username NAME");
+        return -1;
+    }
+    if (configured || !*name || (p->user && strcmp(p->config->username, name) == 0))
+        return 0;
+    struct typed_user *user = typed_user_new(p->shared->store, p->configured, name), *old = p->user;
+    if (!user) {
+        error_set(why, ERROR_INTERNAL, "no memory");
+        return -1;
+    }
+    p->user = user;
+    become(p, typed_user_config(user), "somebody logs in as another user");
+    typed_user_free(old);
+    return 0;
+}
+
+/* Parts what a login by password brings. Returns 0 with the name ("": none) and the password, which
+ * the caller frees, or -1 with *why. Takes what is given. */
+static int part_login(const struct waiter *w, struct secret *given,
+                      char ret_name[PROTOCOL_USER_MAX + 1], struct secret **ret, struct error *why)
+{
+    size_t length = w->request.username, whole = secret_length(given);
+
+    if (length > 0 && !typed_user_valid(secret_peek(given), length)) {
+        secret_free(given);
+        error_set(why, ERROR_USAGE, "the user name has control characters, or is no UTF-8");
+        return -1;
+    }
+    memcpy(ret_name, secret_peek(given), length);
+    ret_name[length] = '\0';
+    *ret = length > 0 ? secret_copy(secret_peek(given) + length, whole - length) : given;
+    if (length > 0)
+        secret_free(given);
+    if (!*ret)
+        error_set(why, ERROR_INTERNAL, "no memory");
+    return *ret ? 0 : -1;
+}
+
+static int accept_login(struct profile *p, const struct waiter *w, struct secret *given,
+                        uint64_t now, struct error *why)
+{
+    char name[PROTOCOL_USER_MAX + 1];
+    struct secret *password;
+
+    if (part_login(w, given, name, &password, why) < 0)
+        return -1;
+    if (accept_user(p, name, why) == 0)
+        return accept_password(p, password, now, why);
+    secret_free(password);
+    return -1;
+}
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
@@ -904,7 +973,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
 
     w->secret = NULL;
     if (login &&
-        (by_token ? accept_refresh_token(p, given, why) : accept_password(p, given, now, why)) < 0)
+        (by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why)) < 0)
         return PROFILE_ERROR;
     p->forced_at = now;
     p->forced_by_login = login;
@@ -1077,7 +1146,12 @@ static void forget_all(struct profile *p, const char *reason)
 
 void profile_logout(struct profile *p)
 {
-    forget_all(p, "somebody said logout");
+    if (p->user) { /* whose name is forgotten, too */
+        become(p, p->configured, "somebody said logout");
+        p->user = typed_user_forget(p->user, p->shared->store);
+    } else {
+        forget_all(p, "somebody said logout");
+    }
     journal_write(LOG_INFO, p->config->name, "logout", "logged out");
     remember(p, (struct history_entry){ .kind = HISTORY_LOGOUT });
 }
@@ -1239,7 +1313,9 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     if (!p)
         return NULL;
     p->shared = shared;
-    p->config = config;
+    p->configured = config;
+    p->user = config->username ? NULL : typed_user_restore(shared->store, config);
+    p->config = p->user ? typed_user_config(p->user) : config;
     TAILQ_INIT(&p->waiters);
     facts_clear(&p->facts);
     take_policy(p);
@@ -1248,6 +1324,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     if (!p->attempt ||
         sd_event_add_time(shared->event, &p->timer, CLOCK_BOOTTIME, 0, 1, on_timer, p) < 0) {
         attempt_free(p->attempt);
+        typed_user_free(p->user);
         free(p);
         return NULL;
     }
@@ -1277,6 +1354,7 @@ static void destroy(struct profile *p)
     free(p->offer_words);
     free(p->changed);
     free(p->cache);
+    typed_user_free(p->user);
     free(p);
 }
 
@@ -1295,6 +1373,8 @@ struct profile *profile_remove(struct profile *p)
         return NULL;
     holdings_wipe(&p->holdings);
     history_forget(p->shared->history, p->config->name);
+    p->config = p->configured;
+    p->user = typed_user_forget(p->user, p->shared->store);
     destroy(p);
     return NULL;
 }
@@ -1319,25 +1399,59 @@ static void configure_holdings(struct profile *p, bool same_identity)
     note(p);
 }
 
+/* Another identity: all that is in hand is void. */
+static void become(struct profile *p, const struct profile_config *config, const char *reason)
+{
+    p->config = config;
+    p->watch = file_watch_free(p->watch); /* the paths may be others */
+    take_policy(p);
+    configure_holdings(p, false);
+    attempt_forget(p->attempt);
+    forget_all(p, reason);
+}
+
+static void become_another(struct profile *p)
+{
+    become(p, p->configured, "the configuration names another identity now");
+    p->user = typed_user_forget(p->user, p->shared->store);
+    remember(p, (struct history_entry){ .kind = HISTORY_IDENTITY });
+    start_with_daemon(p);
+}
+
+/* The same identity. A name that stands in the configuration by now is no typed one any more. */
+static void go_on(struct profile *p)
+{
+    bool stays = p->user && !p->configured->username;
+
+    if (stays)
+        typed_user_configure(p->user, p->shared->store, p->configured);
+    p->config = stays ? typed_user_config(p->user) : p->configured;
+    p->watch = file_watch_free(p->watch); /* the paths may be others */
+    take_policy(p);
+    configure_holdings(p, true);
+    if (!stays)
+        p->user = typed_user_forget(p->user, p->shared->store);
+}
+
 void profile_configure(struct profile *p, const struct profile_config *config)
 {
     const struct profile_config *old = p->config;
-    bool identity = !config_keys_same_identity(old, config);
+    struct profile_config next = *config;
+
+    if (!next.username)
+        next.username = p->user ? old->username : NULL;
+    bool identity = !config_keys_same_identity(old, &next);
     bool credential = !same_source(&old->password, &config->password) ||
                       !same_source(&old->client_secret, &config->client_secret) ||
                       strcmp(old->client_auth, config->client_auth) != 0;
 
-    p->config = config;
-    p->watch = file_watch_free(p->watch); /* the paths may be others */
-    take_policy(p);
-    configure_holdings(p, !identity);
+    p->configured = config;
+    if (!identity)
+        go_on(p);
     if (credential)
         attempt_forget_secrets(p->attempt);
     if (identity) {
-        attempt_forget(p->attempt);
-        forget_all(p, "the configuration names another identity now");
-        remember(p, (struct history_entry){ .kind = HISTORY_IDENTITY });
-        start_with_daemon(p);
+        become_another(p);
         return;
     }
     if (is_mendable(p) || (credential && p->lifecycle.state == LIFECYCLE_ASKING))
@@ -1353,6 +1467,11 @@ bool profile_has_typed_password(const struct profile *p)
 const struct profile_config *profile_config(const struct profile *p)
 {
     return p->config;
+}
+
+const struct profile_config *profile_configured(const struct profile *p)
+{
+    return p->configured;
 }
 
 const struct secret *profile_token(const struct profile *p, uint64_t now)
@@ -1470,5 +1589,5 @@ void profile_user(const struct profile *p, char *out, size_t size)
         kube_user_name(out, size, config->username_claim, config->username_prefix, config->issuer,
                        p->facts.user);
     else
-        snprintf(out, size, "%s", config->username);
+        snprintf(out, size, "%s", config->username ? config->username : "");
 }

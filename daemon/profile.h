@@ -21,7 +21,8 @@ enum profile_verdict {
  * off the list and never from within profile_want(), unless it is removed before. */
 struct waiter {
     struct request request;
-    struct secret *secret; /* VERB_LOGIN: password or refresh token; taken by the profile */
+    struct secret *secret; /* VERB_LOGIN: password, perhaps behind a user's name, or refresh token;
+                              taken by the profile */
     pid_t peer;            /* the process that asks */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     uint64_t asked;        /* the profile's: when it was queued */
@@ -75,8 +76,10 @@ void profile_forget(struct waiter *waiter);
 /* Whether a password is in hand that somebody typed: it ends with the daemon. */
 bool profile_has_typed_password(const struct profile *profile);
 
-/* What others may look at, never change. */
+/* What others may look at, never change: with the user's name that somebody typed, and as the files
+ * have it. */
 const struct profile_config *profile_config(const struct profile *profile);
+const struct profile_config *profile_configured(const struct profile *profile);
 /* The token in hand, NULL when none lives. */
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
 /* Why the refresh token that somebody gave last was dropped, in words; "": it was not. */
@@ -135,7 +138,7 @@ struct profile_counts profile_counts(const struct profile *profile);
 /* What is known of the token: whom it speaks of, findings, the provider's clock. */
 const struct facts *profile_facts(const struct profile *profile);
 /* The user: as Kubernetes names him where username-claim says by what and the token has it, else
- * by his name at the provider. */
+ * by his name at the provider; "": nobody has typed one yet. */
 enum { PROFILE_USER_MAX = 1024 };
 void profile_user(const struct profile *profile, char *out, size_t size);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/config_files.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "daemon/config_keys.h"
@@ -209,6 +210,8 @@ static void announce(struct profiles *r)
         journal_write(LOG_ERR, NULL, event, "%.*s", (int)strcspn(line, "\n"), line);
     if (lines == LINES_MAX && r->report.count > lines)
         journal_write(LOG_ERR, NULL, event, "and %u more errors", r->report.count - lines);
+    for (const char *line = profiles_notes(r); *line; line += strcspn(line, "\n") + 1)
+        journal_write(LOG_WARNING, NULL, "locked", "%.*s", (int)strcspn(line, "\n"), line);
 }
 
 static void take_report(struct profiles *r, const struct config_report *report)
@@ -230,11 +233,32 @@ static void lack_memory(struct profiles *r)
     take_report(r, &report);
 }
 
+/* What shows a change: the files that there may be now, and the folders that they are in. What
+ * cannot be listed shows itself when it is read. */
+static struct config_files files_of(const struct profiles *r)
+{
+    struct config_files files = { 0 };
+
+    for (size_t i = 0; i < r->n_paths; i++) {
+        if (config_files_is_folder(r->paths[i]))
+            config_files_add_path(&files, r->paths[i]);
+        config_files_add(&files, r->paths[i]);
+    }
+    return files;
+}
+
+static struct private_file_stamp stamp_of(const struct config_files *files)
+{
+    return private_file_stamp((const char *const *)files->list, files->n);
+}
+
 bool profiles_reload(struct profiles *r)
 {
     struct config_report report;
+    struct config_files files = files_of(r);
 
-    r->stamp = private_file_stamp(r->paths, r->n_paths);
+    r->stamp = stamp_of(&files);
+    config_files_clear(&files);
     r->young = false;
     struct config *config = config_load(r->paths, r->n_paths, &report);
     forget_read(r);
@@ -277,7 +301,7 @@ static int note_changes(struct profiles *r, const struct config *read)
     int e = 0;
 
     for (size_t i = 0; i < r->n_profiles; i++) {
-        const struct profile_config *mine = profile_config(r->profiles[i]);
+        const struct profile_config *mine = profile_configured(r->profiles[i]);
         const struct profile_config *theirs = config_find(read, mine->name);
         if (!theirs)
             e |= config_change_note(&r->change, mine->name, CONFIG_GONE);
@@ -306,30 +330,40 @@ static void compare(struct profiles *r, struct config *read)
         lack_memory(r);
 }
 
+/* Whether there is something to read. Notes how the files are, then. */
+static bool is_unread(struct profiles *r)
+{
+    struct config_files files = files_of(r);
+    struct private_file_stamp stamp = stamp_of(&files);
+    int64_t now = time_realtime() / (int64_t)USEC_PER_SEC;
+    bool same = stamp.hash == r->stamp.hash, unread = !same || r->young;
+
+    if (unread) {
+        bool young = private_file_is_young((const char *const *)files.list, files.n, SETTLED, now);
+        unread = !same || !young;
+        r->young = young;
+        r->stamp = stamp;
+    }
+    config_files_clear(&files);
+    return unread;
+}
+
 void profiles_look(struct profiles *r)
 {
-    struct private_file_stamp stamp = private_file_stamp(r->paths, r->n_paths);
-    int64_t now = time_realtime() / (int64_t)USEC_PER_SEC;
-    bool same = stamp.hash == r->stamp.hash;
     struct config_report report;
 
-    if (same && !r->young)
+    if (!is_unread(r))
         return;
-    bool young = private_file_is_young(r->paths, r->n_paths, SETTLED, now);
-    if (same && young)
-        return;
-    r->stamp = stamp;
-    r->young = young;
     struct config *config = config_load(r->paths, r->n_paths, &report);
     forget_read(r);
-    if (config && !r->config && young) /* what is wrong stays so until it is taken */
+    if (config && !r->config && r->young) /* what is wrong stays so until it is taken */
         config_report_clear(&report);
     else
         take_report(r, &report);
     if (config)
         compare(r, config);
     memory_give_back();
-    if (young)
+    if (r->young)
         return;
     announce(r);
     if (config_change_waits(&r->change))
@@ -515,6 +549,11 @@ const char *profiles_path(const struct profiles *r)
 struct context *profiles_context(const struct profiles *r)
 {
     return r->shared;
+}
+
+const char *profiles_notes(const struct profiles *r)
+{
+    return r->report.notes ? r->report.notes : "";
 }
 
 const struct config_report *profiles_report(const struct profiles *r)

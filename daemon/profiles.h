@@ -53,6 +53,9 @@ bool profiles_are_held(const struct profiles *profiles);
 /* What is wrong with the files as they were read last (one line for each error), or NULL. */
 const struct config_report *profiles_report(const struct profiles *profiles);
 
+/* What of them does not count though nothing is wrong, a line each; "": nothing. */
+const char *profiles_notes(const struct profiles *profiles);
+
 /* The user's own file. */
 const char *profiles_path(const struct profiles *profiles);
 

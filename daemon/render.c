@@ -134,6 +134,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_METRICS:
     case FORMAT_NAME:
     case FORMAT_REFRESH_TOKEN:
+    case FORMAT_USERNAME:
         put(out->suffix, "\n", "", "");
         return;
     }

@@ -79,7 +79,7 @@ static void add_user(cJSON *json, const struct profile *p, bool has_token)
     char user[PROFILE_USER_MAX];
 
     profile_user(p, user, sizeof user);
-    add_text(json, "user", user);
+    add_text(json, "user", *user ? user : NULL);
     add_text(json, "username", config->username);
     add_text(json, "usernameClaim", config->username_claim);
     add_text(json, "usernamePrefix", config->username_prefix);
@@ -187,6 +187,18 @@ static void add_errors(cJSON *json, const struct config_report *report, const ch
     }
 }
 
+/* What does not count of them, in words. */
+static void add_config_notes(cJSON *json, const char *notes)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "configurationNotes");
+    char text[ERROR_DETAIL_MAX + 1];
+
+    for (const char *line = notes; *line; line += strcspn(line, "\n") + 1) {
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+        json_tree_append(list, cJSON_CreateString(text));
+    }
+}
+
 static cJSON *protections_json(const struct protections *p)
 {
     cJSON *json = cJSON_CreateObject();
@@ -241,6 +253,7 @@ static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
                           report == NULL && !config_change_any(profiles_change(all)));
     add_errors(json, report, profiles_path(all));
     add_change(json, profiles_change(all));
+    add_config_notes(json, profiles_notes(all));
     cJSON_AddStringToObject(json, "daemon", shared->program_path);
     cJSON_AddBoolToObject(json, "daemonCurrent", programs_daemon_current(shared));
     if (!programs_find_fetcher(shared, &why))

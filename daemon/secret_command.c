@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/specifiers.h"
 #include "common/time.h"
 #include "common/trusted_program.h"
 #include "daemon/command_unit.h"
@@ -24,7 +25,7 @@ enum {
     LINE_MAX = 200,              /* what is shown of that: the last line */
     SHARED_MAX = 4,              /* bytes in a row that it may not have in common with stdout */
     PATH_SHOWN = 200,            /* of PATH, where it was searched */
-    WORDS_MAX = 16 * 1024,       /* a line of the configuration has 4 KiB */
+    WORDS_MAX = 16 * 1024,       /* a line of the configuration has 4 KiB, before %h */
     ENVIRONMENT_MAX = 64
 };
 
@@ -109,6 +110,55 @@ char **secret_command_split(const char *line)
         return argv;
     free(text);
     free(argv);
+    return NULL;
+}
+
+void secret_command_words_free(char **words)
+{
+    for (size_t i = 0; words && words[i]; i++)
+        free(words[i]);
+    free(words);
+}
+
+static void explain_specifier(int error, char letter, struct error *why)
+{
+    if (error == -ENOMEM)
+        error_set(why, ERROR_INTERNAL, "no memory for a command");
+    else if (error == -ENOENT)
+        error_set(why, ERROR_CREDENTIAL, "nobody knows what %%%c in the command line stands for",
+                  letter);
+    else
+        error_set(why, ERROR_CREDENTIAL, "the command line has a specifier that is not known");
+}
+
+char **secret_command_words(const char *line, struct error *why)
+{
+    char **argv = secret_command_split(line), letter = '\0';
+    size_t n = 0, used = 0;
+    int error = 0;
+
+    if (!argv) {
+        error_set(why, ERROR_CREDENTIAL, "the command line is empty or has an open quote");
+        return NULL;
+    }
+    while (argv[n])
+        n++;
+    char **words = calloc(n + 1, sizeof *words);
+    error = words ? 0 : -ENOMEM;
+    for (size_t i = 0; error == 0 && i < n; i++) {
+        words[i] = specifiers_expand(argv[i], &error, &letter);
+        used += words[i] ? strlen(words[i]) + 1 : 0;
+    }
+    free(argv[0]);
+    free(argv);
+    if (error == 0 && used <= WORDS_MAX)
+        return words;
+    if (error == 0)
+        error_set(why, ERROR_CREDENTIAL, "the words of the command are longer than %d bytes",
+                  WORDS_MAX);
+    else
+        explain_specifier(error, letter, why);
+    secret_command_words_free(words);
     return NULL;
 }
 
@@ -503,17 +553,14 @@ static int start_either(struct secret_command *c, const char *profile, char **ar
 
 static int spawn(struct secret_command *c, const char *profile, const char *line, struct error *why)
 {
-    char **argv = secret_command_split(line);
+    char **argv = secret_command_words(line, why);
 
-    if (!argv) {
-        error_set(why, ERROR_CREDENTIAL, "the command line is empty or has an open quote");
+    if (!argv)
         return -1;
-    }
     int r = start_either(c, profile, argv);
     if (r < 0)
         child_no_start(why, ERROR_CREDENTIAL, "the command cannot be started: ", errno);
-    free(argv[0]);
-    free(argv);
+    secret_command_words_free(argv);
     return r;
 }
 

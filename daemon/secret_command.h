@@ -40,4 +40,9 @@ int secret_command_become(void);
  * Returns NULL when a quote is open or the line is empty. */
 char **secret_command_split(const char *line);
 
+/* The words of a command, for the user at hand: the specifiers in them (specifiers.h) have their
+ * values, which are no more words by what they hold. NULL with *why. */
+char **secret_command_words(const char *line, struct error *why);
+void secret_command_words_free(char **words);
+
 #endif

@@ -602,11 +602,17 @@ static void answer_reload(struct server *s, struct rendered *r)
     render_text(r, text);
 }
 
-static void answer_profile(struct rendered *r, const struct profile *profile)
+/* The name; and, to who is going to log in and knows of it, whether the user's is to be asked for:
+ * "ask", with the one that was typed last. */
+static void answer_profile(struct rendered *r, const struct profile *profile, bool with_user)
 {
-    char text[PROTOCOL_NAME_MAX + 2];
+    const struct profile_config *config = profile_config(profile);
+    char text[PROTOCOL_NAME_MAX + PROTOCOL_USER_MAX + 16];
+    bool asked = with_user && !profile_configured(profile)->username;
 
-    snprintf(text, sizeof text, "%s\n", profile_config(profile)->name);
+    snprintf(text, sizeof text, "%s\n%s%s%s%s", config->name, asked ? "ask" : "",
+             asked && config->username ? " " : "",
+             asked && config->username ? config->username : "", asked ? "\n" : "");
     render_text(r, text);
 }
 
@@ -958,7 +964,7 @@ static bool handle(struct client *c, struct rendered *r)
         return true;
     }
     if (request->verb == VERB_PROFILE) {
-        answer_profile(r, profile);
+        answer_profile(r, profile, request->with_user);
         return true;
     }
     if (request->verb == VERB_LOGOUT) {

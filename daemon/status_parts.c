@@ -120,6 +120,8 @@ static struct table_row row_of(const struct profile *p, uint64_t now, char user[
         row.renewal = look.expires_at - look.next;
     describe_next(&look, now, row.next, sizeof row.next);
     profile_user(p, user, PROFILE_USER_MAX);
+    if (!*user)
+        snprintf(user, PROFILE_USER_MAX, "-");
     return row;
 }
 
@@ -287,6 +289,8 @@ static void print_last_notes(const struct status_parts *s, FILE *f, uint64_t now
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");
     print_change(f, profiles_change(s->all));
+    for (const char *line = profiles_notes(s->all); *line; line += strcspn(line, "\n") + 1)
+        fprintf(f, "warning: %.*s\n", (int)strcspn(line, "\n"), line);
     print_programs(f, shared);
     print_stuck(f, shared->children);
     if (!secret_locked())

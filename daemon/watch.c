@@ -116,6 +116,7 @@ static uint64_t print_of_files(const struct profiles *all)
 
     add(&print, report ? report->code : ERROR_NONE);
     add_text(&print, report ? report->text : NULL);
+    add_text(&print, profiles_notes(all));
     config_change_describe(profiles_change(all), what, sizeof what);
     add_text(&print, what);
     return print;

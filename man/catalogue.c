@@ -25,6 +25,9 @@ static const struct {
       "The configuration's file was changed, and a request came that looked at it. The profiles "
       "that are new in it are in force now. What else is different there waits for `kubetoken "
       "reload`, and `kubetoken status` says so." },
+    { "locked", "A line of the user's configuration does not count",
+      "The administrator has locked that key: the line of theirs that is named says so. Theirs "
+      "holds. Take the user's line out, or ask the administrator." },
     { "changed", "The claims of the token are others than before",
       "The provider put something else into the token at this renewal: other groups, another "
       "e-mail address. What the user may do in the cluster may have changed with it." },

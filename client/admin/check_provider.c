@@ -12,6 +12,7 @@
 #include "client/admin/doctor.h"
 #include "client/autostart.h"
 #include "client/conversation.h"
+#include "common/config_files.h"
 #include "common/paths.h"
 #include "common/time.h"
 
@@ -88,7 +89,18 @@ static bool has_none(const struct child *child, char user_config[PATHS_MAX])
 {
     return child->exit_code == error_exit_code(ERROR_NO_CONFIG) &&
            paths_user_config(user_config) == 0 && is_missing(user_config) &&
-           is_missing(PATHS_SYSTEM_CONFIG);
+           !config_files_has_system();
+}
+
+/* What is locked, and does not count where the user says it. */
+static void add_config_notes(struct report *r, const char *text)
+{
+    for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        report_add(r, LEVEL_WARNING, "configuration", ERROR_NONE, "%.*s", (int)strcspn(line, "\n"),
+                   line);
+        report_remedy(r, "take that line out");
+    }
+    report_settle(r, "configuration");
 }
 
 void doctor_configuration(struct doctor *d)
@@ -98,9 +110,10 @@ void doctor_configuration(struct doctor *d)
 
     snprintf(path, sizeof path, "%s%skubetokend", d->folder, *d->folder ? "/" : "");
     const char *argv[] = { access(path, X_OK) == 0 ? path : "kubetokend", "--check-config", NULL };
-    if (child_run(argv, d->timeout, &child) == 0)
+    if (child_run(argv, d->timeout, &child) == 0) {
         report_add(&d->report, LEVEL_OK, "configuration", ERROR_NONE, "%s", child.out);
-    else if (child.failed)
+        add_config_notes(&d->report, child.err);
+    } else if (child.failed)
         report_add(&d->report, LEVEL_ERROR, "configuration", ERROR_INCOMPLETE, "%s: %s", argv[0],
                    strerror(child.failed));
     else if (has_none(&child, user_config))

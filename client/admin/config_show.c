@@ -15,6 +15,7 @@
 #include "client/options.h"
 #include "client/output.h"
 #include "client/help.h"
+#include "common/config_files.h"
 #include "common/json_print.h"
 #include "common/paths.h"
 #include "common/protocol.h"
@@ -141,7 +142,7 @@ static int complain(const struct child *child, const char *program)
 
     if (child->failed)
         return output_fail(ERROR_INCOMPLETE, program);
-    if (paths_user_config(config) == 0 && is_missing(config) && is_missing(PATHS_SYSTEM_CONFIG))
+    if (paths_user_config(config) == 0 && is_missing(config) && !config_files_has_system())
         return output_fail(ERROR_NO_CONFIG, config);
     fputs(child->err, stderr);
     return child->exit_code;
@@ -157,6 +158,8 @@ static int show(const struct options *o)
     child_run(argv, o->timeout, &child);
     cJSON *config = child.exit_code == 0 ? cJSON_Parse(child.out) : NULL;
     int r = config ? 0 : complain(&child, program);
+    if (config)
+        fputs(child.err, stderr); /* what does not count of it */
     child_clear(&child);
     if (r == 0 && o->profile)
         r = keep_profile(config, o->profile);

@@ -68,8 +68,13 @@ int draft_read_file(const char *path, size_t most, char **ret, size_t *ret_lengt
 struct draft_bytes draft_bytes_copy(const char *bytes, size_t length);
 void draft_bytes_clear(struct draft_bytes *bytes);
 
-/* What both files say below [defaults], the user's over the administrator's. */
+/* What the files say below [defaults], the user's over the administrator's. */
 void draft_defaults(const struct draft_place *place, struct config_settings *ret);
+
+/* Tells each of the administrator's files that can be read, in their order. */
+void draft_system_files(void (*tell)(void *context, const char *path, const char *text,
+                                     size_t length),
+                        void *context);
 
 /* Whether that key says where a password comes from. */
 bool draft_is_password(const char *key);

@@ -13,10 +13,12 @@
 #include "client/autostart.h"
 #include "client/conversation.h"
 #include "client/output.h"
+#include "common/config_files.h"
 #include "common/heap.h"
 #include "common/json_print.h"
 #include "common/paths.h"
 #include "common/protocol.h"
+#include "common/specifiers.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "common/wrap.h"
@@ -52,6 +54,27 @@ static bool displaces(const char *key, const char *old)
             strncmp(old, client, sizeof client - 1) == 0);
 }
 
+/* Whether the administrator's [locked], of which these are the lines, names that key, or another
+ * source of the same secret. */
+static bool is_locked(const struct config_settings *locked, const char *key)
+{
+    for (size_t i = 0; i < locked->n; i++)
+        for (const char *p = locked->list[i].value; *p; p += strcspn(p, " \t,")) {
+            char word[64];
+            p += strspn(p, " \t,");
+            snprintf(word, sizeof word, "%.*s", (int)strcspn(p, " \t,"), p);
+            if (text_equal(word, key) || displaces(word, key))
+                return true;
+        }
+    return false;
+}
+
+/* Once the daemon has put in what %h stands for. */
+static bool is_relative(const char *path)
+{
+    return *path != '/' && strncmp(path, "~/", 2) != 0 && strncmp(path, "%h", 2) != 0;
+}
+
 /* Lays one setting over those that there are, as the daemon does with a later file. */
 static void lay(struct config_settings *over, const char *key, const char *value,
                 const char *from_folder)
@@ -61,19 +84,26 @@ static void lay(struct config_settings *over, const char *key, const char *value
     for (size_t i = over->n; i > 0; i--)
         if (displaces(key, over->list[i - 1].key))
             config_settings_drop_at(over, i - 1);
-    if (is_path(key) && from_folder && paths_expand(value, from_folder, path) == 0)
+    char *folder = is_path(key) && from_folder && is_relative(value)
+                       ? specifiers_escape(from_folder)
+                       : NULL;
+    if (folder && text_join(path, sizeof path, folder, "/", value))
         value = path;
     config_settings_add(over, key, value);
+    free(folder);
 }
 
+/* Without what is locked; NULL: nothing is. */
 static void lay_section(struct config_settings *over, const char *text, size_t length,
-                        const char *section, const char *from_folder)
+                        const char *section, const char *from_folder,
+                        const struct config_settings *locked)
 {
     struct config_settings there;
 
     config_text_read(text, length, section, &there, NULL);
     for (size_t i = 0; i < there.n; i++)
-        if (!text_equal(there.list[i].key, "default-profile"))
+        if (!text_equal(there.list[i].key, "default-profile") &&
+            !(locked && is_locked(locked, there.list[i].key)))
             lay(over, there.list[i].key, there.list[i].value, from_folder);
     config_settings_clear(&there);
 }
@@ -95,36 +125,64 @@ static void drop_passwords(struct config_settings *from)
         config_settings_drop(from, keys[i]);
 }
 
-static const char system_folder[] = "/etc/kubetoken";
+/* What a section of the administrator's is laid over. */
+struct pile {
+    struct config_settings *over;
+    const char *section;
+};
+
+static void lay_file(void *context, const char *path, const char *text, size_t length)
+{
+    const struct pile *pile = context;
+    char folder[PATHS_MAX];
+
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    lay_section(pile->over, text, length, pile->section, folder, NULL);
+}
 
 static void lay_system(struct config_settings *over, const char *section)
 {
-    char *text;
-    size_t length;
+    struct pile pile = { over, section };
 
-    if (draft_read_file(PATHS_SYSTEM_CONFIG, CONFIG_TEXT_MAX, &text, &length) < 0)
-        return;
-    lay_section(over, text, length, section, system_folder);
-    explicit_bzero(text, length);
-    free(text);
+    draft_system_files(lay_file, &pile);
+}
+
+static void add_locks(void *context, const char *path, const char *text, size_t length)
+{
+    struct config_settings there;
+
+    (void)path;
+    config_text_read(text, length, "locked", &there, NULL);
+    for (size_t i = 0; i < there.n; i++)
+        config_settings_add(context, there.list[i].key, there.list[i].value);
+    config_settings_clear(&there);
 }
 
 void draft_defaults(const struct draft_place *place, struct config_settings *ret)
 {
+    struct config_settings locked = { 0 };
+
+    draft_system_files(add_locks, &locked);
     lay_system(ret, "defaults");
-    lay_section(ret, place->text, place->length, "defaults", place->folder);
+    lay_section(ret, place->text, place->length, "defaults", place->folder, &locked);
+    config_settings_clear(&locked);
 }
 
-/* What the two files say below [defaults] and of this profile, with the draft laid over it. */
+/* What the files say below [defaults] and of this profile, with the draft laid over it. */
 static void merge(const struct profile_draft *draft, const struct draft_place *place,
                   struct config_settings *defaults, struct config_settings *profile)
 {
+    struct config_settings locked = { 0 };
+
+    draft_system_files(add_locks, &locked);
     draft_defaults(place, defaults);
     lay_system(profile, draft->section);
     for (size_t i = 0; i < draft->settings.n; i++) {
         const struct config_setting *s = &draft->settings.list[i];
-        lay(profile, s->key, s->value, is_own_file(draft, s->value) ? NULL : place->folder);
+        if (!is_locked(&locked, s->key))
+            lay(profile, s->key, s->value, is_own_file(draft, s->value) ? NULL : place->folder);
     }
+    config_settings_clear(&locked);
     if (draft->password.bytes) {
         drop_passwords(defaults);
         drop_passwords(profile);
@@ -399,8 +457,9 @@ static bool may_hold_secret(const char *text, size_t length)
            memmem(text, length, "proxy", 5);
 }
 
-/* What kubetokend makes of the configuration in that folder (NULL: the real one). */
-static int run_check(const char *config_home, const char *path)
+/* What kubetokend makes of the configuration in that folder (NULL: the real one); tells too what
+ * does not count of it, if that is wanted. */
+static int run_check(const char *config_home, const char *path, bool tell)
 {
     char program[PATHS_MAX];
     const char *argv[] = { program, "--print-config", NULL };
@@ -420,14 +479,14 @@ static int run_check(const char *config_home, const char *path)
     int r = child.exit_code;
     if (child.failed)
         r = output_fail(ERROR_INCOMPLETE, program);
-    else if (r != 0)
+    else if (r != 0 || tell)
         print_lines(child.err, path);
     child_clear(&child);
     return r;
 }
 
 /* It is read in the place of the real one. */
-static int check_text(const char *text, size_t length, const char *path)
+static int check_text(const char *text, size_t length, const char *path, bool tell)
 {
     struct error why;
     int r;
@@ -436,12 +495,12 @@ static int check_text(const char *text, size_t length, const char *path)
         trial_write("kubetoken.conf", text, length, &why) < 0)
         r = output_fail(why.code, why.detail);
     else
-        r = run_check(trial_config_home(), path);
+        r = run_check(trial_config_home(), path, tell);
     trial_end();
     return r;
 }
 
-static int check_with(const struct profile_draft *draft, const struct draft_place *place)
+static int check_with(const struct profile_draft *draft, const struct draft_place *place, bool tell)
 {
     size_t length;
     int r = check_values(draft);
@@ -452,13 +511,13 @@ static int check_with(const struct profile_draft *draft, const struct draft_plac
                                  &length);
     if (!text)
         return output_fail_for_memory();
-    r = check_text(text, length, place->path);
+    r = check_text(text, length, place->path, tell);
     explicit_bzero(text, length);
     free(text);
     return r;
 }
 
-int profile_draft_check(const struct profile_draft *draft)
+static int check(const struct profile_draft *draft, bool tell)
 {
     struct draft_place place;
     struct error why;
@@ -469,11 +528,16 @@ int profile_draft_check(const struct profile_draft *draft)
     if (draft_place_judge(&place, &why) < 0)
         r = output_fail(why.code, why.detail);
     else if (draft)
-        r = check_with(draft, &place);
-    else if (place.exists || access(PATHS_SYSTEM_CONFIG, F_OK) == 0)
-        r = run_check(NULL, place.path);
+        r = check_with(draft, &place, tell);
+    else if (place.exists || config_files_has_system())
+        r = run_check(NULL, place.path, false);
     draft_place_clear(&place);
     return r;
+}
+
+int profile_draft_check(const struct profile_draft *draft)
+{
+    return check(draft, true);
 }
 
 /* ---- the provider alone ---------------------------------------------------------------------- */
@@ -533,7 +597,7 @@ static enum error_code look_up(const char *profile, struct error *why)
 int profile_draft_check_way(const struct profile_draft *draft)
 {
     struct profile_draft *way = way_to_provider(draft);
-    int r = way ? profile_draft_check(way) : output_fail_for_memory();
+    int r = way ? check(way, false) : output_fail_for_memory();
 
     profile_draft_free(way);
     return r;

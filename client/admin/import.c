@@ -26,6 +26,7 @@
 #include "client/output.h"
 #include "common/protocol.h"
 #include "common/secret_form.h"
+#include "common/specifiers.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "common/wrap.h"
@@ -369,9 +370,8 @@ static int unanswered(int r, const char *what, const char *option)
 }
 
 /* A name out of an old token is no more than a preset. */
-static int find_username(struct import *m)
+static int set_username(struct import *m, const char *known)
 {
-    const char *known = m->username ? m->username : m->plan.part[IMPORT_USERNAME];
     char answer[512];
 
     if (known && (m->username || !m->plan.guessed_name)) {
@@ -387,6 +387,17 @@ static int find_username(struct import *m)
         return unanswered(r, "user name", "--username NAME");
     profile_draft_set(m->draft, "username", answer);
     return 0;
+}
+
+/* What stands elsewhere has no specifiers. */
+static int find_username(struct import *m)
+{
+    char *found = m->plan.part[IMPORT_USERNAME] ? specifiers_escape(m->plan.part[IMPORT_USERNAME])
+                                                : NULL;
+    int r = set_username(m, m->username ? m->username : found);
+
+    free(found);
+    return r;
 }
 
 static bool names_source(const struct import *m)
@@ -407,7 +418,10 @@ static int set_source(struct import *m)
     }
     if (names_source(m))
         import_plan_set(&m->plan, IMPORT_PASSWORD, NULL);
-    profile_draft_set(m->draft, "password-file", path ? path : m->password_file);
+    if (path)
+        profile_draft_set_literal(m->draft, "password-file", path);
+    else
+        profile_draft_set(m->draft, "password-file", m->password_file);
     profile_draft_set(m->draft, "password-command", m->password_command);
     profile_draft_set(m->draft, "password-credential", m->password_credential);
     free(path);

@@ -145,7 +145,7 @@ static int take_certificates(struct profile_draft *draft, const struct import_pl
     for (unsigned i = 0; r == 0 && i < plan->n_ca_data; i++)
         r = add_data(&pem, plan->ca_data[i], why);
     if (r == 0 && plan->n_ca_files == 1 && plan->n_ca_data == 0)
-        profile_draft_set(draft, "ca-file", path);
+        profile_draft_set_literal(draft, "ca-file", path);
     else if (r == 0 && pem.length > 0)
         profile_draft_add_file(draft, "ca-file", "ca.pem", pem.text, pem.length);
     free(pem.text);

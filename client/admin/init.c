@@ -26,6 +26,7 @@
 #include "common/paths.h"
 #include "common/protocol.h"
 #include "common/secret_form.h"
+#include "common/specifiers.h"
 #include "common/text.h"
 #include "common/time.h"
 #include "common/url.h"
@@ -62,15 +63,17 @@ static bool is_among(const char *word, const char *const *words)
 /* A path of the command line counts from here, one of the configuration from there. */
 static int set_path(struct init *in, const char *key, const char *value)
 {
-    char here[PATH_MAX], path[2 * PATH_MAX];
+    char here[PATH_MAX], path[3 * PATH_MAX];
 
-    if (*value == '/' || strncmp(value, "~/", 2) == 0) {
+    if (*value == '/' || strncmp(value, "~/", 2) == 0 || strncmp(value, "%h", 2) == 0) {
         profile_draft_set(in->draft, key, value);
         return 0;
     }
-    if (!getcwd(here, sizeof here))
+    char *folder = getcwd(here, sizeof here) ? specifiers_escape(here) : NULL;
+    if (!folder)
         return output_fail(ERROR_USAGE, "the current folder is gone");
-    snprintf(path, sizeof path, "%s/%s", here, value);
+    snprintf(path, sizeof path, "%s/%s", folder, value);
+    free(folder);
     profile_draft_set(in->draft, key, path);
     return 0;
 }
@@ -541,11 +544,14 @@ static bool needs_password(const struct init *in)
 
 static int ask_password(struct init *in)
 {
-    char question[VALUE_MAX + 40];
+    char question[VALUE_MAX + 40], letter;
     const char *user = profile_draft_get(in->draft, "username");
+    int error;
 
-    snprintf(question, sizeof question, "Password of %s",
-             user ? user : config_settings_get(&in->defaults, "username"));
+    user = user ? user : config_settings_get(&in->defaults, "username");
+    char *name = specifiers_expand(user, &error, &letter);
+    snprintf(question, sizeof question, "Password of %s", name ? name : user);
+    free(name);
     int r = read_secret(in, question, "password", &in->length);
     if (r == 0 && in->length == 0)
         r = output_fail(ERROR_USAGE,

@@ -223,7 +223,7 @@ void password_keep_set(enum password_keep keep, const char *profile, struct prof
     } else if (keep != PASSWORD_KEEP_PROMPT) {
         lookup_words(keep, profile, &words);
         command_line(&words, command);
-        profile_draft_set(draft, "password-command", command);
+        profile_draft_set_literal(draft, "password-command", command);
     }
 }
 

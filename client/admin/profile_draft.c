@@ -12,8 +12,10 @@
 
 #include "client/admin/draft.h"
 #include "client/locked.h"
+#include "common/config_files.h"
 #include "common/heap.h"
 #include "common/paths.h"
+#include "common/specifiers.h"
 #include "common/text.h"
 #include "common/trusted_path.h"
 
@@ -129,6 +131,17 @@ void profile_draft_set(struct profile_draft *draft, const char *key, const char 
         s->list[i] = s->list[i - 1];
         s->list[i - 1] = later;
     }
+}
+
+void profile_draft_set_literal(struct profile_draft *draft, const char *key, const char *value)
+{
+    char *escaped = specifiers_escape(value);
+
+    if (escaped)
+        profile_draft_set(draft, key, escaped);
+    else
+        heap_note_lack();
+    free(escaped);
 }
 
 const char *profile_draft_get(const struct profile_draft *draft, const char *key)
@@ -258,19 +271,47 @@ static enum profile_draft_state compare(const struct profile_draft *draft,
     return !found ? PROFILE_DRAFT_NEW : same ? PROFILE_DRAFT_SAME : PROFILE_DRAFT_ANOTHER;
 }
 
-/* Whether the administrator's file has a profile of that name: the user's would be laid over it. */
+void draft_system_files(void (*tell)(void *context, const char *path, const char *text,
+                                     size_t length),
+                        void *context)
+{
+    struct config_files files = { 0 };
+    size_t length;
+    char *text;
+
+    config_files_add_system(&files);
+    for (size_t i = 0; i < files.n; i++) {
+        if (draft_read_file(files.list[i], CONFIG_TEXT_MAX, &text, &length) < 0)
+            continue;
+        tell(context, files.list[i], text, length);
+        explicit_bzero(text, length);
+        free(text);
+    }
+    config_files_clear(&files);
+}
+
+struct search {
+    const char *section;
+    bool found;
+};
+
+static void search_in(void *context, const char *path, const char *text, size_t length)
+{
+    struct search *s = context;
+    struct config_settings there;
+
+    (void)path;
+    s->found |= config_text_read(text, length, s->section, &there, NULL);
+    config_settings_clear(&there);
+}
+
+/* Whether the administrator has a profile of that name: the user's would be laid over it. */
 static bool is_administrators(const struct profile_draft *draft)
 {
-    struct config_settings there;
-    char *text;
-    size_t length;
+    struct search search = { .section = draft->section };
 
-    if (draft_read_file(PATHS_SYSTEM_CONFIG, CONFIG_TEXT_MAX, &text, &length) < 0)
-        return false;
-    bool found = config_text_read(text, length, draft->section, &there, NULL);
-    config_settings_clear(&there);
-    free(text);
-    return found;
+    draft_system_files(search_in, &search);
+    return search.found;
 }
 
 static enum profile_draft_state look(const struct profile_draft *draft, bool files)

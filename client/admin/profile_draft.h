@@ -27,6 +27,9 @@ void profile_draft_free(struct profile_draft *draft);
  * instead. Values are copied. */
 void profile_draft_set(struct profile_draft *draft, const char *key, const char *value);
 
+/* The same of what stands elsewhere, where a percent sign is no more than that. */
+void profile_draft_set_literal(struct profile_draft *draft, const char *key, const char *value);
+
 /* What a key is set to, or NULL. */
 const char *profile_draft_get(const struct profile_draft *draft, const char *key);
 

@@ -1,4 +1,5 @@
-/* The configuration: the system's file and the user's, parted by a line "%%". */
+/* The configuration: the system's files, of which there may be two, and the user's, parted by lines
+ * "%%". */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -13,6 +14,8 @@
 #include "common/time.h"
 #include "daemon/config.h"
 #include "daemon/config_keys.h"
+
+enum { FILES = 3 };
 
 static const char secret_text[] = "hunter22";
 
@@ -37,7 +40,7 @@ static void check_profile(const struct config *config, const struct profile_conf
 {
     PROMISE(protocol_name_valid(p->name, strlen(p->name)));
     PROMISE(config_find(config, p->name) == p);
-    PROMISE(p->issuer && p->client_id && p->username);
+    PROMISE(p->issuer && p->client_id && (p->username || p->password.kind == SOURCE_NONE));
     PROMISE(p->client_auth && p->proxy && p->scope && p->signing_algs);
     PROMISE(p->timeout >= USEC_PER_SEC && p->timeout <= 300 * USEC_PER_SEC);
     PROMISE(p->refresh_before_percent <= 90);
@@ -103,13 +106,11 @@ static bool only_as_secret(const char *text)
     return found;
 }
 
-static void check_report(const struct config_report *report, const char *text)
+static void check_lines(const char *lines, const char *text)
 {
-    PROMISE(report->code != ERROR_NONE && report->text && report->count > 0);
-    PROMISE(strlen(report->text) == report->length);
-    PROMISE(report->text[report->length - 1] == '\n');
-    char *copy = strdup(report->text);
-    PROMISE(copy);
+    char *copy = strdup(lines);
+
+    PROMISE(copy && *copy && copy[strlen(copy) - 1] == '\n');
     for (char *line = copy, *end; *line; line = end + 1) {
         end = strchr(line, '\n');
         *end = '\0';
@@ -117,28 +118,58 @@ static void check_report(const struct config_report *report, const char *text)
     }
     free(copy);
     if (only_as_secret(text))
-        PROMISE(!strstr(report->text, secret_text));
+        PROMISE(!strstr(lines, secret_text));
+}
+
+static void check_report(const struct config_report *report, const char *text)
+{
+    PROMISE(report->code != ERROR_NONE && report->text && report->count > 0);
+    PROMISE(strlen(report->text) == report->length);
+    check_lines(report->text, text);
+}
+
+/* Only what somebody has locked is noted, and only of a user. */
+static void check_notes(const struct config_report *report, const char *text, size_t n_files)
+{
+    if (!report->notes)
+        return;
+    check_lines(report->notes, text);
+    PROMISE(n_files > 1 && (!*text || strstr(text, "locked]")));
+}
+
+/* Returns how many files that are. */
+static size_t fill_all(struct file files[FILES], const uint8_t *data, size_t size)
+{
+    for (size_t i = 0;; i++) {
+        const uint8_t *mark = i + 1 < FILES ? memmem(data, size, "\n%%\n", 4) : NULL;
+        size_t length = mark ? (size_t)(mark - data) + 1 : size;
+        fill(&files[i], data, length);
+        if (!mark)
+            return i + 1;
+        data += length + 2;
+        size -= length + 2;
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct file files[2];
-    static const char *const paths[] = { files[0].path, files[1].path };
-    const uint8_t *mark = memmem(data, size, "\n%%\n", 4);
-    size_t first = mark ? (size_t)(mark - data) + 1 : size;
+    static struct file files[FILES];
+    static const char *const paths[] = { files[0].path, files[1].path, files[2].path };
     struct config_report report;
     char *text = fuzz_text(data, size);
 
-    fill(&files[0], data, first);
-    if (mark)
-        fill(&files[1], data + first + 3, size - first - 3);
-    struct config *config = config_load(paths, mark ? 2 : 1, &report);
+    setenv("HOME", "/home/100%", 0);
+    size_t n = fill_all(files, data, size);
+    const char *whole = strlen(text) == size ? text : "";
+    struct config *config = config_load(paths, n, &report);
+    check_notes(&report, whole, n);
     if (config) {
         PROMISE(report.code == ERROR_NONE && report.count == 0 && !report.text);
         check_config(config);
-        check_parameters(config, text);
+        if (n == 1)
+            check_parameters(config, text);
     } else {
-        check_report(&report, strlen(text) == size ? text : "");
+        check_report(&report, whole);
     }
     config_free(config);
     config_report_clear(&report);

@@ -17,16 +17,20 @@ static void check_request(const struct request *r)
     PROMISE(r->verb >= VERB_GET && r->verb <= VERB_LOGOUT_ALL);
     bool of_status = r->format == FORMAT_QUIET || r->format == FORMAT_NAME ||
                      r->format == FORMAT_METRICS;
-    PROMISE(r->verb == VERB_GET
-                ? r->format != FORMAT_TEXT && !of_status
-                : r->format == FORMAT_TEXT || r->format == FORMAT_JSON || of_status ||
-                      (r->verb == VERB_HOLD && r->format == FORMAT_TOKEN));
+    bool of_login = r->format == FORMAT_REFRESH_TOKEN || r->format == FORMAT_USERNAME;
+    PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT && !of_status && !of_login
+                                : (r->verb == VERB_LOGIN && of_login) || r->format == FORMAT_TEXT ||
+                                      r->format == FORMAT_JSON || of_status ||
+                                      (r->verb == VERB_HOLD && r->format == FORMAT_TOKEN));
     PROMISE(r->verb == VERB_STATUS || !of_status);
     PROMISE(r->verb == VERB_STATUS || r->verb == VERB_WATCH || r->verb == VERB_INSPECT ||
             r->format != FORMAT_JSON || r->verb == VERB_GET || r->verb == VERB_LOG ||
             r->verb == VERB_FOLLOW || r->verb == VERB_WHY);
     PROMISE(r->bar <= BAR_BLOCKS);
-    PROMISE(r->verb != VERB_LOGIN || (r->secret > 0 && r->secret <= PROTOCOL_PASSWORD_MAX));
+    PROMISE((r->username > 0) == (r->format == FORMAT_USERNAME));
+    PROMISE(r->username <= PROTOCOL_USER_MAX && (r->username == 0 || r->verb == VERB_LOGIN));
+    PROMISE(r->verb != VERB_LOGIN ||
+            (r->secret > r->username && r->secret <= PROTOCOL_PASSWORD_MAX + r->username));
     PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||
             (r->verb == VERB_INSPECT && r->secret <= PROTOCOL_TOKEN_MAX));
     PROMISE(r->timeout <= years && r->min_validity <= years && r->rehearse <= years &&

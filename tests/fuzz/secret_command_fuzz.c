@@ -4,19 +4,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/specifiers.h"
 #include "daemon/secret_command.h"
+
+/* As many words with what specifiers stand for, whatever that is. */
+static void check_words(const char *line, size_t n)
+{
+    struct error why;
+    char **words = secret_command_words(line, &why);
+    size_t i = 0;
+
+    PROMISE(words || specifiers_unknown(line) || strstr(line, "%"));
+    while (words && words[i])
+        i++;
+    PROMISE(!words || i == n);
+    secret_command_words_free(words);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *line = fuzz_text(data, size), **argv = secret_command_split(line);
-    size_t whole = 0;
+    size_t whole = 0, n = 0;
 
+    setenv("HOME", "/a b'\"%u", 1);
     if (argv) {
         PROMISE(argv[0] && *argv[0]);
-        for (size_t i = 0; argv[i]; i++) {
-            PROMISE(argv[i] == argv[0] + whole); /* one behind the other */
-            whole += strlen(argv[i]) + 1;
+        for (; argv[n]; n++) {
+            PROMISE(argv[n] == argv[0] + whole); /* one behind the other */
+            whole += strlen(argv[n]) + 1;
         }
+        check_words(line, n);
         PROMISE(whole <= strlen(line) + 1);
         free(argv[0]);
         free(argv);

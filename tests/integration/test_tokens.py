@@ -288,7 +288,7 @@ def test_many_clients_share_one_request(own_provider, home, daemon):
 def test_a_command_gives_the_password(provider, home, daemon):
     password = provider.facts["users"]["someone"]["password"]
     home.configure(provider.profile(
-        "p", password="", extra=f"password-command = printf '%s\\n' '{password}'"))
+        "p", password="", extra=f"password-command = printf '%%s\\n' '{password}'"))
     daemon.start()
     get(home)
 

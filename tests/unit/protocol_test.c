@@ -103,6 +103,24 @@ static void a_password_is_announced_by_its_length(void **state)
     assert_refused("get token p secret=3");
 }
 
+/* The block is both. As an option alone an older daemon would take both for the password. */
+static void a_users_name_goes_before_the_password(void **state)
+{
+    (void)state;
+    parse("login username p secret=16384 username=512");
+    assert_int_equal(request.username, PROTOCOL_USER_MAX);
+    assert_int_equal(request.secret, PROTOCOL_PASSWORD_MAX + PROTOCOL_USER_MAX);
+    parse("login * p secret=3 username=4"); /* a word that is not known here */
+    assert_int_equal(request.username, 0);
+    assert_int_equal(request.secret, 3);
+    assert_refused("login username p secret=3");
+    assert_refused("login username p username=3");
+    assert_refused("login username p secret=3 username=0");
+    assert_refused("login username p secret=3 username=513");
+    assert_refused("get username p");
+    assert_refused("status username");
+}
+
 static void a_token_to_inspect_may_be_as_long_as_any(void **state)
 {
     (void)state;
@@ -580,6 +598,7 @@ int main(void)
         TEST(a_verb_alone_has_the_defaults),
         TEST(every_verb_is_known),
         TEST(a_password_is_announced_by_its_length),
+        TEST(a_users_name_goes_before_the_password),
         TEST(a_token_to_inspect_may_be_as_long_as_any),
         TEST(get_has_formats_of_its_own),
         TEST(get_has_no_text),

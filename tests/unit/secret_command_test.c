@@ -129,6 +129,35 @@ static void a_command_without_a_name_is_refused(void **state)
     assert_null(secret_command_split("'' a"));
 }
 
+/* Of a home or a name no quote or blank parts words, and no shell reads it. */
+static void what_a_specifier_stands_for_is_no_more_words(void **state)
+{
+    struct error why;
+    char *home;
+
+    (void)state;
+    setenv("HOME", "/a b'\"; reboot %u", 1);
+    char **words = secret_command_words("get -x%h \"%%U\" '%h y'", &why);
+    assert_string_equal(words[0], "get");
+    assert_string_equal(words[1], "-x/a b'\"; reboot %u");
+    assert_string_equal(words[2], "%U");
+    assert_string_equal(words[3], "/a b'\"; reboot %u y");
+    assert_null(words[4]);
+    secret_command_words_free(words);
+    assert_null(secret_command_words("get %q", &why));
+    assert_string_equal(why.detail, "the command line has a specifier that is not known");
+    assert_null(secret_command_words("get 'x", &why));
+    assert_string_equal(why.detail, "the command line is empty or has an open quote");
+    assert_int_equal(asprintf(&home, "/%04000d", 7), 4001);
+    setenv("HOME", home, 1);
+    assert_null(secret_command_words("get %h%h%h%h%h", &why));
+    assert_string_equal(why.detail, "the words of the command are longer than 16384 bytes");
+    unsetenv("HOME");
+    assert_null(secret_command_words("get %h", &why));
+    assert_string_equal(why.detail, "nobody knows what %h in the command line stands for");
+    free(home);
+}
+
 /* What came of a command: its output, or why there is none. */
 struct end {
     bool over;
@@ -252,7 +281,7 @@ static void the_last_line_on_stderr_is_told(void **state)
                  "the command failed with exit status 2: two");
     assert_fails("sh -c 'exit 2'", "the command failed with exit status 2");
     assert_fails("sh -c 'echo two >&2; kill -9 $$'", "the command was killed by signal 9: two");
-    assert_fails("sh -c 'printf \"10%%\\r20%%\\r\" >&2; exit 2'",
+    assert_fails("sh -c 'printf \"10%%%%\\r20%%%%\\r\" >&2; exit 2'",
                  "the command failed with exit status 2: 20%");
 }
 
@@ -261,7 +290,7 @@ static void it_is_printable_and_short(void **state)
     (void)state;
     assert_fails("sh -c 'printf \"\\033[1;31mred\\033[0m\\a \\377 end\\n\" >&2; exit 2'",
                  "the command failed with exit status 2: red end");
-    struct end end = run("sh -c 'printf %0500d 7 >&2; exit 2'", SECRET_COMMAND_TIME);
+    struct end end = run("sh -c 'printf %%0500d 7 >&2; exit 2'", SECRET_COMMAND_TIME);
     assert_int_equal(strspn(strchr(end.detail, ':') + 2, "0"), 200);
 }
 
@@ -279,7 +308,7 @@ static void a_line_that_may_show_the_secret_is_not_told(void **state)
         "sh -xc 'exec sh -c \"exit 2\" hunter2'", /* that one line alone */
         "sh -xc 'p=hunter2; echo no such entry >&2; exit 2'",
         /* of so long a line the beginning is not known any more */
-        "sh -c 'printf \"%09000d hunter2\" 7 >&2; exit 2'",
+        "sh -c 'printf \"%%09000d hunter2\" 7 >&2; exit 2'",
     };
 
     (void)state;
@@ -290,7 +319,7 @@ static void a_line_that_may_show_the_secret_is_not_told(void **state)
 static void nor_is_one_where_not_all_of_the_output_is_known(void **state)
 {
     (void)state;
-    assert_fails("sh -c 'printf %066000d 7; echo hunter2 | tee /dev/stderr; exit 2'",
+    assert_fails("sh -c 'printf %%066000d 7; echo hunter2 | tee /dev/stderr; exit 2'",
                  "the command printed more than 64 KiB");
 }
 
@@ -306,6 +335,7 @@ static void what_never_ends_on_stderr_is_ended(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_specifier_stands_for_is_no_more_words),
         TEST(blanks_and_tabs_part_words),
         TEST(one_word_is_one_argument),
         TEST(words_of_one_character_all_fit),
