@@ -76,7 +76,7 @@ DAEMON := account account_record account_table attempt children command_unit con
   history_view holders holdings inspection journal lifecycle listener log_file main memory \
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
   profile_index profile_record profiles programs rejection render render_json render_metrics \
-  round secret_command secret_remark secret_source server status_parts store summary \
+  revocation round secret_command secret_remark secret_source server status_parts store summary \
   system_watch table typed_user watch who_asks why
 DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_user message_id \
   owner paths printable protections protocol secret secret_form specifiers text time tlv \
@@ -85,7 +85,7 @@ DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go authorities cache claims_diff discovery get_token grant http \
   http_field id_token inspect json json_text jwk_go jwks jws main page provider proxy redact \
-  refusal resolver sandbox tls_files
+  refusal resolver revoke sandbox tls_files
 FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner printable \
   protections secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp

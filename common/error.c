@@ -344,6 +344,10 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_UNPROTECTED] = { "unprotected", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                             "a protection of your secrets is missing",
                             "what it is and what helps is said by: kubetoken doctor" },
+    [ERROR_NOT_REVOKED] = { "not-revoked", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
+                            "logged out here, but the refresh token was not revoked",
+                            "end the session at the provider, or it stays good there until it "
+                            "expires" },
     [ERROR_OTHER_USER] = { "other-user", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "the cluster sees another user, or other groups, than the token's",
                            "see whether the kubeconfig's user has other credentials; else set "

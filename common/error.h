@@ -115,6 +115,7 @@ enum error_code {
     ERROR_CONFIG_CHANGED,
     ERROR_NOT_LOCKED,
     ERROR_UNPROTECTED,
+    ERROR_NOT_REVOKED,
     ERROR_OTHER_USER,
     ERROR_ODD_CREDENTIAL,
     /* kubectl and the cluster */

@@ -44,13 +44,14 @@ enum { N_TEXTS = sizeof texts / sizeof *texts };
 static const char *const outcomes[] = {
     [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused", [OUTCOME_SOFT] = "doubtful",
     [OUTCOME_TEMPORARY] = "temporary", [OUTCOME_STALE] = "stale",     [OUTCOME_INVALID] = "invalid",
-    [OUTCOME_REPORT] = "report",       [OUTCOME_CONFIG] = "config",
+    [OUTCOME_REPORT] = "report",       [OUTCOME_CONFIG] = "config",   [OUTCOME_REVOKED] = "revoked",
 };
 
 static const char *const kinds[] = {
     [JOB_PASSWORD] = "password",
     [JOB_REFRESH] = "refresh",
     [JOB_INSPECT] = "inspect",
+    [JOB_REVOKE] = "revoke",
 };
 
 static const char **text_slot(struct job *job, size_t i)
@@ -158,7 +159,7 @@ static int add_to_list(struct job *job, const char **list, const struct tlv_fiel
 
 static int take_kind(struct job *job, const struct tlv_field *f)
 {
-    for (int i = 0; i <= JOB_INSPECT; i++)
+    for (int i = 0; i <= JOB_REVOKE; i++)
         if (strlen(kinds[i]) == f->length && memcmp(kinds[i], f->value, f->length) == 0) {
             job->kind = (enum job_kind)i;
             return 0;
@@ -216,7 +217,8 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
             break;
     }
     if (more < 0 || !versioned || !job.issuer || !job.client_id || !job.client_auth ||
-        !job.signing_algs || (job.kind == JOB_INSPECT && !job.token)) {
+        !job.signing_algs || (job.kind == JOB_INSPECT && !job.token) ||
+        (job.kind == JOB_REVOKE && !job.refresh_token)) {
         secret_free(job.held);
         return -EBADMSG;
     }
@@ -455,6 +457,8 @@ static bool believable(const struct result *r, const struct secret *token, uint6
 {
     if (r->outcome == OUTCOME_REPORT)
         return r->report && !r->id_token;
+    if (r->outcome == OUTCOME_REVOKED)
+        return !r->id_token;
     if (r->outcome != OUTCOME_TOKEN)
         return !r->id_token && r->error.code != ERROR_NONE;
     return token && job_token_shaped(secret_peek(token), secret_length(token)) && r->lifetime > 0 &&

@@ -38,6 +38,7 @@ enum job_kind {
     JOB_PASSWORD, /* a token by the password grant */
     JOB_REFRESH,  /* a token by the refresh token */
     JOB_INSPECT,  /* none: a report of the token that the job brings */
+    JOB_REVOKE,   /* none: the refresh token is to be void */
 };
 
 /* Strings are NULL where absent. In an encoded job the pointers are the caller's; in a decoded
@@ -94,12 +95,13 @@ enum outcome {
     OUTCOME_STALE,     /* JOB_REFRESH: its id_token is no newer than the one in hand */
     OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */
     OUTCOME_REPORT,    /* JOB_INSPECT: error is what is wrong with the token, if anything */
+    OUTCOME_REVOKED,   /* JOB_REVOKE */
     OUTCOME_CONFIG,    /* something on this machine is wrong: nothing was sent */
 };
 
 struct result {
     enum outcome outcome;
-    struct error error;           /* for all but OUTCOME_TOKEN */
+    struct error error;           /* for all but OUTCOME_TOKEN and OUTCOME_REVOKED */
     uint64_t retry_after;         /* usec, 0 = none */
     unsigned http_status;         /* of the token endpoint's answer, 0 = none came */
     bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
@@ -129,7 +131,7 @@ struct result {
 
 /* What the fetcher is at, so that each failure tells where, also that of one that was killed. */
 struct step {
-    char name[24]; /* dns, connect, tls, discovery, keys, grant, verify */
+    char name[24]; /* dns, connect, tls, discovery, keys, grant, verify, revoke */
     char host[256];
 };
 

@@ -495,10 +495,10 @@ static void take_result(struct attempt *a, struct result *result)
         [OUTCOME_REFUSED] = LIFECYCLE_REFUSED,     [OUTCOME_SOFT] = LIFECYCLE_SOFT,
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
-        [OUTCOME_STALE] = LIFECYCLE_STALE,
+        [OUTCOME_STALE] = LIFECYCLE_STALE,         [OUTCOME_REVOKED] = LIFECYCLE_TEMPORARY,
     };
-    if (result->outcome == OUTCOME_REPORT)
-        error_set(&result->error, ERROR_FETCHER, "it sent a report and no token");
+    if (result->outcome == OUTCOME_REPORT || result->outcome == OUTCOME_REVOKED)
+        error_set(&result->error, ERROR_FETCHER, "it did something else than to get a token");
     struct attempt_end how = { .result = result,
                                .kind = kinds[result->outcome],
                                .error = result->error,

@@ -18,6 +18,8 @@
 
 struct attempt;
 TAILQ_HEAD(attempt_list, attempt);
+struct revocation;
+LIST_HEAD(revocation_list, revocation);
 
 struct context {
     sd_event *event;
@@ -34,9 +36,10 @@ struct context {
     struct account_table *accounts;
     struct store *store; /* NULL: nothing outlives this process */
     struct system_watch *system_watch;
-    struct history *history;   /* NULL: none is kept */
-    unsigned inspections;      /* under way */
-    struct attempt_list turns; /* those that wait for another's login */
+    struct history *history;            /* NULL: none is kept */
+    unsigned inspections;               /* under way */
+    struct attempt_list turns;          /* those that wait for another's login */
+    struct revocation_list revocations; /* under way, after a logout */
     /* Called by context_progress() and context_changed(); NULL: nobody wants to know. */
     void (*on_progress)(void *who);
     void (*on_change)(void *who);

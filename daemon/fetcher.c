@@ -200,6 +200,7 @@ void fetcher_where(const struct fetcher *f, char *out, size_t size)
         { "keys", "waiting for the keys of" },
         { "grant", "waiting for a token from" },
         { "verify", "verifying the token of" },
+        { "revoke", "revoking the refresh token at" },
     };
 
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)

@@ -32,8 +32,8 @@ static int on_fetcher(sd_event_source *source, int fd, uint32_t events, void *co
     if (r < 0) {
         in->done(in->context, NULL, &why);
     } else if (r > 0) {
-        if (result.outcome == OUTCOME_TOKEN)
-            error_set(&result.error, ERROR_FETCHER, "it sent a token and no report");
+        if (result.outcome == OUTCOME_TOKEN || result.outcome == OUTCOME_REVOKED)
+            error_set(&result.error, ERROR_FETCHER, "it did something else than to report");
         in->done(in->context, result.report, &result.error);
         result_clear(&result);
     } else {

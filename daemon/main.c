@@ -31,6 +31,7 @@
 #include "daemon/profiles.h"
 #include "daemon/secret_command.h"
 #include "daemon/secret_source.h"
+#include "daemon/revocation.h"
 #include "daemon/server.h"
 #include "daemon/summary.h"
 
@@ -665,6 +666,7 @@ static void stop(struct daemon *d, const struct error *why)
     sd_event_source_disable_unref(d->idle);
     server_free(d->server);
     profiles_free(d->profiles);
+    revocation_end_all(&d->shared);
     children_free(d->shared.children);
     account_table_free(d->shared.accounts);
     system_watch_free(d->shared.system_watch);

@@ -16,6 +16,7 @@
 #include "daemon/peer_process.h"
 #include "daemon/profile_record.h"
 #include "daemon/rejection.h"
+#include "daemon/revocation.h"
 #include "daemon/secret_source.h"
 #include "daemon/typed_user.h"
 #include "daemon/who_asks.h"
@@ -1144,8 +1145,12 @@ static void forget_all(struct profile *p, const char *reason)
     error_set(&p->error, password_is_typed(p) ? ERROR_LOGIN_NEEDED : ERROR_NONE, "%s", "");
 }
 
-void profile_logout(struct profile *p)
+void profile_logout(struct profile *p, struct revocation *revocation)
 {
+    const struct secret *refresh_token = holdings_get(&p->holdings, HOLDING_REFRESH_TOKEN);
+
+    if (revocation && refresh_token)
+        revocation_add(revocation, p->config, refresh_token, p->cache, p->cache_length);
     if (p->user) { /* whose name is forgotten, too */
         become(p, p->configured, "somebody said logout");
         p->user = typed_user_forget(p->user, p->shared->store);

@@ -64,8 +64,9 @@ int profile_hold(struct profile *profile, int pidfd, pid_t pid, uint64_t min_val
 /* Whether such a process runs. */
 bool profile_is_held(const struct profile *profile);
 
-/* Forgets token, refresh token and typed password. Clients that wait are told. */
-void profile_logout(struct profile *profile);
+/* Forgets token, refresh token and typed password. Clients that wait are told. The refresh token is
+ * added to what is to be revoked; NULL: nothing is. */
+void profile_logout(struct profile *profile, struct revocation *revocation);
 
 /* The network came up or goes out another way, the machine woke up, or the clock was set. */
 void profile_system_changed(struct profile *profile, enum system_change what);

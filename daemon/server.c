@@ -19,6 +19,7 @@
 #include "common/container.h"
 #include "common/time.h"
 #include "daemon/inspection.h"
+#include "daemon/revocation.h"
 #include "daemon/journal.h"
 #include "daemon/memory.h"
 #include "daemon/offspring.h"
@@ -61,11 +62,13 @@ struct client {
     uint32_t events; /* that are asked for */
     struct waiter waiter;
     struct inspection *inspection; /* under way for it */
-    struct round *round;           /* the same */
-    struct watch *watch;           /* it gets an answer at each change, and asks nothing more */
-    const struct profile *handed;  /* its token is in the answer that is being sent */
-    struct history_entry who;      /* asks; looked at because it has to wait. at is 0: not yet */
-    struct history_view view;      /* following: what it was sent of the log */
+    struct revocation *revocation; /* the same; and what its answer will be */
+    char *logged_out;
+    struct round *round;          /* the same */
+    struct watch *watch;          /* it gets an answer at each change, and asks nothing more */
+    const struct profile *handed; /* its token is in the answer that is being sent */
+    struct history_entry who;     /* asks; looked at because it has to wait. at is 0: not yet */
+    struct history_view view;     /* following: what it was sent of the log */
     bool following;
     struct secret *unsent;        /* the rest of an answer, */
     char *unsent_text;            /* or of one without a token, which needs no locked memory */
@@ -189,6 +192,8 @@ static void client_free(struct client *c)
 
     profile_forget(&c->waiter);
     inspection_free(c->inspection);
+    revocation_leave(c->revocation);
+    free(c->logged_out);
     stop_watching(c);
     set_turn(c, false);
     round_free(c->round);
@@ -217,9 +222,15 @@ static void touch(struct client *c)
     TAILQ_INSERT_TAIL(&c->server->clients, c, entry);
 }
 
+/* Its answer is still to come. */
+static bool is_owed(const struct client *c)
+{
+    return c->waiter.profile != NULL || c->inspection || c->round || c->revocation;
+}
+
 static bool waiting(const struct client *c)
 {
-    return c->waiter.profile != NULL || c->inspection || c->round || c->watch || c->following;
+    return is_owed(c) || c->watch || c->following;
 }
 
 /* Whether something of an answer is to be sent before anything else. */
@@ -241,12 +252,6 @@ static bool has_request(const struct client *c)
     if (c->waiter.secret) /* whose line was taken before */
         return !c->held;
     return secret_length(c->line) == PROTOCOL_REQUEST_MAX || has_line(c);
-}
-
-/* Its answer is still to come. */
-static bool is_owed(const struct client *c)
-{
-    return c->waiter.profile != NULL || c->inspection || c->round;
 }
 
 /* Input is asked for only when a request and its answer can be dealt with. */
@@ -446,6 +451,8 @@ static void say(struct client *c)
         inspection_words(c->inspection, text, sizeof text);
     else if (c->round)
         round_words(c->round, time_boottime(), text, sizeof text);
+    else if (c->revocation)
+        revocation_words(c->revocation, text, sizeof text);
     else
         profile_words(c->waiter.profile, time_boottime(), text, sizeof text);
     size_t length = wait_line(line, text);
@@ -859,8 +866,49 @@ static void on_round(void *context, const struct round_end *end)
     render_clear(&r);
 }
 
-static void logout_all(const struct server *s, struct rendered *r)
+static void on_revoked(void *context, const char *failures)
 {
+    struct client *c = context;
+    struct rendered r = { 0 };
+
+    render_both(&r, c->logged_out ? c->logged_out : "", failures, ERROR_NONE);
+    c->revocation = NULL;
+    free(c->logged_out);
+    c->logged_out = NULL;
+    touch(c); /* it could not but be silent */
+    if (respond(c, &r))
+        settle(c);
+    render_clear(&r);
+}
+
+/* It is logged out; the answer comes when the providers know. Returns as handle(); takes the text.
+ */
+static bool start_revoking(struct client *c, struct rendered *r, struct revocation *revocation,
+                           char *text)
+{
+    if (revocation && revocation_start(revocation)) {
+        c->revocation = revocation;
+        c->logged_out = text;
+        return false;
+    }
+    render_text(r, text ? text : "");
+    free(text);
+    return true;
+}
+
+static bool logout(struct client *c, struct rendered *r, struct profile *profile)
+{
+    struct context *shared = profiles_context(c->server->profiles);
+    struct revocation *revocation = revocation_new(shared, on_revoked, c);
+
+    profile_logout(profile, revocation);
+    return start_revoking(c, r, revocation, NULL);
+}
+
+static bool logout_all(struct client *c, struct rendered *r)
+{
+    const struct server *s = c->server;
+    struct revocation *revocation = revocation_new(profiles_context(s->profiles), on_revoked, c);
     size_t n, size;
     struct profile *const *list;
     char *text;
@@ -870,11 +918,10 @@ static void logout_all(const struct server *s, struct rendered *r)
     for (size_t i = 0; list = profiles_list(s->profiles, &n), i < n; i++) {
         if (f)
             fprintf(f, "%s: logged out\n", profile_config(list[i])->name);
-        profile_logout(list[i]);
+        profile_logout(list[i], revocation);
     }
     memory_close(f, &text);
-    render_text(r, text ? text : "");
-    free(text);
+    return start_revoking(c, r, revocation, text);
 }
 
 /* For every profile. Returns as handle(). */
@@ -888,10 +935,8 @@ static bool handle_all(struct client *c, struct rendered *r, uint64_t now)
         answer_find_error(s, r, request, &why);
         return true;
     }
-    if (request->verb == VERB_LOGOUT_ALL) {
-        logout_all(s, r);
-        return true;
-    }
+    if (request->verb == VERB_LOGOUT_ALL)
+        return logout_all(c, r);
     c->round = round_start(s->profiles, request, c->waiter.peer, now + wait_of(request), on_round,
                            c);
     if (!c->round)
@@ -967,11 +1012,8 @@ static bool handle(struct client *c, struct rendered *r)
         answer_profile(r, profile, request->with_user);
         return true;
     }
-    if (request->verb == VERB_LOGOUT) {
-        profile_logout(profile);
-        render_text(r, "");
-        return true;
-    }
+    if (request->verb == VERB_LOGOUT)
+        return logout(c, r, profile);
     c->who = (struct history_entry){ .peer = waiter->peer };
     waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;

@@ -58,6 +58,9 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
     if (take_url(job, doc, "token_endpoint", &d->token_endpoint, why) < 0 ||
         take_url(job, doc, "jwks_uri", &d->jwks_uri, why) < 0)
         return -1;
+    const char *revocation = json_string(doc, "revocation_endpoint");
+    if (revocation && http_url_allowed(job, revocation)) /* no token hangs on it */
+        d->revocation_endpoint = strdup(revocation);
     if (!d->token_endpoint && !job->token_endpoint) {
         error_set(why, ERROR_DISCOVERY_INVALID, "it names no token_endpoint");
         return -1;
@@ -148,5 +151,6 @@ void discovery_clear(struct discovery *d)
 {
     free(d->token_endpoint);
     free(d->jwks_uri);
+    free(d->revocation_endpoint);
     *d = (struct discovery){ 0 };
 }

@@ -97,6 +97,9 @@ static int append_scope(struct secret *out, const char *scope)
 
 static int append_user(struct secret *body, const struct job *job)
 {
+    if (job->kind == JOB_REVOKE)
+        return append_field(body, "token", job->refresh_token) |
+               append_field(body, "token_type_hint", "refresh_token");
     if (job->kind == JOB_REFRESH) /* no scope: some providers then drop the id_token */
         return append_field(body, "grant_type", "refresh_token") |
                append_field(body, "refresh_token", job->refresh_token);
@@ -111,6 +114,17 @@ static int append_user(struct secret *body, const struct job *job)
     return append_field(body, "username", job->username) |
            append_field(body, "password", job->password) |
            append_scope(body, job->scope ? job->scope : "");
+}
+
+/* What a grant is asked for beyond the user's own. */
+static int append_request(struct secret *body, const struct job *job)
+{
+    int r = append_field(body, "audience", job->audience) |
+            append_field(body, "resource", job->resource);
+
+    for (size_t i = 0; r == 0 && job->parameters[i]; i++)
+        r = append_parameter(body, job->parameters[i]);
+    return r;
 }
 
 /* "auto": post where it is listed, since two encodings of basic are about; basic where it is
@@ -160,11 +174,8 @@ int grant_build(const struct job *job, const struct discovery *endpoints, struct
 
     if (r == 0)
         r = append_user(body, job);
-    if (r == 0)
-        r = append_field(body, "audience", job->audience) |
-            append_field(body, "resource", job->resource);
-    for (size_t i = 0; r == 0 && job->parameters[i]; i++)
-        r = append_parameter(body, job->parameters[i]);
+    if (r == 0 && job->kind != JOB_REVOKE)
+        r = append_request(body, job);
     /* One mechanism, never two (RFC 6749 §2.3), and never an empty secret. */
     if (r == 0 && strncmp(auth, "basic", 5) == 0) {
         header = basic_header(job, strcmp(auth, "basic") == 0);
@@ -310,4 +321,37 @@ int grant_run(struct http *http, const struct job *job, const struct discovery *
         ret->clock_offset = reply.date - time_realtime() / (int64_t)USEC_PER_SEC;
     }
     return grant_judge(job, &reply, ret);
+}
+
+/* RFC 7009 §2.2: 200, also for a token that was void before; some say 204. */
+static int judge_revocation(const struct job *job, const struct http_reply *reply,
+                            struct result *ret)
+{
+    if (reply->status == 200 || reply->status == 204) {
+        ret->outcome = OUTCOME_REVOKED;
+        return 0;
+    }
+    cJSON *json = json_object(reply->body, reply->length);
+    judge_failure(job, reply, json, ret);
+    cJSON_Delete(json);
+    return -1;
+}
+
+int grant_revoke(struct http *http, const struct job *job, const struct discovery *endpoints,
+                 const char *url, struct result *ret)
+{
+    _secret_ struct secret *body = NULL, *authorization = NULL;
+    struct http_reply reply;
+
+    if (grant_build(job, endpoints, &body, &authorization) < 0) {
+        ret->outcome = outcome_of(ERROR_INTERNAL);
+        error_set(&ret->error, ERROR_INTERNAL, "no memory for the request");
+        return -1;
+    }
+    const struct http_form form = { body, authorization };
+    if (http_request(http, "revoke", url, &form, &reply, &ret->error) < 0) {
+        ret->outcome = outcome_of(ret->error.code);
+        return -1;
+    }
+    return judge_revocation(job, &reply, ret);
 }

@@ -11,6 +11,11 @@
 int grant_run(struct http *http, const struct job *job, const struct discovery *endpoints,
               struct result *ret, int64_t *date);
 
+/* Has the job's refresh token revoked (RFC 7009 §2.1) at that URL: 0, or -1 with ret's outcome and
+ * error. */
+int grant_revoke(struct http *http, const struct job *job, const struct discovery *endpoints,
+                 const char *url, struct result *ret);
+
 /* The form and the Authorization header of the request. Returns 0, or -1: no memory. */
 int grant_build(const struct job *job, const struct discovery *endpoints, struct secret **ret_body,
                 struct secret **ret_authorization);

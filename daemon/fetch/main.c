@@ -22,6 +22,7 @@
 #include "common/tlv.h"
 #include "daemon/fetch/get_token.h"
 #include "daemon/fetch/inspect.h"
+#include "daemon/fetch/revoke.h"
 #include "daemon/fetch/redact.h"
 #include "daemon/fetch/resolver.h"
 #include "daemon/fetch/sandbox.h"
@@ -176,6 +177,8 @@ static void run(const struct job *job, const struct error *untrusted, struct res
         http_refuse(http, untrusted);
     if (http && job->kind == JOB_INSPECT)
         inspect_run(http, job, ret);
+    else if (http && job->kind == JOB_REVOKE)
+        revoke_run(http, job, ret);
     else if (http)
         get_token_run(http, job, on_step, ret);
     http_free(http);

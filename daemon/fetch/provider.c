@@ -54,6 +54,21 @@ int provider_find_endpoints(struct provider *p, struct result *ret)
     return 0;
 }
 
+int provider_find_revocation(struct provider *p, struct result *ret)
+{
+    if (!p->cache.document.revocation_endpoint)
+        p->cache.discovered = 0; /* what an older version has learnt has none */
+    if (look_up_document(p, ret) < 0)
+        return -1;
+    if (p->cache.document.revocation_endpoint)
+        return 0;
+    if (ret->error.code == ERROR_NONE) { /* else the document could not be had */
+        ret->outcome = OUTCOME_INVALID;
+        error_set(&ret->error, ERROR_NOT_REVOKED, "the provider publishes no revocation_endpoint");
+    }
+    return -1;
+}
+
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 int provider_renew_keys(struct provider *p, struct error *why)

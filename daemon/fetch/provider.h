@@ -26,6 +26,10 @@ void provider_close(struct provider *provider, struct result *ret);
  * Returns 0, or -1 with outcome, error and retry_after of *ret. */
 int provider_find_endpoints(struct provider *provider, struct result *ret);
 
+/* Where a token is revoked: p->cache.document.revocation_endpoint, looked up anew where none is
+ * known. As above; -1 also where the provider publishes none. */
+int provider_find_revocation(struct provider *provider, struct result *ret);
+
 /* The keys. Returns 0, or -1 with *why: a token straight from the token endpoint needs no
  * signature to be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
 int provider_find_keys(struct provider *provider, struct error *why);

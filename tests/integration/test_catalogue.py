@@ -574,6 +574,13 @@ def desk(s, **kwargs):
     s.configure(**kwargs)
 
 
+def not_revoked(s):
+    s.provider.members["refresh_token"] = "r"
+    s.start()
+    assert s.get().returncode == 0
+    return s.run("logout", "p")  # of a provider that has no such service
+
+
 def place(cause):
     """Something is wrong with the place of the socket."""
     return lambda s: (desk(s), cause(s.home))[1]
@@ -708,6 +715,7 @@ SCENES = {
     "config-changed": config_changed,
     "not-locked": not_locked,
     "unprotected": unprotected,
+    "not-revoked": not_revoked,
     "other-user": cluster(lambda c: None, "username-claim = email", username_claim="sub"),
     "kubectl": lambda s: (s.start(), doctor(s, env={"PATH": "/bin/nowhere"}))[1],
     "kubectl-fails": kubectl_fails,

@@ -194,7 +194,7 @@ void daemon_logout(struct world *w, struct model *p)
     if (!p->real)
         return;
     trace(w, p, "a person says", "logout", NEVER, NEVER);
-    profile_logout(p->real);
+    profile_logout(p->real, NULL);
 }
 
 void daemon_client_gone(struct world *w, unsigned client)
