@@ -115,6 +115,15 @@ def test_a_provider_without_the_service_is_named(fake, home, daemon):
     assert "publishes no revocation_endpoint" in " ".join(r.stderr.split())
 
 
+def test_an_older_version_s_document_is_fetched_anew(fake, home, daemon):
+    """It is a day old at most, and says nothing of what the provider can by now."""
+    Session(fake, published=False)
+    start(fake, home, daemon)
+    session = Session(fake)
+    r = home.run("logout")
+    assert (r.returncode, r.stderr) == (0, "") and len(session.revoked) == 1
+
+
 def test_one_whose_endpoint_is_no_https_url_gets_nothing(fake, home, daemon, session):
     document = fake.discovery() | {"revocation_endpoint": "http://example.com/revoke"}
     fake.answers["/.well-known/openid-configuration"] = json_answer(document)
