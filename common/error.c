@@ -63,9 +63,6 @@ static const struct row table[ERROR_MAX] = {
                              "ask as that user; one that does not run starts once it is asked for "
                              "a "
                              "token" },
-    [ERROR_STATUS_ONLY] = { "status-only", 1, ERROR_CLASS_NONE, ERROR_LINK_NONE,
-                            "kubetokend tells root its status, and nothing else",
-                            "what else there is to ask has to be asked as its own user" },
     [ERROR_NOT_A_SOCKET] = { "not-a-socket", 3, ERROR_CLASS_NONE, ERROR_LINK_DAEMON,
                              "something else is in the socket's place",
                              "remove it if nobody needs it, or set KUBETOKEN_SOCKET to another "

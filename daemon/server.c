@@ -82,7 +82,7 @@ struct client {
     bool held;                    /* waiter.request is parsed and its block is not there yet */
     bool answered;                /* once at least */
     bool draining;                /* it sent nonsense: told so, and no longer listened to */
-    bool guest;                   /* see is_guest() */
+    bool by_root;                 /* see is_by_root() */
     bool deaf;                    /* a wait line found no room: it is told no more */
     char told[PROTOCOL_WAIT_MAX]; /* the last wait line, with its newline */
     TAILQ_ENTRY(client) entry;    /* the longest-silent first */
@@ -981,12 +981,8 @@ static bool handle(struct client *c, struct rendered *r)
     uint64_t now = time_boottime();
     struct error why;
 
-    if (c->guest && request->verb != VERB_STATUS) {
-        error_set(&why, ERROR_STATUS_ONLY, "%s", "");
-        render_error(r, s->profiles, NULL, &why);
-        return true;
-    }
-    if (!c->guest)
+    bool look = c->by_root && request->verb == VERB_STATUS;
+    if (!look)
         s->asked = now;
     if (request->verb == VERB_INSPECT)
         return inspect(c, r, now);
@@ -995,7 +991,7 @@ static bool handle(struct client *c, struct rendered *r)
     if (request->verb == VERB_REFRESH_ALL || request->verb == VERB_LOGOUT_ALL)
         return handle_all(c, r, now);
     if ((request->verb == VERB_STATUS || request->verb == VERB_WATCH) &&
-        request->format != FORMAT_NAME && !c->guest)
+        request->format != FORMAT_NAME && !look)
         profiles_take(s->profiles);
     if (handle_general(c, r, now))
         return true;
@@ -1239,12 +1235,12 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *context)
 }
 
 /* The profile whose token is asked for, by one whole request and nothing behind it; else NULL. */
-static struct profile *find_wanted(struct server *s, bool guest, const char *line, size_t length,
+static struct profile *find_wanted(struct server *s, bool by_root, const char *line, size_t length,
                                    struct request *ret)
 {
     struct error why;
 
-    if (guest || length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
+    if (by_root || length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
         request_parse(line, length - 1, ret, &why) < 0 || ret->verb != VERB_GET)
         return NULL;
     return profiles_find(s->profiles, ret->profile, &why);
@@ -1258,7 +1254,7 @@ static bool answer_at_once(struct client *c, const char *line, size_t length)
     struct request *request = &c->waiter.request;
     struct rendered r;
     uint64_t now = time_boottime();
-    struct profile *profile = find_wanted(s, c->guest, line, length, request);
+    struct profile *profile = find_wanted(s, c->by_root, line, length, request);
 
     if (!profile || !profile_serve(profile, request, now))
         return false;
@@ -1469,30 +1465,30 @@ static bool is_ours(struct server *s, uid_t uid)
     return true;
 }
 
-/* Root is told the status of this user's daemon, so that who keeps the machine sees that it works.
- * It could have all else by other ways, and by this one would have it by mistake. Nothing changes
- * by a look of its: no file is read again, and an end for want of requests comes no later. */
-static bool is_guest(const struct server *s, uid_t uid)
+/* Whether it is root, and this user's daemon another's: who keeps the machine looks whether it
+ * works. Nothing changes by such a look at its status: no file is read again, and an end for want
+ * of requests comes no later. */
+static bool is_by_root(const struct server *s, uid_t uid)
 {
     return uid != s->own;
 }
 
 /* Returns the peer's pid, or -1 for one of another user, or a fetcher. */
-static pid_t admit(struct server *s, int fd, bool *ret_guest)
+static pid_t admit(struct server *s, int fd, bool *ret_by_root)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !is_ours(s, peer.uid))
         return -1;
-    *ret_guest = is_guest(s, peer.uid);
+    *ret_by_root = is_by_root(s, peer.uid);
     if (!offspring_is(peer.pid))
         return peer.pid;
     report_fetcher();
     return -1;
 }
 
-static struct client *client_new(struct server *s, int fd, pid_t peer, bool guest)
+static struct client *client_new(struct server *s, int fd, pid_t peer, bool by_root)
 {
     struct client *c = s->spare ? s->spare : calloc(1, sizeof *c);
 
@@ -1502,7 +1498,7 @@ static struct client *client_new(struct server *s, int fd, pid_t peer, bool gues
     c->server = s;
     c->fd = fd;
     c->waiter.peer = peer;
-    c->guest = guest;
+    c->by_root = by_root;
     c->events = EPOLLIN;
     if (poll_set_add(s->peers, fd, c->events, c) < 0) {
         free(c);
@@ -1517,7 +1513,7 @@ static struct client *client_new(struct server *s, int fd, pid_t peer, bool gues
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, pid_t peer, bool guest, size_t *length)
+static int try_at_once(struct server *s, int fd, pid_t peer, bool by_root, size_t *length)
 {
     char *line = secret_bytes(s->first);
     struct request request;
@@ -1526,7 +1522,7 @@ static int try_at_once(struct server *s, int fd, pid_t peer, bool guest, size_t 
     uint64_t now = time_boottime();
 
     *length = n > 0 ? (size_t)n : 0;
-    struct profile *profile = find_wanted(s, guest, line, *length, &request);
+    struct profile *profile = find_wanted(s, by_root, line, *length, &request);
     if (!profile || !request.once ||
         secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
         !profile_serve(profile, &request, now))
@@ -1540,17 +1536,17 @@ static int try_at_once(struct server *s, int fd, pid_t peer, bool guest, size_t 
 static void welcome(struct server *s, int fd, uint64_t now)
 {
     size_t length;
-    bool guest;
-    pid_t peer = admit(s, fd, &guest);
+    bool by_root;
+    pid_t peer = admit(s, fd, &by_root);
 
-    if (peer >= 0 && !guest)
+    if (peer >= 0 && !by_root)
         s->asked = now;
-    if (peer < 0 || try_at_once(s, fd, peer, guest, &length) > 0) {
+    if (peer < 0 || try_at_once(s, fd, peer, by_root, &length) > 0) {
         close(fd);
         return;
     }
     fd = take_in(s, fd);
-    struct client *c = fd >= 0 ? client_new(s, fd, peer, guest) : NULL;
+    struct client *c = fd >= 0 ? client_new(s, fd, peer, by_root) : NULL;
     if (c && answer_at_once(c, secret_peek(s->first), length))
         return;
     bool kept = c && take_first(c, secret_peek(s->first), length);

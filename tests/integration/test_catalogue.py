@@ -630,7 +630,6 @@ SCENES = {
     "squatted": place(test_desks.squatted),
     "other-uid": place(test_desks.others_daemon),
     "other-daemon": place(test_other_users.nobody_there),
-    "status-only": place(test_other_users.asks_for_a_token),
     "not-a-socket": place(test_desks.plain_file),
     "dead-socket": place(test_desks.mounted_socket),
     "read-only": place(test_desks.read_only),
