@@ -76,8 +76,8 @@ DAEMON := account account_record account_table attempt children command_unit con
   history_view holders holdings inspection journal lifecycle listener log_file main memory \
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
   profile_index profile_record profiles programs rejection render render_json render_metrics \
-  revocation round secret_command secret_remark secret_source server status_parts store summary \
-  system_watch table typed_user watch who_asks why
+  revocation round secret_command secret_remark secret_source server share share_record \
+  status_parts store summary system_watch table typed_user watch who_asks why
 DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_user message_id \
   owner paths printable protections protocol secret secret_form specifiers text time tlv \
   trusted_group trusted_path trusted_program url wrap
@@ -92,7 +92,7 @@ FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
 CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
   locked login main metrics options other_user output own_config progress reap run screen \
-  service status stop watch
+  service share status stop watch
 CLIENT_COMMON := descriptor error paths printable protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
@@ -541,7 +541,7 @@ define installed
 0644 $(BASHDIR) completions/kubetoken.bash
 0644 $(ZSHDIR) completions/_kubetoken
 0644 $(FISHDIR) completions/kubetoken.fish
-0644 $(DOCDIR) README.md SECURITY.md docs/administrators.md docs/design.md docs/performance.md docs/recipes.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(DOCDIR) README.md SECURITY.md docs/administrators.md docs/design.md docs/performance.md docs/recipes.md docs/share.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install

@@ -13,6 +13,7 @@ int command_simple(int argc, char **argv); /* refresh, reload, logout */
 int command_inspect(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_restart(int argc, char **argv);
+int command_share(int argc, char **argv); /* unshare as well */
 int command_login(int argc, char **argv);
 int command_version(int argc, char **argv);
 int command_explain(int argc, char **argv);

@@ -106,6 +106,19 @@ int paths_socket_as_named(char out[PATHS_SOCKET_MAX], struct error *why)
     return find_socket(out, true, why);
 }
 
+int paths_shares(char out[PATHS_SOCKET_MAX])
+{
+    const char *runtime = absolute_variable("XDG_RUNTIME_DIR");
+    char folder[64];
+
+    if (runtime && !is_gone(runtime))
+        return join(out, PATHS_SOCKET_MAX, runtime, "/kubetoken-share", "");
+    user_folder(folder, "/run/user/");
+    if (!ours_and_private(folder))
+        user_folder(folder, "/tmp/kubetoken-");
+    return join(out, PATHS_SOCKET_MAX, folder, "/kubetoken-share", "");
+}
+
 bool paths_logged_out(void)
 {
     const char *set = paths_variable("KUBETOKEN_SOCKET"),

@@ -30,6 +30,10 @@ int paths_socket(char out[PATHS_SOCKET_MAX], struct error *why);
  * system call less. */
 int paths_socket_as_named(char out[PATHS_SOCKET_MAX], struct error *why);
 
+/* The folder of the shares: kubetoken-share, beside the socket's where no variable names that.
+ * Returns 0, or -1: there is no place, or it does not fit. */
+int paths_shares(char out[PATHS_SOCKET_MAX]);
+
 /* Whether the socket is in /tmp for want of a runtime directory, and systemd would have one: it is
  * removed when a user's last session ends, unless that user lingers. */
 bool paths_logged_out(void);

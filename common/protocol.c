@@ -31,6 +31,8 @@ static const char *const verbs[] = {
     [VERB_HOLD] = "hold",
     [VERB_REFRESH_ALL] = "refresh-all",
     [VERB_LOGOUT_ALL] = "logout-all",
+    [VERB_SHARE] = "share",
+    [VERB_UNSHARE] = "unshare",
 };
 
 static const char *const formats[] = {
@@ -80,6 +82,18 @@ bool protocol_name_valid(const char *name, size_t length)
     return true;
 }
 
+bool protocol_share_valid(const char *name, size_t length)
+{
+    _Static_assert((int)PROTOCOL_SHARE_MAX == (int)PROTOCOL_NAME_MAX, "as long as a profile's");
+
+    return protocol_name_valid(name, length) && name[0] != '.' && name[0] != '-';
+}
+
+const char *protocol_verb(enum protocol_verb verb)
+{
+    return verbs[verb];
+}
+
 /* A whole number of 1 to most. */
 static int parse_number(struct word w, int64_t most, int64_t *ret)
 {
@@ -90,6 +104,33 @@ static int parse_number(struct word w, int64_t most, int64_t *ret)
             return -EINVAL;
     *ret = n;
     return n > 0 ? 0 : -EINVAL;
+}
+
+static int parse_share(struct word value, struct request *r)
+{
+    if (!protocol_share_valid(value.at, value.length))
+        return -EINVAL;
+    memcpy(r->share, value.at, value.length);
+    r->share[value.length] = '\0';
+    return 0;
+}
+
+static int parse_open_for(struct word value, uint64_t *ret)
+{
+    int r = time_parse_duration(value.at, value.length, ret);
+
+    return r == 0 && (*ret == 0 || *ret > PROTOCOL_SHARE_TIME_MAX) ? -EINVAL : r;
+}
+
+/* What belongs to a share alone. */
+static int parse_share_option(struct word name, struct word value, struct request *r)
+{
+    if (word_is(name, "share"))
+        return parse_share(value, r);
+    if (word_is(name, "for"))
+        return parse_open_for(value, &r->open_for);
+    r->renew |= word_is(name, "renew");
+    return 0;
 }
 
 static int parse_option(struct word w, struct request *r, struct error *why)
@@ -132,6 +173,8 @@ static int parse_option(struct word w, struct request *r, struct error *why)
               : r->verb == VERB_INSPECT ? parse_number(value, PROTOCOL_TOKEN_MAX, &number)
                                         : -EINVAL;
         r->secret = (size_t)number;
+    } else if (r->verb == VERB_SHARE || r->verb == VERB_UNSHARE) {
+        bad = parse_share_option(name, value, r);
     } else if (word_is(name, "username") && r->format == FORMAT_USERNAME) {
         bad = parse_number(value, PROTOCOL_USER_MAX, &number);
         r->username = (size_t)number;
@@ -196,6 +239,10 @@ static int parse_words(const char *line, const char *end, struct request *r, str
             return -1;
     if (r->verb == VERB_LOGIN && r->secret == 0) {
         error_set(why, ERROR_BAD_REQUEST, "login needs secret=N, and N bytes after its line");
+        return -1;
+    }
+    if ((r->verb == VERB_SHARE || r->verb == VERB_UNSHARE) && !*r->share) {
+        error_set(why, ERROR_BAD_REQUEST, "%s needs share=NAME", verbs[verb]);
         return -1;
     }
     if (r->format == FORMAT_USERNAME && r->username == 0) {

@@ -28,6 +28,7 @@ enum {
     PROTOCOL_WAIT_MAX = 256, /* a wait line, with its newline */
     PROTOCOL_BLOCK_MAX = 16 * 1024 * 1024,
     PROTOCOL_NAME_MAX = 64,
+    PROTOCOL_SHARE_MAX = 64,
     PROTOCOL_PASSWORD_MAX = 16 * 1024, /* that follows `login` */
     PROTOCOL_USER_MAX = 512,           /* a user's name, that goes before it */
     PROTOCOL_TOKEN_MAX = 128 * 1024,   /* that follows `inspect`; the longest that is served */
@@ -37,6 +38,10 @@ enum {
 
 /* How long a client waits where nobody says, usec; kubectl says nothing. */
 #define PROTOCOL_TIMEOUT (30 * USEC_PER_SEC)
+
+/* How long a share is open where nobody says, and at most, usec. */
+#define PROTOCOL_SHARE_TIME (8 * 3600 * USEC_PER_SEC)
+#define PROTOCOL_SHARE_TIME_MAX (7 * 24 * 3600 * USEC_PER_SEC)
 
 enum protocol_verb {
     VERB_GET,
@@ -56,6 +61,8 @@ enum protocol_verb {
     VERB_HOLD,   /* keep the token fresh as long as the process that asks runs */
     VERB_REFRESH_ALL,
     VERB_LOGOUT_ALL,
+    VERB_SHARE,   /* open a socket at which the profile's token is all there is to get */
+    VERB_UNSHARE, /* end it */
 };
 
 enum protocol_format {
@@ -94,6 +101,10 @@ struct request {
     bool parts;        /* a long answer may come in parts */
     bool with_user;    /* metrics may name the user; of a profile: what `login` is to ask for */
     bool once;         /* close after the answer */
+
+    char share[PROTOCOL_SHARE_MAX + 1]; /* its name */
+    uint64_t open_for;                  /* usec it is to be open; 0: nobody said */
+    bool renew;                         /* one that is open: it gets another end */
 };
 
 /* Parses a request without its newline. Returns 0, or -1 with *why set. */
@@ -101,6 +112,12 @@ int request_parse(const char *line, size_t length, struct request *ret, struct e
 
 /* Whether a profile may have that name: [A-Za-z0-9._@-], 1 to 64 characters. */
 bool protocol_name_valid(const char *name, size_t length);
+
+/* The same of a share, whose folder has it: neither a point nor a hyphen is its first. */
+bool protocol_share_valid(const char *name, size_t length);
+
+/* The word of a request. */
+const char *protocol_verb(enum protocol_verb verb);
 
 struct answer {
     enum error_code code; /* ERROR_NONE for "ok" */

@@ -17,6 +17,7 @@
 #include "daemon/system_watch.h"
 
 struct attempt;
+struct shares;
 TAILQ_HEAD(attempt_list, attempt);
 struct revocation;
 LIST_HEAD(revocation_list, revocation);
@@ -37,12 +38,14 @@ struct context {
     struct store *store; /* NULL: nothing outlives this process */
     struct system_watch *system_watch;
     struct history *history;            /* NULL: none is kept */
+    struct shares *shares;              /* NULL: there are none */
     unsigned inspections;               /* under way */
     struct attempt_list turns;          /* those that wait for another's login */
     struct revocation_list revocations; /* under way, after a logout */
     /* Called by context_progress() and context_changed(); NULL: nobody wants to know. */
     void (*on_progress)(void *who);
     void (*on_change)(void *who);
+    void (*on_configured)(void *who); /* by context_configured(), likewise */
     void *who;
 };
 
@@ -59,6 +62,13 @@ static inline void context_changed(const struct context *shared)
     notify_changed(shared->notify);
     if (shared->on_change)
         shared->on_change(shared->who);
+}
+
+/* Other profiles are there, or others' configuration. */
+static inline void context_configured(const struct context *shared)
+{
+    if (shared->on_configured)
+        shared->on_configured(shared->who);
 }
 
 #endif

@@ -98,7 +98,9 @@ static size_t entry_size(const struct history_entry *e)
     case HISTORY_RELOAD:
     case HISTORY_LOGOUT:
     case HISTORY_IDENTITY:
+    case HISTORY_UNSHARE:
         return offsetof(struct history_entry, token);
+    case HISTORY_SHARE:
     case HISTORY_HAND_OUT:
         return offsetof(struct history_entry, told);
     case HISTORY_FAILURE:
@@ -370,6 +372,12 @@ static bool is_same_process(const struct history_entry *a, const struct history_
     return a->pid > 0 && a->pid == b->pid && a->started == b->started;
 }
 
+/* Both at home, or by one share. */
+static bool is_same_way(const struct history_entry *a, const struct history_entry *b)
+{
+    return a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text;
+}
+
 /* The entry of an earlier hand-out that this one is told with, or NULL. */
 static struct node *companion(struct topic *t, const struct history_entry *e)
 {
@@ -378,7 +386,7 @@ static struct node *companion(struct topic *t, const struct history_entry *e)
     for (n = last_of(&t->nodes); n; n = before_of_topic(n)) {
         const struct history_entry *o = &n->entry;
         if (o == e || o->kind != HISTORY_HAND_OUT || o->unlooked || o->token != e->token ||
-            strcmp(o->program, e->program) != 0)
+            strcmp(o->program, e->program) != 0 || !is_same_way(o, e))
             continue;
         if (is_same_process(o, e) || o->at + HISTORY_TOGETHER >= e->at)
             return n;

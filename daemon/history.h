@@ -36,6 +36,17 @@ enum history_kind {
     HISTORY_KEY,       /* the provider signs with another key */
     HISTORY_LOGOUT,
     HISTORY_IDENTITY, /* another one is configured: the token is void */
+    HISTORY_SHARE,    /* a share was opened, or is to end at another time: expires_at */
+    HISTORY_UNSHARE,  /* it ended: end */
+};
+
+/* Why a share ended. */
+enum history_end {
+    HISTORY_OVER,     /* its time is */
+    HISTORY_SAID,     /* by somebody */
+    HISTORY_NO_PLACE, /* its socket is gone, or another's */
+    HISTORY_UNCONFIGURED,
+    HISTORY_OTHER_IDENTITY,
 };
 
 /* Why a token was asked for. */
@@ -53,13 +64,15 @@ enum history_reason {
 struct history_entry {
     enum history_kind kind;
     bool unlooked;       /* HAND_OUT: nobody has looked at it yet: pid is what it says */
+    unsigned char end;   /* UNSHARE: enum history_end */
     unsigned count;      /* how often; */
     unsigned processes;  /* HAND_OUT: by how many */
     const char *profile; /* NULL: the daemon's own */
     uint64_t id;         /* grows with each change: an entry that is added to gets another */
     uint64_t at;         /* the last time; */
     uint64_t first;      /* the first one */
-    const char *text;    /* TOKEN: changed claims; FAILURE, RELOAD: what was seen; NULL: nothing */
+    const char *text;    /* TOKEN: changed claims; FAILURE, RELOAD: what was seen; NULL: nothing;
+                          * HAND_OUT, SHARE, UNSHARE: the share's name */
     /* HAND_OUT, TOKEN, REJECTION, KEY: which token */
     uint64_t token;      /* when it was asked for, which tells tokens apart */
     uint64_t expires_at; /* when it dies */

@@ -57,6 +57,19 @@ void history_print_process(FILE *f, const struct history_entry *e)
         fprintf(f, " (%d%s)", (int)e->pid, e->confirmed ? "" : ", as it says");
 }
 
+const char *history_end_words(enum history_end end)
+{
+    static const char *const words[] = {
+        [HISTORY_OVER] = "its time is over",
+        [HISTORY_SAID] = "somebody said unshare",
+        [HISTORY_NO_PLACE] = "its socket is gone",
+        [HISTORY_UNCONFIGURED] = "its profile is configured no more",
+        [HISTORY_OTHER_IDENTITY] = "the configuration names another identity now",
+    };
+
+    return words[end];
+}
+
 static void print_often(FILE *f, const struct history_entry *e, uint64_t now)
 {
     char clock[HISTORY_CLOCK_SIZE];
@@ -140,6 +153,8 @@ static void print_key(FILE *f, const struct history_entry *e)
 
 static void print_words(FILE *f, const struct history_entry *e, uint64_t now)
 {
+    char clock[HISTORY_CLOCK_SIZE];
+
     switch (e->kind) {
     case HISTORY_STARTED:
     case HISTORY_RELOAD:
@@ -148,6 +163,8 @@ static void print_words(FILE *f, const struct history_entry *e, uint64_t now)
     case HISTORY_HAND_OUT:
         fprintf(f, "handed out to ");
         history_print_process(f, e);
+        if (e->text)
+            fprintf(f, " by the share %s", e->text);
         print_often(f, e, now);
         return;
     case HISTORY_TOKEN:
@@ -167,6 +184,13 @@ static void print_words(FILE *f, const struct history_entry *e, uint64_t now)
         return;
     case HISTORY_IDENTITY:
         fprintf(f, "the configuration names another identity now: the token is void");
+        return;
+    case HISTORY_SHARE:
+        fprintf(f, "the share %s is open until %s", e->text ? e->text : "",
+                history_clock(clock, e->expires_at, now));
+        return;
+    case HISTORY_UNSHARE:
+        fprintf(f, "the share %s ended: %s", e->text ? e->text : "", history_end_words(e->end));
         return;
     }
 }
@@ -253,6 +277,7 @@ static void add_kind(cJSON *json, const struct history_entry *e)
     case HISTORY_HAND_OUT:
         add_process(json, e);
         cJSON_AddNumberToObject(json, "processes", e->processes);
+        add_text(json, "share", e->text);
         return;
     case HISTORY_TOKEN:
         add_request(json, e);
@@ -273,10 +298,24 @@ static void add_kind(cJSON *json, const struct history_entry *e)
         add_text(json, "previousKey", e->previous_key);
         cJSON_AddBoolToObject(json, "previousKeyGone", e->key_gone);
         return;
+    case HISTORY_SHARE:
+        add_text(json, "share", e->text);
+        return;
+    case HISTORY_UNSHARE:
+        add_text(json, "share", e->text);
+        add_text(json, "text", history_end_words(e->end));
+        return;
     case HISTORY_LOGOUT:
     case HISTORY_IDENTITY:
         return;
     }
+}
+
+/* Whether it speaks of a token, or of a share's end: in the others that is not there. */
+static bool has_times(enum history_kind kind)
+{
+    return kind != HISTORY_STARTED && kind != HISTORY_RELOAD && kind != HISTORY_LOGOUT &&
+           kind != HISTORY_IDENTITY && kind != HISTORY_UNSHARE;
 }
 
 cJSON *history_json(const struct history_entry *e, uint64_t now)
@@ -286,7 +325,8 @@ cJSON *history_json(const struct history_entry *e, uint64_t now)
         [HISTORY_HAND_OUT] = "hand-out",   [HISTORY_TOKEN] = "token",
         [HISTORY_FAILURE] = "failure",     [HISTORY_REJECTION] = "rejection",
         [HISTORY_KEY] = "key-change",      [HISTORY_LOGOUT] = "logout",
-        [HISTORY_IDENTITY] = "other-user",
+        [HISTORY_IDENTITY] = "other-user", [HISTORY_SHARE] = "share",
+        [HISTORY_UNSHARE] = "unshare",
     };
     cJSON *json = cJSON_CreateObject();
 
@@ -298,8 +338,10 @@ cJSON *history_json(const struct history_entry *e, uint64_t now)
     if (e->count > 1)
         add_time(json, "firstTimestamp", e->first, now);
     cJSON_AddNumberToObject(json, "count", e->count);
-    add_time(json, "tokenTimestamp", e->token, now);
-    add_time(json, "expirationTimestamp", e->expires_at, now);
+    if (has_times(e->kind)) {
+        add_time(json, "tokenTimestamp", e->token, now);
+        add_time(json, "expirationTimestamp", e->expires_at, now);
+    }
     add_kind(json, e);
     return json;
 }

@@ -36,4 +36,7 @@ struct cJSON *history_json(const struct history_entry *entry, uint64_t now);
 /* "kubectl (4711)", "a program that is not known". */
 void history_print_process(FILE *f, const struct history_entry *entry);
 
+/* "its time is over": why a share has ended. */
+const char *history_end_words(enum history_end end);
+
 #endif

@@ -134,7 +134,7 @@ static int make(struct listener *l, struct error *why)
 
 /* No request brings a descriptor. To close one may take any time (a connection that lingers, a file
  * system that hangs), and it is who takes it that waits. The kernel has that from 6.16 on. */
-static void refuse_descriptors(int fd)
+void listener_refuse_descriptors(int fd)
 {
 #ifdef SO_PASSRIGHTS
     const int no = 0;
@@ -158,7 +158,7 @@ struct listener *listener_open(int handed_over, struct error *why)
         fcntl(handed_over, F_SETFL, O_NONBLOCK);
     else if (make(l, why) < 0)
         return listener_close(l);
-    refuse_descriptors(l->fd);
+    listener_refuse_descriptors(l->fd);
     return l;
 }
 

@@ -18,6 +18,9 @@ struct listener *listener_open(int handed_over, struct error *why);
 /* Whether it was made here: then nobody starts the daemon again for who connects. */
 bool listener_is_own(const struct listener *listener);
 
+/* No request to that socket brings a descriptor, where the kernel can see to that. */
+void listener_refuse_descriptors(int fd);
+
 /* Removes the socket, if it was made here and is still the one at its path. Takes NULL. */
 struct listener *listener_close(struct listener *listener);
 

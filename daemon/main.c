@@ -64,6 +64,16 @@ struct arguments {
     uint64_t idle_exit; /* usec; USEC_INFINITY = never */
 };
 
+/* What systemd hands over: the socket, whatever its name (-1: none), and what an earlier life left.
+ */
+struct handed_over {
+    int socket;
+    int stores[STORES_MAX];
+    size_t n_stores;
+    struct share_kept shares[SHARES_MAX];
+    size_t n_shares;
+};
+
 struct daemon {
     char user_config[PATHS_MAX];
     const char *paths[3];
@@ -509,6 +519,21 @@ static void tell_starter(int fd, const struct error *why)
     close(fd);
 }
 
+/* A share's, whose name may be any that a share can have. */
+static bool take_share(const char *name, int fd, struct handed_over *to)
+{
+    size_t length = strlen(SHARE_STORED);
+    struct share_kept *kept = &to->shares[to->n_shares];
+
+    if (to->n_shares == SHARES_MAX || strncmp(name, SHARE_STORED, length) != 0 ||
+        !protocol_share_valid(name + length, strlen(name + length)))
+        return false;
+    kept->fd = fd;
+    memcpy(kept->name, name + length, strlen(name + length) + 1);
+    to->n_shares++;
+    return true;
+}
+
 /* Of another version, by a downgrade, or of somebody's drop-in: no reason to end, which would take
  * the socket down, and nothing that systemd is to keep for us. */
 static void let_go(int fd, const char *name)
@@ -521,24 +546,24 @@ static void let_go(int fd, const char *name)
         sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-/* What systemd hands over (sd_listen_fds(3)): the socket, whatever its name (-1: none), and what an
- * earlier life left. Returns 0, or -1: no memory to look at it. */
-static int take_descriptors(int *ret_socket, int stores[STORES_MAX], size_t *ret_stores)
+/* Takes them (sd_listen_fds(3)). Returns 0, or -1: no memory to look at it. */
+static int take_descriptors(struct handed_over *to)
 {
     char **names = NULL;
     int n = sd_listen_fds_with_names(1, &names);
 
-    *ret_socket = -1;
-    *ret_stores = 0;
+    to->socket = -1;
+    to->n_stores = to->n_shares = 0;
     if (n == -ENOMEM)
         return -1;
     for (int i = 0; i < n; i++) {
         int fd = SD_LISTEN_FDS_START + i;
-        if (*ret_socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
-            *ret_socket = fd;
-        else if (*ret_stores < STORES_MAX && strcmp(names[i], STORE_NAME) == 0)
-            stores[(*ret_stores)++] = fd;
-        else
+        bool is_share = take_share(names[i], fd, to);
+        if (!is_share && to->socket < 0 && sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0)
+            to->socket = fd;
+        else if (!is_share && to->n_stores < STORES_MAX && strcmp(names[i], STORE_NAME) == 0)
+            to->stores[to->n_stores++] = fd;
+        else if (!is_share)
             let_go(fd, names[i]);
         free(names[i]);
     }
@@ -620,8 +645,7 @@ static void on_children(void *context)
 
 static int start(struct daemon *d, struct error *why)
 {
-    int socket, stores[STORES_MAX];
-    size_t n_stores;
+    struct handed_over given;
 
     fetch_queue_init(&d->shared.fetch_queue);
     TAILQ_INIT(&d->shared.turns);
@@ -631,19 +655,19 @@ static int start(struct daemon *d, struct error *why)
     if (!d->shared.children)
         return fail(why, "the event loop");
     d->shared.notify = notify_new(d->shared.event, on_status, d);
-    if (take_descriptors(&socket, stores, &n_stores) < 0)
+    if (take_descriptors(&given) < 0)
         return fail(why, "what systemd hands over");
-    if (socket < 0) {
+    if (given.socket < 0) {
         error_set_keeper(ERROR_KEEPER_NONE, *d->shared.log ? d->shared.log : NULL);
         d->shared.logged_out = paths_logged_out();
     }
-    if (open_store(d, stores, n_stores) < 0)
+    if (open_store(d, given.stores, given.n_stores) < 0)
         return fail(why, "the store");
-    open_history(&d->shared, socket >= 0);
+    open_history(&d->shared, given.socket >= 0);
     open_program(&d->shared);
     look_for_fetcher(&d->shared);
     d->shared.system_watch = system_watch_new(d->shared.event, on_system_change, d);
-    d->listener = listener_open(socket, why);
+    d->listener = listener_open(given.socket, why);
     if (!d->listener)
         return -1;
     d->profiles = profiles_new(&d->shared, d->paths, d->n_paths);
@@ -654,6 +678,7 @@ static int start(struct daemon *d, struct error *why)
         return fail(why, "the server");
     if (listener_is_own(d->listener))
         server_on_stop(d->server, on_stop, d);
+    server_take_up_shares(d->server, given.shares, given.n_shares);
     profiles_reload(d->profiles); /* with errors we serve them */
     return 0;
 }

@@ -152,6 +152,44 @@ void notify_stopping(struct notify *n, const struct error *why)
     say(n, text);
 }
 
+/* ---- what is kept over a restart ------------------------------------------------------------- */
+
+bool notify_keep(struct notify *n, const char *name, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .room = { 0 } };
+    char text[128];
+
+    if (!n)
+        return false;
+    int length = snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+    struct iovec part = { text, (size_t)length };
+    struct msghdr message = { .msg_name = &n->systemd,
+                              .msg_namelen = n->systemd_length,
+                              .msg_iov = &part,
+                              .msg_iovlen = 1,
+                              .msg_control = &control,
+                              .msg_controllen = sizeof control };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd),
+                           .cmsg_level = SOL_SOCKET,
+                           .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    return sendmsg(n->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+void notify_drop(struct notify *n, const char *name)
+{
+    char text[128];
+
+    if (!n)
+        return;
+    snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    say(n, text);
+}
+
 /* ---- the watchdog ---------------------------------------------------------------------------- */
 
 /* The same share of the period as sd_event_set_watchdog() has, by the clock of systemd's. */

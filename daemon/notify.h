@@ -12,6 +12,7 @@
 #ifndef KUBETOKEN_NOTIFY_H
 #define KUBETOKEN_NOTIFY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
@@ -37,6 +38,11 @@ void notify_stopping(struct notify *notify, const struct error *why);
 
 /* How all stands may be something else now. */
 void notify_changed(struct notify *notify);
+
+/* Has systemd keep a descriptor over a restart, by that name (FDNAME=). Returns whether it was
+ * told: whether it has room for it nobody says. And not any more. */
+bool notify_keep(struct notify *notify, const char *name, int fd);
+void notify_drop(struct notify *notify, const char *name);
 
 /* A request or an attempt begins, and ends: each once. */
 void notify_begin_work(struct notify *notify);

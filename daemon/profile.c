@@ -40,6 +40,7 @@ struct profile {
     struct lifecycle lifecycle;
     struct lifecycle_policy policy;
     struct waiters waiters;
+    struct waiters guests; /* of shares: they are told what comes, and nothing is done for them */
     struct holdings holdings; /* token, refresh token, and a password that somebody typed, which
                                  goes before the source's */
     uint64_t typed_until;
@@ -71,6 +72,7 @@ struct profile {
     uint64_t changed_at;
     struct file_watch *watch; /* of the sources, while only they can help */
     bool in_system_watch;     /* counted as one whom the network interests */
+    bool is_shared;
 };
 
 /* There may be thousands, most of which nobody asks for: what a profile without a token, or in good
@@ -253,8 +255,12 @@ static void dequeue(struct waiter *w)
 {
     struct profile *p = w->profile;
 
-    TAILQ_REMOVE(&p->waiters, w, entry);
     w->profile = NULL;
+    if (w->guest) {
+        TAILQ_REMOVE(&p->guests, w, entry);
+        return;
+    }
+    TAILQ_REMOVE(&p->waiters, w, entry);
     if (TAILQ_EMPTY(&p->waiters))
         attempt_calm(p->attempt);
     notify_end_work(p->shared->notify);
@@ -342,12 +348,75 @@ static void answer_waiters(struct profile *p, uint64_t ending_before, uint64_t n
     }
 }
 
-static uint64_t first_deadline(const struct profile *p)
+/* ---- guests ---------------------------------------------------------------------------------- */
+
+/* Whether the token in hand is what a guest came for, and no newer one is about to be there. */
+static bool serves_guest(const struct profile *p, const struct request *request, uint64_t now)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+    bool enough = lifecycle_alive(lc, now) && lc->expires_at - now >= request->min_validity;
+    bool newer = lc->state == LIFECYCLE_ASKING && lc->failed_at == 0 &&
+                 now >= lc->advertised_expiry;
+
+    return enough && !newer;
+}
+
+/* Why there is nothing for a guest: without what was seen, which is the home's own. */
+static void explain_to_guest(const struct profile *p, const struct request *request, uint64_t now,
+                             struct error *ret)
+{
+    const struct lifecycle *lc = &p->lifecycle;
+    char left[24];
+
+    if (lifecycle_alive(lc, now)) {
+        time_format_duration(left, sizeof left, lc->expires_at - now);
+        error_set(ret, ERROR_SHARE_EMPTY, "the token in hand lives %s, and %llu s are asked for",
+                  left, (unsigned long long)(request->min_validity / USEC_PER_SEC));
+    } else if (p->error.code != ERROR_NONE) {
+        error_set(ret, ERROR_SHARE_EMPTY, "%s", error_sentence(p->error.code));
+    } else if (lc->state == LIFECYCLE_ASKING) {
+        error_set(ret, ERROR_SHARE_EMPTY, "the one that is being fetched did not come in time");
+    } else {
+        error_set(ret, ERROR_SHARE_EMPTY, "none is in hand, and none is being fetched");
+    }
+}
+
+/* Those whose token is there, and those for whom none is coming any more. */
+static void answer_guests(struct profile *p, uint64_t now)
+{
+    struct waiter *w, *next;
+    struct error why;
+
+    for (w = TAILQ_FIRST(&p->guests); w; w = next) {
+        next = TAILQ_NEXT(w, entry);
+        bool over = p->lifecycle.state != LIFECYCLE_ASKING || now >= w->deadline;
+        if (serves_guest(p, &w->request, now) || (over && served(p, w, now))) {
+            p->counts.handouts++;
+            tell(w, NULL);
+        } else if (over) {
+            explain_to_guest(p, &w->request, now, &why);
+            tell(w, &why);
+        }
+    }
+}
+
+const struct secret *profile_serve_guest(struct profile *p, const struct request *request,
+                                         uint64_t now)
+{
+    if (!serves_guest(p, request, now))
+        return NULL;
+    p->counts.handouts++;
+    return token_of(p);
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+static uint64_t first_deadline(const struct waiters *list)
 {
     uint64_t first = USEC_INFINITY;
     const struct waiter *w;
 
-    TAILQ_FOREACH (w, &p->waiters, entry)
+    TAILQ_FOREACH (w, list, entry)
         if (w->deadline < first)
             first = w->deadline;
     return first;
@@ -370,8 +439,9 @@ static uint64_t patience(const struct profile *p, uint64_t now)
 static void arm(struct profile *p)
 {
     uint64_t next = p->shared->trial ? USEC_INFINITY : lifecycle_next(&p->lifecycle, &p->policy);
-    uint64_t client = first_deadline(p);
+    uint64_t client = first_deadline(&p->waiters), guest = first_deadline(&p->guests);
 
+    client = guest < client ? guest : client;
     if (client < next)
         next = client;
     if (typed_of(p) && p->typed_until < next)
@@ -391,7 +461,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
     uint64_t now = time_boottime();
 
     (void)source, (void)usec;
-    if (first_deadline(p) <= now) {
+    if (first_deadline(&p->waiters) <= now) {
         struct lifecycle_event event = { .type = LIFECYCLE_GAVE_UP,
                                          .gave_up.patience = patience(p, now) };
         answer_waiters(p, now + 1, now);
@@ -817,6 +887,7 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
                            ? USEC_INFINITY
                            : p->lifecycle.retry_at,
                        now);
+    answer_guests(p, now);
     bool watching = p->watch != NULL;
     context_changed(p->shared);
     attend(p);
@@ -835,7 +906,7 @@ static void update_policy(struct profile *p)
     if (typed_of(p) && time_boottime() >= p->typed_until)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->policy.password_at_hand = typed_of(p) || !password_is_typed(p);
-    p->policy.held = holders_any(p->holders);
+    p->policy.held = p->is_shared || holders_any(p->holders);
     p->policy.held_validity = holders_min_validity(p->holders);
 }
 
@@ -1019,9 +1090,17 @@ int profile_hold(struct profile *p, int pidfd, pid_t pid, uint64_t min_validity,
     return 0;
 }
 
+void profile_share(struct profile *p, bool shared)
+{
+    if (p->is_shared == shared)
+        return;
+    p->is_shared = shared;
+    on_holders(p);
+}
+
 bool profile_is_held(const struct profile *p)
 {
-    return holders_any(p->holders);
+    return p->is_shared || holders_any(p->holders);
 }
 
 /* ---- a token that is in hand ----------------------------------------------------------------- */
@@ -1114,6 +1193,23 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     return PROFILE_ERROR;
 }
 
+enum profile_verdict profile_want_guest(struct profile *p, struct waiter *w, uint64_t now,
+                                        struct error *why)
+{
+    w->guest = true;
+    w->profile = NULL;
+    if (profile_serve_guest(p, &w->request, now))
+        return PROFILE_TOKEN;
+    if (p->lifecycle.state != LIFECYCLE_ASKING) {
+        explain_to_guest(p, &w->request, now, why);
+        return PROFILE_ERROR;
+    }
+    w->profile = p;
+    TAILQ_INSERT_TAIL(&p->guests, w, entry);
+    arm(p);
+    return PROFILE_QUEUED;
+}
+
 void profile_forget(struct waiter *w)
 {
     struct profile *p = w->profile;
@@ -1169,7 +1265,7 @@ static void take_policy(struct profile *p)
         .refresh_before_percent = p->config->refresh_before_percent,
         .keep_fresh = p->config->keep_fresh,
         .use_refresh_token = p->config->use_refresh_token,
-        .held = holders_any(p->holders),
+        .held = p->is_shared || holders_any(p->holders),
         .held_validity = holders_min_validity(p->holders),
     };
 }
@@ -1322,6 +1418,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
     p->user = config->username ? NULL : typed_user_restore(shared->store, config);
     p->config = p->user ? typed_user_config(p->user) : config;
     TAILQ_INIT(&p->waiters);
+    TAILQ_INIT(&p->guests);
     facts_clear(&p->facts);
     take_policy(p);
     lifecycle_init(&p->lifecycle, time_boottime());
@@ -1346,6 +1443,8 @@ static void destroy(struct profile *p)
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
+    while (!TAILQ_EMPTY(&p->guests))
+        tell(TAILQ_FIRST(&p->guests), &gone);
     if (p->in_system_watch)
         system_watch_want(p->shared->system_watch, false);
     file_watch_free(p->watch);

@@ -24,6 +24,7 @@ struct waiter {
     struct secret *secret; /* VERB_LOGIN: password, perhaps behind a user's name, or refresh token;
                               taken by the profile */
     pid_t peer;            /* the process that asks */
+    bool guest;            /* the profile's: it came by profile_want_guest() */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     uint64_t asked;        /* the profile's: when it was queued */
     uint64_t noted;        /* the profile's: the token that it was seen to have */
@@ -56,12 +57,23 @@ const struct secret *profile_serve(struct profile *profile, const struct request
 enum profile_verdict profile_want(struct profile *profile, struct waiter *waiter, uint64_t now,
                                   struct error *why);
 
+/* The same two for a guest, who came by a share, with a VERB_GET: it gets the token in hand, or
+ * waits for the one that is being fetched. It starts no request and hurries none, and is no use of
+ * the profile, nobody who waits, and no sign that the API server rejected anything. */
+const struct secret *profile_serve_guest(struct profile *profile, const struct request *request,
+                                         uint64_t now);
+enum profile_verdict profile_want_guest(struct profile *profile, struct waiter *waiter,
+                                        uint64_t now, struct error *why);
+
 /* Keeps the token fresh as long as the process behind the pidfd runs, which is taken; min_validity
  * is what it is to live at any time, if such tokens do. Returns 0, or -1 with *why. */
 int profile_hold(struct profile *profile, int pidfd, pid_t pid, uint64_t min_validity,
                  struct error *why);
 
-/* Whether such a process runs. */
+/* It is shared (daemon/share.h), or not any more: kept fresh as long as that. */
+void profile_share(struct profile *profile, bool shared);
+
+/* Whether it is shared, or such a process runs. */
 bool profile_is_held(const struct profile *profile);
 
 /* Forgets token, refresh token and typed password. Clients that wait are told. The refresh token is

@@ -171,6 +171,7 @@ static bool adopt(struct profiles *r, struct config *config)
     free_configs(old.config, old.more, old.n_more);
     if (r->shared->store) /* profiles that went while no daemon ran */
         store_sweep(r->shared->store);
+    context_configured(r->shared);
     return true;
 }
 
@@ -514,7 +515,7 @@ struct profile *const *profiles_list(const struct profiles *r, size_t *ret_n)
     return r->profiles;
 }
 
-const struct profile *profiles_peek(const struct profiles *r, const char *name)
+struct profile *profiles_peek(const struct profiles *r, const char *name)
 {
     return find(r, name);
 }

@@ -42,7 +42,7 @@ void profiles_system_changed(struct profiles *profiles, enum system_change what)
 struct profile *const *profiles_list(const struct profiles *profiles, size_t *ret_n);
 
 /* The one of that name, as far as is known without a look at the files, or NULL. */
-const struct profile *profiles_peek(const struct profiles *profiles, const char *name);
+struct profile *profiles_peek(const struct profiles *profiles, const char *name);
 
 /* Where in that list the first one behind that name is, or would be. */
 size_t profiles_behind(const struct profiles *profiles, const char *name);

@@ -16,6 +16,7 @@
 #include "daemon/fetcher.h"
 #include "daemon/memory.h"
 #include "daemon/programs.h"
+#include "daemon/share.h"
 
 static cJSON *error_json(const struct error *error)
 {
@@ -123,6 +124,23 @@ static void add_warnings(cJSON *json, const struct profile *p)
     profile_oddities(p, &one);
     if (one.code != ERROR_NONE)
         json_tree_append(warnings, error_json(&one));
+}
+
+/* Those that are open. */
+static cJSON *shares_json(const struct shares *all, uint64_t now)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (const struct share *s = share_next(all, NULL); s; s = share_next(all, s)) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "share", share_name(s));
+        cJSON_AddStringToObject(entry, "profile", share_profile(s));
+        cJSON_AddStringToObject(entry, "socket", share_path(s));
+        add_time(entry, "expirationTimestamp", share_ends(s), now);
+        cJSON_AddNumberToObject(entry, "handOuts", (double)share_handouts(s));
+        json_tree_append(list, entry);
+    }
+    return list;
 }
 
 /* Adds a profile's row. Returns the object. */
@@ -261,6 +279,7 @@ static void add_health(cJSON *json, const struct profiles *all, uint64_t now)
     cJSON_AddStringToObject(json, "fetcher", shared->fetcher.path);
     cJSON_AddBoolToObject(json, "fetcherCurrent", programs_fetcher_current(shared));
     add_stuck(json, shared->children, now);
+    json_tree_put(json, "shares", shares_json(shared->shares, now));
     cJSON_AddBoolToObject(json, "memoryLocked", secret_locked());
     add_protections(json);
     cJSON_AddBoolToObject(json, "loggedOut", shared->logged_out);

@@ -26,6 +26,7 @@
 #include "daemon/poll_set.h"
 #include "daemon/render.h"
 #include "daemon/round.h"
+#include "daemon/share.h"
 #include "daemon/watch.h"
 #include "daemon/who_asks.h"
 
@@ -58,6 +59,7 @@ static const uint64_t accept_again = 1 * USEC_PER_SEC;
  * what has come and was not taken yet, is a secret too: such a block may be among it. */
 struct client {
     struct server *server;
+    struct share *share; /* by which it came; NULL: it is at home */
     int fd;
     uint32_t events; /* that are asked for */
     struct waiter waiter;
@@ -108,11 +110,12 @@ struct server {
                                 * always dispatched before all others */
     struct who_asks *who_asks;
     struct profiles *profiles;
+    struct shares *shares;
     void (*stop)(void *context);
     void *stop_context;
     struct clients clients;
     struct clients turns; /* those whose next request is to be dealt with, in turn */
-    size_t n_clients, n_watchers, n_followers;
+    size_t n_clients, n_watchers, n_followers, n_guests;
     size_t most_clients;  /* since there were none, or seven of eight have gone */
     bool crowded;         /* there was a crowd since there were none */
     struct client *spare; /* for the next one, so that its answer waits for no memory; or NULL */
@@ -201,6 +204,10 @@ static void client_free(struct client *c)
     close(c->fd);
     TAILQ_REMOVE(&s->clients, c, entry);
     s->n_clients--;
+    if (c->share) {
+        share_count_peer(c->share, -1);
+        s->n_guests--;
+    }
     resume(s);
     if (c->following && --s->n_followers == 0)
         who_asks_tell(s->who_asks, false);
@@ -365,10 +372,15 @@ static void drop_parts(struct client *c)
 /* For the log, once the answer is out. e.at is 0: nobody has looked at who asks. Where client-go
  * does that is soon enough once nothing else is to be done; else the client is about to end, and it
  * alone knows who wants the token. */
-static void note_hand_out(const struct server *s, const struct profile *p,
+static void note_hand_out(const struct server *s, struct share *share, const struct profile *p,
                           const struct request *request, struct history_entry e)
 {
     const struct facts *facts = profile_facts(p);
+
+    if (share) {
+        share_count_handout(share);
+        e.text = share_name(share);
+    }
 
     if (e.at == 0) {
         e.pid = request->client_go;
@@ -405,7 +417,7 @@ static bool respond(struct client *c, struct rendered *r)
 
     c->answered = true;
     if (c->handed && n >= 0)
-        note_hand_out(c->server, c->handed, &c->waiter.request, c->who);
+        note_hand_out(c->server, c->share, c->handed, &c->waiter.request, c->who);
     c->handed = NULL;
     if (n < 0 || (whole && c->close_after && !c->parts) ||
         (!whole && !keep_rest(c, r, (size_t)n))) {
@@ -635,6 +647,16 @@ static void answer_stop(struct server *s, struct rendered *r)
     render_forgotten(r, s->profiles);
 }
 
+static void answer_unshare(struct server *s, struct rendered *r, const struct request *request)
+{
+    struct error why;
+
+    if (share_end(s->shares, request->share, &why) < 0)
+        render_error(r, s->profiles, NULL, &why);
+    else
+        render_text(r, "");
+}
+
 /* Whether no configuration is in force, which metrics say in their own way. Who asks for names is a
  * shell that completes a word: what is new in the files is not taken for it, which could send a
  * login (start = with-daemon). */
@@ -692,6 +714,9 @@ static bool handle_general(struct client *c, struct rendered *r, uint64_t now)
     case VERB_STOP:
         answer_stop(s, r);
         return true;
+    case VERB_UNSHARE:
+        answer_unshare(s, r, request);
+        return true;
     case VERB_STATUS:
     case VERB_WATCH:
         if (*request->profile)
@@ -723,6 +748,23 @@ static int hold(const struct client *c, struct profile *profile, struct error *w
     return -1;
 }
 
+/* Its path for programs, and its end for people. Returns as hold(). */
+static int open_share(const struct client *c, const struct profile *profile, struct rendered *r,
+                      uint64_t now, struct error *why)
+{
+    const struct share *share = share_open(c->server->shares, &c->waiter.request, profile, now,
+                                           why);
+    char path[PATHS_SOCKET_MAX + 2], words[256], clock[HISTORY_CLOCK_SIZE];
+
+    if (!share)
+        return -1;
+    snprintf(path, sizeof path, "%s\n", share_path(share));
+    snprintf(words, sizeof words, "kubetoken: %s: the share %s is open until %s\n",
+             share_profile(share), share_name(share), history_clock(clock, share_ends(share), now));
+    render_both(r, path, words, ERROR_NONE);
+    return 0;
+}
+
 /* By what: a refresh token that was given may be none that the provider takes. */
 static void render_login(struct rendered *r, const struct profile *profile,
                          const struct request *request)
@@ -749,13 +791,19 @@ static void render_outcome(struct client *c, struct profile *profile, const stru
 
     if (!why && request->verb == VERB_HOLD && hold(c, profile, &unheld) < 0)
         why = &unheld;
-    if (why) {
+    if (!why && request->verb == VERB_SHARE && open_share(c, profile, r, now, &unheld) < 0)
+        why = &unheld;
+    if (why && c->share) {
+        render_error(r, c->server->profiles, NULL, why); /* what the files say is the home's own */
+    } else if (why) {
         answer_failure(c->server, r, name, why);
     } else if (request->verb == VERB_LOGIN) {
         render_login(r, profile, request);
     } else if (request->verb == VERB_REFRESH) {
         snprintf(text, sizeof text, "%s: a new token\n", name);
         render_text(r, text);
+    } else if (request->verb == VERB_SHARE) {
+        return;                                  /* rendered already */
     } else if (request->format == FORMAT_TEXT) { /* held, and that is all */
         render_text(r, "");
     } else {
@@ -971,6 +1019,35 @@ static bool inspect(struct client *c, struct rendered *r, uint64_t now)
     return true;
 }
 
+/* The same for a guest. What is wrong at home is said without what was seen there. */
+static bool handle_guest(struct client *c, struct rendered *r, uint64_t now)
+{
+    struct server *s = c->server;
+    struct waiter *waiter = &c->waiter;
+    struct profile *profile = profiles_peek(s->profiles, share_profile(c->share));
+    struct error why;
+
+    if (share_admits(c->share, &waiter->request, now, &why) < 0) {
+        render_error(r, s->profiles, NULL, &why);
+        return true;
+    }
+    if (!profile) { /* the configuration was broken when the daemon began */
+        error_set(&why, ERROR_SHARE_EMPTY, "no configuration is in force there");
+        render_error(r, s->profiles, NULL, &why);
+        return true;
+    }
+    c->who = (struct history_entry){ .peer = waiter->peer };
+    waiter->deadline = now + wait_of(&waiter->request);
+    waiter->ready = on_ready;
+    enum profile_verdict verdict = profile_want_guest(profile, waiter, now, &why);
+    if (verdict == PROFILE_QUEUED) {
+        who_asks_find(s->who_asks, waiter->peer, 0, &c->who);
+        return false;
+    }
+    render_outcome(c, profile, verdict == PROFILE_TOKEN ? NULL : &why, r, now);
+    return true;
+}
+
 /* Handles one request. Returns true with the answer rendered, false when it will come later
  * (the waiter is on the profile's list). */
 static bool handle(struct client *c, struct rendered *r)
@@ -981,6 +1058,8 @@ static bool handle(struct client *c, struct rendered *r)
     uint64_t now = time_boottime();
     struct error why;
 
+    if (c->share)
+        return handle_guest(c, r, now);
     bool look = c->by_root && request->verb == VERB_STATUS;
     if (!look)
         s->asked = now;
@@ -1010,6 +1089,10 @@ static bool handle(struct client *c, struct rendered *r)
     }
     if (request->verb == VERB_LOGOUT)
         return logout(c, r, profile);
+    if (request->verb == VERB_SHARE && share_may_open(s->shares, request, profile, &why) < 0) {
+        render_error(r, s->profiles, NULL, &why);
+        return true;
+    }
     c->who = (struct history_entry){ .peer = waiter->peer };
     waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;
@@ -1055,6 +1138,10 @@ static size_t take_request(struct client *c, const char *bytes, size_t length, s
     size_t used = (size_t)(newline - bytes) + 1;
 
     *ret_bad = request_parse(bytes, used - 1, &c->waiter.request, why) < 0;
+    if (!*ret_bad && c->share && c->waiter.request.secret > 0) { /* a password is not even read */
+        *ret_bad = share_admits(c->share, &c->waiter.request, time_boottime(), why) < 0;
+        return length;
+    }
     if (*ret_bad || c->waiter.request.secret == 0)
         return used;
     secret_free(c->waiter.secret);
@@ -1129,7 +1216,8 @@ static bool take_first(struct client *c, const char *bytes, size_t length)
     struct request request;
     bool bad = false;
 
-    if (newline && request_parse(bytes, (size_t)(newline - bytes), &request, &ignored) == 0 &&
+    if (newline && !c->share &&
+        request_parse(bytes, (size_t)(newline - bytes), &request, &ignored) == 0 &&
         request.secret > 0)
         used = take_request(c, bytes, length, &ignored, &bad);
     return keep(c, bytes + used, length - used) && !bad;
@@ -1235,15 +1323,27 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *context)
 }
 
 /* The profile whose token is asked for, by one whole request and nothing behind it; else NULL. */
-static struct profile *find_wanted(struct server *s, bool by_root, const char *line, size_t length,
-                                   struct request *ret)
+static struct profile *find_wanted(struct server *s, bool by_root, const struct share *share,
+                                   const char *line, size_t length, struct request *ret)
 {
     struct error why;
 
     if (by_root || length == 0 || line[length - 1] != '\n' || memchr(line, '\n', length - 1) ||
         request_parse(line, length - 1, ret, &why) < 0 || ret->verb != VERB_GET)
         return NULL;
+    if (share)
+        return share_admits(share, ret, time_boottime(), &why) < 0
+                   ? NULL
+                   : profiles_peek(s->profiles, share_profile(share));
     return profiles_find(s->profiles, ret->profile, &why);
+}
+
+/* Whether the token that is there is what is asked for. */
+static bool serve(struct profile *profile, const struct share *share, const struct request *request,
+                  uint64_t now)
+{
+    return share ? profile_serve_guest(profile, request, now) != NULL
+                 : profile_serve(profile, request, now) != NULL;
 }
 
 /* The same for a client that has nothing else under way: what has come is kept nowhere. Returns
@@ -1254,11 +1354,11 @@ static bool answer_at_once(struct client *c, const char *line, size_t length)
     struct request *request = &c->waiter.request;
     struct rendered r;
     uint64_t now = time_boottime();
-    struct profile *profile = find_wanted(s, c->by_root, line, length, request);
+    struct profile *profile = find_wanted(s, c->by_root, c->share, line, length, request);
 
-    if (!profile || !profile_serve(profile, request, now))
+    if (!profile || !serve(profile, c->share, request, now))
         return false;
-    s->asked = now;
+    s->asked = c->share ? s->asked : now;
     render_token(&r, profile, request, now);
     c->handed = profile;
     c->who = (struct history_entry){ .peer = c->waiter.peer };
@@ -1360,17 +1460,27 @@ static enum claim claim_of(const struct client *c)
     return c->answered ? CLAIM_MORE : CLAIM_ANSWER;
 }
 
-/* Has the one go that loses least by it, of those the one that was silent longest. Nobody who is
- * owed an answer. Returns whether there was one. */
-static bool evict(struct server *s)
+/* A guest who is owed nothing: goes before anybody at home. */
+static struct client *idle_guest(const struct server *s)
 {
-    struct client *found = NULL;
-    enum claim least = CLAIM_ANSWER;
+    struct client *c = s->n_guests > 0 ? TAILQ_FIRST(&s->clients) : NULL;
+
+    while (c && (!c->share || is_owed(c)))
+        c = TAILQ_NEXT(c, entry);
+    return c;
+}
+
+/* Has the one go that loses least by it, of those the one that was silent longest. Nobody who is
+ * owed an answer; for a guest, another of the same share. Returns whether there was one. */
+static bool evict(struct server *s, const struct share *share)
+{
+    struct client *found = share ? NULL : idle_guest(s);
+    enum claim least = found ? CLAIM_NONE : CLAIM_ANSWER;
     int looks = LOOKS_A_TURN;
 
     for (struct client *c = TAILQ_FIRST(&s->clients); c && least > CLAIM_NONE && looks > 0;
          c = TAILQ_NEXT(c, entry)) {
-        if (is_owed(c))
+        if (is_owed(c) || (share && c->share != share))
             continue;
         looks--;
         enum claim claim = claim_of(c);
@@ -1426,13 +1536,14 @@ static void send_away(const struct server *s, int fd)
 
 /* One that is to stay: where it has a descriptor of the reserve, or is one too many, another makes
  * room. Returns its descriptor, or -1: there is none who could, and it is gone. */
-static int take_in(struct server *s, int fd)
+static int take_in(struct server *s, const struct share *share, int fd)
 {
     int lower = -1;
 
-    if ((fd < s->reserve || s->n_clients < s->least) && s->n_clients < CLIENTS_MAX)
+    if ((fd < s->reserve || s->n_clients < s->least) && s->n_clients < CLIENTS_MAX &&
+        (!share || share_has_room(share)))
         return fd;
-    if (evict(s))
+    if (evict(s, share))
         lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     else
         send_away(s, fd);
@@ -1488,7 +1599,8 @@ static pid_t admit(struct server *s, int fd, bool *ret_by_root)
     return -1;
 }
 
-static struct client *client_new(struct server *s, int fd, pid_t peer, bool by_root)
+static struct client *client_new(struct server *s, struct share *share, int fd, pid_t peer,
+                                 bool by_root)
 {
     struct client *c = s->spare ? s->spare : calloc(1, sizeof *c);
 
@@ -1504,6 +1616,11 @@ static struct client *client_new(struct server *s, int fd, pid_t peer, bool by_r
         free(c);
         return NULL;
     }
+    c->share = share;
+    if (share) {
+        share_count_peer(share, 1);
+        s->n_guests++;
+    }
     TAILQ_INSERT_TAIL(&s->clients, c, entry);
     if (++s->n_clients > s->most_clients)
         s->most_clients = s->n_clients;
@@ -1513,7 +1630,8 @@ static struct client *client_new(struct server *s, int fd, pid_t peer, bool by_r
 /* The common case, without a client, an allocation or a second wake-up: the whole request has
  * come with the connection, wants one answer, and the answer is there. Returns 1 when that was
  * it, else 0 with what was read left in s->first. */
-static int try_at_once(struct server *s, int fd, pid_t peer, bool by_root, size_t *length)
+static int try_at_once(struct server *s, struct share *share, int fd, pid_t peer, bool by_root,
+                       size_t *length)
 {
     char *line = secret_bytes(s->first);
     struct request request;
@@ -1522,31 +1640,31 @@ static int try_at_once(struct server *s, int fd, pid_t peer, bool by_root, size_
     uint64_t now = time_boottime();
 
     *length = n > 0 ? (size_t)n : 0;
-    struct profile *profile = find_wanted(s, by_root, line, *length, &request);
+    struct profile *profile = find_wanted(s, by_root, share, line, *length, &request);
     if (!profile || !request.once ||
         secret_length(profile_token(profile, now)) > TOKEN_AT_ONCE_MAX ||
-        !profile_serve(profile, &request, now))
+        !serve(profile, share, &request, now))
         return 0;
     render_token(&r, profile, &request, now);
     transmit(fd, &r); /* whole, or the peer is gone */
-    note_hand_out(s, profile, &request, (struct history_entry){ .peer = peer });
+    note_hand_out(s, share, profile, &request, (struct history_entry){ .peer = peer });
     return 1;
 }
 
-static void welcome(struct server *s, int fd, uint64_t now)
+static void welcome(struct server *s, struct share *share, int fd, uint64_t now)
 {
     size_t length;
     bool by_root;
     pid_t peer = admit(s, fd, &by_root);
 
-    if (peer >= 0 && !by_root)
+    if (peer >= 0 && !by_root && !share)
         s->asked = now;
-    if (peer < 0 || try_at_once(s, fd, peer, by_root, &length) > 0) {
+    if (peer < 0 || try_at_once(s, share, fd, peer, by_root, &length) > 0) {
         close(fd);
         return;
     }
-    fd = take_in(s, fd);
-    struct client *c = fd >= 0 ? client_new(s, fd, peer, by_root) : NULL;
+    fd = take_in(s, share, fd);
+    struct client *c = fd >= 0 ? client_new(s, share, fd, peer, by_root) : NULL;
     if (c && answer_at_once(c, secret_peek(s->first), length))
         return;
     bool kept = c && take_first(c, secret_peek(s->first), length);
@@ -1560,10 +1678,10 @@ static void welcome(struct server *s, int fd, uint64_t now)
 }
 
 /* There is no descriptor, or no memory, for another. Returns whether one was given back. */
-static bool relieve(struct server *s)
+static bool relieve(struct server *s, const struct share *share)
 {
     read_limit(s); /* it may be another since */
-    return evict(s);
+    return evict(s, share);
 }
 
 /* Accepts a few before any of them is looked at: by then most have sent their request, which one
@@ -1598,13 +1716,50 @@ static int on_listener(sd_event_source *source, int listener, uint32_t events, v
     do {
         n = gather(s, fds, most, &error);
         for (int i = 0; i < n; i++)
-            welcome(s, fds[i], now);
+            welcome(s, NULL, fds[i], now);
         accepted += n;
-        if (n == 0 && error != 0 && error != EAGAIN && !relieve(s))
+        if (n == 0 && error != 0 && error != EAGAIN && !relieve(s, NULL))
             pause_accepting(s);
     } while (n == GATHERED_MAX && accepted < ACCEPTS_A_TURN);
     s->welcomed = time_boottime();
     return 0;
+}
+
+/* ---- shares ---------------------------------------------------------------------------------- */
+
+static void on_guest(void *context, struct share *share, int fd)
+{
+    welcome(context, share, fd, 0);
+}
+
+static bool on_share_lack(void *context, const struct share *share)
+{
+    return relieve(context, share);
+}
+
+static void on_share_over(void *context, const struct share *share)
+{
+    struct server *s = context;
+    struct client *c, *next;
+
+    for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+        next = TAILQ_NEXT(c, entry);
+        if (c->share == share)
+            client_free(c);
+    }
+}
+
+/* Before the requests of this turn of the loop are dealt with: none is answered by what was. */
+static void configured(void *context)
+{
+    const struct server *s = context;
+
+    share_sync(s->shares);
+}
+
+void server_take_up_shares(struct server *s, const struct share_kept *kept, size_t n)
+{
+    share_take_up(s->shares, kept, n);
 }
 
 struct server *server_new(sd_event *event, int listener, struct profiles *profiles)
@@ -1631,6 +1786,8 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
         sd_event_add_defer(event, &s->change, on_change, s) < 0 ||
         sd_event_add_time(event, &s->turn, CLOCK_BOOTTIME, 0, 1, on_turn, s) < 0 ||
         sd_event_add_time(event, &s->tick, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_tick, s) < 0 ||
+        !(s->shares = share_all_new(
+              profiles, &(struct share_calls){ on_guest, on_share_lack, on_share_over, s })) ||
         !(s->who_asks = who_asks_new(event, profiles_context(profiles)->history, on_history, s)))
         return server_free(s);
     read_limit(s);
@@ -1642,6 +1799,7 @@ struct server *server_new(sd_event *event, int listener, struct profiles *profil
     sd_event_source_set_enabled(s->turn, SD_EVENT_OFF);
     profiles_context(profiles)->on_progress = progress;
     profiles_context(profiles)->on_change = changed;
+    profiles_context(profiles)->on_configured = configured;
     profiles_context(profiles)->who = s;
     return s;
 }
@@ -1663,8 +1821,10 @@ struct server *server_free(struct server *s)
         return NULL;
     profiles_context(s->profiles)->on_progress = NULL;
     profiles_context(s->profiles)->on_change = NULL;
+    profiles_context(s->profiles)->on_configured = NULL;
     while (!TAILQ_EMPTY(&s->clients))
         client_free(TAILQ_FIRST(&s->clients)); // NOLINT(clang-analyzer-unix.Malloc)
+    share_all_free(s->shares);
     sd_event_source_disable_unref(s->source);
     sd_event_source_disable_unref(s->timer);
     sd_event_source_disable_unref(s->again);

@@ -7,13 +7,16 @@
 #ifndef KUBETOKEN_SERVER_H
 #define KUBETOKEN_SERVER_H
 
-#include "daemon/profiles.h"
+#include "daemon/share.h"
 
 struct server;
 
 /* Serves on a listening socket, which it takes over. NULL: no memory. */
 struct server *server_new(sd_event *event, int listener, struct profiles *profiles);
 struct server *server_free(struct server *server);
+
+/* The shares that an earlier life left: share_take_up(), with its rule of when. */
+void server_take_up_shares(struct server *server, const struct share_kept *kept, size_t n);
 
 /* What `stop` does, which is refused without it. It has to give the socket's path free at once, so
  * that who is answered can start another daemon, and to have the loop end. */

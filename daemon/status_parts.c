@@ -13,6 +13,7 @@
 #include "daemon/programs.h"
 #include "daemon/render.h"
 #include "daemon/render_json.h"
+#include "daemon/share.h"
 #include "daemon/table.h"
 
 enum { NOTES_AT_ONCE = 64 }; /* profiles */
@@ -199,6 +200,21 @@ static void print_notes(FILE *f, const struct profile *p, uint64_t now)
                 facts->clock_offset);
 }
 
+/* Where guests get the token of one of them. */
+static void print_shares(const struct status_parts *s, FILE *f, uint64_t now)
+{
+    const struct shares *all = profiles_context(s->all)->shares;
+    char left[24];
+
+    for (const struct share *one = share_next(all, NULL); one; one = share_next(all, one)) {
+        if (*s->only && strcmp(s->only, share_profile(one)) != 0)
+            continue;
+        time_format_duration(left, sizeof left, share_ends(one) > now ? share_ends(one) - now : 0);
+        fprintf(f, "%s: shared as %s for %s more: %s\n", share_profile(one), share_name(one), left,
+                share_path(one));
+    }
+}
+
 /* Whom Kubernetes would see by each of the usual flags, where the profile does not say which one
  * the API server has. */
 static void print_possible_users(FILE *f, const struct profile *p, uint64_t now)
@@ -285,6 +301,7 @@ static void print_last_notes(const struct status_parts *s, FILE *f, uint64_t now
 
     if (single(s))
         print_possible_users(f, single(s), now);
+    print_shares(s, f, now);
     if (report)
         fprintf(f, "the configuration on disk is not in force:\n%s",
                 report->text ? report->text : "it is missing\n");

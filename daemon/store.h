@@ -28,6 +28,7 @@ enum store_kind {
     STORE_PASSWORD = 4, /* a typed one */
     STORE_PROFILE = 5,  /* the rest of what is known of it */
     STORE_USER = 6,     /* a typed name */
+    STORE_SHARE = 7,
 };
 
 /* Takes over what an earlier life left: of several descriptors the one that was written last. What

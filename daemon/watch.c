@@ -9,6 +9,7 @@
 #include "daemon/digest.h"
 #include "daemon/memory.h"
 #include "daemon/render_json.h"
+#include "daemon/share.h"
 
 /* How long a table stays as it is while nothing changes, and at least. */
 static const uint64_t redraw_after = 60 * USEC_PER_SEC, pause_between = 100 * USEC_PER_MSEC;
@@ -107,7 +108,7 @@ static struct seen look_at(const struct profile *p, uint64_t now)
     return seen;
 }
 
-/* The configuration as a whole. */
+/* The configuration as a whole, and the shares. */
 static uint64_t print_of_files(const struct profiles *all)
 {
     const struct config_report *report = profiles_report(all);
@@ -119,6 +120,12 @@ static uint64_t print_of_files(const struct profiles *all)
     add_text(&print, profiles_notes(all));
     config_change_describe(profiles_change(all), what, sizeof what);
     add_text(&print, what);
+    const struct shares *shares = profiles_context(all)->shares;
+    for (const struct share *s = share_next(shares, NULL); s; s = share_next(shares, s)) {
+        add_text(&print, share_name(s));
+        add_text(&print, share_profile(s));
+        add(&print, share_ends(s));
+    }
     return print;
 }
 

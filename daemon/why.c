@@ -106,6 +106,8 @@ static void take(struct story *s, const struct history_entry *e)
     case HISTORY_RELOAD:
     case HISTORY_LOGOUT:
     case HISTORY_IDENTITY:
+    case HISTORY_SHARE:
+    case HISTORY_UNSHARE:
         return;
     }
 }

@@ -40,6 +40,13 @@ static const struct {
     { "logout", "Somebody said logout",
       "Token, refresh token and typed password of this profile are forgotten. The next request "
       "fetches a token anew, or needs `kubetoken login` where the password is typed." },
+    { "share", "A share was opened, or prolonged",
+      "Whoever reaches its socket (`kubetoken status` shows where it is) gets the profile's token "
+      "until then, and can do nothing else. `kubetoken unshare` ends it; `kubetoken log` shows who "
+      "got a token by it." },
+    { "unshare", "A share has ended",
+      "Its time was over, somebody said unshare, or it lost its profile, as the line says. Socket "
+      "and folder are gone, and whoever was connected is left." },
     { "stop", "Somebody said stop, or restart",
       "`kubetoken stop` and `kubetoken restart` end a daemon that kubetoken started by itself; "
       "tokens and typed passwords are forgotten." },

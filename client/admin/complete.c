@@ -2,6 +2,7 @@
  * `kubectl kubetoken`, for kubectl: the protocol of cobra's __complete. It starts nothing, and what
  * goes wrong is no candidate. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "client/conversation.h"
 #include "client/help.h"
 #include "client/output.h"
+#include "common/paths.h"
 #include "common/printable.h"
 #include "common/protocol.h"
 #include "common/text.h"
@@ -102,6 +104,21 @@ static enum directive offer_profiles(const struct typed *typed)
     return DIRECTIVE_NOTHING;
 }
 
+/* Those that are open, by their folders. */
+static enum directive offer_shares(const struct typed *typed)
+{
+    char path[PATHS_SOCKET_MAX];
+    DIR *folder = paths_shares(path) == 0 ? opendir(path) : NULL;
+    const struct dirent *entry;
+
+    while (folder && (entry = readdir(folder)))
+        if (protocol_share_valid(entry->d_name, strlen(entry->d_name)))
+            offer(typed, entry->d_name, "");
+    if (folder)
+        closedir(folder);
+    return DIRECTIVE_NOTHING;
+}
+
 static void offer_names(const struct typed *typed, const cJSON *entries)
 {
     const cJSON *entry, *name;
@@ -143,6 +160,8 @@ static enum directive offer_operand(const struct typed *typed, const char *what)
 {
     if (text_equal(what, "PROFILE"))
         return offer_profiles(typed);
+    if (text_equal(what, "NAME"))
+        return offer_shares(typed);
     if (text_equal(what, "CODE"))
         return offer_codes(typed);
     if (text_equal(what, "COMMAND"))
@@ -160,6 +179,8 @@ static enum directive offer_value(const struct typed *typed, const struct help_r
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (text_equal(option->name, lists[i].option))
             return offer_kubeconfig(typed, lists[i].list);
+    if (text_equal(option->value, "PROFILE"))
+        return offer_profiles(typed);
     if (text_equal(option->value, "ALG"))
         return offer_algorithms(typed);
     if (text_equal(option->value, "FILE") || text_equal(option->value, "F") ||

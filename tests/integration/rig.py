@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import selectors
 import signal
 import socket
@@ -120,6 +121,7 @@ class Daemon:
         self.log = home.folder / "kubetokend.log"
         self.listener = self.notify = None
         self.stored = None  # what systemd's file descriptor store would hold
+        self.shares = {}  # and this, by name
         self.extra = []  # (name, descriptor): what else it hands over
         self.messages = []
         if activated:
@@ -138,7 +140,8 @@ class Daemon:
     def _become_activated(self):
         """In the child: descriptor 3 and LISTEN_PID are how systemd hands a socket over."""
         stored = {"state": self.stored} if self.stored is not None else {}
-        names, given = zip(("listen", self.listener.fileno()), *stored.items(), *self.extra)
+        names, given = zip(("listen", self.listener.fileno()), *stored.items(),
+                           *self.shares.items(), *self.extra)
         given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in given]  # out of the way
         for number, fd in enumerate(given, 3):
             os.dup2(fd, number)
@@ -179,14 +182,25 @@ class Daemon:
             data, descriptors, _, _ = socket.recv_fds(self.notify, 8192, 4)
             message = data.decode()
             self.messages.append(message)
-            for fd in descriptors:
-                if "FDSTORE=1" in message and "FDNAME=state" in message:
-                    self.forget_store()
-                    self.stored = fd
-                else:
-                    os.close(fd)
+            self._store(message, descriptors)
             if text in message:
                 return message
+
+    def _store(self, message, descriptors):
+        name = re.search("^FDNAME=(.*)$", message, re.M)
+        name = name[1] if name else ""
+        if "FDSTOREREMOVE=1" in message and name in self.shares:
+            os.close(self.shares.pop(name))
+        for fd in descriptors:
+            os.set_inheritable(fd, False)
+            if "FDSTORE=1" in message and name == "state":
+                if self.stored is not None:
+                    os.close(self.stored)
+                self.stored = fd
+            elif "FDSTORE=1" in message and name.startswith("share-"):
+                self.shares[name] = fd
+            else:
+                os.close(fd)
 
     def signal(self, number):
         os.kill(self.process.pid, number)
@@ -218,9 +232,11 @@ class Daemon:
                     s.close()
 
     def forget_store(self):
-        if self.stored is not None:
-            os.close(self.stored)
+        for fd in (self.stored, *self.shares.values()):
+            if fd is not None:
+                os.close(fd)
         self.stored = None
+        self.shares = {}
 
     def restart(self, crash=False):
         """As systemd does it, with what the daemon gave it to keep."""
@@ -228,7 +244,13 @@ class Daemon:
             self.process.kill()
         else:
             self.stop()
+        self.hear()
         self.start()
+
+    def hear(self):
+        """All that it has told systemd so far."""
+        while select.select([self.notify], [], [], 0)[0]:
+            self.wait_for("")
 
     @property
     def alive(self):

@@ -617,6 +617,21 @@ def not_imported(s):
     return s.home.run("import", "--user", "u", "--kubeconfig", str(path))
 
 
+def shared(s, *args, to="p"):
+    """What a guest is told."""
+    s.start()
+    r = s.run("share", "box", "--profile", to)
+    assert r.returncode == 0, r.stderr
+    return s.run(*args, env={"KUBETOKEN_SOCKET": r.stdout.strip()})
+
+
+def share_empty(s):
+    shared(s, "get")
+    assert s.run("logout").returncode == 0
+    return s.run("get", env={"KUBETOKEN_SOCKET": str(
+        s.home.runtime / "kubetoken-share" / "box" / "socket")})
+
+
 SCENES = {
     "usage": lambda s: s.run("get", "--bogus"),
     "bad-request": lambda s: on_socket(s, b"nonsense\n"),
@@ -643,6 +658,12 @@ SCENES = {
     "forgotten": forgotten,
     "no-profile": lambda s: (s.start(), s.run("get", "other"))[1],
     "no-default": no_default,
+    "not-shared": lambda s: shared(s, "logout"),
+    "share-empty": share_empty,
+    "share-taken": lambda s: (shared(s, "get"), s.run("share", "box"))[1],
+    "share-failed": lambda s: (s.start(), (s.home.runtime / "kubetoken-share").write_text(""),
+                               s.run("share", "box"))[2],
+    "no-share": lambda s: (s.start(), s.run("unshare", "box"))[1],
     "interrupted": interrupted,
     "config": lambda s: (s.start("colour = blue"), s.get())[1],
     "no-config": lambda s: (s.daemon.start(), s.run("get"))[1],

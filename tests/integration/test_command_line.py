@@ -9,12 +9,12 @@ import pytest
 import rig
 
 COMMANDS = ["get", "run", "status", "list", "inspect", "login", "logout", "refresh", "reload",
-            "stop", "restart", "import", "init", "config", "kubeconfig", "log", "why", "explain",
-            "doctor", "version", "help"]
+            "share", "unshare", "stop", "restart", "import", "init", "config", "kubeconfig", "log",
+            "why", "explain", "doctor", "version", "help"]
 MANUAL = (rig.TOP / "man" / "kubetoken.1").read_text(encoding="utf-8")
 # options without a value of their own to try: what a parser needs beside them
 VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity": "1s",
-          "--timeout": "1s", "--uid": "1", "--api-version": "v1",
+          "--timeout": "1s", "--uid": "1", "--for": "1s", "--api-version": "v1",
           "--expect-issuer": "https://i/", "--expect-audience": "a", "--expect-claim": "a=b",
           "--expect-signing-alg": "RS256", "--authentication-config": "/dev/null",
           "--kubeconfig": "/dev/null", "--cluster": "c", "--user": "u", "--command": "/c",
@@ -221,14 +221,14 @@ def test_the_admin_program_called_by_itself(home, command):
 SPEAKING = [["get"], ["get", "--json"], ["status"], ["status", "--json"],
             ["status", "-o", "name"], ["status", "--watch"], ["list"], ["inspect"],
             ["inspect", "--json"], ["log"], ["log", "--follow"], ["why", "--json"],
-            ["config", "show"], ["config", "show", "--json"],
+            ["config", "show"], ["config", "show", "--json"], ["share", "box", "--renew"],
             ["import", "--kubeconfig", "/dev/null"],
             ["kubeconfig", "p"], ["explain"], ["explain", "8"],
             ["explain", "refused"], ["version"], ["help"], ["--help"], ["--version"],
             *([c, "--help"] for c in COMMANDS), *([c, "-V"] for c in COMMANDS)]
 SPEAKING_LAST = [["refresh"], ["reload"]]  # what they print is of a thing that is done
 # doctor: test_doctor.py, init: test_init.py
-SILENT = {"run", "login", "logout", "stop", "restart", "doctor", "init"}
+SILENT = {"run", "login", "logout", "unshare", "stop", "restart", "doctor", "init"}
 
 
 @pytest.fixture

@@ -225,6 +225,21 @@ def test_500_gets_and_what_comes_in_pieces_leave_no_trace(world):
         assert rig.ask(world.home, b"logout * typed\n") == b"ok 0 0\n"
         assert "typed" not in names(world.found())
 
+    r = world.home.run("share", "box", "--profile", "inline")
+    assert r.returncode == 0, r.stderr
+    for request in [b"get\n", b"get token inline once\n", b"get json\nget\n",
+                    b"login * typed secret=%d\n%s" % (len(password), password),
+                    b"get\nlogin * typed secret=%d\n%s" % (len(password), password[:20])]:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(rig.PATIENCE)
+            s.connect(r.stdout.strip())
+            s.sendall(request)
+            s.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: s.recv(65536), b""))
+        said = token in answer, b"not-shared" in answer
+        assert said == (b"get" in request, b"typed" in request)
+        assert exposed(world.found()) == [] and "typed" not in names(world.found())
+
 
 def test_what_is_wrong_with_a_configuration_is_told_without_a_trace(world):
     """Lines of a password that are none."""

@@ -15,6 +15,7 @@ import pytest
 
 import apiserver
 import rig
+import test_share
 from test_autostart import end
 
 BOOK = rig.TOP / "docs" / "recipes.md"
@@ -23,11 +24,11 @@ PASSWORD = "canary of the recipe"
 NOT_RUN = {"helm", "k9s", "Terraform"}
 
 
-def blocks():
+def blocks(book):
     """{heading: [block]}, without a prompt."""
     found, heading = {}, None
     for part in re.findall(r"^##+ [^\n]*|^```\w*\n.*?^```$|(?:^    [^\n]*\n)+",
-                           BOOK.read_text(encoding="utf-8"), re.M | re.S):
+                           book.read_text(encoding="utf-8"), re.M | re.S):
         if part.startswith("#"):
             heading = re.split(r"[:,(]", part.lstrip("# "))[0].strip()
         else:
@@ -37,7 +38,7 @@ def blocks():
     return found
 
 
-BLOCKS = blocks()
+BLOCKS, SHARES = blocks(BOOK), blocks(rig.TOP / "docs" / "share.md")
 
 
 def recipe(heading, number=0):
@@ -238,7 +239,8 @@ def sshd(person):
                           capture_output=True, check=True).stdout.strip()
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\n"
-        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPermitRootLogin yes\n")
+        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPermitRootLogin yes\n"
+        f"SetEnv HOME={folder}\n")
     (folder / "ssh_config").write_text(
         f"Host host\n HostName 127.0.0.1\n Port {port}\n IdentityFile {folder}/key\n"
         " StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n"
@@ -266,41 +268,124 @@ def sshd(person):
             separate.rmdir()
 
 
-def test_ssh(person, fake):
-    """There it is the sshd that runs as this user who serves the socket."""
+@pytest.fixture
+def host(person):
     if not os.path.exists("/usr/sbin/sshd"):
-        pytest.skip("no sshd here")
+        pytest.skip("no sshd here (package openssh-server)")
     need("ssh", "ssh-keygen")
+    with sshd(person):
+        yield
+
+
+def session(person, command, **kwargs):
+    """By the script of the book."""
+    script = person.folder / "kssh"
+    script.write_text(SHARES["ssh"][0])
+    script.chmod(0o755)
+    return subprocess.Popen([script, "host", "work", command], text=True, stderr=subprocess.PIPE,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            env=person.environment, **kwargs)
+
+
+def test_ssh(person, fake, host):
+    """There it is the sshd that runs as this user who serves the socket."""
     configure(person, fake, f"password = {PASSWORD}")
     token = sh(person, "kubetoken get")
-    there, host = recipe("ssh").splitlines()
-    there = there.replace("/home/me", str(person.folder))
-    assert host.startswith("host$ ") and host.endswith(" kubectl get services")
-    remote = host.removeprefix("host$ ").replace("~", str(person.folder))
-    remote = remote.replace("kubectl get services", f"{rig.BUILD}/kubetoken get work")
-    with sshd(person):
-        assert sh(person, f"{there} {shlex.quote(remote)}") == token
+    for _ in range(2):
+        with session(person, f"{rig.BUILD}/kubetoken get && pwd") as there:
+            out, err = there.communicate(timeout=rig.PATIENCE)
+        assert there.returncode == 0 and out.startswith(token), err
+        assert re.fullmatch(r"kubetoken: work: the share ssh-\d+ is open until [^\n]*\n", err)
     assert len(fake.grants()) == 1
+    assert "shared as" not in sh(person, "kubetoken status")
+    assert re.search(r"handed out to ssh \(\d+\) by the share ssh-\d+\n",
+                     rig.unwrapped(sh(person, "kubetoken log")))
+    assert not list(person.folder.glob(".kubetoken-*"))
+
+
+def test_the_far_side_of_ssh_gets_the_token_and_can_do_nothing_else(person, fake, host):
+    """Each word of the protocol, at the socket that sshd has there."""
+    configure(person, fake, f"password = {PASSWORD}")
+    token = sh(person, "kubetoken get")
+    with session(person, "echo there; cat") as there:
+        try:
+            assert there.stdout.readline() == "there\n", there.stderr.read()
+            far, = person.folder.glob(".kubetoken-*")
+            before, requests = test_share.unwatched(person), len(fake.requests)
+            assert test_share.ask(far, b"get\n") == f"ok {len(token)} 0\n{token}"
+            for what, line, block in test_share.OTHERS:
+                answer = test_share.ask(far, line + block)
+                assert answer.startswith("error not-shared 0 "), (line, answer)
+            for command in ("logout", "reload", "stop", "refresh --all", "share more"):
+                r = subprocess.run([rig.BUILD / "kubetoken", *command.split()], text=True,
+                                   env={**person.environment, "KUBETOKEN_SOCKET": str(far)},
+                                   capture_output=True, timeout=rig.PATIENCE)
+                assert r.returncode == 1 and "a share gives the token of its profile" in r.stderr
+            assert test_share.ask(far, b"get\n") == f"ok {len(token)} 0\n{token}"
+            assert test_share.unwatched(person) == before and len(fake.requests) == requests
+        finally:
+            there.stdin.close()
+            there.wait(rig.PATIENCE)
+    assert there.returncode == 0
+
+
+def contained(mounts, environment, command):
+    """A script that runs it where these are mounted, as another container's root."""
+    binds = "".join(f"mkdir -p {target}; mount --bind {source} {target}\n"
+                    for source, target in mounts)
+    return f"""exec 9<{rig.BUILD}/kubetoken; mount -t tmpfs none /run
+        {binds}exec env -i {environment} {command}"""
+
+
+def need_namespaces():
+    if subprocess.run(["unshare", "-rm", "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("no user namespaces here")
 
 
 def test_a_container(person, fake):
     """Its folder is mounted as said there; the user is the one outside, by whatever number."""
-    said = json.loads(recipe("A container of your own"))
-    if subprocess.run(["unshare", "-rm", "true"], check=False,
-                      stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("no user namespaces here")
+    said = json.loads(SHARES["A container of your own"][0])
+    need_namespaces()
     configure(person, fake, f"password = {PASSWORD}")
     token = sh(person, "kubetoken get")
+    for _ in range(2):  # started, and started again
+        sh(person, said["initializeCommand"])
     mount = dict(part.partition("=")[::2] for part in said["mounts"][0].split(","))
     source = mount["source"].replace("${localEnv:XDG_RUNTIME_DIR}", str(person.runtime))
     environment = " ".join(f"{k}={v}" for k, v in said["containerEnv"].items())
-    as_root = f"""exec 9<{rig.BUILD}/kubetoken; mount -t tmpfs none /run; mkdir {mount['target']}
-        mount --bind {source} {mount['target']}
-        exec env -i {environment} /proc/self/fd/9 get work"""
+    as_root = contained([(source, mount["target"])], environment, "/proc/self/fd/9 get work")
     assert sh(person, f"exec unshare -rm sh -ec {shlex.quote(as_root)}") == token
+    seen = contained([(source, mount["target"])], environment, f"/bin/ls -A {mount['target']}")
+    assert sh(person, f"exec unshare -rm sh -ec {shlex.quote(seen)}") == "socket\n"
     as_1000 = f"KUBETOKEN_SOCKET={source}/socket exec kubetoken get work"
     assert sh(person, "exec unshare -U --map-user=1000 --map-group=1000 "
               f"sh -ec {shlex.quote(as_1000)}") == token
+    assert len(fake.grants()) == 1
+
+
+def test_a_job_of_ci_in_a_container(person, fake):
+    """podman is one of ours, which does what that one would with -v and -e."""
+    need_namespaces()
+    configure(person, fake, f"password = {PASSWORD}")
+    token = sh(person, "kubetoken get")
+    podman = person.folder / "podman"
+    podman.write_text("#!/usr/bin/python3\nimport os, re, sys\nline = ' '.join(sys.argv[1:])\n"
+                      "binds = re.findall(r'-v (/[^:]*kubetoken-share[^:]*):(\\S+)', line)\n"
+                      "env = ' '.join(re.findall(r'-e (\\S+)', line))\n"
+                      f"script = {contained([('@S', '@T')], '@E', '/proc/self/fd/9 get')!r}\n"
+                      "(source, target), = binds\n"
+                      "for a, b in ('@S', source), ('@T', target), ('@E', env):\n"
+                      "    script = script.replace(a, b)\n"
+                      "assert line.endswith(' image kubectl get services'), line\n"
+                      "os.execvp('unshare', ['unshare', '-rm', 'sh', '-ec', script])\n")
+    podman.chmod(0o755)
+    out = sh(person, SHARES["A CI job"][0],
+             env={"CI_JOB_ID": "4711", "IMAGE": "image",
+                  "PATH": f"{person.folder}:{person.environment['PATH']}"})
+    assert out == token
+    log = rig.unwrapped(sh(person, "kubetoken log"))
+    assert re.search(r"the share ci-4711 ended: somebody said unshare\n", log)
 
 
 def test_cron(person, fake, server):
@@ -343,4 +428,7 @@ def test_each_block_is_run_or_said_not_to_be():
         assert run == set(range(len(found))) or said, heading
     for heading in NOT_RUN:
         assert "(Not run: Debian has n" in text[text.index(f"### {heading}"):][:400], heading
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 11
+    for heading in SHARES:  # and of docs/share.md
+        assert f'SHARES["{heading}"][0]' in source or heading is None, heading
+    assert len(SHARES) == 4 and all(len(found) == 1 for found in SHARES.values())

@@ -253,6 +253,11 @@ def test_a_watched_table_is_drawn_anew_at_each_change(home, daemon, fake, termin
     daemon.signal(signal.SIGHUP)
     t.until(lambda text: "is not in force" not in text, "one that is in order")
 
+    assert home.run("share", "box", "--profile", "p").returncode == 0
+    t.until_text("p: shared as box for 7 h 59 min more:")
+    assert home.run("unshare", "box").returncode == 0
+    t.until(lambda text: "shared as" not in text, "its end")
+
     daemon.stop()
     t.until(lambda text: text.endswith("\n" + LOST), "its end")
     assert row(t.text, "p"), "what was known still stands there"

@@ -19,6 +19,7 @@
 #include "daemon/notify.h"
 #include "daemon/peer_process.h"
 #include "daemon/private_file.h"
+#include "daemon/revocation.h"
 #include "daemon/secret_command.h"
 #include "daemon/system_watch.h"
 #include "daemon/who_asks.h"
@@ -310,6 +311,14 @@ struct config *__wrap_config_load(const char *const *paths, size_t n, struct con
 }
 
 /* ---- other processes, and who waits for the network ------------------------------------------ */
+
+/* No logout of the world's comes with a revocation. */
+void revocation_add(struct revocation *revocation, const struct profile_config *config,
+                    const struct secret *refresh_token, const void *cache, size_t cache_length)
+{
+    (void)revocation, (void)config, (void)refresh_token, (void)cache, (void)cache_length;
+    abort();
+}
 
 void who_asks_find(struct who_asks *who, pid_t peer, pid_t pid, struct history_entry *ret)
 {

@@ -325,6 +325,36 @@ static void each_kind_keeps_all_that_it_has(void **state)
     assert_string_equal(r->text, "slow");
 }
 
+static void hand_outs_by_a_share_are_told_apart(void **state)
+{
+    struct history_entry e = { .kind = HISTORY_HAND_OUT, .token = 1, .pid = 7, .started = 7 };
+    static const char *const by[] = { NULL, "box", "other", "box", NULL };
+    char name[] = "gone";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof by / sizeof *by; i++) {
+        e.at = now;
+        e.text = by[i];
+        history_add(history, "p", &e);
+    }
+    assert_int_equal(count(HISTORY_HAND_OUT), 3);
+    const struct history_entry *last = history_last(history);
+    assert_true(last->count == 2 && !last->text && last->processes == 1);
+    assert_string_equal(history_before(last)->text, "box");
+    e = (struct history_entry){ .kind = HISTORY_SHARE, .at = now, .expires_at = 9, .text = name };
+    history_add(history, "p", &e);
+    e = (struct history_entry){
+        .kind = HISTORY_UNSHARE, .at = now, .text = name, .end = HISTORY_UNCONFIGURED
+    };
+    history_add(history, NULL, &e);
+    memset(name, 'x', sizeof name - 1);
+    last = history_last(history);
+    assert_string_equal(last->text, "gone");
+    assert_int_equal(last->end, HISTORY_UNCONFIGURED);
+    assert_string_equal(history_before(last)->text, "gone");
+    assert_int_equal(history_before(last)->expires_at, 9);
+}
+
 static void tokens_of_one_key_share_its_name_until_the_last_is_gone(void **state)
 {
     char key[] = "a";
@@ -390,6 +420,7 @@ int main(void)
         TEST(each_change_is_told_and_comes_after_what_was_seen),
         TEST(texts_are_copied),
         TEST(each_kind_keeps_all_that_it_has),
+        TEST(hand_outs_by_a_share_are_told_apart),
         TEST(tokens_of_one_key_share_its_name_until_the_last_is_gone),
         TEST(a_full_profile_takes_200_bytes_an_entry),
         TEST(without_a_history_nothing_is_kept),

@@ -71,17 +71,64 @@ static void a_verb_alone_has_the_defaults(void **state)
 
 static void every_verb_is_known(void **state)
 {
-    static const char *const verbs[] = {
-        "get",    "status", "profile", "refresh",     "inspect",   "login * * secret=1",
-        "logout", "reload", "version", "stop",        "watch",     "log",
-        "follow", "why",    "hold",    "refresh-all", "logout-all"
-    };
+    static const char *const verbs[] = { "get",
+                                         "status",
+                                         "profile",
+                                         "refresh",
+                                         "inspect",
+                                         "login * * secret=1",
+                                         "logout",
+                                         "reload",
+                                         "version",
+                                         "stop",
+                                         "watch",
+                                         "log",
+                                         "follow",
+                                         "why",
+                                         "hold",
+                                         "refresh-all",
+                                         "logout-all",
+                                         "share * p share=box",
+                                         "unshare * * share=box" };
 
     for (size_t i = 0; i < COUNT(verbs); i++) {
         parse(verbs[i]);
         assert_int_equal(request.verb, i);
     }
     (void)state;
+    assert_string_equal(protocol_verb(VERB_LOGOUT_ALL), "logout-all");
+}
+
+static void a_share_has_a_name_and_an_end(void **state)
+{
+    char line[128] = "unshare * * share=";
+    size_t length = strlen(line);
+
+    (void)state;
+    parse("share * p share=box-1 for=90m renew once");
+    assert_string_equal(request.share, "box-1");
+    assert_true(request.open_for == 90 * 60 * USEC_PER_SEC && request.renew && request.once);
+    parse("share text * share=b");
+    assert_true(request.open_for == 0 && !request.renew);
+    parse("share * p share=b for=7d");
+    parse("get token p share=../b for=8d renew"); /* unknown ones */
+    assert_true(!*request.share && request.open_for == 0 && !request.renew);
+    memset(line + length, 'n', PROTOCOL_SHARE_MAX);
+    parse(line);
+    assert_int_equal(strlen(request.share), PROTOCOL_SHARE_MAX);
+    line[length + PROTOCOL_SHARE_MAX] = 'n';
+    assert_refused(line);
+    assert_refused("share * p");
+    assert_refused("unshare");
+    assert_refused("unshare * * share=");
+    assert_refused("share * p share=.");
+    assert_refused("share * p share=.b");
+    assert_refused("share * p share=-b");
+    assert_refused("share * p share=a/b");
+    assert_refused("share * p share=b for=0");
+    assert_refused("share * p share=b for=7d1s");
+    assert_refused("share json p share=b");
+    assert_refused("share token p share=b");
 }
 
 static void a_password_is_announced_by_its_length(void **state)
@@ -597,6 +644,7 @@ int main(void)
         TEST(a_whole_request_is_understood),
         TEST(a_verb_alone_has_the_defaults),
         TEST(every_verb_is_known),
+        TEST(a_share_has_a_name_and_an_end),
         TEST(a_password_is_announced_by_its_length),
         TEST(a_users_name_goes_before_the_password),
         TEST(a_token_to_inspect_may_be_as_long_as_any),
