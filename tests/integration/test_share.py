@@ -486,11 +486,13 @@ def test_what_opens_it_makes_sure_of_a_token(fake, home, daemon):
 def test_guests_make_room_among_themselves_alone(home, daemon, shared):
     with contextlib.ExitStack() as stack:
         at_home = stack.enter_context(rig.converse(home))
+        of_another = stack.enter_context(connected(share(home, "elsewhere")))
         silent = [stack.enter_context(connected(shared)) for _ in range(70)]
         answer = ask(shared, b"get token p\n")  # stays for a moment: it needs a place
         assert answer.startswith("ok ")
         left = [s for s in silent if hung_up_by_now(s)]
         assert 6 <= len(left) <= 7 and left == silent[:len(left)]  # the longest-silent ones
+        assert not hung_up_by_now(of_another)  # of another share, and silent for longer
         at_home.write(b"get token p\n")
         at_home.flush()
         assert at_home.readline().startswith(b"ok ")
