@@ -39,10 +39,6 @@ def rest(place):
     rig.wait_until(lambda: state(place.pid) == "S", "the end of what the daemon does")
 
 
-def at_its_own_pace():
-    """A daemon is not stopped that is slow anyway."""
-
-
 def ask_once(place, request, taken):
     """One request and its answer. It is there before its connection is taken; or (taken: whether
     a connection is that waits for its request) after."""
@@ -51,7 +47,7 @@ def ask_once(place, request, taken):
     if stop:
         place.daemon.signal(signal.SIGSTOP)
     with rig.connect(place.home) as connection:
-        if taken and taken is not at_its_own_pace:
+        if taken:
             rig.wait_until(taken, "a connection that is taken")
             rest(place)
         connection.sendall(request)
@@ -224,7 +220,7 @@ def daemon_instructions(ground, profiles):
     place.start(shutil.which("valgrind"), ("--tool=callgrind", f"--callgrind-out-file={out}",
                                            "--quiet", str(rig.BUILD / "kubetokend")))
     counter.started()
-    ask(place, name, 2, at_its_own_pace)
+    ask(place, name, 2)
     return min(batch(place, counter, name, out, number) for number in range(1, BATCHES + 1))
 
 
@@ -232,7 +228,7 @@ def batch(place, counter, name, out, number):
     """Instructions of a get. The least of some batches counts, since now and then a timer of the
     daemon's own runs out."""
     counter.mark(counter.ZERO)
-    ask(place, name, GETS, at_its_own_pace)
+    ask(place, name)
     counter.mark(counter.DUMP)
     text = pathlib.Path(f"{out}.{number}").read_text()
     return int(re.search(r"^totals: (\d+)", text, re.M)[1]) / GETS
