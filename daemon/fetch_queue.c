@@ -86,6 +86,7 @@ static struct fetch_slot *first_of(const struct fetch_queue *queue, const struct
         // cppcheck-suppress uninitvar
         if (full && s->provider == full->provider)
             continue;
+        // cppcheck-suppress uninitvar; it does not follow TAILQ_FOREACH
         if (has_room(queue, s))
             return s;
         full = s;

@@ -36,7 +36,7 @@ struct revocation {
     uint64_t deadline;
     revocation_done_fn done; /* NULL: nobody wants to know */
     void *context;
-    TAILQ_HEAD(, part) parts;
+    TAILQ_HEAD(part_list, part) parts;
     LIST_ENTRY(revocation) entry;
 };
 
