@@ -164,6 +164,15 @@ def usual_length(gets):
     return statistics.median(end - begin + 1 for begin, end in gets)
 
 
+def wait_for_quiet(place, trace):
+    """For a second after a fetcher has ended each peer is asked whether it is one."""
+    def is_forgotten():
+        before = len(trace.read_text())
+        ask(place, "p", 1)
+        return "getpgid" not in trace.read_text()[before:]
+    rig.wait_until(is_forgotten, "the end of a fetcher to be forgotten")
+
+
 def daemon_system_calls(ground):
     """Until an answer is out: where the request is there at once, and where it comes later. And
     from one get to the next."""
@@ -173,6 +182,7 @@ def daemon_system_calls(ground):
                 ("-D", "-o", str(trace), str(rig.BUILD / "kubetokend")))
     place.get("p")
     ask(place, "p", 2)
+    wait_for_quiet(place, trace)
     ask(place, "p")
     at_once = count_calls(calls(trace.read_text()))[-GETS:]
     ask(place, "p", taken=lambda: waits_for_request(trace))
