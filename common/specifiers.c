@@ -11,14 +11,6 @@
 
 enum { NAME_ROOM = 256 };
 
-const char *specifiers_unknown(const char *text)
-{
-    for (const char *p = strchr(text, '%'); p; p = strchr(p + 2, '%'))
-        if (!p[1] || !strchr("uUh%", p[1]))
-            return p;
-    return NULL;
-}
-
 static bool is_name(const char *text)
 {
     if (!text || !*text || strlen(text) >= NAME_ROOM)
@@ -79,10 +71,11 @@ static int write_values(FILE *f, const char *text, char *ret_letter)
         text += plain;
         if (*text != '%')
             continue;
+        bool known = text[1] && strchr("uUh%", text[1]);
         *ret_letter = text[1];
-        value = value_of(text[1], room);
+        value = known ? value_of(text[1], room) : "%"; /* of printf's, date's or a password's */
         fputs(value ? value : "", f);
-        text += 2;
+        text += known ? 2 : 1;
     }
     return value ? 0 : -ENOENT;
 }
@@ -92,12 +85,9 @@ char *specifiers_expand(const char *text, int *ret_error, char *ret_letter)
     char *out = NULL;
     size_t length;
 
-    *ret_error = -EINVAL;
-    if (specifiers_unknown(text))
-        return NULL;
     FILE *f = open_memstream(&out, &length);
     *ret_error = f ? write_values(f, text, ret_letter) : -ENOMEM;
-    if (f && (ferror(f) | fclose(f)))
+    if (f && (ferror(f) | fclose(f) | !out)) /* it may close well and have nothing */
         *ret_error = -ENOMEM;
     if (*ret_error == 0)
         return out;

@@ -1000,23 +1000,12 @@ static bool has_specifiers(const struct config_key *key)
            key->type == TYPE_SOURCE_COMMAND;
 }
 
-/* Whether they are known, and have a value here. Of a command, which may hold what is not for
- * everybody to see, the letter alone is quoted. */
+/* Whether they have a value here. */
 static bool check_specifiers(struct loader *l, const struct setting *s)
 {
-    const char *unknown = specifiers_unknown(s->value);
     char letter = '\0';
     int error = 0;
 
-    if (unknown && unknown[1] > ' ' && unknown[1] < 0x7f)
-        complain(l->report, s->file, s->line,
-                 "%s: %%%c is not known; accepted: " SPECIFIERS_KNOWN_FORMAT, s->key->name,
-                 unknown[1]);
-    else if (unknown)
-        complain(l->report, s->file, s->line,
-                 "%s: a %% that stands alone; accepted: " SPECIFIERS_KNOWN_FORMAT, s->key->name);
-    if (unknown)
-        return false;
     free(specifiers_expand(s->value, &error, &letter));
     lacking |= error == -ENOMEM;
     if (error == -ENOENT && letter == 'h')

@@ -124,11 +124,9 @@ static void explain_specifier(int error, char letter, struct error *why)
 {
     if (error == -ENOMEM)
         error_set(why, ERROR_INTERNAL, "no memory for a command");
-    else if (error == -ENOENT)
+    else
         error_set(why, ERROR_CREDENTIAL, "nobody knows what %%%c in the command line stands for",
                   letter);
-    else
-        error_set(why, ERROR_CREDENTIAL, "the command line has a specifier that is not known");
 }
 
 char **secret_command_words(const char *line, struct error *why)

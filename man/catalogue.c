@@ -40,6 +40,9 @@ static const struct {
     { "logout", "Somebody said logout",
       "Token, refresh token and typed password of this profile are forgotten. The next request "
       "fetches a token anew, or needs `kubetoken login` where the password is typed." },
+    { "revoked", "The provider has revoked the refresh token",
+      "Somebody said logout, and the provider was told that nobody needs the refresh token any "
+      "more (RFC 7009)." },
     { "share", "A share was opened, or prolonged",
       "Whoever reaches its socket (`kubetoken status` shows where it is) gets the profile's token "
       "until then, and can do nothing else. `kubetoken unshare` ends it; `kubetoken log` shows who "

@@ -218,7 +218,7 @@ def test_whoever_prepares_a_machine_checks_etc_alone(home, system):
     r = system.check(home, "--system", env=nobody)
     assert (r.returncode, r.stderr) == (0, "")
     assert "in order, 1 profile, with 2 files" in r.stdout
-    system.write("conf.d/20.conf", "[defaults]\nca-file = %H/x\n[profile q]\nissuer = x\n")
+    system.write("conf.d/20.conf", "[defaults]\ntimeout = never\n[profile q]\nissuer = x\n")
     r = system.check(home, "--system", env=nobody)
     assert r.returncode == 9 and r.stdout == ""
     assert [line.split(": ")[0] for line in r.stderr.strip().split("\n")] == [
