@@ -115,7 +115,8 @@ static char *basic_pair(const struct job *job, bool encoded)
         return NULL;
     id = encoded ? curl_easy_escape(NULL, job->client_id, 0) : strdup(job->client_id);
     secret = encoded ? curl_easy_escape(NULL, job->client_secret, 0) : strdup(job->client_secret);
-    if (id && secret && asprintf(&pair, "%s:%s", id, secret) > 0) {
+    if (id && secret && (pair = malloc(strlen(id) + strlen(secret) + 2))) {
+        stpcpy(stpcpy(stpcpy(pair, id), ":"), secret); /* printf() would leave it on the stack */
         size_t length = strlen(pair);
         base64 = malloc(4 * (length / 3 + 1) + 1);
         if (base64)
