@@ -323,9 +323,10 @@ def test_a_proxy_s_password_and_a_long_token(world, stopper, size):
             world.get("p")
             assert world.home.run("refresh").returncode == 0
             assert exposed(world.found()) == []
+            # one more where the first fetcher still ends while the second asks
             for seen in (ends.of("kubetoken-fetch", 2), world.halfway):
-                assert [exposed(one) for one in seen] == [[], []]
-            assert [copies(one) for one in ends.of("kubetoken-fetch", 2)] == [[], []]
+                assert len(seen) >= 2 and not any(exposed(one) for one in seen)
+            assert not any(copies(one) for one in ends.of("kubetoken-fetch", 2))
             assert {"proxy", "inline"} <= names(world.halfway[0])
     finally:
         proxy.stop()
