@@ -6,6 +6,7 @@
 
 #include "common/time.h"
 #include "common/tlv.h"
+#include "common/url.h"
 
 enum { JOB_VERSION = 1 };
 
@@ -22,6 +23,12 @@ static const struct {
     { "username", offsetof(struct job, username) },
     { "password", offsetof(struct job, password) },
     { "refresh-token", offsetof(struct job, refresh_token) },
+    { "otp", offsetof(struct job, otp) },
+    { "otp-parameter", offsetof(struct job, otp_parameter) },
+    { "device-code", offsetof(struct job, device_code) },
+    { "device-endpoint", offsetof(struct job, device_endpoint) },
+    { "subject-token", offsetof(struct job, subject_token) },
+    { "subject-token-type", offsetof(struct job, subject_token_type) },
     { "token", offsetof(struct job, token) },
     { "previous", offsetof(struct job, previous) },
     { "scope", offsetof(struct job, scope) },
@@ -45,14 +52,19 @@ static const char *const outcomes[] = {
     [OUTCOME_TOKEN] = "token",         [OUTCOME_REFUSED] = "refused", [OUTCOME_SOFT] = "doubtful",
     [OUTCOME_TEMPORARY] = "temporary", [OUTCOME_STALE] = "stale",     [OUTCOME_INVALID] = "invalid",
     [OUTCOME_REPORT] = "report",       [OUTCOME_CONFIG] = "config",   [OUTCOME_REVOKED] = "revoked",
+    [OUTCOME_DEVICE] = "device",       [OUTCOME_PENDING] = "pending",
 };
 
 static const char *const kinds[] = {
-    [JOB_PASSWORD] = "password",
-    [JOB_REFRESH] = "refresh",
-    [JOB_INSPECT] = "inspect",
-    [JOB_REVOKE] = "revoke",
+    [JOB_PASSWORD] = "password", [JOB_REFRESH] = "refresh", [JOB_INSPECT] = "inspect",
+    [JOB_REVOKE] = "revoke",     [JOB_DEVICE] = "device",   [JOB_POLL] = "poll",
+    [JOB_EXCHANGE] = "exchange", [JOB_VERIFY] = "verify",
 };
+
+bool job_asks_for_token(enum job_kind kind)
+{
+    return kind == JOB_PASSWORD || kind == JOB_REFRESH || kind == JOB_POLL || kind == JOB_EXCHANGE;
+}
 
 static const char **text_slot(struct job *job, size_t i)
 {
@@ -159,7 +171,7 @@ static int add_to_list(struct job *job, const char **list, const struct tlv_fiel
 
 static int take_kind(struct job *job, const struct tlv_field *f)
 {
-    for (int i = 0; i <= JOB_REVOKE; i++)
+    for (int i = 0; i <= JOB_VERIFY; i++)
         if (strlen(kinds[i]) == f->length && memcmp(kinds[i], f->value, f->length) == 0) {
             job->kind = (enum job_kind)i;
             return 0;
@@ -198,6 +210,27 @@ static int job_field(struct job *job, const struct tlv_field *f)
     return 0;
 }
 
+/* Whether it brings what its kind is about. */
+static bool is_whole(const struct job *job)
+{
+    switch (job->kind) {
+    case JOB_INSPECT:
+    case JOB_VERIFY:
+        return job->token;
+    case JOB_REVOKE:
+        return job->refresh_token;
+    case JOB_POLL:
+        return job->device_code;
+    case JOB_EXCHANGE:
+        return job->subject_token && job->subject_token_type;
+    case JOB_PASSWORD:
+    case JOB_REFRESH:
+    case JOB_DEVICE:
+        break;
+    }
+    return true;
+}
+
 int job_decode(const void *bytes, size_t length, struct job *ret)
 {
     struct tlv_reader r;
@@ -217,8 +250,7 @@ int job_decode(const void *bytes, size_t length, struct job *ret)
             break;
     }
     if (more < 0 || !versioned || !job.issuer || !job.client_id || !job.client_auth ||
-        !job.signing_algs || (job.kind == JOB_INSPECT && !job.token) ||
-        (job.kind == JOB_REVOKE && !job.refresh_token)) {
+        !job.signing_algs || !is_whole(&job)) {
         secret_free(job.held);
         return -EBADMSG;
     }
@@ -249,6 +281,22 @@ static void put_secret(struct tlv_writer *w, const char *name, const struct secr
         tlv_put(w, name, secret_peek(secret), secret_length(secret));
 }
 
+/* What a login elsewhere takes. */
+static void put_device(struct tlv_writer *w, const struct result *result)
+{
+    put_secret(w, "device-code", result->device_code);
+    if (*result->user_code)
+        tlv_put_text(w, "user-code", result->user_code);
+    if (*result->verification_uri)
+        tlv_put_text(w, "verification-uri", result->verification_uri);
+    if (*result->verification_uri_complete)
+        tlv_put_text(w, "verification-uri-complete", result->verification_uri_complete);
+    if (result->code_lifetime > 0)
+        tlv_put_number(w, "code-lifetime", (int64_t)result->code_lifetime);
+    if (result->interval > 0)
+        tlv_put_number(w, "interval", (int64_t)result->interval);
+}
+
 size_t result_encode(const struct result *result, void *memory, size_t capacity)
 {
     struct tlv_writer w;
@@ -266,6 +314,8 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_number(&w, "nobody-listens", result->nobody_listens);
     put_secret(&w, "id-token", result->id_token);
     put_secret(&w, "refresh-token", result->refresh_token);
+    put_secret(&w, "access-token", result->access_token);
+    put_device(&w, result);
     tlv_put_number(&w, "lifetime", (int64_t)result->lifetime);
     tlv_put_number(&w, "sent", (int64_t)result->sent);
     tlv_put_number(&w, "verified", result->verified);
@@ -363,7 +413,7 @@ static int take_report(struct result *result, const struct tlv_field *f)
 
 static int take_outcome(struct result *result, const struct tlv_field *f)
 {
-    for (int i = 0; i <= OUTCOME_CONFIG; i++)
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         if (strlen(outcomes[i]) == f->length && memcmp(outcomes[i], f->value, f->length) == 0) {
             result->outcome = (enum outcome)i;
             return 0;
@@ -400,6 +450,10 @@ static int take_number(struct result *result, const struct tlv_field *f)
         result->nobody_listens = n != 0;
     else if (tlv_is(f, "key-gone"))
         result->key_gone = n != 0;
+    else if (tlv_is(f, "code-lifetime"))
+        result->code_lifetime = (uint64_t)n;
+    else if (tlv_is(f, "interval"))
+        result->interval = (uint64_t)n;
     else if (tlv_is(f, "protections"))
         protections_unpack(n, &result->protections);
     else if (tlv_is(f, "landlock"))
@@ -409,12 +463,21 @@ static int take_number(struct result *result, const struct tlv_field *f)
     return 0;
 }
 
+/* Of a page that a person is to open: whole, or not at all. */
+static void take_uri(char *out, const struct tlv_field *f)
+{
+    error_clean(out, RESULT_URI_MAX + 1, f->value, f->length);
+    if (f->length > RESULT_URI_MAX || !url_is_plain(out) ||
+        (strncmp(out, "https://", 8) != 0 && !url_is_loopback_http(out)))
+        *out = '\0';
+}
+
 static int take_field(struct result *result, const struct tlv_field *f)
 {
     static const char *const numbers[] = {
         "clock-offset", "retry-after",           "http-status",    "lifetime", "sent",
         "verified",     "refresh-without-token", "nobody-listens", "key-gone", "protections",
-        "landlock"
+        "landlock",     "code-lifetime",         "interval"
     };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);
@@ -426,6 +489,10 @@ static int take_field(struct result *result, const struct tlv_field *f)
         return take_secret(&result->id_token, f, RESULT_TOKEN_MAX);
     else if (tlv_is(f, "refresh-token"))
         return take_secret(&result->refresh_token, f, RESULT_REFRESH_TOKEN_MAX);
+    else if (tlv_is(f, "access-token"))
+        return take_secret(&result->access_token, f, RESULT_ACCESS_TOKEN_MAX);
+    else if (tlv_is(f, "device-code"))
+        return take_secret(&result->device_code, f, RESULT_DEVICE_CODE_MAX);
     else if (tlv_is(f, "report"))
         return take_report(result, f);
     else if (tlv_is(f, "cache"))
@@ -440,6 +507,12 @@ static int take_field(struct result *result, const struct tlv_field *f)
         error_clean(result->changed, sizeof result->changed, f->value, f->length);
     else if (tlv_is(f, "key"))
         error_clean(result->key, sizeof result->key, f->value, f->length);
+    else if (tlv_is(f, "user-code"))
+        error_clean(result->user_code, sizeof result->user_code, f->value, f->length);
+    else if (tlv_is(f, "verification-uri"))
+        take_uri(result->verification_uri, f);
+    else if (tlv_is(f, "verification-uri-complete"))
+        take_uri(result->verification_uri_complete, f);
     else if (tlv_is(f, "warning") && result->n_warnings < RESULT_WARNINGS_MAX)
         result->warnings[result->n_warnings++].code = error_from_name(f->value, f->length);
     else if (tlv_is(f, "warning-detail") && result->n_warnings > 0 &&
@@ -458,6 +531,11 @@ static bool believable(const struct result *r, const struct secret *token, uint6
     if (r->outcome == OUTCOME_REPORT)
         return r->report && !r->id_token;
     if (r->outcome == OUTCOME_REVOKED)
+        return !r->id_token;
+    if (r->outcome == OUTCOME_DEVICE)
+        return r->device_code && *r->user_code && *r->verification_uri && r->code_lifetime > 0 &&
+               r->sent >= started && r->sent <= now && !r->id_token;
+    if (r->outcome == OUTCOME_PENDING)
         return !r->id_token;
     if (r->outcome != OUTCOME_TOKEN)
         return !r->id_token && r->error.code != ERROR_NONE;
@@ -534,7 +612,8 @@ int result_restore(const void *bytes, size_t length, const struct secret *token,
 
     if (tlv_open(&r, bytes, length) <= 0 || read_result(&r, token, 0, now, &result) < 0)
         return -EBADMSG;
-    bool bare = !result.id_token && !result.refresh_token && !result.report && !result.cache;
+    bool bare = !result.id_token && !result.refresh_token && !result.access_token &&
+                !result.device_code && !result.report && !result.cache;
     if (bare && result.outcome == OUTCOME_TOKEN) {
         *ret = result;
         return 0;
@@ -547,6 +626,8 @@ void result_clear(struct result *result)
 {
     secret_free(result->id_token);
     secret_free(result->refresh_token);
+    secret_free(result->access_token);
+    secret_free(result->device_code);
     free(result->cache);
     free(result->report);
     *result = (struct result){ 0 };

@@ -26,8 +26,12 @@ enum {
     RESULT_CACHE_MAX = 32 * 1024,
     RESULT_REPORT_MAX = 192 * 1024, /* the claims of a token are three quarters of it */
     RESULT_WARNINGS_MAX = 8,
-    RESULT_DETAIL_MAX = 200,              /* of what a fetcher says */
-    RESULT_KEY_MAX = 64,                  /* of the name of a key */
+    RESULT_DETAIL_MAX = 200, /* of what a fetcher says */
+    RESULT_KEY_MAX = 64,     /* of the name of a key */
+    RESULT_ACCESS_TOKEN_MAX = 32 * 1024,
+    RESULT_DEVICE_CODE_MAX = 4 * 1024,
+    RESULT_USER_CODE_MAX = 64,
+    RESULT_URI_MAX = 1024,
     RESULT_LIFETIME_MAX = 31 * 24 * 3600, /* seconds; a longer life is cut to this */
 };
 
@@ -39,7 +43,14 @@ enum job_kind {
     JOB_REFRESH,  /* a token by the refresh token */
     JOB_INSPECT,  /* none: a report of the token that the job brings */
     JOB_REVOKE,   /* none: the refresh token is to be void */
+    JOB_DEVICE,   /* none: a device code for a login elsewhere (RFC 8628 §3.1) */
+    JOB_POLL,     /* a token by the device code (RFC 8628 §3.4) */
+    JOB_EXCHANGE, /* a token for another audience by that of another profile (RFC 8693) */
+    JOB_VERIFY,   /* the token that the job brings, verified as one that was asked for */
 };
+
+/* Of these the token is taken only as it is written: nothing is asked of a token endpoint. */
+bool job_asks_for_token(enum job_kind kind);
 
 /* Strings are NULL where absent. In an encoded job the pointers are the caller's; in a decoded
  * one they point into `held`. */
@@ -55,8 +66,14 @@ struct job {
     const char *username;
     const char *password;
     const char *refresh_token;
-    const char *token;    /* JOB_INSPECT */
-    const char *previous; /* the token in hand, to tell what a new one changes */
+    const char *otp;             /* JOB_PASSWORD: a one-time password beside the password */
+    const char *otp_parameter;   /* by which name that is sent; NULL: as the provider says */
+    const char *device_code;     /* JOB_POLL */
+    const char *device_endpoint; /* JOB_DEVICE: device_authorization_endpoint; NULL: discovered */
+    const char *subject_token;   /* JOB_EXCHANGE: of the other profile, */
+    const char *subject_token_type; /* and what it is: id_token or access_token */
+    const char *token;              /* JOB_INSPECT, JOB_VERIFY */
+    const char *previous;           /* the token in hand, to tell what a new one changes */
     const char *scope;
     const char *audience;
     const char *resource;
@@ -96,6 +113,8 @@ enum outcome {
     OUTCOME_INVALID,   /* its answer makes no sense, before anything secret was sent */
     OUTCOME_REPORT,    /* JOB_INSPECT: error is what is wrong with the token, if anything */
     OUTCOME_REVOKED,   /* JOB_REVOKE */
+    OUTCOME_DEVICE,    /* JOB_DEVICE: a device code */
+    OUTCOME_PENDING,   /* JOB_POLL: nobody has confirmed or denied it yet */
     OUTCOME_CONFIG,    /* something on this machine is wrong: nothing was sent */
 };
 
@@ -118,6 +137,14 @@ struct result {
     char changed[RESULT_DETAIL_MAX + 1]; /* claims that differ from the previous token's */
     char key[RESULT_KEY_MAX + 1];        /* the name of the key that signed it, "" = none */
     bool key_gone; /* the previous token's is published no more, by what was fetched just now */
+    struct secret *access_token; /* NULL: none came, or none that anybody has a use for */
+    /* OUTCOME_DEVICE (RFC 8628 §3.2) */
+    struct secret *device_code;
+    char user_code[RESULT_USER_CODE_MAX + 1]; /* to be typed, or compared */
+    char verification_uri[RESULT_URI_MAX + 1];
+    char verification_uri_complete[RESULT_URI_MAX + 1]; /* "": none was given */
+    uint64_t code_lifetime;                             /* usec from `sent` */
+    uint64_t interval; /* usec between two polls; OUTCOME_PENDING: slow_down, by so much more */
     /* any outcome */
     struct protections protections; /* of the process that got it */
     bool has_clock_offset;

@@ -904,6 +904,26 @@ static bool set_keep(enum keep_over_restart *slot, const char *v)
     return false;
 }
 
+/* The other two have keys of their own. */
+static bool set_grant(enum grant *slot, const char *v)
+{
+    static const char *const words[] = { [GRANT_PASSWORD] = "password",
+                                         [GRANT_DEVICE] = "device",
+                                         [GRANT_REFRESH_TOKEN] = "refresh-token" };
+
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(v, words[i]) == 0) {
+            *slot = (enum grant)i;
+            return true;
+        }
+    return false;
+}
+
+static const char *grant_key(enum grant grant)
+{
+    return grant == GRANT_EXCHANGE ? "from" : grant == GRANT_COMMAND ? "token-command" : "grant";
+}
+
 /* Puts the setting into the profile. False: the value is not acceptable. */
 static bool apply(struct profile_config *p, const struct setting *s)
 {
@@ -912,6 +932,7 @@ static bool apply(struct profile_config *p, const struct setting *s)
 
     switch (s->key->type) {
     case TYPE_TEXT:
+    case TYPE_COMMAND: /* its specifiers count once it is split */
         return set_text(slot, v);
     case TYPE_USERNAME:
         return set_expanded(slot, v);
@@ -951,6 +972,12 @@ static bool apply(struct profile_config *p, const struct setting *s)
         return set_duration(slot, v, USEC_PER_SEC, 366 * 86400 * USEC_PER_SEC);
     case TYPE_ALGS:
         return all_among(v, CONFIG_KEYS_ALGORITHMS) && set_text(slot, v);
+    case TYPE_GRANT:
+        return set_grant(slot, v);
+    case TYPE_FROM:
+        return protocol_name_valid(v, strlen(v)) && set_text(slot, v);
+    case TYPE_SUBJECT_TOKEN:
+        return word_among(v, strlen(v), "id_token access_token") && set_text(slot, v);
     case TYPE_PROFILE_NAME:
         return protocol_name_valid(v, strlen(v));
     }
@@ -984,6 +1011,7 @@ static void clear_profile(struct profile_config *p)
         case FORM_NONE:
         case FORM_BOOL:
         case FORM_KEEP:
+        case FORM_GRANT:
         case FORM_USEC:
             break;
         }
@@ -997,7 +1025,7 @@ static void clear_profile(struct profile_config *p)
 static bool has_specifiers(const struct config_key *key)
 {
     return key->type == TYPE_USERNAME || key->type == TYPE_PATH || key->type == TYPE_SOURCE_FILE ||
-           key->type == TYPE_SOURCE_COMMAND;
+           key->type == TYPE_SOURCE_COMMAND || key->type == TYPE_COMMAND;
 }
 
 /* Whether they have a value here. */
@@ -1089,6 +1117,7 @@ static void check_profile(struct loader *l, const struct section *s, const struc
     check_url(l, s, p, "issuer", p->issuer);
     check_url(l, s, p, "token-endpoint", p->token_endpoint);
     check_url(l, s, p, "jwks-uri", p->jwks_uri);
+    check_url(l, s, p, "device-authorization-endpoint", p->device_endpoint);
     if (p->issuer && strpbrk(p->issuer, "?"))
         complain(l->report, s->file, s->line,
                  "profile %s: issuer: has a query; OpenID Connect allows none", p->name);
@@ -1184,10 +1213,6 @@ static void check_missing(struct loader *l, const struct section *defaults, cons
     }
 }
 
-/* A provider that has more to do than it can answers late: who hangs up and asks again has it do
- * more. */
-static const uint64_t patience_unless_timed = 120 * USEC_PER_SEC;
-
 static bool sets(const struct section *s, const char *key)
 {
     for (size_t i = 0; s && i < s->n; i++)
@@ -1195,6 +1220,58 @@ static bool sets(const struct section *s, const char *key)
             return true;
     return false;
 }
+
+/* What the profile itself says beside what gets its tokens otherwise. Of [defaults] it is for the
+ * other profiles. */
+static void check_beside_grant(struct loader *l, const struct section *s,
+                               const struct profile_config *p)
+{
+    static const char *const of_password[] = {
+        "username",          "password", "password-file", "password-command", "password-credential",
+        "password-lifetime", "realm",    "otp-parameter"
+    };
+
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t k = 0; k < sizeof of_password / sizeof *of_password; k++)
+            if (strcmp(s->settings[i].key->name, of_password[k]) == 0)
+                complain(l->report, s->settings[i].file, s->settings[i].line,
+                         "profile %s: %s: belongs to the password grant, which %s takes the place "
+                         "of; accepted: one of them",
+                         p->name, of_password[k], grant_key(p->grant));
+}
+
+/* By what it gets its tokens: the profile's own key goes before those of [defaults]. */
+static void settle_grant(struct loader *l, const struct section *defaults, const struct section *s,
+                         struct profile_config *p)
+{
+    static const struct {
+        const char *key;
+        enum grant grant;
+    } others[] = { { "from", GRANT_EXCHANGE }, { "token-command", GRANT_COMMAND } };
+    bool own = sets(s, "grant");
+    const char *first = own ? "grant" : NULL;
+
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (sets(s, others[i].key) && first)
+            complain(l->report, s->file, s->line,
+                     "profile %s: %s does not go with %s; accepted: one of them", p->name,
+                     others[i].key, first);
+        if (sets(s, others[i].key) || (!own && sets(defaults, others[i].key)))
+            p->grant = others[i].grant;
+        own |= sets(s, others[i].key);
+        first = sets(s, others[i].key) ? others[i].key : first;
+    }
+    if (p->grant == GRANT_PASSWORD)
+        return;
+    check_beside_grant(l, s, p);
+    clear_source(&p->password);
+    free(p->username);
+    p->username = NULL;
+}
+
+/* A provider that has more to do than it can answers late: who hangs up and asks again has it do
+ * more. */
+static const uint64_t patience_unless_timed = 120 * USEC_PER_SEC;
 
 static void build_profile(struct loader *l, const struct section *defaults, const struct section *s,
                           struct profile_config *p)
@@ -1216,6 +1293,7 @@ static void build_profile(struct loader *l, const struct section *defaults, cons
     apply_section(l, p, s);
     if (lacking)
         return;
+    settle_grant(l, defaults, s, p);
     bool timed = sets(defaults, "timeout") || sets(s, "timeout"); /* that is the most, then */
     p->patience = timed ? p->timeout : patience_unless_timed;
     check_missing(l, defaults, s, p);
@@ -1244,6 +1322,26 @@ static void find_default(struct loader *l, const struct section *defaults, struc
     }
 }
 
+/* Whose token is taken for another: one that is got otherwise, and by the same provider. */
+static void check_from(struct loader *l, const struct config *config)
+{
+    for (size_t i = 0; i < config->n_profiles; i++) {
+        const struct profile_config *p = &config->profiles[i], *of;
+        if (p->grant != GRANT_EXCHANGE)
+            continue;
+        const char *wrong = NULL;
+        if (!(of = config_find(config, p->from)))
+            wrong = "there is no such profile";
+        else if (of == p)
+            wrong = "is this profile; accepted: the name of another";
+        else if (of->grant == GRANT_EXCHANGE)
+            wrong = "that has from itself; accepted: a profile that somebody logs in to";
+        if (wrong)
+            complain(l->report, l->sections[0].file, 0, "profile %s: from = %s: %s", p->name,
+                     p->from, wrong);
+    }
+}
+
 /* NULL, or less than all: memory was lacking. */
 static struct config *build(struct loader *l)
 {
@@ -1267,6 +1365,7 @@ static struct config *build(struct loader *l)
         return config;
     qsort(config->profiles, config->n_profiles, sizeof *config->profiles, by_name);
     find_default(l, defaults, config);
+    check_from(l, config);
     return config;
 }
 

@@ -37,6 +37,15 @@ enum keep_over_restart {
     KEEP_NOTHING,
 };
 
+/* By what a profile gets its tokens, once there is no refresh token. */
+enum grant {
+    GRANT_PASSWORD,      /* RFC 6749 §4.3 */
+    GRANT_DEVICE,        /* a person confirms a login elsewhere: RFC 8628 */
+    GRANT_REFRESH_TOKEN, /* nothing: a person gives another one */
+    GRANT_EXCHANGE,      /* from: the token of another profile, RFC 8693 */
+    GRANT_COMMAND,       /* token-command: another program has one */
+};
+
 /* One [profile NAME], with [defaults] and the built-in defaults filled in. Absent strings are
  * NULL. Owned by the struct config. */
 struct profile_config {
@@ -68,6 +77,13 @@ struct profile_config {
     char *realm;
     char **parameters; /* name=value, NULL at the end */
     bool use_refresh_token;
+    /* grants */
+    enum grant grant;
+    char *otp_parameter;      /* NULL: as the provider is known to have it */
+    char *device_endpoint;    /* NULL: discovered */
+    char *from;               /* GRANT_EXCHANGE: a profile */
+    char *subject_token_type; /* of that: access_token, or id_token (NULL, too) */
+    char *token_command;      /* GRANT_COMMAND */
     /* policy */
     uint64_t refresh_before;         /* usec; 0 = refresh_before_percent counts */
     unsigned refresh_before_percent; /* of the lifetime; 0 = the default */

@@ -66,6 +66,15 @@ const struct config_key config_keys[] = {
     { "token-parameter", AT(parameters), JOB(parameters), TYPE_PARAMETER, IDENTITY,
       "name=value, with a name that has no key of its own" },
     { "use-refresh-token", AT(use_refresh_token), NONE, TYPE_BOOL, SAME, "yes or no" },
+    { "grant", AT(grant), NONE, TYPE_GRANT, IDENTITY, "password, device or refresh-token" },
+    { "otp-parameter", AT(otp_parameter), JOB(otp_parameter), TYPE_TEXT, SAME,
+      "the name of a parameter, such as totp" },
+    { "device-authorization-endpoint", AT(device_endpoint), JOB(device_endpoint), TYPE_URL,
+      IDENTITY, CONFIG_KEYS_URL },
+    { "from", AT(from), NONE, TYPE_FROM, IDENTITY, "the name of another profile" },
+    { "subject-token-type", AT(subject_token_type), JOB(subject_token_type), TYPE_SUBJECT_TOKEN,
+      IDENTITY, "id_token or access_token" },
+    { "token-command", AT(token_command), NONE, TYPE_COMMAND, IDENTITY, "a command line" },
     { "refresh-before", AT(refresh_before), NONE, TYPE_REFRESH_BEFORE, SAME,
       "1% to 90%, or a duration of 1s to 1d" },
     { "keep-fresh", AT(keep_fresh), NONE, TYPE_KEEP_FRESH, SAME,
@@ -98,7 +107,12 @@ enum config_form config_keys_form(enum config_type type)
     case TYPE_CLIENT_AUTH:
     case TYPE_PROXY:
     case TYPE_ALGS:
+    case TYPE_FROM:
+    case TYPE_SUBJECT_TOKEN:
+    case TYPE_COMMAND:
         return FORM_TEXT;
+    case TYPE_GRANT:
+        return FORM_GRANT;
     case TYPE_BOOL:
     case TYPE_START:
         return FORM_BOOL;
@@ -152,6 +166,8 @@ static bool same_value(const struct config_key *key, const struct profile_config
         return same_text(*(char *const *)x, *(char *const *)y);
     case FORM_LIST:
         return same_list(*(char *const *const *)x, *(char *const *const *)y);
+    case FORM_GRANT:
+        return *(const enum grant *)x == *(const enum grant *)y;
     case FORM_NONE: /* secrets and policy: no row makes them a part of the identity */
     case FORM_BOOL:
     case FORM_KEEP:
@@ -199,6 +215,8 @@ static uint64_t digest_of(const struct config_key *key, const struct profile_con
         return *(const bool *)value;
     case FORM_KEEP:
         return *(const enum keep_over_restart *)value;
+    case FORM_GRANT:
+        return *(const enum grant *)value;
     case FORM_USEC:
         if (key->type == TYPE_REFRESH_BEFORE && config->refresh_before_percent > 0)
             return digest_pair(1, config->refresh_before_percent);
@@ -211,14 +229,16 @@ static uint64_t digest_of(const struct config_key *key, const struct profile_con
     return 0;
 }
 
+/* What is not set has no part: a key that a later version knows leaves all as it was. */
 static uint64_t digest_of_keys(const struct profile_config *config, bool all)
 {
     uint64_t digest = 0;
 
-    for (size_t i = 0; i < config_keys_count; i++)
-        if (all || config_keys[i].identity)
-            digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name),
-                                                     digest_of(&config_keys[i], config)));
+    for (size_t i = 0; i < config_keys_count; i++) {
+        uint64_t value = all || config_keys[i].identity ? digest_of(&config_keys[i], config) : 0;
+        if (value != 0)
+            digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name), value));
+    }
     return digest;
 }
 
@@ -292,6 +312,7 @@ static void fill_field(struct job *job, const struct config_key *key,
     }
     case FORM_NONE: /* a job has no field for these */
     case FORM_KEEP:
+    case FORM_GRANT:
     case FORM_USEC:
     case FORM_SOURCE:
         break;

@@ -35,6 +35,10 @@ enum config_type {
     TYPE_KEEP_FRESH,
     TYPE_LIFETIME,
     TYPE_ALGS,
+    TYPE_GRANT,
+    TYPE_FROM,
+    TYPE_SUBJECT_TOKEN,
+    TYPE_COMMAND,
     TYPE_PROFILE_NAME,
 };
 
@@ -44,6 +48,7 @@ enum config_form {
     FORM_TEXT, /* char * */
     FORM_BOOL,
     FORM_KEEP,   /* enum keep_over_restart */
+    FORM_GRANT,  /* enum grant */
     FORM_USEC,   /* uint64_t */
     FORM_SOURCE, /* struct source */
     FORM_LIST,   /* char **, NULL at the end */

@@ -473,9 +473,20 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- attempts -------------------------------------------------------------------------------- */
 
-static bool password_is_typed(const struct profile *p)
+/* Whether it is a person who has a token be got, where no refresh token does. */
+static bool needs_person(const struct profile *p)
 {
-    return p->config->password.kind == SOURCE_NONE;
+    switch (p->config->grant) {
+    case GRANT_PASSWORD:
+        return p->config->password.kind == SOURCE_NONE;
+    case GRANT_DEVICE:
+    case GRANT_REFRESH_TOKEN:
+        return true;
+    case GRANT_EXCHANGE:
+    case GRANT_COMMAND:
+        break;
+    }
+    return false;
 }
 
 /* A new one replaces the old at once; none means keep it. */
@@ -905,7 +916,7 @@ static void update_policy(struct profile *p)
 {
     if (typed_of(p) && time_boottime() >= p->typed_until)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
-    p->policy.password_at_hand = typed_of(p) || !password_is_typed(p);
+    p->policy.password_at_hand = typed_of(p) || !needs_person(p);
     p->policy.held = p->is_shared || holders_any(p->holders);
     p->policy.held_validity = holders_min_validity(p->holders);
 }
@@ -972,12 +983,41 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
     return 0;
 }
 
+/* Why no password is taken, and what is. */
+static void not_by_password(const struct profile *p, struct error *why)
+{
+    const struct profile_config *c = p->config;
+
+    switch (c->grant) {
+    case GRANT_DEVICE:
+        error_set(why, ERROR_USAGE, "it has grant = device: no password is asked for");
+        break;
+    case GRANT_REFRESH_TOKEN:
+        error_set(why, ERROR_USAGE,
+                  "it has grant = refresh-token; kubetoken login --refresh-token %s", c->name);
+        break;
+    case GRANT_EXCHANGE:
+        error_set(why, ERROR_USAGE, "it has its tokens from %s; kubetoken login %s", c->from,
+                  c->from);
+        break;
+    case GRANT_COMMAND:
+    case GRANT_PASSWORD:
+        error_set(why, ERROR_USAGE, "it has its tokens from token-command; kubetoken refresh %s",
+                  c->name);
+        break;
+    }
+}
+
 /* Whether there is a name to log in by: the configured one, the given one ("": none), or one that
  * was typed before. */
 static int accept_user(struct profile *p, const char *name, struct error *why)
 {
     const char *configured = p->configured->username;
 
+    if (p->config->grant != GRANT_PASSWORD) {
+        not_by_password(p, why);
+        return -1;
+    }
     if (configured && *name && strcmp(configured, name) != 0) {
         error_set(why, ERROR_USAGE, "its configuration says username = %s, and no other",
                   configured);
@@ -1236,9 +1276,8 @@ static void forget_all(struct profile *p, const char *reason)
     p->failed_step = (struct step){ "", "" };
     p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
-    step(p,
-         (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { password_is_typed(p) } });
-    error_set(&p->error, password_is_typed(p) ? ERROR_LOGIN_NEEDED : ERROR_NONE, "%s", "");
+    step(p, (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { needs_person(p) } });
+    error_set(&p->error, needs_person(p) ? ERROR_LOGIN_NEEDED : ERROR_NONE, "%s", "");
 }
 
 void profile_logout(struct profile *p, struct revocation *revocation)
@@ -1273,7 +1312,7 @@ static void take_policy(struct profile *p)
 /* start = with-daemon: as if somebody had asked. */
 static void start_with_daemon(struct profile *p)
 {
-    if (p->config->start_with_daemon && !password_is_typed(p))
+    if (p->config->start_with_daemon && !needs_person(p))
         step(p,
              (struct lifecycle_event){ .type = LIFECYCLE_CHANGED, .changed = { .person = true } });
 }
@@ -1284,7 +1323,7 @@ static bool is_mendable(const struct profile *p)
     enum lifecycle_state state = p->lifecycle.state;
 
     return state == LIFECYCLE_WAITING || state == LIFECYCLE_STOPPED ||
-           (state == LIFECYCLE_NEED_LOGIN && !password_is_typed(p));
+           (state == LIFECYCLE_NEED_LOGIN && !needs_person(p));
 }
 
 /* ---- another life ---------------------------------------------------------------------------- */
@@ -1319,7 +1358,7 @@ static void restore_password(struct profile *p, uint64_t now)
         memcpy(&p->typed_until, rest, length);
     if (lifetime != USEC_INFINITY && p->typed_until > now + lifetime)
         p->typed_until = now + lifetime;
-    if (p->typed_until <= now || !password_is_typed(p))
+    if (p->typed_until <= now || !needs_person(p))
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
 }
 
@@ -1415,7 +1454,8 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
         return NULL;
     p->shared = shared;
     p->configured = config;
-    p->user = config->username ? NULL : typed_user_restore(shared->store, config);
+    bool types_name = !config->username && config->grant == GRANT_PASSWORD;
+    p->user = types_name ? typed_user_restore(shared->store, config) : NULL;
     p->config = p->user ? typed_user_config(p->user) : config;
     TAILQ_INIT(&p->waiters);
     TAILQ_INIT(&p->guests);

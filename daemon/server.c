@@ -627,7 +627,8 @@ static void answer_profile(struct rendered *r, const struct profile *profile, bo
 {
     const struct profile_config *config = profile_config(profile);
     char text[PROTOCOL_NAME_MAX + PROTOCOL_USER_MAX + 16];
-    bool asked = with_user && !profile_configured(profile)->username;
+    bool asked = with_user && !profile_configured(profile)->username &&
+                 config->grant == GRANT_PASSWORD;
 
     snprintf(text, sizeof text, "%s\n%s%s%s%s", config->name, asked ? "ask" : "",
              asked && config->username ? " " : "",

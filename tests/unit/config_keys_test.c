@@ -56,6 +56,14 @@ static const struct expectation expectations[] = {
     { "realm", "a realm", AT(realm), NULL, "realm", IDENTITY },
     { "token-parameter", "tenant=blue", AT(parameters), NULL, "parameter", IDENTITY },
     { "use-refresh-token", "no", AT(use_refresh_token), "0", NULL, SAME },
+    { "grant", "device", AT(grant), "1", NULL, IDENTITY },
+    { "otp-parameter", "totp", AT(otp_parameter), NULL, "otp-parameter", SAME },
+    { "device-authorization-endpoint", "https://b/device", AT(device_endpoint), NULL,
+      "device-endpoint", IDENTITY },
+    { "from", "a", AT(from), NULL, NULL, IDENTITY },
+    { "subject-token-type", "access_token", AT(subject_token_type), NULL, "subject-token-type",
+      IDENTITY },
+    { "token-command", "gettoken", AT(token_command), NULL, NULL, IDENTITY },
     { "refresh-before", "2m", AT(refresh_before), "120 s", NULL, SAME },
     { "keep-fresh", "1h", AT(keep_fresh), "3600 s", NULL, SAME },
     { "username-claim", "email", AT(username_claim), NULL, "username-claim", IDENTITY },
@@ -181,6 +189,8 @@ static const char *shown(const void *value, enum config_form form)
         return *(const bool *)value ? "1" : "0";
     case FORM_KEEP:
         return *(const enum keep_over_restart *)value == KEEP_ALL ? "1" : "0";
+    case FORM_GRANT:
+        return *(const enum grant *)value == GRANT_DEVICE ? "1" : "0";
     case FORM_USEC:
         snprintf(text, sizeof text, "%llu s",
                  (unsigned long long)(*(const uint64_t *)value / USEC_PER_SEC));
