@@ -238,6 +238,7 @@ int command_login(int argc, char **argv)
     if (*asked)
         *asked++ = '\0';
     asked[strcspn(asked, "\n")] = '\0';
+    o.refresh_token |= strcmp(asked, "refresh-token") == 0 && !o.username;
 
     char *block = locked_memory(PROTOCOL_USER_MAX + SECRET_FORM_ROOM);
     secret = block + PROTOCOL_USER_MAX;

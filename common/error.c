@@ -149,6 +149,8 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_LOGIN_NEEDED] = { "login-needed", 5, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
                              "no password is known",
                              "say kubetoken login, or set password-file or another source" },
+    [ERROR_NOT_LOGGED_IN] = { "not-logged-in", 5, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
+                              "nobody is logged in", "say kubetoken login" },
     [ERROR_NO_TOKEN] = { "no-token", 1, ERROR_CLASS_NONE, ERROR_LINK_TOKEN, "there is no token yet",
                          "say kubetoken get first" },
     [ERROR_REFUSED] = { "refused", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,

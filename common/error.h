@@ -54,6 +54,7 @@ enum error_code {
     ERROR_CREDENTIAL,
     ERROR_NO_COMMAND,
     ERROR_LOGIN_NEEDED,
+    ERROR_NOT_LOGGED_IN,
     ERROR_NO_TOKEN,
     /* what the provider said of the credentials */
     ERROR_REFUSED,

@@ -1263,6 +1263,10 @@ static void settle_grant(struct loader *l, const struct section *defaults, const
     }
     if (p->grant == GRANT_PASSWORD)
         return;
+    if (p->grant == GRANT_REFRESH_TOKEN && !p->use_refresh_token)
+        complain(l->report, s->file, s->line,
+                 "profile %s: use-refresh-token = no leaves nothing of grant = refresh-token",
+                 p->name);
     check_beside_grant(l, s, p);
     clear_source(&p->password);
     free(p->username);

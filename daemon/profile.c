@@ -297,13 +297,24 @@ static bool served(const struct profile *p, const struct waiter *w, uint64_t now
            lc->expires_at - now >= w->request.min_validity;
 }
 
+static bool is_login_code(enum error_code code)
+{
+    return code == ERROR_LOGIN_NEEDED || code == ERROR_NOT_LOGGED_IN;
+}
+
+/* That only a person helps: of other grants than the password's, none is missing. */
+static enum error_code login_code(const struct profile *p)
+{
+    return p->config->grant == GRANT_PASSWORD ? ERROR_LOGIN_NEEDED : ERROR_NOT_LOGGED_IN;
+}
+
 /* To what stopped the password, why it was asked: the refresh token that was given. Where no
  * password is known that is said already. */
 static void add_offer_words(const struct profile *p, struct error *why)
 {
     const struct error last = *why;
 
-    if (!p->offer_words || last.code == ERROR_LOGIN_NEEDED)
+    if (!p->offer_words || is_login_code(last.code))
         return;
     error_set(why, last.code, "%.*s%sthe refresh token was not taken before: %s",
               (int)error_stem(last.detail), last.detail, *last.detail ? "; " : "", p->offer_words);
@@ -576,7 +587,7 @@ static void in_words(const struct profile *p, const struct error *e, struct erro
                                ? "the provider refused the refresh token"
                                : error_sentence(e->code);
 
-    error_set(ret, ERROR_LOGIN_NEEDED, "%s%s%s", sentence, *e->detail ? ": " : "", e->detail);
+    error_set(ret, login_code(p), "%s%s%s", sentence, *e->detail ? ": " : "", e->detail);
 }
 
 /* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
@@ -584,8 +595,8 @@ static void set_login_needed(struct profile *p)
 {
     const struct error last = p->error;
 
-    if (last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED)
-        error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", p->loss ? p->loss : last.detail);
+    if (last.code == ERROR_NONE || is_login_code(last.code))
+        error_set(&p->error, login_code(p), "%s", p->loss ? p->loss : last.detail);
     else
         in_words(p, &last, &p->error);
 }
@@ -1277,7 +1288,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { needs_person(p) } });
-    error_set(&p->error, needs_person(p) ? ERROR_LOGIN_NEEDED : ERROR_NONE, "%s", "");
+    error_set(&p->error, needs_person(p) ? login_code(p) : ERROR_NONE, "%s", "");
 }
 
 void profile_logout(struct profile *p, struct revocation *revocation)
@@ -1388,7 +1399,7 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
                                     "keep-over-restart = all keeps it"
                                   : "a restart of kubetokend ended the refresh token; "
                                     "keep-over-restart = all keeps it";
-    error_set(&p->error, ERROR_LOGIN_NEEDED, "%s", p->loss);
+    error_set(&p->error, login_code(p), "%s", p->loss);
     p->lifecycle.failed_at = time_boottime();
     log_change(p, p->lifecycle.failed_at);
 }
@@ -1733,5 +1744,8 @@ void profile_user(const struct profile *p, char *out, size_t size)
         kube_user_name(out, size, config->username_claim, config->username_prefix, config->issuer,
                        p->facts.user);
     else
-        snprintf(out, size, "%s", config->username ? config->username : "");
+        snprintf(out, size, "%s",
+                 config->username  ? config->username
+                 : *p->facts.email ? p->facts.email
+                                   : p->facts.sub);
 }

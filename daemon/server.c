@@ -621,18 +621,29 @@ static void answer_reload(struct server *s, struct rendered *r)
     render_text(r, text);
 }
 
-/* The name; and, to who is going to log in and knows of it, whether the user's is to be asked for:
- * "ask", with the one that was typed last. */
-static void answer_profile(struct rendered *r, const struct profile *profile, bool with_user)
+/* What else than the name who is going to log in needs to know, a line or nothing: "ask" for the
+ * user's, with the one that was typed last; or what takes a password's place. */
+static void login_line(const struct profile *profile, char *out, size_t size)
 {
     const struct profile_config *config = profile_config(profile);
-    char text[PROTOCOL_NAME_MAX + PROTOCOL_USER_MAX + 16];
-    bool asked = with_user && !profile_configured(profile)->username &&
-                 config->grant == GRANT_PASSWORD;
+    bool asked = !profile_configured(profile)->username;
 
-    snprintf(text, sizeof text, "%s\n%s%s%s%s", config->name, asked ? "ask" : "",
-             asked && config->username ? " " : "",
-             asked && config->username ? config->username : "", asked ? "\n" : "");
+    *out = '\0';
+    if (config->grant == GRANT_REFRESH_TOKEN)
+        snprintf(out, size, "refresh-token\n");
+    else if (config->grant == GRANT_PASSWORD && asked)
+        snprintf(out, size, "ask%s%s\n", config->username ? " " : "",
+                 config->username ? config->username : "");
+}
+
+/* The name; and to who is going to log in and knows of it a line more. */
+static void answer_profile(struct rendered *r, const struct profile *profile, bool with_user)
+{
+    char line[PROTOCOL_USER_MAX + 16] = "", text[PROTOCOL_NAME_MAX + sizeof line + 2];
+
+    if (with_user)
+        login_line(profile, line, sizeof line);
+    snprintf(text, sizeof text, "%s\n%s", profile_config(profile)->name, line);
     render_text(r, text);
 }
 

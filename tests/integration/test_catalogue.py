@@ -134,6 +134,13 @@ class Scene:
                 return self.end_of(client)
 
 
+def not_logged_in(s):
+    s.home.configure(s.provider.profile(password="").replace("username = someone",
+                                                             "grant = refresh-token"))
+    s.daemon.start()
+    return s.get()
+
+
 def start_failed(s):
     s.daemon.close()  # in whose place nobody answers
     s.home.socket_path.unlink()
@@ -670,6 +677,7 @@ SCENES = {
     "credential": lambda s: s.failure("password-file = nothing", password=None),
     "no-command": lambda s: s.failure("password-command = /no/such-program", password=None),
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
+    "not-logged-in": not_logged_in,
     "doubted": doubted,
     "silence": silence,
     "denied": denied,
