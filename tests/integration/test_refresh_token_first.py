@@ -54,6 +54,7 @@ def test_on_a_terminal_it_is_the_refresh_token_that_is_asked_for(fake, home, dae
     try:
         while b"Refresh token for p: " not in shown:
             shown += os.read(terminal, 1024)
+            assert b"Password" not in shown
         os.write(terminal, b"canary-r0\n")
         while b"logged in" not in shown:
             shown += os.read(terminal, 1024)
