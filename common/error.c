@@ -146,6 +146,10 @@ static const struct row table[ERROR_MAX] = {
                            "write its full path, or: systemctl --user import-environment PATH, "
                            "then "
                            "systemctl --user restart kubetoken.service" },
+    [ERROR_COMMAND_TOKEN] = { "command-token", 9, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
+                              "token-command printed no id_token",
+                              "have it print an id_token alone, an ExecCredential, or JSON with "
+                              "id_token, token or value" },
     [ERROR_LOGIN_NEEDED] = { "login-needed", 5, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
                              "no password is known",
                              "say kubetoken login, or set password-file or another source" },
@@ -290,6 +294,10 @@ static const struct row table[ERROR_MAX] = {
                             "the refresh token brought no newer id_token",
                             "say kubetoken login before the token in hand dies, or set "
                             "password-file or another source" },
+    [ERROR_COMMAND_STALE] = { "command-stale", 8, ERROR_CLASS_LOCAL, ERROR_LINK_GRANT,
+                              "token-command printed no newer id_token",
+                              "run it by hand: it may want a login of its own, or an option to get "
+                              "a new token" },
     [ERROR_TOO_SHORT_LIVED] = { "too-short-lived", 8, ERROR_CLASS_NONE, ERROR_LINK_TOKEN,
                                 "the provider's tokens do not live as long as asked for",
                                 "ask for a lower --min-validity" },

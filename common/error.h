@@ -53,6 +53,7 @@ enum error_code {
     ERROR_NO_CONFIG,
     ERROR_CREDENTIAL,
     ERROR_NO_COMMAND,
+    ERROR_COMMAND_TOKEN,
     ERROR_LOGIN_NEEDED,
     ERROR_NOT_LOGGED_IN,
     ERROR_NO_TOKEN,
@@ -100,6 +101,7 @@ enum error_code {
     ERROR_TOKEN_AUDIENCE,
     ERROR_TOKEN_EXPIRED,
     ERROR_TOKEN_STALE,
+    ERROR_COMMAND_STALE,
     ERROR_TOO_SHORT_LIVED,
     /* findings: the token is handed out, but somebody should know */
     ERROR_NOT_VERIFIED,

@@ -23,6 +23,7 @@ enum attempt_stage {
     STAGE_DELAYED,       /* nobody waits for it: it begins when the timer comes */
     STAGE_CLIENT_SECRET, /* read, or its command is running */
     STAGE_PASSWORD,      /* the same */
+    STAGE_TOOL,          /* or, instead of both: token-command is running */
     STAGE_QUEUED,        /* for a slot; with it, the accounts are asked */
     STAGE_TURN,          /* waits, without a slot, for the end of another's login */
     STAGE_FETCHING,      /* until its output has ended, or the timer comes */
@@ -57,6 +58,7 @@ struct attempt {
     sd_event_source *timer; /* when advance() is wanted next, if nothing comes before */
     uint64_t stamp;         /* of the sources, before they are read: a change meanwhile is seen */
     struct secret *client_secret, *password;
+    struct secret *printed; /* by token-command */
     struct secret_command *command;
     struct fetch_slot slot;
     TAILQ_ENTRY(attempt) turn; /* while STAGE_TURN */
@@ -116,7 +118,7 @@ static uint64_t sources_stamp(const struct profile_config *config)
 static void begin(struct attempt *a)
 {
     a->stamp = sources_stamp(a->order.config);
-    a->stage = STAGE_CLIENT_SECRET;
+    a->stage = a->order.config->grant == GRANT_COMMAND ? STAGE_TOOL : STAGE_CLIENT_SECRET;
 }
 
 static void on_command(void *context, struct secret *output, const struct error *why)
@@ -202,6 +204,48 @@ static bool read_password(struct attempt *a)
     }
     secret_remark_note(&a->remark, a->password, a->client_secret);
     permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret, a->password);
+    a->stage = STAGE_QUEUED;
+    return true;
+}
+
+/* What it is, the fetcher says: here nothing of it is read. A job ends at a NUL. */
+static void on_token_command(void *context, struct secret *output, const struct error *why)
+{
+    struct attempt *a = context;
+    struct error fault = { ERROR_NONE, "" };
+
+    a->command = secret_command_free(a->command);
+    if (!output)
+        error_set(&fault, why->code, "token-command: %s", why->detail);
+    else if (memchr(secret_peek(output), '\0', secret_length(output)))
+        error_set(&fault, ERROR_COMMAND_TOKEN, "it has a NUL in it");
+    else if (!(a->printed = secret_copy(secret_peek(output), secret_length(output))))
+        error_set(&fault, ERROR_INTERNAL, "no memory");
+    secret_free(output);
+    if (fault.code != ERROR_NONE)
+        fail(a, LIFECYCLE_LOCAL, &fault, 0);
+    else
+        advance(a);
+}
+
+static bool read_printed(struct attempt *a)
+{
+    const struct profile_config *config = a->order.config;
+    struct error why;
+    int r = 0;
+
+    if (a->command)
+        return false;
+    if (!a->printed)
+        r = secret_command_start(a->shared->children, config->name, config->token_command,
+                                 SECRET_COMMAND_TIME, on_token_command, a, &a->command, &why);
+    else
+        r = secret_source_check_key(config, &why);
+    if (r < 0)
+        fail(a, LIFECYCLE_LOCAL, &why, 0);
+    if (r < 0 || !a->printed)
+        return false;
+    permit_open(&a->permit, a->shared->accounts, config, NULL, NULL);
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -447,6 +491,10 @@ static struct secret *build_job(const struct attempt *a)
         job.kind = JOB_REFRESH;
         job.refresh_token = secret_peek(a->order.refresh_token);
     }
+    if (a->printed) {
+        job.kind = JOB_VERIFY;
+        job.token = secret_peek(a->printed);
+    }
     job.previous = a->order.previous ? secret_peek(a->order.previous) : NULL;
     job.cache = a->order.cache;
     job.cache_length = a->order.cache_length;
@@ -679,6 +727,7 @@ static void clear(struct attempt *a)
     a->command = secret_command_free(a->command);
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
+    a->printed = secret_free(a->printed);
     a->permit = (struct permit){ .accounts = NULL };
 }
 
@@ -735,6 +784,9 @@ static void advance(struct attempt *a)
             break;
         case STAGE_PASSWORD:
             further = read_password(a);
+            break;
+        case STAGE_TOOL:
+            further = read_printed(a);
             break;
         case STAGE_QUEUED:
             further = leave_queue(a);
@@ -883,7 +935,9 @@ void attempt_words(const struct attempt *a, char *out, size_t size)
         snprintf(out, size, "%s", where);
     else if (a->command)
         snprintf(out, size, "waiting for the %s",
-                 a->stage == STAGE_PASSWORD ? "password-command" : "client-secret-command");
+                 a->stage == STAGE_TOOL       ? "token-command"
+                 : a->stage == STAGE_PASSWORD ? "password-command"
+                                              : "client-secret-command");
     else
         snprintf(out, size, "waiting for its turn");
 }

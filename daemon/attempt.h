@@ -7,6 +7,9 @@
  *            waits                                   |    v login is under way
  *                                                    +- TURN
  *
+ * With token-command, TOOL takes the place of CLIENT_SECRET and PASSWORD: that command runs, and
+ * what it printed is verified by the fetcher.
+ *
  * Each of these is a stage, and the only way on is advance(). Any of them may fail, which is the
  * end of the attempt. One struct attempt is used again and again by its profile, one attempt at a
  * time.

@@ -104,6 +104,12 @@ bool lifecycle_fading(const struct lifecycle *lc, uint64_t now)
     return now >= lc->advertised_expiry && lc->state != LIFECYCLE_IDLE && lc->failed_at > 0;
 }
 
+bool lifecycle_rests(const struct lifecycle *lc, uint64_t now)
+{
+    return !lc->by_refresh_token && lifecycle_alive(lc, now) && now < lc->advertised_expiry &&
+           lc->failed_at == 0;
+}
+
 static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
 {
     if (policy->keep_fresh == UINT64_MAX || policy->held)
@@ -498,6 +504,16 @@ static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *
         actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
+/* There is nothing newer yet, and no need: asked again when what is left would be renewed. */
+static void rest(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                 const struct lifecycle_event *event, uint64_t now,
+                 struct lifecycle_actions *actions)
+{
+    lc->renew_at = saturated(now, until_next_renewal(lc, policy, event->random, now));
+    enter(lc, LIFECYCLE_IDLE, now);
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -547,7 +563,17 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, soft_delay(lc, event), now, actions);
         return;
     case LIFECYCLE_STALE:
+        if (event->failed.nobody_waits && lifecycle_rests(lc, now)) {
+            rest(lc, policy, event, now, actions);
+            return;
+        }
         lc->failures++; /* nobody waits for what has just failed */
+        if (!lifecycle_alive(lc, now)) {
+            lc->local = true;
+            wait_for(lc, backoff(lc, event->random), now, actions);
+            actions->waiters = LIFECYCLE_ANSWER_ALL;
+            return;
+        }
         wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:

@@ -109,7 +109,7 @@ enum lifecycle_failure {
     LIFECYCLE_TEMPORARY, /* may pass: network, 5xx, 429 */
     LIFECYCLE_SOFT,      /* an answer that says nothing of the credentials, or none, and may stay */
     LIFECYCLE_REFUSED,   /* the provider refused what was sent */
-    LIFECYCLE_STALE,     /* the refresh token brought no newer token */
+    LIFECYCLE_STALE,     /* the refresh token, or a command, brought no newer token */
     LIFECYCLE_LOCAL,     /* could not even be sent: an unreadable password, a missing file */
     LIFECYCLE_NO_LOGIN,  /* there is no password */
     LIFECYCLE_DEFERRED,  /* the account allows the next login later */
@@ -141,6 +141,7 @@ struct lifecycle_event {
             bool refresh_without_token; /* a refresh succeeded but brought no id_token */
             bool fault;                 /* an answer came that nobody could use */
             bool lost;                  /* SOFT, TEMPORARY: none came in time */
+            bool nobody_waits;          /* STALE: for another token */
             bool nobody_listens; /* TEMPORARY: the host refuses connections, nothing was sent */
         } failed;
         struct {
@@ -213,6 +214,10 @@ bool lifecycle_serves(const struct lifecycle *lc, uint64_t min_validity, uint64_
 
 /* Whether the token in hand is about to die and nothing newer could be had. */
 bool lifecycle_fading(const struct lifecycle *lc, uint64_t now);
+
+/* Whether it is no failure, as long as nobody waits, that a request brought no newer token: the one
+ * in hand is good for a while, and came by no refresh token. */
+bool lifecycle_rests(const struct lifecycle *lc, uint64_t now);
 
 /* Whether the token in hand is alive. */
 bool lifecycle_alive(const struct lifecycle *lc, uint64_t now);

@@ -69,6 +69,8 @@ void permit_open(struct permit *ret, struct account_table *accounts,
 
     *ret = (struct permit){ .accounts = accounts };
     open_proxy(ret, config);
+    if (config->grant == GRANT_COMMAND) /* no credential is sent to the provider */
+        return;
     ret->parts[PERMIT_CLIENT].id = account_table_id(&client_name);
     ret->parts[PERMIT_CLIENT].what = (struct account_credential){
         .password = client, .client = grant_digest(config, password != NULL)

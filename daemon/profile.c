@@ -681,6 +681,14 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
          });
 }
 
+/* The command printed what is in hand already, and that is good for a while: no failure. */
+static void keep_token(struct profile *p)
+{
+    step(p,
+         (struct lifecycle_event){ .type = LIFECYCLE_FAILED,
+                                   .failed = { .kind = LIFECYCLE_STALE, .nobody_waits = true } });
+}
+
 /* A request by refresh token that no answer is known of: providers that rotate them may have given
  * the next one, and take the old one for stolen. */
 static const char in_flight[] = "sent";
@@ -729,10 +737,14 @@ static void on_done(void *context, struct attempt_end *end)
     /* a person's word counts for one request by password, one token, one word of the account; and
      * who gave a refresh token said nothing for a password that was refused */
     if (token || (p->lifecycle.by_refresh_token && p->offer_in_hand) ||
+        p->config->grant == GRANT_COMMAND ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->forced_at = 0;
     if (token)
         take_token(p, token);
+    else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
+             lifecycle_rests(&p->lifecycle, time_boottime()))
+        keep_token(p);
     else
         take_failure(p, end);
 }
@@ -1088,6 +1100,19 @@ static int accept_login(struct profile *p, const struct waiter *w, struct secret
     return -1;
 }
 
+static int accept_given(struct profile *p, const struct waiter *w, struct secret *given,
+                        uint64_t now, struct error *why)
+{
+    bool by_token = is_by_refresh_token(w);
+
+    if (by_token && p->config->grant == GRANT_COMMAND) {
+        secret_free(given);
+        not_by_password(p, why);
+        return -1;
+    }
+    return by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why);
+}
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
@@ -1095,8 +1120,7 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     struct secret *given = w->secret;
 
     w->secret = NULL;
-    if (login &&
-        (by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why)) < 0)
+    if (login && accept_given(p, w, given, now, why) < 0)
         return PROFILE_ERROR;
     p->forced_at = now;
     p->forced_by_login = login;
@@ -1743,9 +1767,8 @@ void profile_user(const struct profile *p, char *out, size_t size)
     if (config->username_claim && *p->facts.user)
         kube_user_name(out, size, config->username_claim, config->username_prefix, config->issuer,
                        p->facts.user);
-    else
-        snprintf(out, size, "%s",
-                 config->username  ? config->username
-                 : *p->facts.email ? p->facts.email
-                                   : p->facts.sub);
+    else if (config->username)
+        snprintf(out, size, "%s", config->username);
+    else /* nobody's is configured: whose the token is */
+        snprintf(out, size, "%s", *p->facts.email ? p->facts.email : p->facts.sub);
 }

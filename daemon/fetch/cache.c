@@ -11,6 +11,8 @@
 #include "common/tlv.h"
 
 enum { CACHE_VERSION = 1, PRINT_SIZE = 2 * EVP_MAX_MD_SIZE + 1 };
+/* Of a clock; what is behind it is none (the year 10000). */
+#define DATE_MOST 253402300800LL
 
 static void digest_text(EVP_MD_CTX *context, const char *text)
 {
@@ -86,6 +88,10 @@ static void take_field(struct cache *c, const struct tlv_field *f)
         c->has_document = true, c->discovered = (uint64_t)number;
     else if (tlv_is(f, "keyed"))
         c->keyed = (uint64_t)number;
+    else if (tlv_is(f, "date") && number <= DATE_MOST)
+        c->date = number;
+    else if (tlv_is(f, "dated"))
+        c->dated = (uint64_t)number;
     else if (tlv_is(f, "keys-used"))
         c->keys_used = number != 0;
     else if (tlv_is(f, "auth-listed"))
@@ -101,7 +107,7 @@ static bool believable(const struct job *job, const struct cache *c)
 {
     const struct discovery *d = &c->document;
 
-    return (!c->has_document || d->token_endpoint || job->token_endpoint) &&
+    return (!c->has_document || d->token_endpoint || !discovery_wants_token_endpoint(job)) &&
            (!d->token_endpoint || http_url_allowed(job, d->token_endpoint)) &&
            (!d->jwks_uri || http_url_allowed(job, d->jwks_uri)) &&
            (!d->revocation_endpoint || http_url_allowed(job, d->revocation_endpoint));
@@ -164,6 +170,10 @@ static size_t encode(const struct job *job, const struct cache *c, bool keys, vo
         tlv_put_text(&w, "keys", c->keys);
         tlv_put_number(&w, "keyed", (int64_t)c->keyed);
         tlv_put_number(&w, "keys-used", c->keys_used);
+    }
+    if (c->date > 0 && c->dated > 0) {
+        tlv_put_number(&w, "date", c->date);
+        tlv_put_number(&w, "dated", (int64_t)c->dated);
     }
     return tlv_end(&w);
 }

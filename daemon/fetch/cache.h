@@ -16,6 +16,8 @@ struct cache {
     uint64_t discovered; /* usec of CLOCK_BOOTTIME; 0: it is time to look again */
     char *keys;          /* a JWK Set, NULL: none known */
     uint64_t keyed;
+    int64_t date;   /* the provider's clock in seconds since 1970, 0: not told, */
+    uint64_t dated; /* by an answer that was asked for then */
     bool keys_used; /* they are those that were used, and not all that there were */
 };
 

@@ -34,6 +34,11 @@ static int take_url(const struct job *job, const cJSON *doc, const char *name, c
     return 0;
 }
 
+bool discovery_wants_token_endpoint(const struct job *job)
+{
+    return !job->token_endpoint && job->kind != JOB_VERIFY && job->kind != JOB_INSPECT;
+}
+
 static int take_document(const struct job *job, const cJSON *doc, struct discovery *d,
                          struct error *why)
 {
@@ -61,7 +66,7 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
     const char *revocation = json_string(doc, "revocation_endpoint");
     if (revocation && http_url_allowed(job, revocation)) /* no token hangs on it */
         d->revocation_endpoint = strdup(revocation);
-    if (!d->token_endpoint && !job->token_endpoint) {
+    if (!d->token_endpoint && discovery_wants_token_endpoint(job)) {
         error_set(why, ERROR_DISCOVERY_INVALID, "it names no token_endpoint");
         return -1;
     }

@@ -23,6 +23,10 @@ int discovery_fetch(struct http *http, const struct job *job, struct discovery *
                     struct result *result);
 void discovery_clear(struct discovery *discovery);
 
+/* Whether the job takes a token endpoint that it does not bring: who only verifies tokens, or reads
+ * them, has no use for one, and who only issues them to programs of its own (CI) names none. */
+bool discovery_wants_token_endpoint(const struct job *job);
+
 /* Reads a discovery document. Returns 0, or -1 with *why set. */
 int discovery_parse(const struct job *job, const char *text, size_t length, struct discovery *ret,
                     struct error *why);

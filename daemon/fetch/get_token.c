@@ -61,8 +61,7 @@ static bool is_stale(const struct provider *p, int64_t date, struct result *ret)
     return true;
 }
 
-/* What is otherwise than with the token before: claims, and the key. */
-static void compare(const struct provider *p, struct result *ret)
+void get_token_compare(const struct provider *p, struct result *ret)
 {
     const char *previous = p->job->previous, *token = secret_peek(ret->id_token);
 
@@ -94,7 +93,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
         return;
     }
     ret->outcome = OUTCOME_TOKEN;
-    compare(p, ret);
+    get_token_compare(p, ret);
     if (!keys)
         warn_unverified(p, &why, "", ret);
     if (*p->endpoints.unreadable)

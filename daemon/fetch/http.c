@@ -501,6 +501,7 @@ static void take_location(struct http *h, struct http_reply *ret)
 static void take_reply(struct http *h, struct http_reply *ret)
 {
     const char *date = field(h->curl, "Date"), *wait = field(h->curl, "Retry-After");
+    const char *age = field(h->curl, "Age");
 
     *ret = (struct http_reply){ .host = h->host,
                                 .body = h->body ? h->body : "",
@@ -511,6 +512,8 @@ static void take_reply(struct http *h, struct http_reply *ret)
     take_location(h, ret);
     if (date)
         ret->date = http_field_date(date);
+    if (age)
+        ret->age = http_field_age(age);
     if (wait)
         ret->retry_after = http_field_retry_after(wait, ret->date);
     else if (ret->status == 429 || ret->status == 503)

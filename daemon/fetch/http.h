@@ -45,6 +45,7 @@ struct http_reply {
     bool elsewhere;       /* ... which is another host */
     struct http_fields fields;
     int64_t date;         /* the provider's clock in seconds since 1970; 0 = not told */
+    int64_t age;          /* seconds since it was made, in a cache on the way (Age); 0: none told */
     uint64_t received;    /* usec of CLOCK_BOOTTIME when the answer was there */
     uint64_t retry_after; /* usec; 0 = not told */
 };

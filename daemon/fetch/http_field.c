@@ -14,6 +14,17 @@ int64_t http_field_date(const char *value)
     return date > 0 ? date : 0;
 }
 
+int64_t http_field_age(const char *value)
+{
+    int64_t seconds = 0;
+
+    if (*value < '0' || *value > '9' || strspn(value, "0123456789") != strlen(value))
+        return 0;
+    for (const char *v = value; *v && seconds < HTTP_FIELD_AGE_MAX; v++)
+        seconds = seconds * 10 + (*v - '0');
+    return seconds < HTTP_FIELD_AGE_MAX ? seconds : HTTP_FIELD_AGE_MAX;
+}
+
 uint64_t http_field_retry_after(const char *value, int64_t date)
 {
     static const uint64_t most = HTTP_FIELD_WAIT_MAX / USEC_PER_SEC;

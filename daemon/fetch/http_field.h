@@ -12,6 +12,10 @@
 /* The field Date in seconds since 1970, 0 where it is none. */
 int64_t http_field_date(const char *value);
 
+/* The field Age in seconds (RFC 9111 §5.1), 0 where it is none. At most HTTP_FIELD_AGE_MAX. */
+int64_t http_field_age(const char *value);
+#define HTTP_FIELD_AGE_MAX (366 * 86400)
+
 /* Nobody is made to wait longer than a day. */
 #define HTTP_FIELD_WAIT_MAX (86400 * USEC_PER_SEC)
 

@@ -242,6 +242,8 @@ static int64_t life_of(const struct id_token *t, int64_t exp, const int64_t *iat
     /* one issued after its own end says nothing: the API server does not look at iat */
     int64_t left = exp - now, whole = iat && *iat < exp ? exp - *iat : left;
 
+    if (t->job->kind == JOB_VERIFY) /* a program may have had it for long */
+        return whole < left ? whole : left;
     if (t->date <= 0 && newer)
         return whole;
     if (left > 0 || whole <= 0 || !newer || exp <= wall)

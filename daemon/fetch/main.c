@@ -27,6 +27,7 @@
 #include "daemon/fetch/resolver.h"
 #include "daemon/fetch/sandbox.h"
 #include "daemon/fetch/tls_files.h"
+#include "daemon/fetch/verify_token.h"
 
 enum { SOCKET = 0 };
 
@@ -179,6 +180,8 @@ static void run(const struct job *job, const struct error *untrusted, struct res
         inspect_run(http, job, ret);
     else if (http && job->kind == JOB_REVOKE)
         revoke_run(http, job, ret);
+    else if (http && job->kind == JOB_VERIFY)
+        verify_token_run(http, job, on_step, ret);
     else if (http)
         get_token_run(http, job, on_step, ret);
     http_free(http);

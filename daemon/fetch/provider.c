@@ -11,6 +11,8 @@
 static const uint64_t document_life = 24 * 60 * MINUTE, keys_life = 60 * MINUTE;
 /* Bytes of keys that are kept: the endpoints have to fit beside them. */
 enum { KEPT_KEYS_MAX = RESULT_CACHE_MAX - 8 * 1024 };
+/* A clock of this machine is late by no more than one second in so many. */
+enum { DRIFT = 5000 };
 /* For requests that the token does not hang on. */
 static const uint64_t patience = 5 * USEC_PER_SEC;
 
@@ -19,7 +21,7 @@ static const uint64_t patience = 5 * USEC_PER_SEC;
 static int look_up_document(struct provider *p, struct result *ret)
 {
     struct discovery document;
-    bool optional = p->job->token_endpoint || p->cache.has_document;
+    bool optional = (p->job->token_endpoint && p->job->kind != JOB_VERIFY) || p->cache.has_document;
 
     if (cache_fresh(p->cache.discovered, document_life))
         return 0;
@@ -44,7 +46,8 @@ int provider_find_endpoints(struct provider *p, struct result *ret)
     const struct job *job = p->job;
     const struct discovery *document = &p->cache.document;
 
-    if (!(job->token_endpoint && job->jwks_uri) && look_up_document(p, ret) < 0)
+    bool known = job->jwks_uri && (job->token_endpoint || job->kind == JOB_VERIFY);
+    if (!known && look_up_document(p, ret) < 0)
         return -1;
     p->endpoints = *document;
     if (job->token_endpoint)
@@ -71,6 +74,25 @@ int provider_find_revocation(struct provider *p, struct result *ret)
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
+/* What a cache on the way hands out has the Date of when it came there. */
+static void note_clock(struct provider *p, const struct http_reply *reply, uint64_t asked)
+{
+    if (reply->date <= 0)
+        return;
+    p->cache.date = reply->date + reply->age;
+    p->cache.dated = asked;
+}
+
+int64_t provider_clock(const struct provider *p)
+{
+    uint64_t now = time_boottime(), dated = p->cache.dated;
+
+    if (p->cache.date <= 0 || dated == 0 || dated > now)
+        return 0;
+    int64_t since = (int64_t)((now - dated + USEC_PER_SEC - 1) / USEC_PER_SEC);
+    return p->cache.date + since + since / DRIFT;
+}
+
 int provider_renew_keys(struct provider *p, struct error *why)
 {
     const char *uri = p->endpoints.jwks_uri;
@@ -81,10 +103,15 @@ int provider_renew_keys(struct provider *p, struct error *why)
         error_set(why, ERROR_KEYS_INVALID, "no jwks_uri is known");
         return -1;
     }
-    http_hurry(p->http, patience);
+    if (p->job->kind != JOB_VERIFY || p->keys.n > 0)
+        http_hurry(p->http, patience);
+    p->retry_after = 0;
+    uint64_t asked = time_boottime();
     if (http_request(p->http, "keys", uri, NULL, &reply, why) < 0)
         return -1;
+    note_clock(p, &reply, asked);
     if (reply.status != 200) {
+        p->retry_after = reply.retry_after;
         error_set(why, ERROR_KEYS_INVALID, "HTTP %ld for %s%s%s", reply.status, uri,
                   *reply.location ? ", to " : "", reply.location);
         return -1;

@@ -14,7 +14,8 @@ struct provider {
     struct cache cache;
     struct discovery endpoints; /* borrowed from job and cache */
     struct jwks keys;
-    bool keys_cached; /* from an earlier job */
+    bool keys_cached;     /* from an earlier job */
+    uint64_t retry_after; /* usec; as the last answer said that brought no keys */
 };
 
 /* Takes up the job's cache; http and job have to outlive it. provider_close() puts the cache
@@ -37,5 +38,9 @@ int provider_find_keys(struct provider *provider, struct error *why);
 /* Newer keys, for a token that came just now, where those at hand are of an earlier job and do not
  * fit it: one look-up a job, as kube-apiserver does, however new they are. As above. */
 int provider_renew_keys(struct provider *provider, struct error *why);
+
+/* The provider's clock now, in seconds since 1970: by the Date of the last answer that brought
+ * keys, in this job or an earlier one, and CLOCK_BOOTTIME since; never behind it. 0: none told. */
+int64_t provider_clock(const struct provider *provider);
 
 #endif

@@ -46,7 +46,6 @@ ROWS = rows()
 
 # Rows that nothing shows by its name, and why.
 NOT_SHOWN = {
-    "keys-invalid": "its details are those of not-verified, as which it shows",
     "internal": "what has no code of its own: no memory, no descriptor, a fault in the program",
 }
 
@@ -282,6 +281,22 @@ def token_stale(s):
     s.start("password-lifetime = 1s", password=None)
     assert s.run("login", "p", input="canary-pw").returncode == 0
     return s.run("refresh", "p")
+
+
+def printed(s, text):
+    """By token-command; of who prints one that is good nothing is asked again."""
+    file = s.home.write("printed", text)
+    s.home.configure(f"[profile p]\nissuer = {s.provider.issuer}\nclient-id = client\n"
+                     f"ca-file = {s.provider.ca_file}\ntoken-command = cat {file}")
+    s.daemon.start()
+
+
+def keys_invalid(s):
+    """Of a token straight from the provider it is the reason for not-verified."""
+    s.provider.answers[KEYS] = 404, {}, b""
+    printed(s, s.provider.id_token())
+    s.get(timeout="1s")
+    return s.get(timeout="1s")
 
 
 def discovery_invalid(s):
@@ -676,6 +691,7 @@ SCENES = {
     "no-config": lambda s: (s.daemon.start(), s.run("get"))[1],
     "credential": lambda s: s.failure("password-file = nothing", password=None),
     "no-command": lambda s: s.failure("password-command = /no/such-program", password=None),
+    "command-token": lambda s: (printed(s, "not logged in"), s.get())[1],
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
     "not-logged-in": not_logged_in,
     "doubted": doubted,
@@ -719,6 +735,9 @@ SCENES = {
     "token-audience": lambda s: token_now(s, aud="other"),
     "token-expired": lambda s: token_now(s, exp=1000, iat=None),
     "token-stale": token_stale,
+    "command-stale": lambda s: (printed(s, s.provider.id_token()), s.get(),
+                                s.run("refresh", "p"))[2],
+    "keys-invalid": keys_invalid,
     "too-short-lived": lambda s: (s.start(), s.get("--min-validity", "2h"))[1],
     "key-unsafe": key_unsafe,
     "not-verified": not_verified,

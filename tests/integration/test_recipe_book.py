@@ -16,6 +16,7 @@ import pytest
 import apiserver
 import rig
 import test_share
+from scripted import json_answer
 from test_autostart import end
 
 BOOK = rig.TOP / "docs" / "recipes.md"
@@ -415,6 +416,27 @@ def test_a_job_of_ci(person, fake, server):
     assert not person.socket_path.exists(), "the daemon was ended"
 
 
+def test_the_token_of_a_ci_job(person, fake):
+    """The token service is the scripted provider too, which asks for the job's secret."""
+    need("curl")
+    service, asked = "/job?api-version=2.0", []
+
+    def answer(request):
+        asked.append(request.headers["Authorization"])
+        return json_answer({"count": 1, "value": fake.id_token(aud="kubernetes")})
+    fake.answers[service + "&audience=kubernetes"] = answer
+    text = recipe("The token of a CI job", 1)
+    assert "https://token.actions.githubusercontent.com\n" in text
+    person.configure("[profile work]\n" + text.replace(
+        "https://token.actions.githubusercontent.com\n", f"{fake.issuer}\nca-file = {fake.ca_file}\n"))
+    script = recipe("The token of a CI job").replace(
+        "kubetoken get", f"echo 'cacert = {fake.ca_file}' >> ~/job.curl; kubetoken get")
+    sh(person, script, env={"ACTIONS_ID_TOKEN_REQUEST_URL": fake.base + service,
+                            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "canary-job"})
+    assert sh(person, "kubetoken get work") == fake.tokens[0] + "\n"
+    assert asked == ["bearer canary-job"]
+
+
 # ---- the book ----------------------------------------------------------------------------------
 
 def test_each_block_is_run_or_said_not_to_be():
@@ -428,7 +450,7 @@ def test_each_block_is_run_or_said_not_to_be():
         assert run == set(range(len(found))) or said, heading
     for heading in NOT_RUN:
         assert "(Not run: Debian has n" in text[text.index(f"### {heading}"):][:400], heading
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 12
     for heading in SHARES:  # and of docs/share.md
         assert f'SHARES["{heading}"][0]' in source or heading is None, heading
     assert len(SHARES) == 4 and all(len(found) == 1 for found in SHARES.values())

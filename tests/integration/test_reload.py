@@ -375,6 +375,21 @@ def no_refresh_token(scene, key):
     assert scene.refresh().form["grant_type"] == "password"
 
 
+@effect_of("token-command")
+def another_command(scene, key):
+    """The token of another program is another identity's."""
+    tokens = [scene.fake.id_token(sub="one"), scene.fake.id_token(sub="two")]
+    files = [scene.private(f"printed-{n}", token) for n, token in enumerate(tokens)]
+    scene.start(username=None, password=None, token_command=f"cat {files[0]}")
+    assert scene.token == tokens[0] + "\n"
+    scene.reload({key: f"cat {files[1]}"})
+    assert "expirationTimestamp" not in scene.home.status("p")
+    scene.get()
+    assert scene.token == tokens[1] + "\n" and not scene.posts()
+    scene.reload({key: None, "username": "someone", "password": "first"})
+    scene.request()
+
+
 @effect_of("refresh-before")
 def another_time_to_renew(scene, key):
     """It counts from the next token."""

@@ -21,6 +21,17 @@ static void a_date_is_read(void **state)
     assert_int_equal(http_field_date("Tue Nov 24 08:00:00 2026"), DATE);
 }
 
+static void an_age_is_whole_seconds(void **state)
+{
+    (void)state;
+    assert_int_equal(http_field_age("0"), 0);
+    assert_int_equal(http_field_age("3600"), 3600);
+    assert_int_equal(http_field_age("99999999999999999999"), HTTP_FIELD_AGE_MAX);
+    assert_int_equal(http_field_age("-1"), 0);
+    assert_int_equal(http_field_age("60, 70"), 0);
+    assert_int_equal(http_field_age(""), 0);
+}
+
 static void what_is_no_date_is_none(void **state)
 {
     (void)state;
@@ -122,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_date_is_read),
+        cmocka_unit_test(an_age_is_whole_seconds),
         cmocka_unit_test(what_is_no_date_is_none),
         cmocka_unit_test(a_wait_may_be_seconds),
         cmocka_unit_test(a_wait_may_be_a_date_by_the_clock_of_the_provider),

@@ -876,6 +876,21 @@ static void a_token_of_before_has_no_life_of_its_own(void **state)
     free(again);
 }
 
+/* Another program may have had it for long, and the provider's clock be right. */
+static void a_token_that_is_brought_lives_no_longer_than_its_exp(void **state)
+{
+    int64_t now = wall();
+
+    (void)state;
+    job.kind = JOB_VERIFY;
+    assert_int_equal(check_of(now - 3000, 0), 0);
+    assert_in_range(result.lifetime, 1, 599 * USEC_PER_SEC);
+    assert_int_equal(check_of(now - 86400, now - 86400 + 3000), 0);
+    assert_int_equal(result.lifetime, 599 * USEC_PER_SEC);
+    assert_refused(check_of(now, now + 86400), ERROR_TOKEN_EXPIRED, "past");
+    assert_refused(check_of(now - 3700, 0), ERROR_TOKEN_EXPIRED, "past");
+}
+
 static void a_newer_token_is_one_that_was_issued_later(void **state)
 {
     static const struct {
@@ -1106,6 +1121,7 @@ int main(void)
         TEST(an_exp_past_by_date_alone_is_the_fault_of_the_providers_clock),
         TEST(an_exp_past_by_the_wall_clock_too_is_past),
         TEST(a_token_of_before_has_no_life_of_its_own),
+        TEST(a_token_that_is_brought_lives_no_longer_than_its_exp),
         TEST(a_newer_token_is_one_that_was_issued_later),
         TEST(a_life_of_the_second_that_was_cut_is_none),
         TEST(an_exp_past_without_iat_is_refused),

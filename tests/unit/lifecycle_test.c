@@ -1160,6 +1160,80 @@ static void without_a_password_it_is_asked_again_at_the_renewals_until_the_token
     assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
 }
 
+static struct lifecycle_actions printed_again(bool nobody_waits)
+{
+    return step((struct lifecycle_event){
+        .type = LIFECYCLE_FAILED,
+        .random = UINT32_MAX,
+        .failed = { .kind = LIFECYCLE_STALE, .nobody_waits = nobody_waits } });
+}
+
+static void what_a_command_prints_again_is_no_failure_while_nobody_waits(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    assert_true(lifecycle_rests(&lc, now));
+    struct lifecycle_actions a = printed_again(true);
+    assert_false(a.request || a.newly_waiting);
+    assert_int_equal(lc.state, LIFECYCLE_IDLE);
+    assert_int_equal(lc.failed_at, 0);
+    assert_true(next() > now + SECOND && next() < lc.expires_at);
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void who_waits_for_another_token_is_told_that_there_is_none(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    struct lifecycle_actions a = printed_again(false);
+    assert_true(a.newly_waiting);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
+}
+
+static void near_its_end_a_token_that_is_printed_again_is_a_failure(void **state)
+{
+    unsigned requests = 0;
+
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    while (lifecycle_alive(&lc, now)) {
+        bool rests = lifecycle_rests(&lc, now);
+        assert_true(rests == (now < lc.advertised_expiry && lc.failed_at == 0));
+        printed_again(true);
+        assert_int_equal(lc.state, rests ? LIFECYCLE_IDLE : LIFECYCLE_WAITING);
+        assert_true(next() > now && next() <= lc.expires_at + SECOND);
+        now = next();
+        assert_true(timer().request);
+        assert_in_range(++requests, 1, 14);
+    }
+    assert_true(requests > 3);
+}
+
+static void dead_tokens_are_asked_for_again_at_longer_and_longer_intervals(void **state)
+{
+    uint64_t before = 0;
+
+    (void)state;
+    asking();
+    for (int i = 0; i < 12; i++) {
+        struct lifecycle_actions a = printed_again(i % 2 == 0);
+        assert_int_equal(lc.state, LIFECYCLE_WAITING);
+        assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+        assert_true(next() - now >= before && next() - now <= 5 * MINUTE);
+        before = next() - now;
+        now = next();
+        timer();
+    }
+    assert_true(before > 4 * MINUTE);
+}
+
 static void a_refused_refresh_token_is_not_sent_again_when_something_changed(void **state)
 {
     (void)state;
@@ -2526,6 +2600,10 @@ int main(void)
         TEST(a_refresh_without_a_token_is_never_tried_again),
         TEST(a_refresh_that_brings_nothing_newer_means_the_password_until_a_login),
         TEST(without_a_password_it_is_asked_again_at_the_renewals_until_the_token_dies),
+        TEST(what_a_command_prints_again_is_no_failure_while_nobody_waits),
+        TEST(who_waits_for_another_token_is_told_that_there_is_none),
+        TEST(near_its_end_a_token_that_is_printed_again_is_a_failure),
+        TEST(dead_tokens_are_asked_for_again_at_longer_and_longer_intervals),
         TEST(a_refused_refresh_token_is_not_sent_again_when_something_changed),
         TEST(a_refused_client_is_no_fault_of_the_refresh_token),
         TEST(a_change_asks_at_once_from_every_state_that_rests),
