@@ -15,7 +15,7 @@ static void check_taken(const struct job *job, const struct discovery *d, const 
     PROMISE(document);
     PROMISE(strcmp(json_string(document, "issuer"), job->issuer) == 0);
     cJSON_Delete(document);
-    PROMISE(d->token_endpoint || job->token_endpoint);
+    PROMISE(d->token_endpoint || !discovery_wants_token_endpoint(job));
     PROMISE(!d->token_endpoint || http_url_allowed(job, d->token_endpoint));
     PROMISE(!d->jwks_uri || http_url_allowed(job, d->jwks_uri));
 }
@@ -40,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     parse(&job, text, size);
     job.token_endpoint = "https://login.example.com/token";
     job.allow_http_loopback = false;
+    parse(&job, text, size);
+    job.token_endpoint = NULL;
+    job.kind = JOB_VERIFY;
     parse(&job, text, size);
     free(text);
     return 0;

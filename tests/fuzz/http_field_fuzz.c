@@ -1,5 +1,5 @@
-/* The fields Retry-After, RateLimit-Reset, Location and Date. The input is two values, a line each;
- * the first is that of the first three. */
+/* The fields Retry-After, RateLimit-Reset, Location, Age and Date. The input is two values, a line
+ * each; the first is that of the first four. */
 #include "fuzz.h"
 
 #include <stdlib.h>
@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         *date++ = '\0';
     int64_t then = date ? http_field_date(date) : FUZZ_DATE;
     PROMISE(then >= 0);
+    PROMISE(http_field_age(text) >= 0 && http_field_age(text) <= HTTP_FIELD_AGE_MAX);
     uint64_t wait = http_field_retry_after(text, then);
     PROMISE(wait % USEC_PER_SEC == 0);
     PROMISE(wait <= HTTP_FIELD_WAIT_MAX);

@@ -428,7 +428,8 @@ def test_the_token_of_a_ci_job(person, fake):
     text = recipe("The token of a CI job", 1)
     assert "https://token.actions.githubusercontent.com\n" in text
     person.configure("[profile work]\n" + text.replace(
-        "https://token.actions.githubusercontent.com\n", f"{fake.issuer}\nca-file = {fake.ca_file}\n"))
+        "https://token.actions.githubusercontent.com\n",
+        f"{fake.issuer}\nca-file = {fake.ca_file}\n"))
     script = recipe("The token of a CI job").replace(
         "kubetoken get", f"echo 'cacert = {fake.ca_file}' >> ~/job.curl; kubetoken get")
     sh(person, script, env={"ACTIONS_ID_TOKEN_REQUEST_URL": fake.base + service,
