@@ -207,6 +207,8 @@ static uint64_t longest_life(const struct lifecycle *lc, const struct lifecycle_
 {
     uint64_t in_hand = lc->expires_at - lc->sent;
 
+    if (policy->lives_vary)
+        return UINT64_MAX;
     return policy->password_at_hand ? most(in_hand, lc->password_life) : in_hand;
 }
 

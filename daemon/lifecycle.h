@@ -47,6 +47,7 @@ struct lifecycle_policy {
     uint64_t keep_fresh;             /* renewed ahead so long after the last use */
     bool use_refresh_token;
     bool password_at_hand;  /* typed, or from a source; kept up to date by profile.c */
+    bool lives_vary;        /* what a token had to live when it came says nothing of the next one */
     bool held;              /* in use, whoever asks: a process runs for which it is kept fresh */
     uint64_t held_validity; /* usec that the token is to live at any time meanwhile */
 };

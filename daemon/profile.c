@@ -940,6 +940,7 @@ static void update_policy(struct profile *p)
     if (typed_of(p) && time_boottime() >= p->typed_until)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->policy.password_at_hand = typed_of(p) || !needs_person(p);
+    p->policy.lives_vary = p->config->grant == GRANT_COMMAND; /* it may be an old one */
     p->policy.held = p->is_shared || holders_any(p->holders);
     p->policy.held_validity = holders_min_validity(p->holders);
 }

@@ -73,6 +73,8 @@ def test_its_token_is_verified_and_served(fake, started, tool):
     assert {r.path for r in fake.requests} == {"/.well-known/openid-configuration", KEYS}
     state = started.status("p")
     assert state["user"] == "someone@example.com" and "error" not in state
+    r = started.run("inspect", "p")
+    assert r.returncode == 0 and "signature" in r.stdout
 
 
 @pytest.mark.parametrize("form", [
@@ -162,6 +164,20 @@ def test_without_keys_nothing_vouches_for_it(fake, started):
     state = started.status("p")
     assert state["error"]["code"] == "keys-invalid" and "HTTP 503" in state["error"]["detail"]
     assert rig.seconds(state["retryTimestamp"]) > time.time() + 1700
+
+
+def test_that_an_old_token_is_short_says_nothing_of_the_next_one(fake, started, tool):
+    now = int(fake.clock())
+    tool.prints(fake.id_token(iat=now - 3000, exp=now + 600))
+    assert started.run("get", "p").returncode == 0
+    r = started.run("get", "p", "--min-validity", "30m", "--timeout", "1s")
+    assert r.returncode == 8 and "no newer id_token" in r.stderr
+    tool.prints(fake.id_token(iat=now, exp=now + 3600))
+    assert started.run("refresh", "p").returncode == 0
+    r = started.run("get", "p", "--min-validity", "30m")
+    assert (r.returncode, r.stdout) == (0, fake.tokens[-1] + "\n")
+    r = started.run("get", "p", "--min-validity", "2h", "--timeout", "1s")
+    assert r.returncode == 8 and tool.count == 4
 
 
 def test_an_expired_token_is_not_served(fake, started, tool):

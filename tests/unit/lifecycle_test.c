@@ -1216,6 +1216,17 @@ static void near_its_end_a_token_that_is_printed_again_is_a_failure(void **state
     assert_true(requests > 3);
 }
 
+static void where_lives_vary_the_next_token_may_live_as_long_as_somebody_wants(void **state)
+{
+    (void)state;
+    with_token();
+    policy.lives_vary = true;
+    struct lifecycle_actions a = wanted_for(2 * HOUR);
+    assert_int_equal(a.verdict, LIFECYCLE_QUEUE);
+    assert_true(a.request);
+    policy.lives_vary = false;
+}
+
 static void dead_tokens_are_asked_for_again_at_longer_and_longer_intervals(void **state)
 {
     uint64_t before = 0;
@@ -2603,6 +2614,7 @@ int main(void)
         TEST(what_a_command_prints_again_is_no_failure_while_nobody_waits),
         TEST(who_waits_for_another_token_is_told_that_there_is_none),
         TEST(near_its_end_a_token_that_is_printed_again_is_a_failure),
+        TEST(where_lives_vary_the_next_token_may_live_as_long_as_somebody_wants),
         TEST(dead_tokens_are_asked_for_again_at_longer_and_longer_intervals),
         TEST(a_refused_refresh_token_is_not_sent_again_when_something_changed),
         TEST(a_refused_client_is_no_fault_of_the_refresh_token),
