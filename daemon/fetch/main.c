@@ -81,6 +81,18 @@ static int read_job(struct job *ret)
     return 0;
 }
 
+/* What was copied last is in vector registers still, the end of a secret perhaps, and the dynamic
+ * linker saves those on the stack when a library first calls a function. Another copy takes the
+ * same ones, where it is as long as many vectors, and too short for what copies without them. */
+static void overwrite_registers(void)
+{
+    static const char zeros[1024];
+    static char out[sizeof zeros];
+    volatile size_t length = sizeof zeros; /* or no function would be called */
+
+    memcpy(out, zeros, length);
+}
+
 static void send_all(const void *bytes, size_t length)
 {
     ssize_t n = -1;
@@ -239,6 +251,7 @@ int main(int argc, char **argv)
     resolver_start(resolver_need());
     if (read_job(&job) < 0)
         give_up(&result, 2);
+    overwrite_registers();
     tls_files_judge(&job, &untrusted);
     heap_lock(); /* behind the job: where the limit is low, that goes first */
     if (confine(&job, &result.protections) < 0)

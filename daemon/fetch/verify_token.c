@@ -90,8 +90,6 @@ static void verify(struct provider *p, http_step_fn on_step, struct result *ret)
     struct error why;
 
     on_step(NULL, "verify", "");
-    if (is_stale(p, ret))
-        return;
     int r = check(p, ret);
     if (r < 0 && ret->error.code == ERROR_TOKEN_SIGNATURE && p->keys_cached) {
         if (provider_renew_keys(p, &why) < 0) { /* the one that signed it may be new */
@@ -105,6 +103,8 @@ static void verify(struct provider *p, http_step_fn on_step, struct result *ret)
         refuse(ret);
         return;
     }
+    if (is_stale(p, ret))
+        return;
     ret->outcome = OUTCOME_TOKEN;
     get_token_compare(p, ret);
     if (*p->endpoints.unreadable)
@@ -125,6 +125,8 @@ static int find_keys(struct provider *p, struct error *why)
     return 0;
 }
 
+/* The token is touched last: nothing of it may be in what the dynamic linker saves on the stack as
+ * libraries make a first connection. */
 void verify_token_run(struct http *http, const struct job *job, http_step_fn on_step,
                       struct result *ret)
 {
@@ -132,13 +134,12 @@ void verify_token_run(struct http *http, const struct job *job, http_step_fn on_
     struct error why;
 
     provider_open(&p, http, job);
-    ret->outcome = OUTCOME_CONFIG;
-    ret->id_token = printed_token_find(job->token, strlen(job->token), &ret->error);
-    if (ret->id_token && provider_find_endpoints(&p, ret) == 0) {
+    if (provider_find_endpoints(&p, ret) == 0) {
         ret->error = (struct error){ ERROR_NONE, "" };
+        ret->outcome = OUTCOME_CONFIG;
         if (find_keys(&p, &why) < 0)
             lack_keys(&p, &why, ret);
-        else
+        else if ((ret->id_token = printed_token_find(job->token, strlen(job->token), &ret->error)))
             verify(&p, on_step, ret);
     }
     if (ret->outcome != OUTCOME_TOKEN)

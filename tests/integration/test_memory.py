@@ -311,17 +311,20 @@ def test_a_token_that_a_command_prints(world, stopper, size):
     """Bare and in JSON, new, again and of no use: in the daemon, which hands it on, in the fetcher,
     while it asks for keys and at its end, and in the client."""
     fake, home, daemon = world.fake, world.home, world.daemon
-    keys = json_answer({"keys": [fake.key.jwk()]})
 
     def answer(_):
         world.halfway += [world.look(pid) for pid in holders(os.getpid())]
-        return keys
+        return json_answer({"keys": [fake.key.jwk()]})
     fake.answers["/.well-known/jwks.json"] = answer
     world.secrets = {}
+    first = fake.key
     for n in range(3):
+        if n == 2:
+            fake.key = scripted.Key("later")
         fake.id_token(groups=["x" * size], iat=int(fake.clock()) + n)
         world.refresh_tokens.append(f"no refresh token {n}")
     world.secrets["of no use"] = f"not.a-{secrets.token_hex(20)}.token-{secrets.token_hex(20)}"
+    fake.key, later = first, fake.key
     printed = home.write("printed", fake.tokens[0] + "\n")
     home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
                    f"client-id = client\ntoken-command = cat {printed}\n")
@@ -338,9 +341,14 @@ def test_a_token_that_a_command_prints(world, stopper, size):
         printed.write_text(fake.tokens[2] + "\nand more")
         assert home.run("refresh", "p").returncode == 9
         assert exposed(world.found()) == [] and names(world.found()) == {"id_token 1"}
-        for seen in (ends.of("kubetoken-fetch", 5), world.halfway):
-            assert seen and not any(exposed(one) for one in seen)
-        assert not any(copies(one) for one in ends.of("kubetoken-fetch", 5))
+        fake.key = later  # which is asked for when the token is in the fetcher's hands
+        printed.write_text(fake.tokens[2])
+        assert home.run("refresh", "p").returncode == 0
+        assert exposed(world.found()) == [] and names(world.found()) == {"id_token 2"}
+        for seen in (ends.of("kubetoken-fetch", 6), world.halfway):
+            assert [exposed(one) for one in seen] == len(seen) * [[]]
+        assert not any(copies(one) for one in ends.of("kubetoken-fetch", 6))
+        assert len(world.halfway) == 2
         assert all(names(one) for one in world.halfway), "each was looked at while it held one"
     assert run_to_its_end(world, stopper, "get", "p") == ({"kubetoken": []}, 0)
     assert home.run("logout", "p").returncode == 0

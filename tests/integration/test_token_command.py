@@ -161,6 +161,7 @@ def test_without_keys_nothing_vouches_for_it(fake, started):
     fake.answers[KEYS] = (503, {"Retry-After": "1800"}, b"")
     r = started.run("get", "p", "--timeout", "1s")
     assert r.returncode != 0 and r.stdout == ""
+    rig.wait_until(lambda: "error" in started.status("p"), "a failure")
     state = started.status("p")
     assert state["error"]["code"] == "keys-invalid" and "HTTP 503" in state["error"]["detail"]
     assert rig.seconds(state["retryTimestamp"]) > time.time() + 1700
@@ -312,6 +313,14 @@ def test_another_user_of_the_tool_is_told(fake, started, daemon, tool):
     assert "claims changed" in daemon.log.read_text()
 
 
+def test_what_is_wrong_with_an_older_token_is_told_before_that_it_is_older(fake, started, tool):
+    assert started.run("get", "p").returncode == 0
+    tool.prints(fake.id_token(aud="another", iat=int(fake.clock()) - 60,
+                              exp=int(fake.clock()) + 3600))
+    r = started.run("refresh", "p")
+    assert r.returncode == 8 and started.status("p")["error"]["code"] == "token-audience"
+
+
 def test_nobody_logs_in(started, tool):
     for option in ([], ["--refresh-token"]):
         r = started.run("login", *option, "p", input="secret\n")
@@ -355,12 +364,15 @@ def test_a_proxy_that_refused_its_user_is_not_asked_again(fake, home, daemon, to
     proxy = scripted.Proxy(login="user:right")
     try:
         tool.prints(fake.id_token(exp=int(fake.clock()) + 3600))
-        home.configure(profile(fake, tool, f"proxy = http://user:wrong@127.0.0.1:{proxy.port}"))
+        at = f"proxy = http://user:wrong@127.0.0.1:{proxy.port}"
+        home.configure(profile(fake, tool, at) + profile(fake, tool, at, name="q"))
         daemon.start()
         error, _ = failure(home)
         assert error["code"] == "proxy-refused"
         seen = len(proxy.seen)
         assert failure(home)[0]["code"] == "proxy-refused"
+        assert home.run("get", "q").returncode == 6
+        assert home.status("q")["error"]["code"] == "proxy-refused"
         assert len(proxy.seen) == seen
     finally:
         proxy.stop()
