@@ -198,6 +198,25 @@ static const struct row table[ERROR_MAX] = {
                             "the provider answered without an id_token",
                             "check scope, and whether the provider asks for a second factor; "
                             "then: kubetoken refresh" },
+    [ERROR_SOURCE_LOGIN] = { "source-login", 5, ERROR_CLASS_LOCAL, ERROR_LINK_SOURCE,
+                             "its tokens come from a profile that needs a login",
+                             "log in there, and this one goes on by itself" },
+    [ERROR_SOURCE_REFUSED] = { "source-refused", 6, ERROR_CLASS_LOCAL, ERROR_LINK_SOURCE,
+                               "its tokens come from a profile that was refused",
+                               "mend that one (kubetoken status shows it), and this one goes on by "
+                               "itself" },
+    [ERROR_SUBJECT_REFUSED] = { "subject-refused", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                                "the provider refused the token that was to be exchanged",
+                                "check subject-token-type, audience and scope, then: kubetoken "
+                                "refresh" },
+    [ERROR_EXCHANGE_REFUSED] = { "exchange-refused", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                                 "the provider does not exchange the token",
+                                 "have the client allowed to exchange tokens for that audience, "
+                                 "then: kubetoken refresh" },
+    [ERROR_EXCHANGE_TYPE] = { "exchange-type", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_GRANT,
+                              "the exchange brought no id_token",
+                              "have the provider issue an id_token or a JWT for that audience, "
+                              "then: kubetoken refresh" },
     [ERROR_DNS] = { "dns", 7, ERROR_CLASS_UNSENT, ERROR_LINK_DNS,
                     "the provider's name cannot be resolved", "check the network and issuer" },
     [ERROR_CONNECT] = { "connect", 7, ERROR_CLASS_UNSENT, ERROR_LINK_CONNECT,

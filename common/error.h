@@ -69,6 +69,12 @@ enum error_code {
     ERROR_CLIENT_REFUSED,
     ERROR_GRANT_REFUSED,
     ERROR_NO_ID_TOKEN,
+    /* of an exchange, and of the profile whose token is exchanged */
+    ERROR_SOURCE_LOGIN,
+    ERROR_SOURCE_REFUSED,
+    ERROR_SUBJECT_REFUSED,
+    ERROR_EXCHANGE_REFUSED,
+    ERROR_EXCHANGE_TYPE,
     /* the way to the provider */
     ERROR_DNS,
     ERROR_CONNECT,
@@ -196,6 +202,7 @@ enum error_link {
     ERROR_LINK_DAEMON,
     ERROR_LINK_PROFILE,
     ERROR_LINK_FETCHER,
+    ERROR_LINK_SOURCE, /* of the profile from which its tokens come */
     ERROR_LINK_CREDENTIALS,
     ERROR_LINK_DNS,
     ERROR_LINK_CONNECT,

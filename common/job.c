@@ -116,6 +116,7 @@ struct secret *job_encode(const struct job *job)
     tlv_put_number(&w, "json", job->json);
     tlv_put_number(&w, "deadline", (int64_t)job->deadline);
     tlv_put_number(&w, "allow-http-loopback", job->allow_http_loopback);
+    tlv_put_number(&w, "wants-access-token", job->wants_access_token);
     for (size_t i = 0; i < N_TEXTS; i++) {
         const char *text = *text_slot((struct job *)(uintptr_t)job, i);
         if (text)
@@ -189,13 +190,16 @@ static int job_field(struct job *job, const struct tlv_field *f)
         return take_cache(job, f);
     if (tlv_is(f, "version"))
         return tlv_number(f, &number) == 0 && number == JOB_VERSION ? 0 : -EBADMSG;
-    if (tlv_is(f, "deadline") || tlv_is(f, "allow-http-loopback") || tlv_is(f, "json")) {
+    if (tlv_is(f, "deadline") || tlv_is(f, "allow-http-loopback") || tlv_is(f, "json") ||
+        tlv_is(f, "wants-access-token")) {
         if (tlv_number(f, &number) < 0 || number < 0)
             return -EBADMSG;
         if (tlv_is(f, "deadline"))
             job->deadline = (uint64_t)number;
         else if (tlv_is(f, "json"))
             job->json = number != 0;
+        else if (tlv_is(f, "wants-access-token"))
+            job->wants_access_token = number != 0;
         else
             job->allow_http_loopback = number != 0;
         return 0;

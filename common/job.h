@@ -88,6 +88,7 @@ struct job {
     const char *proxy;        /* "auto", "none" or a URL */
     const char *signing_algs; /* blank-separated */
     bool allow_http_loopback;
+    bool wants_access_token;                   /* another profile's tokens are got for it */
     bool json;                                 /* JOB_INSPECT: the report's form */
     const char *parameters[JOB_LIST_MAX + 1];  /* name=value, NULL at the end */
     const char *environment[JOB_LIST_MAX + 1]; /* the proxy variables, for proxy = auto */

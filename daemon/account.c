@@ -307,6 +307,12 @@ static bool take_login(struct account *a, uint64_t burst, const void *who, uint6
     return true;
 }
 
+static void give_back(struct account *a, const void *who)
+{
+    if (a->latest == who)
+        a->bucket_full = a->full_before; /* once others came after, time has paid it */
+}
+
 static enum account_verdict look_at_refusals(const struct account *a,
                                              const struct account_credential *what,
                                              enum account_leave leave, uint64_t now,
@@ -324,6 +330,22 @@ static enum account_verdict look_at_refusals(const struct account *a,
     return ACCOUNT_DOUBTED;
 }
 
+enum account_verdict account_take(struct account *a, enum account_leave leave, const void *who,
+                                  uint64_t now, uint64_t *ret_when)
+{
+    uint64_t burst = leave == ACCOUNT_FOR_NOBODY ? ACCOUNT_AHEAD : ACCOUNT_BURST;
+
+    return take_login(a, burst, who, now, ret_when) ? ACCOUNT_GO : ACCOUNT_EMPTY;
+}
+
+void account_taken(struct account *a, const void *who, bool sent)
+{
+    if (!sent)
+        give_back(a, who);
+    if (a->latest == who)
+        a->latest = NULL;
+}
+
 enum account_verdict account_ask(struct account *a, const struct account_credential *what,
                                  enum account_leave leave, const void *who, uint32_t random,
                                  uint64_t now, uint64_t *ret_when)
@@ -336,8 +358,7 @@ enum account_verdict account_ask(struct account *a, const struct account_credent
         verdict = look_at_trouble(a, what->password, leave, now, ret_when);
     if (verdict != ACCOUNT_GO)
         return verdict;
-    uint64_t burst = leave == ACCOUNT_FOR_NOBODY ? ACCOUNT_AHEAD : ACCOUNT_BURST;
-    if (!take_login(a, burst, who, now, ret_when))
+    if (account_take(a, leave, who, now, ret_when) != ACCOUNT_GO)
         return ACCOUNT_EMPTY;
     a->holder = who;
     a->is_forced = leave == ACCOUNT_BY_PERSON;
@@ -418,8 +439,8 @@ void account_ended(struct account *a, const struct account_credential *what, con
         a->silent_at = a->silent_before;
         a->before = (struct account_trouble){ 0 };
     }
-    if (end == ACCOUNT_NOT_SENT && a->latest == who)
-        a->bucket_full = a->full_before; /* once others came after, time has paid it */
+    if (end == ACCOUNT_NOT_SENT)
+        give_back(a, who);
     if (a->latest == who)
         a->latest = NULL;
     if (why && end != ACCOUNT_UNKNOWN && end != ACCOUNT_SILENCE && end != ACCOUNT_NOT_SENT) {

@@ -112,6 +112,13 @@ enum account_verdict account_admit(struct account *account, const struct account
                                    enum account_leave leave, bool alone, const void *who,
                                    uint64_t now, uint64_t *ret_when);
 
+/* The same for what is counted as a login and brings no password: it takes from the bucket, waits
+ * for nobody's turn, and nothing is remembered of what comes of it. GO or EMPTY. */
+enum account_verdict account_take(struct account *account, enum account_leave leave,
+                                  const void *who, uint64_t now, uint64_t *ret_when);
+/* It is over; what was not sent is given back. */
+void account_taken(struct account *account, const void *who, bool sent);
+
 /* Whether that was refused; a doubt is none. What may have been refused for the client's sake is
  * refused with any client until the password is taken, but for who was refused and has another
  * client, or the same one with another secret, by now. */

@@ -16,11 +16,13 @@
 #include "daemon/secret_command.h"
 #include "daemon/secret_remark.h"
 #include "daemon/secret_source.h"
+#include "daemon/subject.h"
 
 /* Where an attempt is; the drawing in the header has them in this order. */
 enum attempt_stage {
     STAGE_NONE,          /* there is none */
     STAGE_DELAYED,       /* nobody waits for it: it begins when the timer comes */
+    STAGE_SUBJECT,       /* another profile's token is waited for */
     STAGE_CLIENT_SECRET, /* read, or its command is running */
     STAGE_PASSWORD,      /* the same */
     STAGE_TOOL,          /* or, instead of both: token-command is running */
@@ -55,8 +57,10 @@ struct attempt {
     struct permit permit;
     const struct account *turn_of; /* STAGE_TURN: the account whose login is under way */
     bool woken; /* since then it is its turn there: what comes of it has the next one go */
-    sd_event_source *timer; /* when advance() is wanted next, if nothing comes before */
-    uint64_t stamp;         /* of the sources, before they are read: a change meanwhile is seen */
+    sd_event_source *timer;  /* when advance() is wanted next, if nothing comes before */
+    uint64_t stamp;          /* of the sources, before they are read: a change meanwhile is seen */
+    struct subject *subject; /* whose token is given; NULL: nobody's */
+    bool renewed;            /* it was asked for another one, since that was refused */
     struct secret *client_secret, *password;
     struct secret *printed; /* by token-command */
     struct secret_command *command;
@@ -69,7 +73,7 @@ struct attempt {
 };
 
 /* There is one for each profile. */
-_Static_assert(sizeof(struct attempt) <= 640, "an attempt is small");
+_Static_assert(sizeof(struct attempt) <= 672, "an attempt is small");
 
 /* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
 static const uint64_t look_again = 10 * USEC_PER_SEC;
@@ -102,9 +106,15 @@ static void advance_first(struct attempt *a)
     set_timer(a, 0, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
+/* Before the first order there is no configuration. */
+static bool by_exchange(const struct attempt *a)
+{
+    return a->order.config && a->order.config->grant == GRANT_EXCHANGE;
+}
+
 static bool by_password(const struct attempt *a)
 {
-    return a->order.refresh_token == NULL;
+    return a->order.refresh_token == NULL && !by_exchange(a);
 }
 
 /* ---- the credentials: each stage returns whether it is over, and the next one has begun ------ */
@@ -118,7 +128,37 @@ static uint64_t sources_stamp(const struct profile_config *config)
 static void begin(struct attempt *a)
 {
     a->stamp = sources_stamp(a->order.config);
-    a->stage = a->order.config->grant == GRANT_COMMAND ? STAGE_TOOL : STAGE_CLIENT_SECRET;
+    a->stage = by_exchange(a)                            ? STAGE_SUBJECT
+               : a->order.config->grant == GRANT_COMMAND ? STAGE_TOOL
+                                                         : STAGE_CLIENT_SECRET;
+}
+
+/* Not from within what the other profile is at. */
+static void on_subject(void *context)
+{
+    advance_at(context, 0);
+}
+
+/* Whether the other profile's token is there. */
+static bool have_subject(struct attempt *a)
+{
+    struct attempt_end lack = { .kind = LIFECYCLE_LOCAL, .by_source = true };
+
+    error_set(&lack.error, ERROR_INTERNAL, "no memory");
+    if (!a->subject)
+        a->subject = subject_new(a->shared, a->order.config, on_subject, a);
+    if (a->subject)
+        switch (subject_ask(a->subject, a->order.wait_until, &lack)) {
+        case SUBJECT_HERE:
+            a->stage = STAGE_CLIENT_SECRET;
+            return true;
+        case SUBJECT_AWAITED:
+            return false;
+        case SUBJECT_LACKING:
+            break;
+        }
+    end(a, &lack);
+    return false;
 }
 
 static void on_command(void *context, struct secret *output, const struct error *why)
@@ -204,6 +244,8 @@ static bool read_password(struct attempt *a)
     }
     secret_remark_note(&a->remark, a->password, a->client_secret);
     permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret, a->password);
+    if (by_exchange(a))
+        subject_join(a->subject, &a->permit);
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -374,7 +416,7 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
                     uint64_t wait)
 {
     const struct account *account = permit_account(&a->permit, part);
-    bool known = account->why_of == a->permit.parts[part].what.password;
+    bool known = account && account->why_of == a->permit.parts[part].what.password;
     const char *name = a->order.config->username, *user = name ? name : "it";
     const char *said = known ? account->why.detail : "";
     int stem = (int)error_stem(said);
@@ -460,9 +502,23 @@ static bool has_leave(struct attempt *a)
 
 static void start_fetcher(struct attempt *a);
 
+/* Waits for the other profile's token again, with nothing in hand. */
+static void return_to_subject(struct attempt *a)
+{
+    give_slot(a);
+    a->permit = (struct permit){ .accounts = NULL };
+    a->stage = STAGE_SUBJECT;
+}
+
 static bool leave_queue(struct attempt *a)
 {
-    if (!has_slot(a) || !has_leave(a))
+    if (!has_slot(a))
+        return false;
+    if (by_exchange(a) && !subject_token(a->subject)) { /* it has died in the queue */
+        return_to_subject(a);
+        return true;
+    }
+    if (!has_leave(a))
         return false;
     a->stage = STAGE_FETCHING;
     start_fetcher(a);
@@ -495,6 +551,12 @@ static struct secret *build_job(const struct attempt *a)
         job.kind = JOB_VERIFY;
         job.token = secret_peek(a->printed);
     }
+    job.subject_token_type = config_keys_subject_type(a->order.config);
+    if (by_exchange(a)) {
+        job.kind = JOB_EXCHANGE;
+        job.subject_token = secret_peek(subject_token(a->subject));
+    }
+    job.wants_access_token = a->order.wants_access_token;
     job.previous = a->order.previous ? secret_peek(a->order.previous) : NULL;
     job.cache = a->order.cache;
     job.cache_length = a->order.cache_length;
@@ -537,6 +599,24 @@ static void start_fetcher(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
 }
 
+static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status);
+
+/* A token that was refused may have ended before its time, with its session: another one is given,
+ * once. Whether it is. */
+static bool renew_subject(struct attempt *a, const struct result *result)
+{
+    if (!by_exchange(a) || a->renewed || result->outcome != OUTCOME_REFUSED ||
+        result->error.code != ERROR_SUBJECT_REFUSED || !subject_renew(a->subject))
+        return false;
+    a->renewed = true;
+    settle(a, &result->error, result->http_status);
+    a->input = sd_event_source_disable_unref(a->input);
+    a->fetcher = fetcher_free(a->fetcher);
+    return_to_subject(a);
+    advance_at(a, 0);
+    return true;
+}
+
 static void take_result(struct attempt *a, struct result *result)
 {
     static const enum lifecycle_failure kinds[] = {
@@ -547,6 +627,8 @@ static void take_result(struct attempt *a, struct result *result)
     };
     if (result->outcome == OUTCOME_REPORT || result->outcome == OUTCOME_REVOKED)
         error_set(&result->error, ERROR_FETCHER, "it did something else than to get a token");
+    if (renew_subject(a, result))
+        return;
     struct attempt_end how = { .result = result,
                                .kind = kinds[result->outcome],
                                .error = result->error,
@@ -633,6 +715,7 @@ static enum account_end settle(struct attempt *a, const struct error *why, unsig
 {
     const struct permit_outcome outcome = { .why = why,
                                             .by_password = by_password(a),
+                                            .by_exchange = by_exchange(a),
                                             .sent_grant = a->fetcher &&
                                                           fetcher_sent_grant(a->fetcher),
                                             .passed_proxy = a->fetcher && passed_proxy(a),
@@ -725,6 +808,8 @@ static void clear(struct attempt *a)
     a->input = sd_event_source_disable_unref(a->input);
     a->fetcher = fetcher_free(a->fetcher);
     a->command = secret_command_free(a->command);
+    a->subject = subject_free(a->subject);
+    a->renewed = false;
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
     a->printed = secret_free(a->printed);
@@ -778,6 +863,9 @@ static void advance(struct attempt *a)
             break;
         case STAGE_DELAYED:
             begin(a);
+            break;
+        case STAGE_SUBJECT:
+            further = have_subject(a);
             break;
         case STAGE_CLIENT_SECRET:
             further = read_client_secret(a);
@@ -933,6 +1021,8 @@ void attempt_words(const struct attempt *a, char *out, size_t size)
                  where);
     else if (a->fetcher)
         snprintf(out, size, "%s", where);
+    else if (a->stage == STAGE_SUBJECT && a->subject)
+        subject_words(a->subject, out, size);
     else if (a->command)
         snprintf(out, size, "waiting for the %s",
                  a->stage == STAGE_TOOL       ? "token-command"

@@ -1,6 +1,7 @@
 /*
  * attempt - one attempt to get a token: the credentials from their sources, a slot, the leave of
- * their accounts (permit.h), the fetcher.
+ * their accounts (permit.h), the fetcher. Before them, where a token of another profile is what is
+ * given, that one (subject.h): SUBJECT.
  *
  *   start -> DELAYED -> CLIENT_SECRET -> PASSWORD -> QUEUED ------> FETCHING -> done
  *            nobody      command?       command?     ^    | account: another
@@ -33,11 +34,13 @@ struct attempt_order {
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
-    uint64_t forced_at; /* when somebody asked, so that what was refused is sent too; 0 = nobody */
-    bool by_route;      /* the way out of this machine has changed */
-    bool urgent;        /* a client waits */
-    bool patient;       /* the last answer did not come in time */
-    uint64_t delay;     /* usec before it begins, unless a client comes meanwhile */
+    uint64_t forced_at;  /* when somebody asked, so that what was refused is sent too; 0 = nobody */
+    bool by_route;       /* the way out of this machine has changed */
+    bool urgent;         /* a client waits */
+    bool patient;        /* the last answer did not come in time */
+    uint64_t delay;      /* usec before it begins, unless a client comes meanwhile */
+    uint64_t wait_until; /* for another profile's token; usec of CLOCK_BOOTTIME */
+    bool wants_access_token; /* for which other profiles get their tokens */
 };
 
 /* What stands against sending the same again, as numbers that outlive the daemon. */
@@ -54,6 +57,7 @@ struct attempt_end {
     struct error error;
     bool lost; /* the request was sent, and no answer came in time */
     uint64_t retry_after;
+    bool by_source;   /* the other profile has no token to give: that one's state decides */
     bool yielded;     /* DEFERRED: somebody who waits may go before that */
     struct step step; /* where the fetcher was at the end; without a name: there was none */
 };

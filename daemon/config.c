@@ -829,7 +829,7 @@ static bool parameter_valid(const char *value)
     return length > 0 && length <= PARAMETER_NAME_MAX && value[length] == '=' &&
            !word_among(value, length,
                        "grant_type username password scope client_id client_secret refresh_token "
-                       "audience realm");
+                       "audience realm subject_token subject_token_type");
 }
 
 static bool add_parameter(char ***list, const char *value)
@@ -1340,6 +1340,8 @@ static void check_from(struct loader *l, const struct config *config)
             wrong = "is this profile; accepted: the name of another";
         else if (of->grant == GRANT_EXCHANGE)
             wrong = "that has from itself; accepted: a profile that somebody logs in to";
+        else
+            config->profiles[i].from_identity = config_keys_identity(of);
         if (wrong)
             complain(l->report, l->sections[0].file, 0, "profile %s: from = %s: %s", p->name,
                      p->from, wrong);

@@ -82,6 +82,7 @@ struct profile_config {
     char *otp_parameter;      /* NULL: as the provider is known to have it */
     char *device_endpoint;    /* NULL: discovered */
     char *from;               /* GRANT_EXCHANGE: a profile */
+    uint64_t from_identity;   /* of that, config_keys_identity(); 0: there is none */
     char *subject_token_type; /* of that: access_token, or id_token (NULL, too) */
     char *token_command;      /* GRANT_COMMAND */
     /* policy */

@@ -72,8 +72,8 @@ const struct config_key config_keys[] = {
     { "device-authorization-endpoint", AT(device_endpoint), JOB(device_endpoint), TYPE_URL,
       IDENTITY, CONFIG_KEYS_URL },
     { "from", AT(from), NONE, TYPE_FROM, IDENTITY, "the name of another profile" },
-    { "subject-token-type", AT(subject_token_type), JOB(subject_token_type), TYPE_SUBJECT_TOKEN,
-      IDENTITY, "id_token or access_token" },
+    { "subject-token-type", AT(subject_token_type), NONE, TYPE_SUBJECT_TOKEN, IDENTITY,
+      "id_token or access_token" },
     { "token-command", AT(token_command), NONE, TYPE_COMMAND, IDENTITY, "a command line" },
     { "refresh-before", AT(refresh_before), NONE, TYPE_REFRESH_BEFORE, SAME,
       "1% to 90%, or a duration of 1s to 1d" },
@@ -183,7 +183,7 @@ bool config_keys_same_identity(const struct profile_config *a, const struct prof
     for (size_t i = 0; i < config_keys_count; i++)
         if (config_keys[i].identity && !same_value(&config_keys[i], a, b))
             return false;
-    return true;
+    return a->from_identity == b->from_identity; /* whose login is another, whose token is, too */
 }
 
 static uint64_t digest_of_source(const struct source *source)
@@ -239,7 +239,7 @@ static uint64_t digest_of_keys(const struct profile_config *config, bool all)
         if (value != 0)
             digest = digest_pair(digest, digest_pair(digest_text(config_keys[i].name), value));
     }
-    return digest;
+    return config->from_identity ? digest_pair(digest, config->from_identity) : digest;
 }
 
 uint64_t config_keys_identity(const struct profile_config *config)
@@ -317,6 +317,13 @@ static void fill_field(struct job *job, const struct config_key *key,
     case FORM_SOURCE:
         break;
     }
+}
+
+const char *config_keys_subject_type(const struct profile_config *config)
+{
+    if (config->grant != GRANT_EXCHANGE)
+        return NULL;
+    return config->subject_token_type ? config->subject_token_type : "id_token";
 }
 
 void config_keys_fill(struct job *job, const struct profile_config *config,

@@ -83,7 +83,11 @@ uint64_t config_keys_digest(const struct profile_config *config);
 /* Room for the proxy variables of the daemon's environment. */
 enum { CONFIG_KEYS_ROOM = 8192 };
 
-/* Fills in all of a job but kind, deadline, credentials, token and cache. The job points into the
+/* What kind of token of the other profile is given: id_token or access_token; NULL: there is no
+ * other profile. */
+const char *config_keys_subject_type(const struct profile_config *config);
+
+/* Fills in all of a job but kind, deadline, credentials, tokens and cache. The job points into the
  * configuration and into room, which may then hold a proxy's password: wipe it. */
 void config_keys_fill(struct job *job, const struct profile_config *config,
                       char room[CONFIG_KEYS_ROOM]);

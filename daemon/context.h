@@ -21,6 +21,8 @@ struct shares;
 TAILQ_HEAD(attempt_list, attempt);
 struct revocation;
 LIST_HEAD(revocation_list, revocation);
+struct profile;
+LIST_HEAD(profile_list, profile);
 
 struct context {
     sd_event *event;
@@ -41,6 +43,8 @@ struct context {
     struct shares *shares;              /* NULL: there are none */
     unsigned inspections;               /* under way */
     struct attempt_list turns;          /* those that wait for another's login */
+    struct profile_list profiles;       /* all of them, */
+    struct profile_list dependents;     /* and those whose tokens come from another */
     struct revocation_list revocations; /* under way, after a logout */
     /* Called by context_progress() and context_changed(); NULL: nobody wants to know. */
     void (*on_progress)(void *who);

@@ -11,6 +11,7 @@
 #include "common/json_tree.h"
 #include "common/time.h"
 #include "common/wrap.h"
+#include "daemon/config.h"
 #include "daemon/memory.h"
 
 enum { NAMES_MAX = 24 }; /* what is longer moves its own line alone */
@@ -95,6 +96,29 @@ static void print_span(FILE *f, uint64_t usec)
         fprintf(f, "%s", span);
 }
 
+/* By what it was asked for; for people, and for programs. */
+static const char *by_words(const struct history_entry *e)
+{
+    static const char *const words[] = { [GRANT_PASSWORD] = "password",
+                                         [GRANT_DEVICE] = "device code",
+                                         [GRANT_REFRESH_TOKEN] = "refresh token",
+                                         [GRANT_EXCHANGE] = "exchange",
+                                         [GRANT_COMMAND] = "token-command" };
+
+    return words[e->by_refresh_token ? GRANT_REFRESH_TOKEN : e->grant];
+}
+
+static const char *by_name(const struct history_entry *e)
+{
+    static const char *const names[] = { [GRANT_PASSWORD] = "password",
+                                         [GRANT_DEVICE] = "device-code",
+                                         [GRANT_REFRESH_TOKEN] = "refresh-token",
+                                         [GRANT_EXCHANGE] = "exchange",
+                                         [GRANT_COMMAND] = "token-command" };
+
+    return names[e->by_refresh_token ? GRANT_REFRESH_TOKEN : e->grant];
+}
+
 static void print_token(FILE *f, const struct history_entry *e)
 {
     static const char *const what[] = {
@@ -106,7 +130,7 @@ static void print_token(FILE *f, const struct history_entry *e)
     };
     char span[24];
 
-    fprintf(f, "%s by %s in ", what[e->reason], e->by_refresh_token ? "refresh token" : "password");
+    fprintf(f, "%s by %s in ", what[e->reason], by_words(e));
     print_span(f, e->took);
     time_format_duration(span, sizeof span, e->expires_at - e->token);
     fprintf(f, ", to live %s", span);
@@ -118,7 +142,7 @@ static void print_token(FILE *f, const struct history_entry *e)
 
 static void print_failure(FILE *f, const struct history_entry *e, uint64_t now)
 {
-    fprintf(f, "no token by %s", e->by_refresh_token ? "refresh token" : "password");
+    fprintf(f, "no token by %s", by_words(e));
     if (e->took > 0) {
         fprintf(f, " after ");
         print_span(f, e->took);
@@ -250,7 +274,7 @@ static void add_request(cJSON *json, const struct history_entry *e)
     };
 
     cJSON_AddStringToObject(json, "reason", reasons[e->reason]);
-    cJSON_AddStringToObject(json, "by", e->by_refresh_token ? "refresh-token" : "password");
+    cJSON_AddStringToObject(json, "by", by_name(e));
     cJSON_AddNumberToObject(json, "tookMilliseconds", (double)(e->took / USEC_PER_MSEC));
 }
 

@@ -63,8 +63,10 @@ static struct secret *build_job(const struct profile_config *config, const struc
     struct job job = { .issuer = "", .client_id = "", .client_auth = "none" };
 
     job.signing_algs = CONFIG_KEYS_ALGORITHMS;
-    if (config)
+    if (config) {
         config_keys_fill(&job, config, room);
+        job.subject_token_type = config_keys_subject_type(config);
+    }
     job.kind = JOB_INSPECT;
     job.deadline = deadline;
     job.token = secret_peek(token);

@@ -112,7 +112,7 @@ bool lifecycle_rests(const struct lifecycle *lc, uint64_t now)
 
 static bool in_use(const struct lifecycle *lc, const struct lifecycle_policy *policy, uint64_t at)
 {
-    if (policy->keep_fresh == UINT64_MAX || policy->held)
+    if (policy->keep_fresh == UINT64_MAX || policy->held || at <= policy->used_until)
         return true;
     return lc->last_use > 0 && at <= saturated(lc->last_use, policy->keep_fresh);
 }

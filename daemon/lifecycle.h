@@ -50,6 +50,7 @@ struct lifecycle_policy {
     bool lives_vary;        /* what a token had to live when it came says nothing of the next one */
     bool held;              /* in use, whoever asks: a process runs for which it is kept fresh */
     uint64_t held_validity; /* usec that the token is to live at any time meanwhile */
+    uint64_t used_until;    /* in use until then for others, whose tokens come from it; 0 = none */
 };
 
 /* Read by everybody, written by lifecycle_step() alone. */

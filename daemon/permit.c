@@ -54,6 +54,8 @@ static account_digest client_digest(const struct profile_config *config,
 /* What the client may do with one grant says nothing of another. */
 static account_digest grant_digest(const struct profile_config *config, bool by_password)
 {
+    if (config->grant == GRANT_EXCHANGE)
+        return digest_text("token-exchange");
     return digest_text(!by_password ? "refresh_token" : config->realm ? "realm" : "password");
 }
 
@@ -84,6 +86,14 @@ void permit_open(struct permit *ret, struct account_table *accounts,
         .client_id = digest_text(config->client_id),
         .profile = digest_text(config->name)
     };
+}
+
+void permit_join(struct permit *p, const struct profile_config *source)
+{
+    const char *name = source->username ? source->username : source->name;
+
+    p->bucket = account_table_id(
+        &(struct account_name){ ACCOUNT_USER, source->issuer, source->realm, name });
 }
 
 /* Looked for each time: another request may have had it made meanwhile. */
@@ -138,6 +148,21 @@ static void release(struct permit *p, const void *who)
         account_release(proxy, who);
 }
 
+/* Of its bucket alone. */
+static enum account_verdict take_login(struct permit *p, const void *who, bool urgent,
+                                       uint64_t *ret_when)
+{
+    struct account *a = account_table_get(p->accounts, p->bucket);
+    enum account_leave leave = urgent ? ACCOUNT_BY_RULE : ACCOUNT_FOR_NOBODY;
+
+    if (!a)
+        return ACCOUNT_NO_ROOM;
+    enum account_verdict verdict = account_take(a, leave, who, time_boottime(), ret_when);
+    if (verdict == ACCOUNT_GO)
+        account_table_save(p->accounts, a);
+    return verdict;
+}
+
 enum account_verdict permit_ask(struct permit *p, const void *who, bool urgent, bool by_route,
                                 uint64_t forced_at, enum permit_part *ret_part, uint64_t *ret_when)
 {
@@ -148,6 +173,14 @@ enum account_verdict permit_ask(struct permit *p, const void *who, bool urgent, 
         if (verdict != ACCOUNT_GO) {
             release(p, who);
             *ret_part = i;
+            return verdict;
+        }
+    }
+    if (p->bucket) {
+        enum account_verdict verdict = take_login(p, who, urgent || forced_at > 0, ret_when);
+        if (verdict != ACCOUNT_GO) {
+            release(p, who);
+            *ret_part = PERMIT_USER;
             return verdict;
         }
     }
@@ -222,7 +255,8 @@ static enum account_end proxy_end(const struct permit_outcome *o)
 }
 
 /* A grant that it may not use is no refusal of the client; by a refresh token it means that token.
- */
+ * Of an exchange Keycloak says invalid_client where the client may not: its logins say whether it
+ * is known. */
 static enum account_end client_end(const struct permit_outcome *o)
 {
     enum error_class class = o->why ? error_class(o->why->code) : ERROR_CLASS_ACCEPTED;
@@ -231,6 +265,8 @@ static enum account_end client_end(const struct permit_outcome *o)
         return ACCOUNT_TOOK;
     if (class != ERROR_CLASS_REFUSED_CLIENT)
         return ACCOUNT_NOT_SENT;
+    if (o->by_exchange)
+        return ACCOUNT_EITHER;
     if (o->why->code != ERROR_GRANT_REFUSED)
         return ACCOUNT_REJECTED;
     return o->by_password ? ACCOUNT_EITHER : ACCOUNT_NOT_SENT;
@@ -266,6 +302,17 @@ static void tell_client(struct permit *p, const void *who, const struct permit_o
     }
 }
 
+static void tell_bucket(const struct permit *p, const void *who, bool sent)
+{
+    struct account *a = p->bucket ? account_table_find(p->accounts, p->bucket) : NULL;
+
+    if (!a)
+        return;
+    account_taken(a, who, sent);
+    if (!sent)
+        account_table_save(p->accounts, a);
+}
+
 enum account_end permit_end(struct permit *p, const void *who, const struct permit_outcome *o)
 {
     enum account_end end = user_end(o);
@@ -276,5 +323,6 @@ enum account_end permit_end(struct permit *p, const void *who, const struct perm
     tell(p, PERMIT_PROXY, who, proxy_end(o), o->why);
     tell_client(p, who, o);
     tell(p, PERMIT_USER, who, end, o->why);
+    tell_bucket(p, who, o->sent_grant);
     return p->parts[PERMIT_USER].id ? end : ACCOUNT_NOT_SENT;
 }

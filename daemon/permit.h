@@ -18,13 +18,17 @@ struct permit {
         uint64_t id; /* of its account; 0: none of its credentials are sent */
         struct account_credential what;
     } parts[PERMIT_PARTS];
-    bool held; /* asked for and got; permit_end() has to follow */
+    uint64_t bucket; /* of the account from which a login without a password takes; 0: none */
+    bool held;       /* asked for and got; permit_end() has to follow */
 };
 
 /* For a request of that profile with these secrets; password NULL: by refresh token. */
 void permit_open(struct permit *ret, struct account_table *accounts,
                  const struct profile_config *config, const struct secret *client_secret,
                  const struct secret *password);
+
+/* It exchanges a token of that profile: a login of its account as far as that is counted. */
+void permit_join(struct permit *permit, const struct profile_config *source);
 
 /* The account of that part; NULL: nothing is known of it, or it is not concerned. */
 struct account *permit_account(const struct permit *permit, enum permit_part part);
@@ -43,7 +47,8 @@ uint64_t permit_next(const struct permit *permit);
 /* What became of the request. */
 struct permit_outcome {
     const struct error *why; /* NULL: there is a token */
-    bool by_password;        /* else by refresh token */
+    bool by_password;        /* else by refresh token, or */
+    bool by_exchange;        /* by another profile's token */
     bool sent_grant;         /* the grant went out */
     bool passed_proxy;       /* something was asked of the provider itself */
     unsigned http_status;    /* of its answer to the grant, 0 = none */

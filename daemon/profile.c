@@ -33,6 +33,9 @@ struct complaint {
 
 struct profile {
     struct context *shared;
+    LIST_ENTRY(profile) entry;     /* of all, */
+    LIST_ENTRY(profile) dependent; /* and of those with from */
+    struct secret *access_token;   /* for others with from; never in the store: it is got anew */
     const struct profile_config *config; /* the configured one, or that with the name of user */
     const struct profile_config *configured;
     struct typed_user *user; /* NULL: nobody typed a name */
@@ -73,19 +76,25 @@ struct profile {
     struct file_watch *watch; /* of the sources, while only they can help */
     bool in_system_watch;     /* counted as one whom the network interests */
     bool is_shared;
+    bool depends;      /* it is one of those with from */
+    bool lacks_source; /* that profile had no token to give, at the last failure */
 };
 
 /* There may be thousands, most of which nobody asks for: what a profile without a token, or in good
  * health, has no use for is allocated when there is something. */
-_Static_assert(sizeof(struct profile) <= 1600, "a profile is small");
+_Static_assert(sizeof(struct profile) <= 1664, "a profile is small");
 
 /* As the client has it: sooner, and client-go would ask for each of its requests. */
 static const uint64_t rehearsal_least = 5 * USEC_PER_SEC;
+/* One failing kubectl asks five or six times: of another profile, which has none, once. */
+static const uint64_t source_memory = 5 * USEC_PER_SEC;
 /* A crash forgets no more of when it was used last. */
 static const uint64_t use_unnoted_most = 10 * 60 * USEC_PER_SEC;
 
 static void step(struct profile *p, struct lifecycle_event event);
 static void become(struct profile *p, const struct profile_config *config, const char *reason);
+static void forget_all(struct profile *p, const char *reason);
+static void remember(const struct profile *p, struct history_entry e);
 
 static const struct secret *token_of(const struct profile *p)
 {
@@ -100,6 +109,115 @@ static const struct secret *refresh_token_of(const struct profile *p)
 static const struct secret *typed_of(const struct profile *p)
 {
     return holdings_get(&p->holdings, HOLDING_PASSWORD);
+}
+
+static void drop_token(struct profile *p)
+{
+    holdings_drop(&p->holdings, HOLDING_TOKEN);
+    p->access_token = secret_free(p->access_token);
+}
+
+/* ---- profiles whose tokens come from another's ----------------------------------------------- */
+
+/* What has come of this one's token may let them go on, or ends theirs. */
+
+static bool comes_from(const struct profile *d, const struct profile *p)
+{
+    return strcmp(d->config->from, p->config->name) == 0;
+}
+
+static bool takes_access_token(const struct profile_config *config)
+{
+    const char *type = config_keys_subject_type(config);
+
+    return type && strcmp(type, "access_token") == 0;
+}
+
+static void enlist(struct profile *p)
+{
+    bool depends = p->config->grant == GRANT_EXCHANGE;
+
+    if (p->depends && !depends)
+        LIST_REMOVE(p, dependent);
+    else if (!p->depends && depends)
+        LIST_INSERT_HEAD(&p->shared->dependents, p, dependent);
+    p->depends = depends;
+}
+
+struct profile *profile_named(const struct context *shared, const char *name)
+{
+    struct profile *p;
+
+    LIST_FOREACH(p, &shared->profiles, entry)
+    if (strcmp(p->config->name, name) == 0)
+        return p;
+    return NULL;
+}
+
+/* Whether a profile that is in use, or may be, takes this one's access token. */
+static bool owes_access_token(const struct profile *p)
+{
+    const struct profile *d;
+
+    LIST_FOREACH(d, &p->shared->dependents, dependent)
+    if (comes_from(d, p) && takes_access_token(d->config))
+        return true;
+    return false;
+}
+
+/* Until when it is in use, if nobody comes; 0: it has not been. */
+static uint64_t used_until(const struct profile *p)
+{
+    uint64_t last_use = p->lifecycle.last_use, keep_fresh = p->config->keep_fresh;
+
+    if (profile_is_held(p) || keep_fresh == USEC_INFINITY)
+        return USEC_INFINITY;
+    return last_use > 0 ? last_use + keep_fresh : 0;
+}
+
+/* Those whose tokens come from it keep the login that they share alive. */
+static uint64_t used_by_others_until(const struct profile *p)
+{
+    uint64_t until = 0;
+    const struct profile *d;
+
+    LIST_FOREACH(d, &p->shared->dependents, dependent)
+    if (comes_from(d, p) && used_until(d) > until)
+        until = used_until(d);
+    return until;
+}
+
+/* There is a token: those that lacked one go on, and after a login those too whose exchange was
+ * refused. A renewal is no reason to send again what was refused. */
+static void wake_dependents(struct profile *p)
+{
+    uint64_t now = time_boottime();
+    bool login = p->reason == HISTORY_LOGIN;
+    struct profile *d;
+
+    LIST_FOREACH(d, &p->shared->dependents, dependent)
+    {
+        bool stopped = d->lifecycle.state == LIFECYCLE_STOPPED;
+        if (!comes_from(d, p) || used_until(d) < now || !(d->lacks_source || (login && stopped)))
+            continue;
+        if (login) {
+            d->forced_at = now;
+            d->forced_by_login = true;
+        }
+        step(d, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+    }
+}
+
+/* Theirs are tokens of the same login. */
+static void forget_dependents(struct profile *p, const char *reason)
+{
+    struct profile *d;
+
+    LIST_FOREACH(d, &p->shared->dependents, dependent)
+    if (comes_from(d, p)) {
+        forget_all(d, reason);
+        remember(d, (struct history_entry){ .kind = HISTORY_LOGOUT });
+    }
 }
 
 /* ---- waiting clients ------------------------------------------------------------------------- */
@@ -158,6 +276,7 @@ static void remember_token(const struct profile *p, bool by_refresh_token, const
     struct history_entry e = { .kind = HISTORY_TOKEN,
                                .reason = p->reason,
                                .by_refresh_token = by_refresh_token,
+                               .grant = (unsigned char)p->config->grant,
                                .text = changed };
     const struct facts *facts = &p->facts;
 
@@ -176,6 +295,7 @@ static void remember_failure(const struct profile *p)
     remember(p, (struct history_entry){ .kind = HISTORY_FAILURE,
                                         .reason = p->reason,
                                         .by_refresh_token = p->lifecycle.by_refresh_token,
+                                        .grant = (unsigned char)p->config->grant,
                                         .code = p->error.code,
                                         .text = p->error.detail });
 }
@@ -332,7 +452,7 @@ static void conclude(struct profile *p, struct waiter *w, uint64_t now)
         return; /* what ended was begun before it was asked for, or brought too little */
     if (refresh ? p->error.code == ERROR_NONE && lc->state != LIFECYCLE_ASKING
                 : served(p, w, now)) {
-        p->counts.handouts += !refresh;
+        p->counts.handouts += !refresh && !w->inside;
         tell(w, NULL);
         return;
     }
@@ -560,6 +680,10 @@ static void take_token(struct profile *p, struct result *result)
     result->id_token = NULL;
     facts_take(&p->facts, result);
     hold_token(p, token);
+    secret_free(p->access_token);
+    p->access_token = result->access_token;
+    result->access_token = NULL;
+    p->lacks_source = false;
     p->error = (struct error){ ERROR_NONE, "" };
     log_token(p, first, result->lifetime);
     remember_token(p, p->lifecycle.by_refresh_token, knows_key ? key : NULL, result->changed);
@@ -578,6 +702,7 @@ static void take_token(struct profile *p, struct result *result)
                            .lifetime = result->lifetime,
                            .refresh_token = refresh_token_of(p) != NULL },
             });
+    wake_dependents(p);
 }
 
 /* A failure in words; what was refused may be no password. */
@@ -659,7 +784,8 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
         take_refresh_token(p, end->result);
     p->counts.failures++;
     p->failed_step = end->step;
-    if (end->kind == LIFECYCLE_NO_LOGIN)
+    p->lacks_source = end->by_source;
+    if (end->kind == LIFECYCLE_NO_LOGIN && !end->by_source)
         set_login_needed(p);
     else
         p->error = end->error;
@@ -767,6 +893,17 @@ static enum history_reason reason_of(const struct profile *p)
     return p->rejected == p->lifecycle.sent ? HISTORY_REJECTED : HISTORY_AHEAD;
 }
 
+/* Until when another profile's token is waited for: as long as a client waits for ours. */
+static uint64_t last_deadline(const struct profile *p)
+{
+    uint64_t last = 0;
+    const struct waiter *w;
+
+    TAILQ_FOREACH (w, &p->waiters, entry)
+        last = w->deadline > last ? w->deadline : last;
+    return last > 0 ? last : time_boottime() + p->config->patience;
+}
+
 static void start_attempt(struct profile *p)
 {
     p->reason = reason_of(p);
@@ -784,6 +921,8 @@ static void start_attempt(struct profile *p)
                       .urgent = !TAILQ_EMPTY(&p->waiters),
                       .patient = p->lifecycle.lost > 0,
                       .delay = start_delay(p),
+                      .wait_until = last_deadline(p),
+                      .wants_access_token = owes_access_token(p),
                   });
 }
 
@@ -795,6 +934,12 @@ static bool is_told(const struct profile *p)
     const struct complaint *c = &p->complaint;
 
     return c->since > 0 && c->trouble == profile_trouble(p) && c->code == p->error.code;
+}
+
+/* Of the profile that somebody logs in to. */
+static const char *login_name(const struct profile *p)
+{
+    return p->config->grant == GRANT_EXCHANGE ? p->config->from : p->config->name;
 }
 
 static void log_change(struct profile *p, uint64_t now)
@@ -821,7 +966,7 @@ static void log_change(struct profile *p, uint64_t now)
     journal_write(trouble == PROFILE_REFUSED ? LOG_ERR : LOG_WARNING, p->config->name,
                   error_name(p->error.code), "%s%s%.*s%s%s%s", error_sentence(p->error.code),
                   *p->error.detail ? ": " : "", (int)error_stem(p->error.detail), p->error.detail,
-                  next[trouble], trouble == PROFILE_LOGIN_NEEDED ? p->config->name : "", left_out);
+                  next[trouble], trouble == PROFILE_LOGIN_NEEDED ? login_name(p) : "", left_out);
 }
 
 static void on_sources(void *context)
@@ -905,7 +1050,7 @@ static void take_offered(struct profile *p)
 static void carry_out(struct profile *p, const struct lifecycle_actions *actions, uint64_t now)
 {
     if (actions->drop_token)
-        holdings_drop(&p->holdings, HOLDING_TOKEN);
+        drop_token(p);
     if (actions->drop_refresh_token)
         drop_refresh_token(p);
     if (actions->take_offered)
@@ -917,7 +1062,8 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     note(p); /* before anybody is told of it: it is not forgotten then */
     if (actions->waiters != LIFECYCLE_KEEP)
         answer_waiters(p,
-                       actions->waiters == LIFECYCLE_ANSWER_ALL || p->shared->trial
+                       actions->waiters == LIFECYCLE_ANSWER_ALL || p->shared->trial ||
+                               p->lacks_source /* that one has weighed how long to wait */
                            ? USEC_INFINITY
                            : p->lifecycle.retry_at,
                        now);
@@ -941,7 +1087,8 @@ static void update_policy(struct profile *p)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->policy.password_at_hand = typed_of(p) || !needs_person(p);
     p->policy.lives_vary = p->config->grant == GRANT_COMMAND; /* it may be an old one */
-    p->policy.held = p->is_shared || holders_any(p->holders);
+    p->policy.held = profile_is_held(p);
+    p->policy.used_until = used_by_others_until(p);
     p->policy.held_validity = holders_min_validity(p->holders);
 }
 
@@ -986,27 +1133,6 @@ static int accept_password(struct profile *p, struct secret *given, uint64_t now
     return 0;
 }
 
-/* It is not held before nothing is under way: what a request brings speaks of another one. */
-static int accept_refresh_token(struct profile *p, struct secret *given, struct error *why)
-{
-    struct secret *offered;
-
-    if (!p->config->use_refresh_token) {
-        secret_free(given);
-        error_set(why, ERROR_USAGE,
-                  "use-refresh-token = no stands in its configuration; take that out, and say "
-                  "kubetoken reload");
-        return -1;
-    }
-    if (secret_source_accept("refresh token", &somebody, given, &offered, why) < 0)
-        return -1;
-    secret_free(p->offered);
-    p->offered = offered;
-    set_text(&p->offer_words, "");
-    p->loss = NULL;
-    return 0;
-}
-
 /* Why no password is taken, and what is. */
 static void not_by_password(const struct profile *p, struct error *why)
 {
@@ -1030,6 +1156,41 @@ static void not_by_password(const struct profile *p, struct error *why)
                   c->name);
         break;
     }
+}
+
+bool profile_takes_login(const struct profile *p, struct error *why)
+{
+    bool takes = p->config->grant != GRANT_EXCHANGE;
+
+    if (!takes)
+        not_by_password(p, why);
+    return takes;
+}
+
+/* It is not held before nothing is under way: what a request brings speaks of another one. */
+static int accept_refresh_token(struct profile *p, struct secret *given, struct error *why)
+{
+    struct secret *offered;
+
+    if (p->config->grant == GRANT_EXCHANGE) {
+        secret_free(given);
+        not_by_password(p, why);
+        return -1;
+    }
+    if (!p->config->use_refresh_token) {
+        secret_free(given);
+        error_set(why, ERROR_USAGE,
+                  "use-refresh-token = no stands in its configuration; take that out, and say "
+                  "kubetoken reload");
+        return -1;
+    }
+    if (secret_source_accept("refresh token", &somebody, given, &offered, why) < 0)
+        return -1;
+    secret_free(p->offered);
+    p->offered = offered;
+    set_text(&p->offer_words, "");
+    p->loss = NULL;
+    return 0;
 }
 
 /* Whether there is a name to log in by: the configured one, the given one ("": none), or one that
@@ -1217,6 +1378,8 @@ static bool may_go_better(const struct profile *p, uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
 
+    if (p->lacks_source && lc->state != LIFECYCLE_ASKING && now - lc->failed_at >= source_memory)
+        return true; /* what that one says now costs nothing */
     if (lc->state == LIFECYCLE_STOPPED)
         return attempt_worthwhile(p->attempt, p->config, now);
     return lc->state == LIFECYCLE_WAITING &&
@@ -1238,14 +1401,14 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         .wanted = { .deadline = w->deadline,
                     .min_validity = w->request.min_validity,
                     .rejected = w->request.rejected,
-                    .suspected = looks_rejected(p, w, now, &too_soon) },
+                    .suspected = looks_rejected(p, w, now, &too_soon) || w->renew },
     };
     if (may_go_better(p, now))
         step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
 
     update_policy(p);
     struct lifecycle_actions actions = lifecycle_step(&p->lifecycle, &p->policy, &event, now);
-    if (event.wanted.rejected || event.wanted.suspected || too_soon)
+    if (!w->renew && (event.wanted.rejected || event.wanted.suspected || too_soon))
         remember_rejection(p, w, event.wanted.rejected, p->lifecycle.state == LIFECYCLE_ASKING);
     if (actions.verdict == LIFECYCLE_QUEUE)
         enqueue(p, w);
@@ -1255,7 +1418,7 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
         arm_for_use(p);
     switch (actions.verdict) {
     case LIFECYCLE_SERVE:
-        p->counts.handouts++;
+        p->counts.handouts += !w->inside;
         return PROFILE_TOKEN;
     case LIFECYCLE_QUEUE:
         return PROFILE_QUEUED;
@@ -1327,6 +1490,7 @@ void profile_logout(struct profile *p, struct revocation *revocation)
         p->user = typed_user_forget(p->user, p->shared->store);
     } else {
         forget_all(p, "somebody said logout");
+        forget_dependents(p, "somebody said logout of the profile from which its tokens come");
     }
     journal_write(LOG_INFO, p->config->name, "logout", "logged out");
     remember(p, (struct history_entry){ .kind = HISTORY_LOGOUT });
@@ -1335,12 +1499,14 @@ void profile_logout(struct profile *p, struct revocation *revocation)
 static void take_policy(struct profile *p)
 {
     p->config_digest = config_keys_digest(p->config);
+    enlist(p);
     p->policy = (struct lifecycle_policy){
         .refresh_before = p->config->refresh_before,
         .refresh_before_percent = p->config->refresh_before_percent,
         .keep_fresh = p->config->keep_fresh,
-        .use_refresh_token = p->config->use_refresh_token,
-        .held = p->is_shared || holders_any(p->holders),
+        .use_refresh_token = p->config->use_refresh_token && p->config->grant != GRANT_EXCHANGE,
+        .held = profile_is_held(p),
+        .used_until = used_by_others_until(p),
         .held_validity = holders_min_validity(p->holders),
     };
 }
@@ -1441,6 +1607,8 @@ static void restore_record(struct profile *p, const struct profile_record *r, ui
     p->failed_step = r->failed_step;
     if (p->lifecycle.state != LIFECYCLE_IDLE)
         p->error = r->error;
+    p->lacks_source = p->depends && (p->lifecycle.state == LIFECYCLE_WAITING ||
+                                     p->error.code == ERROR_SOURCE_REFUSED);
     attempt_restore(p->attempt, &r->note, &r->error, now);
 }
 
@@ -1482,6 +1650,13 @@ static void begin(struct profile *p)
         start_with_daemon(p);
 }
 
+static void leave_lists(struct profile *p)
+{
+    LIST_REMOVE(p, entry);
+    if (p->depends)
+        LIST_REMOVE(p, dependent);
+}
+
 struct profile *profile_new(struct context *shared, const struct profile_config *config)
 {
     struct profile *p = calloc(1, sizeof *p);
@@ -1490,6 +1665,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
         return NULL;
     p->shared = shared;
     p->configured = config;
+    LIST_INSERT_HEAD(&shared->profiles, p, entry);
     bool types_name = !config->username && config->grant == GRANT_PASSWORD;
     p->user = types_name ? typed_user_restore(shared->store, config) : NULL;
     p->config = p->user ? typed_user_config(p->user) : config;
@@ -1503,6 +1679,7 @@ struct profile *profile_new(struct context *shared, const struct profile_config 
         sd_event_add_time(shared->event, &p->timer, CLOCK_BOOTTIME, 0, 1, on_timer, p) < 0) {
         attempt_free(p->attempt);
         typed_user_free(p->user);
+        leave_lists(p);
         free(p);
         return NULL;
     }
@@ -1516,6 +1693,7 @@ static void destroy(struct profile *p)
 {
     struct error gone;
 
+    leave_lists(p);
     error_set(&gone, ERROR_NO_PROFILE, "%s is no longer configured", p->config->name);
     while (!TAILQ_EMPTY(&p->waiters))
         tell(TAILQ_FIRST(&p->waiters), &gone);
@@ -1529,6 +1707,7 @@ static void destroy(struct profile *p)
     holders_free(p->holders);
     holdings_close(&p->holdings);
     secret_free(p->offered);
+    secret_free(p->access_token);
     facts_clear(&p->facts);
     free(p->rejection.clients);
     free(p->offer_words);
@@ -1588,6 +1767,7 @@ static void become(struct profile *p, const struct profile_config *config, const
     configure_holdings(p, false);
     attempt_forget(p->attempt);
     forget_all(p, reason);
+    forget_dependents(p, "the profile from which its tokens come is of another identity now");
 }
 
 static void become_another(struct profile *p)
@@ -1657,6 +1837,11 @@ const struct profile_config *profile_configured(const struct profile *p)
 const struct secret *profile_token(const struct profile *p, uint64_t now)
 {
     return lifecycle_alive(&p->lifecycle, now) ? token_of(p) : NULL;
+}
+
+const struct secret *profile_access_token(const struct profile *p, uint64_t now)
+{
+    return lifecycle_alive(&p->lifecycle, now) ? p->access_token : NULL;
 }
 
 const char *profile_offer_words(const struct profile *p)
@@ -1764,12 +1949,14 @@ const struct facts *profile_facts(const struct profile *p)
 void profile_user(const struct profile *p, char *out, size_t size)
 {
     const struct profile_config *config = p->config;
+    const struct profile *source = p->depends ? profile_named(p->shared, config->from) : NULL;
+    const char *name = source ? source->config->username : config->username;
 
     if (config->username_claim && *p->facts.user)
         kube_user_name(out, size, config->username_claim, config->username_prefix, config->issuer,
                        p->facts.user);
-    else if (config->username)
-        snprintf(out, size, "%s", config->username);
+    else if (name)
+        snprintf(out, size, "%s", name);
     else /* nobody's is configured: whose the token is */
         snprintf(out, size, "%s", *p->facts.email ? p->facts.email : p->facts.sub);
 }

@@ -25,6 +25,8 @@ struct waiter {
                               taken by the profile */
     pid_t peer;            /* the process that asks */
     bool guest;            /* the profile's: it came by profile_want_guest() */
+    bool inside;           /* another profile waits, and no client */
+    bool renew;            /* inside: the token in hand is of no use to it, another one may be */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     uint64_t asked;        /* the profile's: when it was queued */
     uint64_t noted;        /* the profile's: the token that it was seen to have */
@@ -76,6 +78,9 @@ void profile_share(struct profile *profile, bool shared);
 /* Whether it is shared, or such a process runs. */
 bool profile_is_held(const struct profile *profile);
 
+/* Whether somebody can log in to it; if not, *why says what to do. */
+bool profile_takes_login(const struct profile *profile, struct error *why);
+
 /* Forgets token, refresh token and typed password. Clients that wait are told. The refresh token is
  * added to what is to be revoked; NULL: nothing is. */
 void profile_logout(struct profile *profile, struct revocation *revocation);
@@ -95,6 +100,11 @@ const struct profile_config *profile_config(const struct profile *profile);
 const struct profile_config *profile_configured(const struct profile *profile);
 /* The token in hand, NULL when none lives. */
 const struct secret *profile_token(const struct profile *profile, uint64_t now);
+/* The access token that came with it, as long as it lives; NULL: none, or no other profile is
+ * configured to get its tokens for it. */
+const struct secret *profile_access_token(const struct profile *profile, uint64_t now);
+/* The profile of that name among all of the daemon, or NULL. */
+struct profile *profile_named(const struct context *shared, const char *name);
 /* Why the refresh token that somebody gave last was dropped, in words; "": it was not. */
 const char *profile_offer_words(const struct profile *profile);
 /* The last failure, ERROR_NONE: none since the last token. */

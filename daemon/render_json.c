@@ -81,6 +81,7 @@ static void add_user(cJSON *json, const struct profile *p, bool has_token)
 
     profile_user(p, user, sizeof user);
     add_text(json, "user", *user ? user : NULL);
+    add_text(json, "from", config->grant == GRANT_EXCHANGE ? config->from : NULL);
     add_text(json, "username", config->username);
     add_text(json, "usernameClaim", config->username_claim);
     add_text(json, "usernamePrefix", config->username_prefix);

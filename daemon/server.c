@@ -1095,6 +1095,11 @@ static bool handle(struct client *c, struct rendered *r)
         answer_status(c, profile, r, now);
         return true;
     }
+    if (request->verb == VERB_PROFILE && request->with_user &&
+        !profile_takes_login(profile, &why)) { /* before a password is typed for nothing */
+        render_error(r, s->profiles, profile_config(profile)->name, &why);
+        return true;
+    }
     if (request->verb == VERB_PROFILE) {
         answer_profile(r, profile, request->with_user);
         return true;

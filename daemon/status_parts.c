@@ -102,6 +102,19 @@ static enum table_tone tone_of(const struct profile *p, const struct profile_loo
     return look->fading || profile_facts(p)->n_warnings > 0 ? TABLE_CARE : TABLE_GOOD;
 }
 
+/* And by whose login. */
+static void describe_user(const struct profile *p, char user[PROFILE_USER_MAX])
+{
+    const struct profile_config *config = profile_config(p);
+
+    profile_user(p, user, PROFILE_USER_MAX);
+    if (!*user)
+        snprintf(user, PROFILE_USER_MAX, "-");
+    size_t used = strlen(user);
+    if (config->grant == GRANT_EXCHANGE)
+        snprintf(user + used, PROFILE_USER_MAX - used, " (from %s)", config->from);
+}
+
 /* Whose user is written there. */
 static struct table_row row_of(const struct profile *p, uint64_t now, char user[PROFILE_USER_MAX])
 {
@@ -120,9 +133,7 @@ static struct table_row row_of(const struct profile *p, uint64_t now, char user[
     if (look.expires_at > 0 && look.next_is == PROFILE_RENEWAL && look.next < look.expires_at)
         row.renewal = look.expires_at - look.next;
     describe_next(&look, now, row.next, sizeof row.next);
-    profile_user(p, user, PROFILE_USER_MAX);
-    if (!*user)
-        snprintf(user, PROFILE_USER_MAX, "-");
+    describe_user(p, user);
     return row;
 }
 

@@ -36,12 +36,14 @@ static void write_one(FILE *f, const struct profile *p)
         [PROFILE_WELL] = "",
     };
     const struct error *e = profile_error(p);
-    const char *name = profile_config(p)->name;
+    const struct profile_config *config = profile_config(p);
+    const char *name = config->name;
+    const char *login = config->grant == GRANT_EXCHANGE ? config->from : name;
     enum profile_trouble trouble = profile_trouble(p);
 
     fprintf(f, "%s: %s%s%.*s%s%s", name, error_sentence(e->code), *e->detail ? ": " : "",
             (int)error_stem(e->detail), e->detail, next[trouble],
-            trouble == PROFILE_LOGIN_NEEDED ? name : "");
+            trouble == PROFILE_LOGIN_NEEDED ? login : "");
 }
 
 /* Those who are in the same trouble: "; waiting: a, b and 7 more (the provider is too slow)". */

@@ -101,6 +101,7 @@ static struct seen look_at(const struct profile *p, uint64_t now)
     add(&seen.print, when);
     add_text(&seen.print, config->issuer);
     add_text(&seen.print, config->username);
+    add_text(&seen.print, config->from);
     add_text(&seen.print, config->username_claim);
     add_text(&seen.print, config->username_prefix);
     add_text(&seen.print, config->groups_claim);

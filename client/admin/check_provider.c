@@ -282,15 +282,11 @@ static const enum error_link first = ERROR_LINK_PROFILE, last = ERROR_LINK_TOKEN
 static const enum error_link behind = ERROR_LINK_STEP; /* all of them */
 
 static const char *const links[ERROR_LINK_TOKEN + 1] = {
-    [ERROR_LINK_PROFILE] = "profile",
-    [ERROR_LINK_FETCHER] = "fetcher",
-    [ERROR_LINK_CREDENTIALS] = "credentials",
-    [ERROR_LINK_DNS] = "dns",
-    [ERROR_LINK_CONNECT] = "connect",
-    [ERROR_LINK_TLS] = "tls",
-    [ERROR_LINK_DISCOVERY] = "discovery",
-    [ERROR_LINK_KEYS] = "keys",
-    [ERROR_LINK_GRANT] = "grant",
+    [ERROR_LINK_PROFILE] = "profile", [ERROR_LINK_FETCHER] = "fetcher",
+    [ERROR_LINK_SOURCE] = "source",   [ERROR_LINK_CREDENTIALS] = "credentials",
+    [ERROR_LINK_DNS] = "dns",         [ERROR_LINK_CONNECT] = "connect",
+    [ERROR_LINK_TLS] = "tls",         [ERROR_LINK_DISCOVERY] = "discovery",
+    [ERROR_LINK_KEYS] = "keys",       [ERROR_LINK_GRANT] = "grant",
     [ERROR_LINK_TOKEN] = "token",
 };
 
@@ -331,6 +327,8 @@ static const char *praise(const struct doctor *d, enum error_link link)
     switch (link) {
     case ERROR_LINK_PROFILE:
         return d->name;
+    case ERROR_LINK_SOURCE:
+        return doctor_text(d->state, "from");
     case ERROR_LINK_DNS:
     case ERROR_LINK_DISCOVERY:
         return doctor_text(d->state, "issuer");
@@ -356,11 +354,19 @@ static const char *oddity(const struct doctor *d)
     return "";
 }
 
+/* Most profiles have a login of their own. */
+static bool is_left_out(const struct doctor *d, enum error_link link)
+{
+    return link == ERROR_LINK_SOURCE && !*doctor_text(d->state, "from");
+}
+
 /* All links, with one (behind: none) that fails or (level) is worth a warning. */
 static void add_links(struct doctor *d, enum error_link bad, enum level level, enum error_code code,
                       const char *detail)
 {
     for (enum error_link l = first; l <= last; l++) {
+        if (is_left_out(d, l))
+            continue;
         if (l == bad) {
             report_add(&d->report, level, links[l], code, "%s", detail);
             if (code == ERROR_TOKEN_AUDIENCE)
@@ -398,7 +404,8 @@ static bool has_error(const struct report *r, const char *link)
 static void skip_links(struct doctor *d, const char *cause)
 {
     for (enum error_link l = first; l <= last; l++)
-        report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", cause);
+        if (!is_left_out(d, l))
+            report_add(&d->report, LEVEL_SKIPPED, links[l], ERROR_NONE, "after %s", cause);
 }
 
 void doctor_provider(struct doctor *d)

@@ -90,6 +90,7 @@ static void get_token(struct provider *p, http_step_fn on_step, struct result *r
         result = check_again(p, date, on_step, ret);
     if (result < 0) {
         ret->id_token = secret_free(ret->id_token);
+        ret->access_token = secret_free(ret->access_token);
         return;
     }
     ret->outcome = OUTCOME_TOKEN;

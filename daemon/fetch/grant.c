@@ -10,6 +10,7 @@
 #include "common/heap.h"
 #include "common/time.h"
 #include "daemon/fetch/answer_text.h"
+#include "daemon/fetch/exchange.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/redact.h"
 #include "daemon/fetch/refusal.h"
@@ -95,8 +96,36 @@ static int append_scope(struct secret *out, const char *scope)
     return r;
 }
 
+static bool has_parameter(const struct job *job, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; job->parameters[i]; i++)
+        if (strncmp(job->parameters[i], name, length) == 0 && job->parameters[i][length] == '=')
+            return true;
+    return false;
+}
+
+/* RFC 8693 §2.1. Who has an API server that takes another type says so by a parameter. */
+static int append_exchange(struct secret *body, const struct job *job)
+{
+    char type[sizeof EXCHANGE_TYPE + 16];
+    int r;
+
+    snprintf(type, sizeof type, EXCHANGE_TYPE "%s", job->subject_token_type);
+    r = append_field(body, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange") |
+        append_field(body, "subject_token", job->subject_token) |
+        append_field(body, "subject_token_type", type) |
+        append_scope(body, job->scope ? job->scope : "");
+    if (has_parameter(job, "requested_token_type"))
+        return r;
+    return r | append_field(body, "requested_token_type", EXCHANGE_TYPE "id_token");
+}
+
 static int append_user(struct secret *body, const struct job *job)
 {
+    if (job->kind == JOB_EXCHANGE)
+        return append_exchange(body, job);
     if (job->kind == JOB_REVOKE)
         return append_field(body, "token", job->refresh_token) |
                append_field(body, "token_type_hint", "refresh_token");
@@ -237,7 +266,9 @@ static bool is_refused_refresh(const struct job *job, const cJSON *json)
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
-    enum error_code refusal = refusal_find(reply, json);
+    enum error_code other = refusal_find(reply, json);
+    enum error_code refusal = job->kind == JOB_EXCHANGE ? exchange_refusal(reply, json, other)
+                                                        : other;
     enum error_code code = refusal == ERROR_NONE ? refusal_fault(reply, json) : refusal;
     bool passes = refusal == ERROR_NONE && refusal_is_temporary(reply, json);
 
@@ -259,14 +290,28 @@ static bool is_failure(const struct http_reply *reply, const cJSON *json)
     return reply->status != 200 || !json || ((!id_token || !*id_token) && error && *error);
 }
 
+static void keep_access_token(const cJSON *json, struct result *ret)
+{
+    const char *token = json_string(json, "access_token");
+
+    if (token && *token && strlen(token) <= RESULT_ACCESS_TOKEN_MAX)
+        ret->access_token = copy(token);
+}
+
 static int judge_success(const struct job *job, const cJSON *json, struct result *ret)
 {
-    const char *id_token = json_string(json, "id_token"), *scope = json_string(json, "scope");
-    const char *refresh = json_string(json, "refresh_token");
+    bool exchange = job->kind == JOB_EXCHANGE;
+    const char *id_token = exchange ? exchange_token(json) : json_string(json, "id_token");
+    const char *scope = json_string(json, "scope");
+    const char *refresh = exchange ? NULL : json_string(json, "refresh_token"); /* one login */
 
     if (!id_token || !*id_token) {
         ret->outcome = OUTCOME_REFUSED; /* unlike a token that is wrong: waiting mends no scope */
         ret->refresh_without_token = job->kind == JOB_REFRESH;
+        if (exchange) {
+            exchange_explain(job, json, &ret->error);
+            return -1;
+        }
         redact_error(job, &ret->error, ERROR_NO_ID_TOKEN, scope ? "scope granted: " : "",
                      scope ? scope : "");
         return -1;
@@ -280,6 +325,8 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
     ret->id_token = copy(id_token);
     if (refresh && *refresh && strlen(refresh) <= RESULT_REFRESH_TOKEN_MAX)
         ret->refresh_token = copy(refresh);
+    if (job->wants_access_token)
+        keep_access_token(json, ret);
     if (ret->id_token)
         return 0;
     ret->outcome = OUTCOME_TEMPORARY;

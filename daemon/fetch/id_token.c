@@ -172,13 +172,29 @@ static const char *say_instead(const cJSON *instead, char out[80])
     return out;
 }
 
+/* For whom it is to be beside the client: of an exchange that was asked for an audience the API
+ * server may have that as its client id. */
+static const char *other_audience(const struct job *job)
+{
+    return job->subject_token_type ? job->audience : NULL;
+}
+
+static bool is_for_us(const struct id_token *t, const cJSON *aud)
+{
+    const char *other = other_audience(t->job);
+
+    return json_holds(aud, t->job->client_id) || (other && json_holds(aud, other));
+}
+
 static int refuse_audience(const struct id_token *t, const cJSON *aud, const cJSON *instead,
                            struct result *ret)
 {
     char *text = aud ? cJSON_PrintUnformatted(aud) : NULL, more[80];
+    const char *other = other_audience(t->job);
 
-    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\", got %s%s", t->job->client_id,
-           text ? text : "none", say_instead(instead, more));
+    refuse(ret, ERROR_TOKEN_AUDIENCE, "expected \"%s\"%s%s%s, got %s%s", t->job->client_id,
+           other ? " or \"" : "", other ? other : "", other ? "\"" : "", text ? text : "none",
+           say_instead(instead, more));
     cJSON_free(text);
     return -1;
 }
@@ -186,16 +202,15 @@ static int refuse_audience(const struct id_token *t, const cJSON *aud, const cJS
 static int check_audience(const struct id_token *t, struct result *ret)
 {
     const cJSON *aud = json_get(t->claims, "aud"), *instead = as_go_instead(t->claims, "aud");
-    const char *client_id = t->job->client_id;
     const cJSON *entry;
 
-    if (!json_holds(aud, client_id))
-        return refuse_audience(t, aud, json_holds(instead, client_id) ? instead : NULL, ret);
+    if (!is_for_us(t, aud))
+        return refuse_audience(t, aud, is_for_us(t, instead) ? instead : NULL, ret);
     if (cJSON_IsArray(aud))
         cJSON_ArrayForEach (entry, aud)
             if (!cJSON_IsString(entry) && !cJSON_IsNull(entry))
                 return refuse(ret, ERROR_TOKEN_INVALID, "its aud holds what is no string");
-    if (instead && !json_holds(instead, client_id))
+    if (instead && !is_for_us(t, instead))
         return refuse(ret, ERROR_TOKEN_AUDIENCE, "the API server takes its \"%s\" for aud",
                       instead->string);
     return 0;

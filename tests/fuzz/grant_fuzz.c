@@ -1,5 +1,5 @@
-/* The answer of the token endpoint. The input is one letter for the status and for what comes
- * beside the body, and the body. */
+/* The answer of the token endpoint. The input is one letter for the status, the grant and what
+ * comes beside the body, and the body. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -12,7 +12,9 @@
 
 static const long statuses[] = { 200, 400, 401, 403, 404, 408, 425, 429, 500, 503, 302, 204, 0 };
 
-enum { N_STATUSES = sizeof statuses / sizeof *statuses };
+enum { N_STATUSES = sizeof statuses / sizeof *statuses, EXCHANGED = 2 * N_STATUSES };
+
+static const char subject_token[] = "v1.subject/token+x";
 
 /* Neither as it is nor as it was sent. */
 static void check_hidden(const char *detail, const char *secret)
@@ -30,7 +32,8 @@ static void check_failure(const struct http_reply *reply, const struct result *r
     check_hidden(r->error.detail, FUZZ_PASSWORD);
     check_hidden(r->error.detail, FUZZ_CLIENT_SECRET);
     check_hidden(r->error.detail, FUZZ_REFRESH_TOKEN);
-    PROMISE(!r->id_token && !r->refresh_token);
+    check_hidden(r->error.detail, subject_token);
+    PROMISE(!r->id_token && !r->refresh_token && !r->access_token);
     PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_SOFT ||
             r->outcome == OUTCOME_TEMPORARY);
     PROMISE(r->outcome != OUTCOME_SOFT || (reply->status < 500 && reply->status != 429));
@@ -40,6 +43,13 @@ static void check_failure(const struct http_reply *reply, const struct result *r
     PROMISE(!r->refresh_without_token || reply->status == 200);
 }
 
+/* What no API server could verify is no token of an exchange, and one login is enough. */
+static void check_exchanged(const struct result *r)
+{
+    PROMISE(job_token_shaped(secret_peek(r->id_token), secret_length(r->id_token)));
+    PROMISE(!r->refresh_token);
+}
+
 static void check_success(const struct http_reply *reply, const struct result *r)
 {
     PROMISE(reply->status == 200);
@@ -47,6 +57,7 @@ static void check_success(const struct http_reply *reply, const struct result *r
     PROMISE(strlen(secret_peek(r->id_token)) == secret_length(r->id_token));
     PROMISE(!r->refresh_token || secret_length(r->refresh_token) > 0);
     PROMISE(secret_length(r->refresh_token) <= RESULT_REFRESH_TOKEN_MAX);
+    PROMISE(secret_length(r->access_token) <= RESULT_ACCESS_TOKEN_MAX);
 }
 
 /* What is said of a failure, the daemon believes. */
@@ -68,6 +79,8 @@ static void judge(const struct job *job, const struct http_reply *reply)
 
     if (grant_judge(job, reply, &result) == 0) {
         check_success(reply, &result);
+        if (job->kind == JOB_EXCHANGE)
+            check_exchanged(&result);
     } else {
         check_failure(reply, &result);
         check_told(&result);
@@ -92,6 +105,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .length = size - 1,
                                       .retry_after = 7 * USEC_PER_SEC };
     job.kind = data[0] & 0x20 ? JOB_PASSWORD : JOB_REFRESH;
+    job.wants_access_token = data[0] & 0x80;
+    if (data[0] % 32 >= EXCHANGED) {
+        job.kind = JOB_EXCHANGE;
+        job.subject_token = subject_token;
+        job.subject_token_type = "id_token";
+    }
     judge(&job, &reply);
     free(body);
     return 0;

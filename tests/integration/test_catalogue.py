@@ -436,6 +436,24 @@ def about_to_expire(s):
     return wait_until(lambda: (r := s.get()).stderr and r, "a warning")
 
 
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+def exchanges(scene, says=None, password="canary-pw"):
+    """Profile p, whose tokens come from that of work; what the provider says to a grant."""
+    scene.home.configure(scene.provider.profile(
+        "work", password=f"password = {password}" if password else "") + "\n".join([
+            "[profile p]", f"issuer = {scene.provider.issuer}", "client-id = client",
+            f"ca-file = {scene.provider.ca_file}", "from = work", ""]))
+
+    def answer(request):
+        status, body = (says or {}).get(request.form["grant_type"], (200, scene.provider.token()))
+        return json_answer(body, status)
+    scene.provider.answers[TOKEN] = answer
+    scene.daemon.start()
+    return scene.get()
+
+
 def not_set_up(s):
     s.provider.answers[TOKEN] = json_answer({
         "error": "invalid_grant", "error_description": "Account is not fully set up"}, 400)
@@ -706,6 +724,11 @@ SCENES = {
     "client-refused": lambda s: s.says(401, "invalid_client"),
     "grant-refused": lambda s: s.says(403, "unauthorized_client"),
     "no-id-token": lambda s: s.gives(access_token="canary"),
+    "source-login": lambda s: exchanges(s, password=None),
+    "source-refused": lambda s: exchanges(s, {"password": (401, {"error": "invalid_grant"})}),
+    "subject-refused": lambda s: exchanges(s, {EXCHANGE: (400, {"error": "invalid_grant"})}),
+    "exchange-refused": lambda s: exchanges(s, {EXCHANGE: (403, {"error": "access_denied"})}),
+    "exchange-type": lambda s: exchanges(s, {EXCHANGE: (200, {"access_token": "canary"})}),
     # a label of more than 63 letters is refused by the resolver itself: no name server is asked
     "dns": lambda s: s.failure(issuer=f"https://{'a' * 70}.example/"),
     "connect": connect,

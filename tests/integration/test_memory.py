@@ -260,6 +260,40 @@ def test_what_is_wrong_with_a_configuration_is_told_without_a_trace(world):
         assert exposed(world.found()) == [], line
 
 
+def test_a_token_that_is_exchanged_for_another(world, stopper):
+    """The access token lies in the daemon for that, and in a fetcher while it is sent."""
+    home, fake = world.home, world.fake
+    world.secrets = {"inline": odd("inline")}
+
+    def answer(request):
+        world.halfway += [world.look(pid) for pid in holders(os.getpid())]
+        world.refresh_tokens.append(f"{secrets.token_hex(8)}-refresh/token+{secrets.token_hex(8)}")
+        if "subject_token" in request.form:
+            return json_answer({"access_token": fake.id_token()})
+        access = f"{secrets.token_hex(8)}-access/token+{secrets.token_hex(8)}"
+        world.secrets[f"access token {len(fake.tokens)}"] = access
+        return json_answer(fake.token(refresh_token=world.refresh_tokens[-1], access_token=access))
+
+    fake.answers[TOKEN] = answer
+    home.configure(fake.profile("work", password=f"password = {odd('inline')}") + "\n".join([
+        "[profile prod]", f"issuer = {fake.issuer}", f"ca-file = {fake.ca_file}",
+        "client-id = client", "from = work", "subject-token-type = access_token", ""]))
+    world.daemon.start()
+    with ends_of(stopper, world.look, "-p", world.daemon.process.pid) as ends:
+        world.get("prod")
+        assert exposed(world.found()) == []
+        assert names(world.found()) >= {"access token 0", "id_token 0", "id_token 1"}
+        assert home.run("refresh", "work").returncode == 0
+        assert exposed(world.found()) == []
+        assert "access token 0" not in names(world.found())
+        for seen in (ends.of("kubetoken-fetch", 3), world.halfway):
+            assert len(seen) >= 3 and not any(exposed(one) for one in seen)
+        assert not any(copies(one) for one in ends.of("kubetoken-fetch", 3))
+        assert "access token 0" in names(world.halfway[1])
+    assert home.run("logout", "work").returncode == 0
+    assert names(world.found()) == {"inline"}, "what the configuration says"
+
+
 # ---- what the provider says ----------------------------------------------------------------------
 
 

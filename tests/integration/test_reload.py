@@ -316,6 +316,48 @@ def plain_http_to_loopback(scene, key):
         plain.stop()
 
 
+# ---- another profile's token ---------------------------------------------------------------------
+
+
+def exchanges(scene, **keys):
+    """Two profiles that log in, and p, which exchanges the token of one; the members of its last
+    request."""
+    of_p = "".join(f"{k.replace('_', '-')} = {v}\n" for k, v in keys.items())
+    scene.home.configure(
+        scene.fake.profile("work") + scene.fake.profile("other", user="another") +
+        f"[profile p]\nissuer = {scene.fake.issuer}\nca-file = {scene.fake.ca_file}\n"
+        f"client-id = client\n{of_p}")
+    scene.fake.answers["/oauth/token"] = lambda r: json_answer(
+        {"access_token": scene.fake.id_token()} if "subject_token" in r.form
+        else scene.fake.token(access_token=f"access of {r.form['username']}"))
+
+
+@effect_of("from")
+def another_profile_that_gives_its_token(scene, key):
+    exchanges(scene, **{key: "work"})
+    scene.daemon.start()
+    scene.get()
+    assert scene.posts()[-1].form["subject_token"] == scene.home.run("get", "work").stdout.strip()
+    exchanges(scene, **{key: "other"})
+    scene.daemon.reload()
+    assert "expirationTimestamp" not in scene.home.status("p")
+    scene.get()
+    assert scene.posts()[-1].form["subject_token"] == scene.home.run("get", "other").stdout.strip()
+
+
+@effect_of("subject-token-type")
+def another_token_that_is_given(scene, key):
+    """Of a token that is in hand the access token was not kept: nobody wanted it."""
+    exchanges(scene, **{"from": "work"})
+    scene.daemon.start()
+    scene.get()
+    exchanges(scene, **{"from": "work", key: "access_token"})
+    scene.daemon.reload()
+    assert "expirationTimestamp" not in scene.home.status("p")
+    scene.get()
+    assert scene.posts()[-1].form["subject_token"] == "access of someone"
+
+
 # ---- the same identity: how it is proven --------------------------------------------------------
 
 

@@ -61,8 +61,8 @@ static const struct expectation expectations[] = {
     { "device-authorization-endpoint", "https://b/device", AT(device_endpoint), NULL,
       "device-endpoint", IDENTITY },
     { "from", "a", AT(from), NULL, NULL, IDENTITY },
-    { "subject-token-type", "access_token", AT(subject_token_type), NULL, "subject-token-type",
-      IDENTITY },
+    /* which of the two goes into a job with from: config_keys_subject_type() */
+    { "subject-token-type", "access_token", AT(subject_token_type), NULL, NULL, IDENTITY },
     { "token-command", "gettoken", AT(token_command), NULL, NULL, IDENTITY },
     { "refresh-before", "2m", AT(refresh_before), "120 s", NULL, SAME },
     { "keep-fresh", "1h", AT(keep_fresh), "3600 s", NULL, SAME },

@@ -56,12 +56,13 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
 {
     static const struct {
         enum error_class class;
-        enum error_code codes[12];
+        enum error_code codes[24];
     } rows[] = {
         { ERROR_CLASS_LOCAL,
           { ERROR_CONFIG, ERROR_NO_CONFIG, ERROR_CREDENTIAL, ERROR_NO_COMMAND, ERROR_LOGIN_NEEDED,
             ERROR_NOT_LOGGED_IN, ERROR_COMMAND_TOKEN, ERROR_COMMAND_STALE, ERROR_TLS_FILE,
             ERROR_FETCHER, ERROR_STUCK, ERROR_DESCRIPTORS, ERROR_INTERNAL } },
+        { ERROR_CLASS_LOCAL, { ERROR_SOURCE_LOGIN, ERROR_SOURCE_REFUSED } },
         { ERROR_CLASS_UNSENT,
           { ERROR_DNS, ERROR_CONNECT, ERROR_TLS, ERROR_DISCOVERY_INVALID, ERROR_ISSUER_TEMPLATE,
             ERROR_KEYS_INVALID } },
@@ -74,6 +75,8 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
         { ERROR_CLASS_PROXY, { ERROR_PROXY_REFUSED } },
         { ERROR_CLASS_REFUSED_USER,
           { ERROR_REFUSED, ERROR_ACCOUNT, ERROR_NEW_PASSWORD, ERROR_ACCOUNT_SETUP } },
+        { ERROR_CLASS_REFUSED_USER, { ERROR_SUBJECT_REFUSED, ERROR_EXCHANGE_REFUSED } },
+        { ERROR_CLASS_ACCEPTED, { ERROR_EXCHANGE_TYPE } },
         { ERROR_CLASS_REFUSED_CLIENT, { ERROR_CLIENT_REFUSED, ERROR_GRANT_REFUSED } },
         { ERROR_CLASS_REFUSED_EITHER, { ERROR_REFUSED_SILENTLY, ERROR_ACCESS_DENIED } },
         { ERROR_CLASS_ACCEPTED,
@@ -86,7 +89,7 @@ static void each_failure_of_a_request_has_its_class_and_the_rest_has_none(void *
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (size_t j = 0; j < 12 && rows[i].codes[j] != ERROR_NONE; j++)
+        for (size_t j = 0; j < 24 && rows[i].codes[j] != ERROR_NONE; j++)
             expected[rows[i].codes[j]] = rows[i].class;
     for (int i = 0; i < ERROR_MAX; i++)
         if (error_class((enum error_code)i) != (expected[i] ? expected[i] : ERROR_CLASS_NONE))

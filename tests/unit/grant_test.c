@@ -130,6 +130,93 @@ static void a_refresh_sends_no_scope_and_no_password(void **state)
                                  "client_secret=secret");
 }
 
+#define URN "urn%3Aietf%3Aparams%3Aoauth%3A"
+#define TYPE_MEMBER(type) "\"issued_token_type\":\"urn:ietf:params:oauth:token-type:" type "\""
+
+static void exchange(void)
+{
+    job.kind = JOB_EXCHANGE;
+    job.username = job.password = job.scope = NULL;
+    job.subject_token = "s/t";
+    job.subject_token_type = "access_token";
+}
+
+static void an_exchange_names_both_types_and_the_audience(void **state)
+{
+    (void)state;
+    exchange();
+    job.audience = "kube";
+    assert_string_equal(build(), "grant_type=" URN "grant-type%3Atoken-exchange&"
+                                 "subject_token=s%2Ft&subject_token_type=" URN
+                                 "token-type%3Aaccess_token&scope=openid&requested_token_type=" URN
+                                 "token-type%3Aid_token&audience=kube&client_id=client&"
+                                 "client_secret=secret");
+}
+
+static void a_parameter_asks_for_another_type_than_an_id_token(void **state)
+{
+    (void)state;
+    exchange();
+    job.parameters[0] = "requested_token_type=jwt";
+    assert_non_null(strstr(build(), "&requested_token_type=jwt&"));
+    assert_null(strstr(secret_peek(body), "id_token"));
+}
+
+/* What an exchange is answered with, and the id_token of that. */
+static void assert_exchanged(const char *members, const char *token)
+{
+    char text[512];
+    snprintf(text, sizeof text, "{%s}", members);
+    const struct http_reply reply = { .status = 200, .body = text, .length = strlen(text) };
+    struct result r = { 0 };
+
+    int done = grant_judge(&job, &reply, &r);
+    if (!token && (done == 0 || r.error.code != ERROR_EXCHANGE_TYPE))
+        fail_msg("%s is taken", members);
+    if (token && (done < 0 || strcmp(secret_peek(r.id_token), token) != 0))
+        fail_msg("%s is not taken", members);
+    assert_true(done == 0 || r.outcome == OUTCOME_REFUSED);
+    assert_null(r.refresh_token);
+    result_clear(&r);
+}
+
+static void the_token_of_an_exchange_is_found_by_its_type(void **state)
+{
+    (void)state;
+    exchange();
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"," TYPE_MEMBER("id_token"), "ab.cd.ef");
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"," TYPE_MEMBER("jwt"), "ab.cd.ef");
+    assert_exchanged("\"access_token\":\"ab.cd.ef\",\"id_token\":\"gh.ij.kl\","
+                     "\"refresh_token\":\"r\"," TYPE_MEMBER("id_token"),
+                     "ab.cd.ef");
+    assert_exchanged(
+        "\"access_token\":\"ab.cd.ef\",\"id_token\":\"gh.ij.kl\"," TYPE_MEMBER("access_token"),
+        "gh.ij.kl");
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"," TYPE_MEMBER("access_token"), "ab.cd.ef");
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"", "ab.cd.ef");
+    assert_exchanged("\"access_token\":\"opaque\"," TYPE_MEMBER("id_token"), NULL);
+    assert_exchanged("\"access_token\":\"opaque\"," TYPE_MEMBER("access_token"), NULL);
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"," TYPE_MEMBER("refresh_token"), NULL);
+    assert_exchanged("\"access_token\":\"ab.cd.ef\"," TYPE_MEMBER("saml2"), NULL);
+    assert_exchanged("\"token_type\":\"N_A\"", NULL);
+}
+
+static void an_access_token_is_kept_where_somebody_wants_it(void **state)
+{
+    static const char text[] = "{\"id_token\":\"ab.cd.ef\",\"access_token\":\"a\"}";
+    const struct http_reply reply = { .status = 200, .body = text, .length = sizeof text - 1 };
+    struct result r = { 0 };
+
+    (void)state;
+    assert_int_equal(grant_judge(&job, &reply, &r), 0);
+    assert_null(r.access_token);
+    result_clear(&r);
+    job.wants_access_token = true;
+    assert_int_equal(grant_judge(&job, &reply, &r), 0);
+    assert_string_equal(secret_peek(r.access_token), "a");
+    result_clear(&r);
+}
+
 static enum outcome judge(long status, const char *text, struct result *ret)
 {
     const struct http_reply reply = { .status = status, .body = text, .length = strlen(text) };
@@ -410,6 +497,53 @@ static void a_refresh_token_is_kept_up_to_16_kib(void **state)
     judge_refresh_token(16 * 1024 + 1);
     assert_int_equal(secret_length(result.id_token), RESULT_TOKEN_MAX);
     assert_null(result.refresh_token);
+}
+
+static void what_an_exchange_is_refused_for_is_told_apart(void **state)
+{
+    static const struct {
+        long status;
+        const char *error;
+        enum outcome outcome;
+        enum error_code code;
+    } rows[] = {
+        { 400, "invalid_grant", OUTCOME_REFUSED, ERROR_SUBJECT_REFUSED },
+        { 400, "invalid_request", OUTCOME_REFUSED, ERROR_SUBJECT_REFUSED },
+        { 401, "invalid_token", OUTCOME_REFUSED, ERROR_SUBJECT_REFUSED },
+        { 400, "invalid_target", OUTCOME_REFUSED, ERROR_EXCHANGE_REFUSED },
+        { 400, "invalid_scope", OUTCOME_REFUSED, ERROR_EXCHANGE_REFUSED },
+        { 403, "access_denied", OUTCOME_REFUSED, ERROR_EXCHANGE_REFUSED },
+        { 400, "unauthorized_client", OUTCOME_REFUSED, ERROR_EXCHANGE_REFUSED },
+        { 400, "unsupported_grant_type", OUTCOME_REFUSED, ERROR_EXCHANGE_REFUSED },
+        { 401, "invalid_client", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED },
+        { 429, "invalid_request", OUTCOME_TEMPORARY, ERROR_RATE_LIMITED },
+        { 500, "invalid_request", OUTCOME_TEMPORARY, ERROR_PROVIDER_FAULT },
+        { 400, "strange", OUTCOME_SOFT, ERROR_PROVIDER_ERROR },
+    };
+    char text[64];
+    struct result r;
+
+    (void)state;
+    exchange();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(text, sizeof text, "{\"error\":\"%s\"}", rows[i].error);
+        if (judge(rows[i].status, text, &r) != rows[i].outcome || r.error.code != rows[i].code)
+            fail_msg("%ld %s: outcome %d, %s", rows[i].status, rows[i].error, r.outcome,
+                     error_name(r.error.code));
+    }
+    judge(400, "", &r);
+    assert_int_equal(r.error.code, ERROR_EXCHANGE_REFUSED);
+}
+
+static void the_token_that_is_exchanged_is_masked(void **state)
+{
+    struct result r;
+
+    (void)state;
+    exchange();
+    job.subject_token = "the-subject-token";
+    judge(400, "{\"error\":\"invalid_grant\",\"error_description\":\"no: the-subject-token\"}", &r);
+    assert_null(strstr(r.error.detail, "subject"));
 }
 
 static void further_codes_are_refusals(void **state)
@@ -824,6 +958,12 @@ int main(void)
         TEST(a_200_that_is_no_object_is_in_doubt),
         TEST(a_token_over_128_kib_is_in_doubt),
         TEST(a_refresh_token_is_kept_up_to_16_kib),
+        TEST(an_exchange_names_both_types_and_the_audience),
+        TEST(a_parameter_asks_for_another_type_than_an_id_token),
+        TEST(the_token_of_an_exchange_is_found_by_its_type),
+        TEST(an_access_token_is_kept_where_somebody_wants_it),
+        TEST(what_an_exchange_is_refused_for_is_told_apart),
+        TEST(the_token_that_is_exchanged_is_masked),
         TEST(further_codes_are_refusals),
         TEST(a_401_for_an_unsupported_grant_refuses_the_grant),
         TEST(the_text_beside_the_code_decides_nothing),

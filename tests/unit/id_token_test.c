@@ -564,6 +564,22 @@ static void another_audience_is_refused(void **state)
                    ERROR_TOKEN_AUDIENCE, "expected \"kube\", got \"kube2\"");
 }
 
+/* As the API server may have it as its client id. */
+static void of_an_exchange_the_audience_that_was_asked_for_is_taken_too(void **state)
+{
+    static const char other[] = "{" ISSUER ",\"aud\":\"prod\"," GOOD_TIMES "}";
+
+    (void)state;
+    job.audience = "prod";
+    assert_refused(check_payload(other), ERROR_TOKEN_AUDIENCE, "expected \"kube\", got \"prod\"");
+    job.subject_token_type = "id_token";
+    assert_int_equal(check_payload(other), 0);
+    assert_int_equal(check_payload("{" ISSUER ",\"aud\":\"kube\"," GOOD_TIMES "}"), 0);
+    assert_refused(check_payload("{" ISSUER ",\"aud\":\"dev\"," GOOD_TIMES "}"),
+                   ERROR_TOKEN_AUDIENCE, "expected \"kube\" or \"prod\", got \"dev\"");
+    job.audience = job.subject_token_type = NULL;
+}
+
 static void a_token_without_an_audience_is_refused(void **state)
 {
     (void)state;
@@ -1105,6 +1121,7 @@ int main(void)
         TEST(an_issuer_without_its_slash_is_another),
         TEST(a_token_without_an_issuer_is_refused),
         TEST(another_audience_is_refused),
+        TEST(of_an_exchange_the_audience_that_was_asked_for_is_taken_too),
         TEST(a_token_without_an_audience_is_refused),
         TEST(an_array_that_holds_the_audience_is_taken),
         TEST(an_array_without_the_audience_is_refused),

@@ -421,6 +421,86 @@ static void the_proxy_of_the_environment_counts_too(void **state)
     }
 }
 
+/* ---- an exchange ----------------------------------------------------------------------------- */
+
+static struct profile_config exchanging(void)
+{
+    struct profile_config c = config;
+
+    c.grant = GRANT_EXCHANGE;
+    c.username = NULL;
+    return c;
+}
+
+static struct permit of_exchange(void)
+{
+    const struct profile_config c = exchanging();
+    struct permit p;
+
+    permit_open(&p, accounts, &c, client_secret, NULL);
+    permit_join(&p, &config);
+    return p;
+}
+
+static enum account_verdict exchange(enum error_code code, bool sent)
+{
+    struct permit p = of_exchange();
+    const struct error why = { code, "no" };
+    enum permit_part part;
+    enum account_verdict verdict = ask(&p, &berta, &part);
+
+    permit_end(&p, &berta,
+               &(struct permit_outcome){ .why = code == ERROR_NONE ? NULL : &why,
+                                         .by_exchange = true,
+                                         .sent_grant = sent,
+                                         .passed_proxy = sent,
+                                         .http_status = 400 });
+    return verdict;
+}
+
+static void an_exchange_takes_from_the_bucket_of_the_sources_account(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ACCOUNT_BURST; i++)
+        assert_int_equal(exchange(ERROR_NONE, true), ACCOUNT_GO);
+    assert_int_equal(exchange(ERROR_NONE, true), ACCOUNT_EMPTY);
+    enum permit_part part;
+    assert_int_equal(verdict_of(password, &part), ACCOUNT_EMPTY);
+}
+
+static void an_exchange_that_was_not_sent_gives_it_back(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2 * ACCOUNT_BURST; i++)
+        assert_int_equal(exchange(ERROR_DNS, false), ACCOUNT_GO);
+}
+
+static void an_exchange_waits_for_no_login_and_no_login_for_it(void **state)
+{
+    struct permit login = with(password), p = of_exchange();
+    enum permit_part part;
+
+    (void)state;
+    assert_int_equal(ask(&login, &anna, &part), ACCOUNT_GO);
+    assert_int_equal(ask(&p, &berta, &part), ACCOUNT_GO);
+}
+
+static void a_refused_exchange_is_nothing_to_the_login(void **state)
+{
+    static const enum error_code codes[] = { ERROR_SUBJECT_REFUSED, ERROR_EXCHANGE_REFUSED,
+                                             ERROR_CLIENT_REFUSED };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        teardown(NULL);
+        setup(NULL);
+        exchange(codes[i], true);
+        if (!goes())
+            fail_msg("%s stops the password", error_name(codes[i]));
+    }
+    assert_int_equal(exchange(ERROR_NONE, true), ACCOUNT_REFUSED); /* its client may not */
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -446,6 +526,10 @@ int main(void)
         TEST(one_tries_a_proxys_user),
         TEST(who_may_not_go_holds_nothing),
         TEST(the_proxy_of_the_environment_counts_too),
+        TEST(an_exchange_takes_from_the_bucket_of_the_sources_account),
+        TEST(an_exchange_that_was_not_sent_gives_it_back),
+        TEST(an_exchange_waits_for_no_login_and_no_login_for_it),
+        TEST(a_refused_exchange_is_nothing_to_the_login),
     };
 
     unsetenv("https_proxy"), unsetenv("HTTPS_PROXY"), unsetenv("all_proxy"), unsetenv("ALL_PROXY");
