@@ -106,11 +106,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .retry_after = 7 * USEC_PER_SEC };
     job.kind = data[0] & 0x20 ? JOB_PASSWORD : JOB_REFRESH;
     job.wants_access_token = data[0] & 0x80;
-    if (data[0] % 32 >= EXCHANGED) {
+    job.subject_token = subject_token;
+    job.subject_token_type = "id_token";
+    if (data[0] % 32 >= EXCHANGED)
         job.kind = JOB_EXCHANGE;
-        job.subject_token = subject_token;
-        job.subject_token_type = "id_token";
-    }
     judge(&job, &reply);
     free(body);
     return 0;
