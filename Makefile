@@ -84,8 +84,8 @@ DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_use
 DAEMON_LIBS = libsystemd libcjson
 
 FETCH := answer_text as_go authorities cache claims_diff discovery exchange get_token grant http \
-  http_field id_token inspect json json_text jwk_go jwks jws main page printed_token provider proxy \
-  redact refusal resolver revoke sandbox tls_files verify_token
+  http_field id_token inspect json json_text jwk_go jwks jws main otp page printed_token provider \
+  proxy redact refusal resolver revoke sandbox tls_files verify_token
 FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner printable \
   protections secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp

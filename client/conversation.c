@@ -45,11 +45,13 @@ static const uint64_t pause_first = 20 * USEC_PER_MSEC, pause_most = 500 * USEC_
 struct sink {
     char *out; /* NULL: stdout */
     size_t size, used;
-    bool silent;        /* with out: nothing to stderr */
-    struct error *said; /* with silent: what is meant for stderr, or NULL */
-    bool of_config;     /* the answer is that the configuration is wrong, or missing */
-    bool foreign;       /* it is of another user's daemon */
-    unsigned char last; /* byte of it */
+    bool silent;            /* with out: nothing to stderr */
+    struct error *said;     /* with silent: what is meant for stderr, or NULL */
+    enum error_code hushed; /* nothing is said of an answer with that code; ERROR_NONE: of all */
+    bool hush;              /* it has it */
+    bool of_config;         /* the answer is that the configuration is wrong, or missing */
+    bool foreign;           /* it is of another user's daemon */
+    unsigned char last;     /* byte of it */
     struct own_config own;
 };
 
@@ -382,6 +384,8 @@ static ssize_t read_some(int fd, char *to, size_t room, struct course *c, struct
 
 static int deliver(struct sink *sink, int to, const char *bytes, size_t length)
 {
+    if (to == STDERR_FILENO && sink->hush)
+        return 0;
     if (to == STDERR_FILENO && sink->of_config && !sink->silent)
         length = own_config_look(&sink->own, bytes, length);
     if (!sink->out || (to == STDERR_FILENO && !sink->silent)) {
@@ -492,6 +496,7 @@ static enum ending take_answer(int fd, char buffer[BUFFER], size_t *most, struct
     c->show = c->look = USEC_INFINITY;
     sink->of_config = !sink->foreign &&
                       (answer.code == ERROR_CONFIG || answer.code == ERROR_NO_CONFIG);
+    sink->hush = sink->hushed != ERROR_NONE && answer.code == sink->hushed;
     if (answer.part)
         return take_parts(fd, buffer, have, c, sink, ret_code, why);
     size_t out = answer.out, err = answer.err;
@@ -684,6 +689,19 @@ int conversation_run(struct line *request, uint64_t timeout)
     if (why.code != ERROR_NONE)
         return output_fail(why.code, why.detail);
     return code == ERROR_NONE ? 0 : error_exit_code(code); /* the table is on pages of its own */
+}
+
+int conversation_run_hushed(struct line *request, uint64_t timeout, enum error_code hushed,
+                            enum error_code *ret)
+{
+    struct sink sink = { .hushed = hushed };
+    struct error why;
+
+    *ret = run(request, timeout, &sink, &why);
+    own_config_end(&sink.own);
+    if (why.code != ERROR_NONE)
+        return output_fail(why.code, why.detail);
+    return *ret == ERROR_NONE ? 0 : error_exit_code(*ret);
 }
 
 enum error_code conversation_ask(struct line *request, uint64_t timeout, char *out, size_t size)

@@ -43,8 +43,12 @@ void line_add_seconds(struct line *line, const char *name, uint64_t usec);
  * 2 s. On a terminal it shows meanwhile what is waited for. Returns the exit code. */
 int conversation_run(struct line *request, uint64_t timeout);
 
-/* The same, but the answer for stdout goes into out (size bytes, NUL-terminated) and nothing is
- * printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
+/* The same with the answer's code, and where that is `hushed` nothing is said: it is no end yet. */
+int conversation_run_hushed(struct line *request, uint64_t timeout, enum error_code hushed,
+                            enum error_code *ret);
+
+/* As conversation_run(), but the answer for stdout goes into out (size bytes, NUL-terminated) and
+ * nothing is printed. Returns the answer's code; ERROR_NO_DAEMON and others of our own too. */
 enum error_code conversation_ask(struct line *request, uint64_t timeout, char *out, size_t size);
 
 /* As conversation_ask(); *why gets the code, and what was said of an error, as one line. */

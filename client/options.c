@@ -102,6 +102,8 @@ static int one_option(char **argv, int *i, struct options *o)
         o->all = true;
     else if (o->may_refresh && text_equal(argv[*i], "--refresh-token"))
         o->refresh_token = true;
+    else if (o->may_refresh && text_equal(argv[*i], "--otp"))
+        o->otp = true;
     else if (o->may_stdin && text_equal(argv[*i], "-"))
         o->standard_input = true;
     else if (argv[*i][0] == '-')

@@ -22,7 +22,7 @@ struct options {
     bool may_all, all;                    /* --all */
     bool may_follow, follow;              /* --follow */
     bool may_stdin, standard_input;       /* "-" */
-    bool may_refresh, refresh_token;      /* --refresh-token, */
+    bool may_refresh, refresh_token, otp; /* --refresh-token, --otp, */
     const char *username;                 /* and --username; NULL: not named */
     bool may_uid;                         /* --uid N */
     const char *uid;

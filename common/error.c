@@ -182,6 +182,18 @@ static const struct row table[ERROR_MAX] = {
                         "the provider does not let this account in by password",
                         "it may want a second factor, a consent or a new password, or a rule or "
                         "lock denies it; once that is mended: kubetoken refresh" },
+    [ERROR_OTP_REQUIRED] = { "otp-required", 5, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                             "a one-time password is wanted beside the password",
+                             "say kubetoken login --otp" },
+    [ERROR_OTP_REFUSED] = { "otp-refused", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                            "the provider refused the one-time password, or the password",
+                            "say kubetoken login --otp with a new one, or kubetoken login for "
+                            "both; "
+                            "the password is not held to be wrong" },
+    [ERROR_SECOND_FACTOR] = { "second-factor", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                              "the provider wants a second factor, which no code here can be",
+                              "set grant = device, say kubetoken reload, then kubetoken login: "
+                              "the second factor is shown in a browser" },
     [ERROR_NEW_PASSWORD] = { "new-password", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
                              "the provider wants a new password", "" },
     [ERROR_ACCOUNT_SETUP] = { "account-setup", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,

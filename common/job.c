@@ -316,6 +316,7 @@ size_t result_encode(const struct result *result, void *memory, size_t capacity)
     tlv_put_number(&w, "http-status", result->http_status);
     tlv_put_number(&w, "refresh-without-token", result->refresh_without_token);
     tlv_put_number(&w, "nobody-listens", result->nobody_listens);
+    tlv_put_number(&w, "otp-sent", result->otp_sent);
     put_secret(&w, "id-token", result->id_token);
     put_secret(&w, "refresh-token", result->refresh_token);
     put_secret(&w, "access-token", result->access_token);
@@ -452,6 +453,8 @@ static int take_number(struct result *result, const struct tlv_field *f)
         result->verified = n != 0;
     else if (tlv_is(f, "nobody-listens"))
         result->nobody_listens = n != 0;
+    else if (tlv_is(f, "otp-sent"))
+        result->otp_sent = n != 0;
     else if (tlv_is(f, "key-gone"))
         result->key_gone = n != 0;
     else if (tlv_is(f, "code-lifetime"))
@@ -481,7 +484,7 @@ static int take_field(struct result *result, const struct tlv_field *f)
     static const char *const numbers[] = {
         "clock-offset", "retry-after",           "http-status",    "lifetime", "sent",
         "verified",     "refresh-without-token", "nobody-listens", "key-gone", "protections",
-        "landlock",     "code-lifetime",         "interval"
+        "landlock",     "code-lifetime",         "interval",       "otp-sent"
     };
     if (tlv_is(f, "outcome"))
         return take_outcome(result, f);

@@ -95,6 +95,7 @@ struct job {
     const void *cache; /* what the last fetcher learnt, as its result gave it */
     size_t cache_length;
     struct secret *held;
+    const char *mfa_token; /* the fetcher's own: what the request with the otp answers to */
 };
 
 /* Encodes the job. Returns it in locked memory, of which it takes no more than it needs, or NULL
@@ -125,6 +126,7 @@ struct result {
     uint64_t retry_after;         /* usec, 0 = none */
     unsigned http_status;         /* of the token endpoint's answer, 0 = none came */
     bool refresh_without_token;   /* a refresh succeeded but gave no id_token */
+    bool otp_sent;                /* the one-time password was, or may have been, sent */
     bool nobody_listens;          /* ERROR_CONNECT: provider or proxy refuses connections */
     struct secret *refresh_token; /* also where the id_token is of no use; NULL: none came */
     /* OUTCOME_TOKEN */

@@ -41,7 +41,7 @@ static const char *const formats[] = {
     [FORMAT_EXEC_V1] = "exec/v1",   [FORMAT_EXEC_V1BETA1] = "exec/v1beta1",
     [FORMAT_QUIET] = "quiet",       [FORMAT_METRICS] = "metrics",
     [FORMAT_NAME] = "name",         [FORMAT_REFRESH_TOKEN] = "refresh-token",
-    [FORMAT_USERNAME] = "username",
+    [FORMAT_USERNAME] = "username", [FORMAT_OTP] = "otp",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -133,6 +133,19 @@ static int parse_share_option(struct word name, struct word value, struct reques
     return 0;
 }
 
+/* What stands before and behind the secret of a login. */
+static int parse_block_option(struct word name, struct word value, struct request *r)
+{
+    bool is_name = word_is(name, "username");
+    int64_t number = 0;
+
+    if (!is_name && r->format != FORMAT_OTP) /* a word that is not known there */
+        return 0;
+    int bad = parse_number(value, is_name ? PROTOCOL_USER_MAX : PROTOCOL_OTP_MAX, &number);
+    *(is_name ? &r->username : &r->otp) = (size_t)number;
+    return bad;
+}
+
 static int parse_option(struct word w, struct request *r, struct error *why)
 {
     const char *equals = memchr(w.at, '=', w.length);
@@ -152,6 +165,10 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         r->rejected = true;
     else if (word_is(name, "with-user"))
         r->with_user = true;
+    else if (word_is(name, "with-otp"))
+        r->with_otp = true;
+    else if (word_is(name, "no-otp"))
+        r->no_otp = true;
     else if (word_is(name, "timeout"))
         bad = time_parse_duration(value.at, value.length, &r->timeout);
     else if (word_is(name, "min-validity"))
@@ -175,9 +192,9 @@ static int parse_option(struct word w, struct request *r, struct error *why)
         r->secret = (size_t)number;
     } else if (r->verb == VERB_SHARE || r->verb == VERB_UNSHARE) {
         bad = parse_share_option(name, value, r);
-    } else if (word_is(name, "username") && r->format == FORMAT_USERNAME) {
-        bad = parse_number(value, PROTOCOL_USER_MAX, &number);
-        r->username = (size_t)number;
+    } else if ((r->format == FORMAT_USERNAME || r->format == FORMAT_OTP) &&
+               (word_is(name, "username") || word_is(name, "otp"))) {
+        bad = parse_block_option(name, value, r);
     }
     if (bad < 0) {
         error_set(why, ERROR_BAD_REQUEST, "%.*s is not valid", (int)w.length, w.at);
@@ -189,17 +206,35 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 /* get has formats of its own: "text" would not tell a token from a table. */
 static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
+    bool of_login = format == FORMAT_REFRESH_TOKEN || format == FORMAT_USERNAME ||
+                    format == FORMAT_OTP;
     bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS || format == FORMAT_NAME;
 
     if (verb == VERB_GET)
-        return format != FORMAT_TEXT && format != FORMAT_REFRESH_TOKEN &&
-               format != FORMAT_USERNAME && !of_status;
+        return format != FORMAT_TEXT && !of_login && !of_status;
     return format == FORMAT_TEXT || (of_status && verb == VERB_STATUS) ||
-           ((format == FORMAT_REFRESH_TOKEN || format == FORMAT_USERNAME) && verb == VERB_LOGIN) ||
-           (format == FORMAT_TOKEN && verb == VERB_HOLD) ||
+           (of_login && verb == VERB_LOGIN) || (format == FORMAT_TOKEN && verb == VERB_HOLD) ||
            (format == FORMAT_JSON &&
             (verb == VERB_STATUS || verb == VERB_WATCH || verb == VERB_INSPECT ||
              verb == VERB_LOG || verb == VERB_FOLLOW || verb == VERB_WHY));
+}
+
+/* A one-time password may come without the password, where that is in hand. */
+static int check_login(const struct request *r, struct error *why)
+{
+    const char *lacks = NULL;
+
+    if (r->verb != VERB_LOGIN)
+        return 0;
+    if (r->format == FORMAT_OTP && r->otp == 0)
+        lacks = "login otp needs otp=N, and N bytes behind the password";
+    else if (r->format != FORMAT_OTP && r->secret == 0)
+        lacks = "login needs secret=N, and N bytes after its line";
+    else if (r->format == FORMAT_USERNAME && r->username == 0)
+        lacks = "login username needs username=N, and N bytes before the password";
+    if (lacks)
+        error_set(why, ERROR_BAD_REQUEST, "%s", lacks);
+    return lacks ? -1 : 0;
 }
 
 static int parse_words(const char *line, const char *end, struct request *r, struct error *why)
@@ -237,21 +272,13 @@ static int parse_words(const char *line, const char *end, struct request *r, str
     while ((w = next_word(&line, end)).length > 0)
         if (parse_option(w, r, why) < 0)
             return -1;
-    if (r->verb == VERB_LOGIN && r->secret == 0) {
-        error_set(why, ERROR_BAD_REQUEST, "login needs secret=N, and N bytes after its line");
+    if (check_login(r, why) < 0)
         return -1;
-    }
     if ((r->verb == VERB_SHARE || r->verb == VERB_UNSHARE) && !*r->share) {
         error_set(why, ERROR_BAD_REQUEST, "%s needs share=NAME", verbs[verb]);
         return -1;
     }
-    if (r->format == FORMAT_USERNAME && r->username == 0) {
-        error_set(why, ERROR_BAD_REQUEST,
-                  "login username needs username=N, and N bytes before "
-                  "the password");
-        return -1;
-    }
-    r->secret += r->username;
+    r->secret += r->username + r->otp;
     return 0;
 }
 

@@ -5,6 +5,7 @@
  *   option  = name | name "=" value                     unknown ones are ignored
  *             "secret=" N: N bytes follow the line, for `login` and `inspect`
  *             "username=" N: N bytes before those are the user's name
+ *             "otp=" N: N bytes behind those are a one-time password
  *   wait    = "wait" TEXT "\n"        before an answer, any number, to who asked for it: "tell"
  *   answer  = "ok" OUT ERR "\n" | "error" CODE OUT ERR "\n", then OUT bytes for stdout and
  *             ERR bytes for stderr
@@ -31,6 +32,7 @@ enum {
     PROTOCOL_SHARE_MAX = 64,
     PROTOCOL_PASSWORD_MAX = 16 * 1024, /* that follows `login` */
     PROTOCOL_USER_MAX = 512,           /* a user's name, that goes before it */
+    PROTOCOL_OTP_MAX = 128,            /* a one-time password, that goes behind it */
     PROTOCOL_TOKEN_MAX = 128 * 1024,   /* that follows `inspect`; the longest that is served */
 };
 
@@ -78,6 +80,7 @@ enum protocol_format {
     FORMAT_REFRESH_TOKEN, /* of login: what follows is one. Not an option, which a daemon that does
                            * not know it would ignore, and send the token as a password. */
     FORMAT_USERNAME, /* of login: before the password is the user's name. No option, likewise. */
+    FORMAT_OTP,      /* of login: behind it is a one-time password; before it may be a name */
 };
 
 /* What time left is drawn with, beside its words. */
@@ -92,6 +95,7 @@ struct request {
     uint64_t rehearse;                   /* usec it is said to live at most; 0: as it is */
     size_t secret;                       /* bytes of the block that follows the line; */
     size_t username;                     /* so many of them, the first, are the user's name */
+    size_t otp;                          /* and so many, the last, a one-time password */
     size_t columns;                      /* a line may have, for people; 0: nobody said */
     enum protocol_bar bar;
     bool colour;       /* escape sequences are understood */
@@ -100,6 +104,8 @@ struct request {
     bool tell;         /* say what it waits for */
     bool parts;        /* a long answer may come in parts */
     bool with_user;    /* metrics may name the user; of a profile: what `login` is to ask for */
+    bool no_otp;       /* of login: a person says that the password goes alone */
+    bool with_otp;     /* of a profile: also whether for a password, and a one-time password */
     bool once;         /* close after the answer */
 
     char share[PROTOCOL_SHARE_MAX + 1]; /* its name */

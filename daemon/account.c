@@ -160,6 +160,16 @@ static void reject(struct account *a, const struct account_credential *sent, boo
     note_refusal(a, sent->password, now);
 }
 
+/* The same of one that may be right, and is not enough: a probe would meet the same. */
+static void refuse_alone(struct account *a, const struct account_credential *sent, uint64_t now)
+{
+    const struct account_credential any = { .password = sent->password };
+
+    set_accepted(a, sent->password, false);
+    remember_refusal(a, &any, 0, false);
+    note_refusal(a, sent->password, now);
+}
+
 bool account_is_forced(const struct account *a, account_digest password, uint64_t forced_at)
 {
     if (a->refused_last != password || a->refused_at == 0)
@@ -414,6 +424,10 @@ static void take_answer(struct account *a, const struct account_credential *what
     case ACCOUNT_EITHER:
         set_trouble(a, &(struct account_trouble){ .password = what->password });
         reject(a, what, end == ACCOUNT_EITHER, random, now);
+        return;
+    case ACCOUNT_ALONE:
+        set_trouble(a, &(struct account_trouble){ .password = what->password });
+        refuse_alone(a, what, now);
         return;
     case ACCOUNT_DENIED:
     case ACCOUNT_ODD:

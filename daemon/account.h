@@ -136,6 +136,7 @@ enum account_end {
     ACCOUNT_TOOK,     /* the password was taken */
     ACCOUNT_REJECTED, /* it was refused */
     ACCOUNT_EITHER,   /* it, or the client that sent it */
+    ACCOUNT_ALONE,    /* it goes with a one-time password, and came without: refused as it is */
     ACCOUNT_DENIED,   /* 400, 401 or 403, and not a word of the password */
     ACCOUNT_ODD,      /* another answer that says nothing of it, and not that it passes soon */
     ACCOUNT_UNKNOWN,  /* an answer that says nothing of it */

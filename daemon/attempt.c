@@ -63,6 +63,7 @@ struct attempt {
     bool renewed;            /* it was asked for another one, since that was refused */
     struct secret *client_secret, *password;
     struct secret *printed; /* by token-command */
+    struct secret *otp;     /* wiped at the end, whatever that is */
     struct secret_command *command;
     struct fetch_slot slot;
     TAILQ_ENTRY(attempt) turn; /* while STAGE_TURN */
@@ -229,6 +230,11 @@ static bool have_password(struct attempt *a)
         fail(a, LIFECYCLE_NO_LOGIN, &why, 0);
         return false;
     }
+    if (a->order.needs_otp && !a->otp) {
+        error_set(&why, ERROR_OTP_REQUIRED, "%s", "");
+        fail(a, LIFECYCLE_NO_LOGIN, &why, 0);
+        return false;
+    }
     return read_source(a, source, "password", &a->password);
 }
 
@@ -246,6 +252,7 @@ static bool read_password(struct attempt *a)
     permit_open(&a->permit, a->shared->accounts, a->order.config, a->client_secret, a->password);
     if (by_exchange(a))
         subject_join(a->subject, &a->permit);
+    a->permit.with_otp = a->otp != NULL;
     a->stage = STAGE_QUEUED;
     return true;
 }
@@ -543,6 +550,7 @@ static struct secret *build_job(const struct attempt *a)
     job.deadline = a->deadline - grace;
     job.client_secret = a->client_secret ? secret_peek(a->client_secret) : NULL;
     job.password = a->password ? secret_peek(a->password) : NULL;
+    job.otp = a->otp ? secret_peek(a->otp) : NULL;
     if (a->order.refresh_token) {
         job.kind = JOB_REFRESH;
         job.refresh_token = secret_peek(a->order.refresh_token);
@@ -599,7 +607,8 @@ static void start_fetcher(struct attempt *a)
         fail(a, LIFECYCLE_LOCAL, &why, 0);
 }
 
-static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status);
+static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status,
+                               bool with_otp);
 
 /* A token that was refused may have ended before its time, with its session: another one is given,
  * once. Whether it is. */
@@ -609,7 +618,7 @@ static bool renew_subject(struct attempt *a, const struct result *result)
         result->error.code != ERROR_SUBJECT_REFUSED || !subject_renew(a->subject))
         return false;
     a->renewed = true;
-    settle(a, &result->error, result->http_status);
+    settle(a, &result->error, result->http_status, false);
     a->input = sd_event_source_disable_unref(a->input);
     a->fetcher = fetcher_free(a->fetcher);
     return_to_subject(a);
@@ -711,13 +720,15 @@ static bool passed_proxy(const struct attempt *a)
 }
 
 /* Tells the accounts what came of it. */
-static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status)
+static enum account_end settle(struct attempt *a, const struct error *why, unsigned http_status,
+                               bool with_otp)
 {
     const struct permit_outcome outcome = { .why = why,
                                             .by_password = by_password(a),
                                             .by_exchange = by_exchange(a),
                                             .sent_grant = a->fetcher &&
                                                           fetcher_sent_grant(a->fetcher),
+                                            .with_otp = with_otp,
                                             .passed_proxy = a->fetcher && passed_proxy(a),
                                             .http_status = http_status };
     bool held = a->permit.held;
@@ -813,6 +824,7 @@ static void clear(struct attempt *a)
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
     a->printed = secret_free(a->printed);
+    a->otp = secret_free(a->otp);
     a->permit = (struct permit){ .accounts = NULL };
 }
 
@@ -820,8 +832,9 @@ static void end(struct attempt *a, struct attempt_end *how)
 {
     bool token = attempt_token(how) != NULL, held = a->permit.held;
     const struct result *result = how->result;
+    how->otp_sent = a->otp && (result ? result->otp_sent : a->fetcher != NULL);
     enum account_end account = settle(a, token ? NULL : &how->error,
-                                      result ? result->http_status : 0);
+                                      result ? result->http_status : 0, how->otp_sent);
 
     if (held && !token) {
         weigh(a, account, how);
@@ -900,6 +913,8 @@ void attempt_start(struct attempt *a, const struct attempt_order *order)
 {
     attempt_cancel(a);
     a->order = *order;
+    a->otp = order->otp;
+    a->order.otp = NULL;
     /* copied: another may be typed, or its time may end, before it is its turn to be sent */
     if (order->typed && by_password(a))
         a->password = secret_copy(secret_peek(order->typed), secret_length(order->typed));
@@ -940,7 +955,7 @@ void attempt_cancel(struct attempt *a)
 {
     const struct error given_up = { ERROR_INTERRUPTED, "" };
 
-    settle(a, &given_up, 0);
+    settle(a, &given_up, 0, a->otp != NULL);
     clear(a);
 }
 

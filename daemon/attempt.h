@@ -26,10 +26,14 @@
 
 struct attempt;
 
-/* What to try. All of it belongs to the caller and, but for `typed`, has to live until the end. */
+/* What to try. All of it belongs to the caller and, but for `typed` and `otp`, has to live until
+ * the end. */
 struct attempt_order {
     const struct profile_config *config;
-    const struct secret *typed;         /* a password that goes before the source's, or NULL */
+    const struct secret *typed; /* a password that goes before the source's, or NULL */
+    struct secret
+        *otp;       /* goes beside the password, this once; the attempt's from now on, or NULL */
+    bool needs_otp; /* without one no password is sent */
     const struct secret *refresh_token; /* used instead of any password, or NULL */
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
@@ -53,6 +57,7 @@ struct attempt_note {
 struct attempt_end {
     struct result *result; /* NULL: no fetcher gave one; what is taken from it is set to NULL */
     bool reached;          /* the provider was asked for a token */
+    bool otp_sent;         /* a one-time password went out, or may have */
     enum lifecycle_failure kind; /* the next three where there is no token */
     struct error error;
     bool lost; /* the request was sent, and no answer came in time */

@@ -516,6 +516,22 @@ static void rest(struct lifecycle *lc, const struct lifecycle_policy *policy,
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
+/* A login that came to nothing, with a one-time password say, takes no refresh token away: that
+ * goes on when it would have. */
+static bool goes_on_without(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                            uint64_t now, struct lifecycle_actions *actions)
+{
+    bool useful = lc->has_refresh_token && policy->use_refresh_token && !lc->refresh_is_useless &&
+                  !lc->refresh_is_stale;
+    bool due = !lifecycle_alive(lc, now) || lc->renew_at <= now;
+
+    if (lc->by_refresh_token || !useful)
+        return false;
+    wait_for(lc, due ? backoff_least : most(lc->renew_at - now, backoff_least), now, actions);
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+    return true;
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -579,7 +595,8 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:
-        stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
+        if (!goes_on_without(lc, policy, now, actions))
+            stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
         return;
     case LIFECYCLE_REFUSED:
         break;

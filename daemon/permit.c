@@ -130,7 +130,7 @@ static enum account_verdict ask_part(struct permit *p, enum permit_part part, co
         return ACCOUNT_GO; /* most clients are never refused */
     if (!a)
         return ACCOUNT_NO_ROOM;
-    bool forced = forced_at > 0 && account_is_forced(a, what->password, forced_at);
+    bool forced = forced_at > 0 && (p->with_otp || account_is_forced(a, what->password, forced_at));
     enum account_leave leave = forced     ? ACCOUNT_BY_PERSON
                                : by_route ? ACCOUNT_BY_ROUTE
                                : urgent   ? ACCOUNT_BY_RULE
@@ -214,14 +214,41 @@ static bool is_denial(unsigned http_status)
     return http_status == 400 || http_status == 401 || http_status == 403;
 }
 
+/* Whether an answer speaks of what the user sent. With a one-time password beside it nobody knows
+ * of which of the two; and a password that was taken with one is none that is taken alone. */
+static bool says_something(const struct permit_outcome *o)
+{
+    switch (o->why ? error_class(o->why->code) : ERROR_CLASS_ACCEPTED) {
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_EITHER:
+    case ERROR_CLASS_ACCEPTED:
+    case ERROR_CLASS_SOFT:
+        return true;
+    case ERROR_CLASS_NONE:
+    case ERROR_CLASS_LOCAL:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_THROTTLED:
+    case ERROR_CLASS_REFUSED_CLIENT:
+    case ERROR_CLASS_PROXY:
+        break;
+    }
+    return false;
+}
+
 /* What the user's account is to think of it. Whether the grant was sent is the step's to say, the
  * rest the code's. */
 static enum account_end user_end(const struct permit_outcome *o)
 {
+    if (o->with_otp && o->sent_grant && says_something(o))
+        return ACCOUNT_UNKNOWN;
     if (!o->why)
         return ACCOUNT_TOOK;
     if (!o->sent_grant)
         return ACCOUNT_NOT_SENT;
+    if (o->why->code == ERROR_OTP_REQUIRED)
+        return ACCOUNT_ALONE;
     switch (error_class(o->why->code)) {
     case ERROR_CLASS_REFUSED_USER:
         return ACCOUNT_REJECTED;
@@ -254,9 +281,10 @@ static enum account_end proxy_end(const struct permit_outcome *o)
     return o->passed_proxy ? ACCOUNT_TOOK : ACCOUNT_NOT_SENT;
 }
 
-/* A grant that it may not use is no refusal of the client; by a refresh token it means that token.
- * Of an exchange Keycloak says invalid_client where the client may not: its logins say whether it
- * is known. */
+/* A grant that it may not use is no refusal of the client; by a refresh token it means that token,
+ * and with a one-time password the grant that takes those (Auth0's), which is not asked for again
+ * without one. Of an exchange Keycloak says invalid_client where the client may not: its logins say
+ * whether it is known. */
 static enum account_end client_end(const struct permit_outcome *o)
 {
     enum error_class class = o->why ? error_class(o->why->code) : ERROR_CLASS_ACCEPTED;
@@ -269,7 +297,7 @@ static enum account_end client_end(const struct permit_outcome *o)
         return ACCOUNT_EITHER;
     if (o->why->code != ERROR_GRANT_REFUSED)
         return ACCOUNT_REJECTED;
-    return o->by_password ? ACCOUNT_EITHER : ACCOUNT_NOT_SENT;
+    return o->by_password && !o->with_otp ? ACCOUNT_EITHER : ACCOUNT_NOT_SENT;
 }
 
 static void tell(struct permit *p, enum permit_part part, const void *who, enum account_end end,

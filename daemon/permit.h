@@ -19,7 +19,8 @@ struct permit {
         struct account_credential what;
     } parts[PERMIT_PARTS];
     uint64_t bucket; /* of the account from which a login without a password takes; 0: none */
-    bool held;       /* asked for and got; permit_end() has to follow */
+    bool with_otp; /* the caller's: a one-time password, so that nothing like it was sent before */
+    bool held;     /* asked for and got; permit_end() has to follow */
 };
 
 /* For a request of that profile with these secrets; password NULL: by refresh token. */
@@ -50,6 +51,7 @@ struct permit_outcome {
     bool by_password;        /* else by refresh token, or */
     bool by_exchange;        /* by another profile's token */
     bool sent_grant;         /* the grant went out */
+    bool with_otp;           /* and a one-time password: what was taken or refused may be that */
     bool passed_proxy;       /* something was asked of the provider itself */
     unsigned http_status;    /* of its answer to the grant, 0 = none */
 };

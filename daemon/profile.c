@@ -47,6 +47,9 @@ struct profile {
     struct holdings holdings; /* token, refresh token, and a password that somebody typed, which
                                  goes before the source's */
     uint64_t typed_until;
+    struct secret *otp;     /* a one-time password that somebody typed, for the next login alone */
+    bool with_otp;          /* the attempt carries one */
+    enum otp_need otp_need; /* what is known of the provider */
     struct secret *offered; /* a refresh token that somebody gave while a request was under way */
     bool offer_in_hand;     /* it is the one in hand, and has brought nothing yet */
     char *offer_words;      /* why that was dropped; NULL: it was not */
@@ -604,12 +607,22 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *context)
 
 /* ---- attempts -------------------------------------------------------------------------------- */
 
+/* Whether the provider takes no password without a one-time password. Before anything was seen of
+ * that, a parameter for it says so. */
+static bool wants_otp(const struct profile *p)
+{
+    if (p->config->grant != GRANT_PASSWORD)
+        return false;
+    return p->otp_need == OTP_UNKNOWN ? p->config->otp_parameter != NULL
+                                      : p->otp_need == OTP_NEEDED;
+}
+
 /* Whether it is a person who has a token be got, where no refresh token does. */
 static bool needs_person(const struct profile *p)
 {
     switch (p->config->grant) {
     case GRANT_PASSWORD:
-        return p->config->password.kind == SOURCE_NONE;
+        return p->config->password.kind == SOURCE_NONE || wants_otp(p);
     case GRANT_DEVICE:
     case GRANT_REFRESH_TOKEN:
         return true;
@@ -726,6 +739,51 @@ static void set_login_needed(struct profile *p)
         in_words(p, &last, &p->error);
 }
 
+/* A password is there, and is worth nothing without a code; or what became of the one that was. */
+static void set_otp_needed(struct profile *p, const struct error *why)
+{
+    const struct error last = p->error;
+
+    if (*why->detail || last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED)
+        p->error = *why;
+    else if (last.code != why->code)
+        in_words(p, &last, &p->error);
+    p->error.code = why->code;
+}
+
+/* Of a login that needs a code, or had one: it is used up, and the password is not sent without. So
+ * nothing is tried again by itself. */
+static void weigh_otp(struct profile *p, struct attempt_end *end)
+{
+    const struct error last = end->error;
+    enum error_code code = last.code;
+
+    if (p->lifecycle.by_refresh_token)
+        return;
+    if (code == ERROR_OTP_REQUIRED || code == ERROR_OTP_REFUSED) {
+        p->otp_need = OTP_NEEDED;
+        end->kind = LIFECYCLE_NO_LOGIN;
+    } else if (p->with_otp && end->kind != LIFECYCLE_REFUSED && end->kind != LIFECYCLE_NO_LOGIN) {
+        p->otp_need = OTP_NEEDED;
+        end->kind = LIFECYCLE_NO_LOGIN;
+        error_set(&end->error, ERROR_OTP_REQUIRED, "the one before is used up: %s%s%s",
+                  error_sentence(code), *last.detail ? ": " : "", last.detail);
+    }
+}
+
+/* A token by password tells whether that was enough. */
+static void learn_otp(struct profile *p, bool otp_sent)
+{
+    bool of_interest = p->otp_need != OTP_UNKNOWN || p->config->otp_parameter;
+
+    if (p->lifecycle.by_refresh_token || p->config->grant != GRANT_PASSWORD)
+        return;
+    if (otp_sent)
+        p->otp_need = OTP_NEEDED;
+    else if (of_interest)
+        p->otp_need = OTP_NOT_NEEDED;
+}
+
 /* Whether a password that was refused is worth nothing. An account that wants more than a password,
  * or is locked, is the user's too: what was typed is right for all one knows. */
 static bool doubts_password(enum error_code code)
@@ -733,7 +791,7 @@ static bool doubts_password(enum error_code code)
     enum error_class class = error_class(code);
 
     return (class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER) &&
-           code != ERROR_ACCOUNT && code != ERROR_ACCOUNT_SETUP;
+           code != ERROR_ACCOUNT && code != ERROR_ACCOUNT_SETUP && code != ERROR_SECOND_FACTOR;
 }
 
 /* Whether what was refused was the client, or the proxy's user, and a refresh token stays good.
@@ -785,7 +843,9 @@ static void take_failure(struct profile *p, const struct attempt_end *end)
     p->counts.failures++;
     p->failed_step = end->step;
     p->lacks_source = end->by_source;
-    if (end->kind == LIFECYCLE_NO_LOGIN && !end->by_source)
+    if (end->kind == LIFECYCLE_NO_LOGIN && !end->by_source && !is_login_code(code))
+        set_otp_needed(p, &end->error);
+    else if (end->kind == LIFECYCLE_NO_LOGIN && !end->by_source)
         set_login_needed(p);
     else
         p->error = end->error;
@@ -866,13 +926,18 @@ static void on_done(void *context, struct attempt_end *end)
         p->config->grant == GRANT_COMMAND ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->forced_at = 0;
-    if (token)
+    if (p->with_otp)
+        p->forced_at = 0;
+    if (token) {
+        learn_otp(p, end->otp_sent);
         take_token(p, token);
-    else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
-             lifecycle_rests(&p->lifecycle, time_boottime()))
+    } else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
+               lifecycle_rests(&p->lifecycle, time_boottime())) {
         keep_token(p);
-    else
+    } else {
+        weigh_otp(p, end);
         take_failure(p, end);
+    }
 }
 
 static uint64_t start_delay(const struct profile *p)
@@ -906,12 +971,22 @@ static uint64_t last_deadline(const struct profile *p)
 
 static void start_attempt(struct profile *p)
 {
+    bool by_password = !p->lifecycle.by_refresh_token;
+    struct secret *otp = by_password ? p->otp : NULL;
+
+    if (by_password)
+        p->otp = NULL;
+    p->with_otp = otp != NULL;
+    if (otp && p->forced_at == 0) /* the word counted for a request that was under way */
+        p->forced_at = time_boottime();
     p->reason = reason_of(p);
     p->began = 0;
     attempt_start(p->attempt,
                   &(struct attempt_order){
                       .config = p->config,
                       .typed = typed_of(p),
+                      .otp = otp,
+                      .needs_otp = by_password && wants_otp(p),
                       .refresh_token = p->lifecycle.by_refresh_token ? refresh_token_of(p) : NULL,
                       .previous = token_of(p),
                       .cache = p->cache,
@@ -1018,6 +1093,7 @@ static void note(struct profile *p)
                                 .changed_at = p->changed_at,
                                 .note = attempt_note(p->attempt),
                                 .configuration = p->config_digest,
+                                .otp_need = p->otp_need,
                                 .had_password = typed_of(p) != NULL,
                                 .had_refresh_token = refresh_token_of(p) != NULL };
 
@@ -1085,7 +1161,7 @@ static void update_policy(struct profile *p)
 {
     if (typed_of(p) && time_boottime() >= p->typed_until)
         holdings_drop(&p->holdings, HOLDING_PASSWORD);
-    p->policy.password_at_hand = typed_of(p) || !needs_person(p);
+    p->policy.password_at_hand = p->otp || (typed_of(p) && !wants_otp(p)) || !needs_person(p);
     p->policy.lives_vary = p->config->grant == GRANT_COMMAND; /* it may be an old one */
     p->policy.held = profile_is_held(p);
     p->policy.used_until = used_by_others_until(p);
@@ -1188,6 +1264,7 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
         return -1;
     secret_free(p->offered);
     p->offered = offered;
+    p->otp = secret_free(p->otp);
     set_text(&p->offer_words, "");
     p->loss = NULL;
     return 0;
@@ -1226,40 +1303,92 @@ static int accept_user(struct profile *p, const char *name, struct error *why)
     return 0;
 }
 
-/* Parts what a login by password brings. Returns 0 with the name ("": none) and the password, which
- * the caller frees, or -1 with *why. Takes what is given. */
-static int part_login(const struct waiter *w, struct secret *given,
-                      char ret_name[PROTOCOL_USER_MAX + 1], struct secret **ret, struct error *why)
-{
-    size_t length = w->request.username, whole = secret_length(given);
+/* What a login by password brings. */
+struct login {
+    char name[PROTOCOL_USER_MAX + 1]; /* "": none */
+    struct secret *password, *otp;    /* NULL: none */
+};
 
-    if (length > 0 && !typed_user_valid(secret_peek(given), length)) {
-        secret_free(given);
-        error_set(why, ERROR_USAGE, "the user name has control characters, or is no UTF-8");
+static void login_clear(struct login *login)
+{
+    login->password = secret_free(login->password);
+    login->otp = secret_free(login->otp);
+}
+
+/* Parts it. Returns 0, or -1 with *why. Takes what is given. */
+static int part_login(const struct waiter *w, struct secret *given, struct login *ret,
+                      struct error *why)
+{
+    size_t name = w->request.username, otp = w->request.otp;
+    size_t password = secret_length(given) - name - otp;
+    const char *bytes = secret_peek(given);
+    bool name_valid = name == 0 || typed_user_valid(bytes, name);
+    bool otp_valid = otp == 0 || typed_user_valid(bytes + name + password, otp);
+
+    *ret = (struct login){ .password = NULL };
+    memcpy(ret->name, bytes, name);
+    if (password > 0)
+        ret->password = secret_copy(bytes + name, password);
+    if (otp > 0)
+        ret->otp = secret_copy(bytes + name + password, otp);
+    secret_free(given);
+    if (!name_valid || !otp_valid)
+        error_set(why, ERROR_USAGE, "the %s has control characters, or is no UTF-8",
+                  name_valid ? "one-time password" : "user name");
+    else if ((password > 0 && !ret->password) || (otp > 0 && !ret->otp))
+        error_set(why, ERROR_INTERNAL, "no memory");
+    else
+        return 0;
+    login_clear(ret);
+    return -1;
+}
+
+/* Whether the password goes with the code, or without one: as the provider wants it, for all that
+ * is known, or as a person says. */
+static int check_otp(struct profile *p, const struct waiter *w, const struct login *login,
+                     struct error *why)
+{
+    if (!login->password && !profile_knows_password(p)) {
+        error_set(why, ERROR_LOGIN_NEEDED, "the one-time password came alone");
         return -1;
     }
-    memcpy(ret_name, secret_peek(given), length);
-    ret_name[length] = '\0';
-    *ret = length > 0 ? secret_copy(secret_peek(given) + length, whole - length) : given;
-    if (length > 0)
-        secret_free(given);
-    if (!*ret)
-        error_set(why, ERROR_INTERNAL, "no memory");
-    return *ret ? 0 : -1;
+    if (w->request.no_otp)
+        p->otp_need = OTP_NOT_NEEDED;
+    return 0;
+}
+
+/* A password whose code is still to come is kept: it is not typed twice. */
+static int demand_otp(const struct profile *p, const struct login *login, struct error *why)
+{
+    if (login->otp || !wants_otp(p))
+        return 0;
+    error_set(why, ERROR_OTP_REQUIRED, "%s", "");
+    return -1;
 }
 
 static int accept_login(struct profile *p, const struct waiter *w, struct secret *given,
                         uint64_t now, struct error *why)
 {
-    char name[PROTOCOL_USER_MAX + 1];
-    struct secret *password;
+    struct login login;
 
-    if (part_login(w, given, name, &password, why) < 0)
+    if (part_login(w, given, &login, why) < 0)
         return -1;
-    if (accept_user(p, name, why) == 0)
-        return accept_password(p, password, now, why);
-    secret_free(password);
-    return -1;
+    int r = accept_user(p, login.name, why);
+    if (r == 0)
+        r = check_otp(p, w, &login, why);
+    if (r == 0 && login.password) {
+        r = accept_password(p, login.password, now, why);
+        login.password = NULL;
+    }
+    if (r == 0)
+        r = demand_otp(p, &login, why);
+    if (r == 0) { /* the one before was not sent yet, and never will be */
+        secret_free(p->otp);
+        p->otp = login.otp;
+        login.otp = NULL;
+    }
+    login_clear(&login);
+    return r;
 }
 
 static int accept_given(struct profile *p, const struct waiter *w, struct secret *given,
@@ -1461,12 +1590,20 @@ void profile_forget(struct waiter *w)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* What a person is needed for. */
+static enum error_code person_code(const struct profile *p)
+{
+    return wants_otp(p) && profile_knows_password(p) ? ERROR_OTP_REQUIRED : login_code(p);
+}
+
 /* Back to the start: whatever was got or typed is void. Who waits is told why. */
 static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
     attempt_forget_secrets(p->attempt);
     holdings_drop(&p->holdings, HOLDING_PASSWORD);
+    p->otp = secret_free(p->otp);
+    p->with_otp = false;
     p->offered = secret_free(p->offered);
     p->offer_in_hand = false;
     p->forced_at = 0;
@@ -1476,7 +1613,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { needs_person(p) } });
-    error_set(&p->error, needs_person(p) ? login_code(p) : ERROR_NONE, "%s", "");
+    error_set(&p->error, needs_person(p) ? person_code(p) : ERROR_NONE, "%s", "");
 }
 
 void profile_logout(struct profile *p, struct revocation *revocation)
@@ -1579,7 +1716,10 @@ static bool restore_refresh_token(struct profile *p)
 static void explain_loss(struct profile *p, const struct profile_record *r, bool in_doubt)
 {
     bool lost = r->had_password || (r->had_refresh_token && !refresh_token_of(p));
+    enum error_code code = person_code(p);
 
+    if (p->lifecycle.state == LIFECYCLE_NEED_LOGIN && !lost && p->error.code == ERROR_NONE)
+        error_set(&p->error, code, "%s", "");
     if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || !lost)
         return;
     if (in_doubt)
@@ -1590,7 +1730,7 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
                                     "keep-over-restart = all keeps it"
                                   : "a restart of kubetokend ended the refresh token; "
                                     "keep-over-restart = all keeps it";
-    error_set(&p->error, login_code(p), "%s", p->loss);
+    error_set(&p->error, code, "%s", p->loss);
     p->lifecycle.failed_at = time_boottime();
     log_change(p, p->lifecycle.failed_at);
 }
@@ -1621,6 +1761,8 @@ static bool restore(struct profile *p, struct profile_record *r)
     holdings_open(&p->holdings, p->shared->store, p->config);
     const void *noted = holdings_noted(&p->holdings, &length);
     bool known = noted && profile_record_decode(noted, length, now, r) == 0;
+    if (known)
+        p->otp_need = r->otp_need;
     restore_password(p, now);
     bool in_doubt = restore_refresh_token(p);
     update_policy(p);
@@ -1708,6 +1850,7 @@ static void destroy(struct profile *p)
     holdings_close(&p->holdings);
     secret_free(p->offered);
     secret_free(p->access_token);
+    secret_free(p->otp);
     facts_clear(&p->facts);
     free(p->rejection.clients);
     free(p->offer_words);
@@ -1765,6 +1908,7 @@ static void become(struct profile *p, const struct profile_config *config, const
     p->watch = file_watch_free(p->watch); /* the paths may be others */
     take_policy(p);
     configure_holdings(p, false);
+    p->otp_need = OTP_UNKNOWN;
     attempt_forget(p->attempt);
     forget_all(p, reason);
     forget_dependents(p, "the profile from which its tokens come is of another identity now");
@@ -1793,6 +1937,11 @@ static void go_on(struct profile *p)
         p->user = typed_user_forget(p->user, p->shared->store);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 void profile_configure(struct profile *p, const struct profile_config *config)
 {
     const struct profile_config *old = p->config;
@@ -1806,6 +1955,8 @@ void profile_configure(struct profile *p, const struct profile_config *config)
                       strcmp(old->client_auth, config->client_auth) != 0;
 
     p->configured = config;
+    if (!same_text(old->otp_parameter, config->otp_parameter))
+        p->otp_need = OTP_UNKNOWN;
     if (!identity)
         go_on(p);
     if (credential)
@@ -1959,4 +2110,14 @@ void profile_user(const struct profile *p, char *out, size_t size)
         snprintf(out, size, "%s", name);
     else /* nobody's is configured: whose the token is */
         snprintf(out, size, "%s", *p->facts.email ? p->facts.email : p->facts.sub);
+}
+
+bool profile_wants_otp(const struct profile *p)
+{
+    return wants_otp(p);
+}
+
+bool profile_knows_password(const struct profile *p)
+{
+    return typed_of(p) || p->config->password.kind != SOURCE_NONE;
 }

@@ -21,8 +21,8 @@ enum profile_verdict {
  * off the list and never from within profile_want(), unless it is removed before. */
 struct waiter {
     struct request request;
-    struct secret *secret; /* VERB_LOGIN: password, perhaps behind a user's name, or refresh token;
-                              taken by the profile */
+    struct secret *secret; /* VERB_LOGIN: password, perhaps behind a user's name and before a
+                              one-time password, or refresh token; taken by the profile */
     pid_t peer;            /* the process that asks */
     bool guest;            /* the profile's: it came by profile_want_guest() */
     bool inside;           /* another profile waits, and no client */
@@ -93,6 +93,11 @@ void profile_forget(struct waiter *waiter);
 
 /* Whether a password is in hand that somebody typed: it ends with the daemon. */
 bool profile_has_typed_password(const struct profile *profile);
+
+/* Whether a password is at hand, typed or from a source; and whether the provider takes it with a
+ * one-time password alone, as far as is known. */
+bool profile_knows_password(const struct profile *profile);
+bool profile_wants_otp(const struct profile *profile);
 
 /* What others may look at, never change: with the user's name that somebody typed, and as the files
  * have it. */

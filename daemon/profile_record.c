@@ -111,6 +111,7 @@ size_t profile_record_encode(const struct profile_record *r, void *memory, size_
     put_number(&w, "changed-at", r->changed_at);
     if (r->n_holders > 0)
         tlv_put(&w, "holders", r->holders, r->n_holders * sizeof *r->holders);
+    put_number(&w, "otp-need", r->otp_need);
     put_number(&w, "had-password", r->had_password);
     put_number(&w, "had-refresh-token", r->had_refresh_token);
     tlv_put(&w, "configuration", &r->configuration, sizeof r->configuration);
@@ -169,6 +170,8 @@ static void take_other_number(struct profile_record *r, const struct tlv_field *
         r->rejection.floor = at_most(n, LIFECYCLE_PAUSE_MOST);
     else if (tlv_is(f, "changed-at"))
         r->changed_at = at_most(n, now);
+    else if (tlv_is(f, "otp-need"))
+        r->otp_need = n <= OTP_NOT_NEEDED ? (enum otp_need)n : OTP_UNKNOWN;
     else if (tlv_is(f, "had-password"))
         r->had_password = n > 0;
     else if (tlv_is(f, "had-refresh-token"))

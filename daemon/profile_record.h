@@ -14,6 +14,9 @@
 
 enum { PROFILE_RECORD_MAX = 8 * 1024 };
 
+/* Whether a password is sent with a one-time password alone. The numbers are for good. */
+enum otp_need { OTP_UNKNOWN, OTP_NEEDED, OTP_NOT_NEEDED };
+
 /* How things stood. */
 struct profile_record {
     struct lifecycle lifecycle; /* without the token */
@@ -26,6 +29,7 @@ struct profile_record {
     uint64_t configuration; /* config_keys_digest() */
     struct holder holders[HOLDERS_MAX];
     size_t n_holders;
+    enum otp_need otp_need;
     bool had_password; /* a typed one */
     bool had_refresh_token;
 };

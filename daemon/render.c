@@ -135,6 +135,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_NAME:
     case FORMAT_REFRESH_TOKEN:
     case FORMAT_USERNAME:
+    case FORMAT_OTP:
         put(out->suffix, "\n", "", "");
         return;
     }

@@ -621,29 +621,33 @@ static void answer_reload(struct server *s, struct rendered *r)
     render_text(r, text);
 }
 
-/* What else than the name who is going to log in needs to know, a line or nothing: "ask" for the
- * user's, with the one that was typed last; or what takes a password's place. */
-static void login_line(const struct profile *profile, char *out, size_t size)
+/* What else than the name who is going to log in needs to know, a line each: "ask" for the user's,
+ * with the one that was typed last; what takes a password's place; whether a "password" is at hand,
+ * and an "otp" wanted. */
+static void login_lines(const struct profile *profile, const struct request *request, char *out,
+                        size_t size)
 {
     const struct profile_config *config = profile_config(profile);
-    bool asked = !profile_configured(profile)->username;
+    bool by_password = config->grant == GRANT_PASSWORD;
+    bool asked = request->with_user && by_password && !profile_configured(profile)->username;
+    bool by_token = request->with_user && config->grant == GRANT_REFRESH_TOKEN;
+    bool with_otp = request->with_otp && by_password;
 
-    *out = '\0';
-    if (config->grant == GRANT_REFRESH_TOKEN)
-        snprintf(out, size, "refresh-token\n");
-    else if (config->grant == GRANT_PASSWORD && asked)
-        snprintf(out, size, "ask%s%s\n", config->username ? " " : "",
-                 config->username ? config->username : "");
+    snprintf(out, size, "%s%s%s%s%s%s%s", asked ? "ask" : "", asked && config->username ? " " : "",
+             asked && config->username ? config->username : "", asked ? "\n" : "",
+             by_token ? "refresh-token\n" : "",
+             with_otp && profile_knows_password(profile) ? "password\n" : "",
+             with_otp && profile_wants_otp(profile) ? "otp\n" : "");
 }
 
-/* The name; and to who is going to log in and knows of it a line more. */
-static void answer_profile(struct rendered *r, const struct profile *profile, bool with_user)
+/* The name; and to who is going to log in and knows of them some lines more. */
+static void answer_profile(struct rendered *r, const struct profile *profile,
+                           const struct request *request)
 {
-    char line[PROTOCOL_USER_MAX + 16] = "", text[PROTOCOL_NAME_MAX + sizeof line + 2];
+    char lines[PROTOCOL_USER_MAX + 48], text[PROTOCOL_NAME_MAX + sizeof lines + 2];
 
-    if (with_user)
-        login_line(profile, line, sizeof line);
-    snprintf(text, sizeof text, "%s\n%s", profile_config(profile)->name, line);
+    login_lines(profile, request, lines, sizeof lines);
+    snprintf(text, sizeof text, "%s\n%s", profile_config(profile)->name, lines);
     render_text(r, text);
 }
 
@@ -1101,7 +1105,7 @@ static bool handle(struct client *c, struct rendered *r)
         return true;
     }
     if (request->verb == VERB_PROFILE) {
-        answer_profile(r, profile, request->with_user);
+        answer_profile(r, profile, request);
         return true;
     }
     if (request->verb == VERB_LOGOUT)

@@ -301,6 +301,9 @@ static const char *remedy_of(enum error_code code)
                                "secret, Dex the password)" },
         { ERROR_ACCOUNT, "it may want a second factor, a consent or a new password, or a rule or "
                          "lock denies it" },
+        { ERROR_OTP_REQUIRED, "it cannot be tried without one: say --no-verify, and then kubetoken "
+                              "login --otp" },
+        { ERROR_SECOND_FACTOR, "the profile needs grant = device" },
         { ERROR_CLIENT_REFUSED, "check the client id, the client secret and client-auth" },
         { ERROR_GRANT_REFUSED, "have the password grant enabled for the client" },
         { ERROR_NO_ID_TOKEN, "check scope, and whether the provider asks for a second factor" },

@@ -12,6 +12,7 @@
 #include "daemon/fetch/answer_text.h"
 #include "daemon/fetch/exchange.h"
 #include "daemon/fetch/json.h"
+#include "daemon/fetch/otp.h"
 #include "daemon/fetch/redact.h"
 #include "daemon/fetch/refusal.h"
 
@@ -132,6 +133,10 @@ static int append_user(struct secret *body, const struct job *job)
     if (job->kind == JOB_REFRESH) /* no scope: some providers then drop the id_token */
         return append_field(body, "grant_type", "refresh_token") |
                append_field(body, "refresh_token", job->refresh_token);
+    if (job->mfa_token) /* it stands for name and password */
+        return append_field(body, "grant_type", OTP_GRANT_TYPE) |
+               append_field(body, "mfa_token", job->mfa_token) |
+               append_field(body, "otp", job->otp);
     if (job->realm) {
         if (append_field(body, "grant_type", "http://auth0.com/oauth/grant-type/password-realm") <
                 0 ||
@@ -142,6 +147,7 @@ static int append_user(struct secret *body, const struct job *job)
     }
     return append_field(body, "username", job->username) |
            append_field(body, "password", job->password) |
+           (otp_is_sent(job) ? append_field(body, job->otp_parameter, job->otp) : 0) |
            append_scope(body, job->scope ? job->scope : "");
 }
 
@@ -198,12 +204,14 @@ int grant_build(const struct job *job, const struct discovery *endpoints, struct
                 struct secret **ret_authorization)
 {
     const char *auth = client_auth(job, endpoints);
-    struct secret *body = secret_new(3 * secret_length(job->held) + 4096), *header = NULL;
+    size_t challenge = job->mfa_token ? strlen(job->mfa_token) : 0;
+    struct secret *header = NULL;
+    struct secret *body = secret_new(3 * (secret_length(job->held) + challenge) + 4096);
     int r = body ? 0 : -1;
 
     if (r == 0)
         r = append_user(body, job);
-    if (r == 0 && job->kind != JOB_REVOKE)
+    if (r == 0 && job->kind != JOB_REVOKE && !job->mfa_token)
         r = append_request(body, job);
     /* One mechanism, never two (RFC 6749 §2.3), and never an empty secret. */
     if (r == 0 && strncmp(auth, "basic", 5) == 0) {
@@ -266,7 +274,7 @@ static bool is_refused_refresh(const struct job *job, const cJSON *json)
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
-    enum error_code other = refusal_find(reply, json);
+    enum error_code other = otp_meaning(job, json, refusal_find(reply, json));
     enum error_code refusal = job->kind == JOB_EXCHANGE ? exchange_refusal(reply, json, other)
                                                         : other;
     enum error_code code = refusal == ERROR_NONE ? refusal_fault(reply, json) : refusal;
@@ -345,11 +353,11 @@ int grant_judge(const struct job *job, const struct http_reply *reply, struct re
     return r;
 }
 
-int grant_run(struct http *http, const struct job *job, const struct discovery *endpoints,
-              struct result *ret, int64_t *date)
+/* Sends one request for a token. As grant_run(), with its answer unjudged. */
+static int ask(struct http *http, const struct job *job, const struct discovery *endpoints,
+               struct http_reply *ret_reply, struct result *ret, int64_t *date)
 {
     _secret_ struct secret *body = NULL, *authorization = NULL;
-    struct http_reply reply;
 
     if (grant_build(job, endpoints, &body, &authorization) < 0) {
         ret->outcome = outcome_of(ERROR_INTERNAL);
@@ -358,16 +366,59 @@ int grant_run(struct http *http, const struct job *job, const struct discovery *
     }
     const struct http_form form = { body, authorization };
     ret->sent = time_boottime();
-    if (http_request(http, "grant", endpoints->token_endpoint, &form, &reply, &ret->error) < 0) {
+    ret->otp_sent = otp_is_sent(job);
+    if (http_request(http, "grant", endpoints->token_endpoint, &form, ret_reply, &ret->error) < 0) {
         ret->outcome = outcome_of(ret->error.code);
         return -1;
     }
-    *date = reply.date;
-    if (reply.date > 0) {
+    *date = ret_reply->date;
+    if (ret_reply->date > 0) {
         ret->has_clock_offset = true;
-        ret->clock_offset = reply.date - time_realtime() / (int64_t)USEC_PER_SEC;
+        ret->clock_offset = ret_reply->date - time_realtime() / (int64_t)USEC_PER_SEC;
     }
-    return grant_judge(job, &reply, ret);
+    return 0;
+}
+
+/* The provider took the password and asks for a code, which the job has: one more request. The
+ * mfa_token goes nowhere else. */
+static int answer_challenge(struct http *http, const struct job *job,
+                            const struct discovery *endpoints, struct http_reply *reply,
+                            struct result *ret, int64_t *date)
+{
+    cJSON *json = json_object(reply->body, reply->length);
+    _secret_ struct secret *challenge = otp_challenge(json);
+    struct job answer = *job;
+
+    cJSON_Delete(json);
+    if (!challenge) {
+        ret->outcome = outcome_of(ERROR_INTERNAL);
+        error_set(&ret->error, ERROR_INTERNAL, "no memory for the mfa_token");
+        return -1;
+    }
+    answer.mfa_token = secret_peek(challenge);
+    ret->retry_after = 0;
+    if (ask(http, &answer, endpoints, reply, ret, date) < 0)
+        return -1;
+    return grant_judge(&answer, reply, ret);
+}
+
+int grant_run(struct http *http, const struct job *job, const struct discovery *endpoints,
+              struct result *ret, int64_t *date)
+{
+    struct http_reply reply;
+
+    if (ask(http, job, endpoints, &reply, ret, date) < 0)
+        return -1;
+    if (grant_judge(job, &reply, ret) == 0)
+        return 0;
+    if (ret->error.code != ERROR_OTP_REQUIRED || !job->otp)
+        return -1;
+    if (!ret->otp_sent)
+        return answer_challenge(http, job, endpoints, &reply, ret, date);
+    error_set(&ret->error, ERROR_OTP_REQUIRED,
+              "this provider asks for it by itself: take otp-parameter = %s out of the profile",
+              job->otp_parameter);
+    return -1;
 }
 
 /* RFC 7009 §2.2: 200, also for a token that was void before; some say 204. */

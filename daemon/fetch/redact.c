@@ -145,8 +145,10 @@ void redact_secrets(const struct job *job, char *text)
     char *raw = basic_pair(job, false), *encoded = basic_pair(job, true);
 
     proxy_read(job, &proxy);
-    const char *secrets[] = { job->password,  job->client_secret, job->refresh_token, raw, encoded,
-                              proxy.password, proxy.as_written,   job->subject_token };
+    const char *secrets[] = {
+        job->password,  job->client_secret, job->refresh_token, raw,      encoded,
+        proxy.password, proxy.as_written,   job->subject_token, job->otp, job->mfa_token
+    };
     const size_t n = sizeof secrets / sizeof *secrets;
     for (size_t round = 0; round < n; round++) {
         size_t best = 0;
@@ -197,7 +199,7 @@ void redact_error(const struct job *job, struct error *why, enum error_code code
 static void drop_claims(const struct job *job, const char *user, char *text)
 {
     const char *const secrets[] = { job->password, job->client_secret, job->refresh_token,
-                                    job->subject_token };
+                                    job->subject_token, job->otp };
 
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (stands_in(job, user, text, secrets[i])) {

@@ -5,6 +5,7 @@
 
 #include "daemon/fetch/answer_text.h"
 #include "daemon/fetch/json.h"
+#include "daemon/fetch/otp.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
@@ -28,9 +29,9 @@ static const struct meaning errors[] = {
     { "invalid_client", ERROR_CLIENT_REFUSED },
     { "unauthorized_client", ERROR_GRANT_REFUSED },
     { "unsupported_grant_type", ERROR_GRANT_REFUSED },
-    { "mfa_required", ERROR_ACCOUNT },
+    { "mfa_required", ERROR_SECOND_FACTOR },
     { "mfa_enrollment_required", ERROR_ACCOUNT },
-    { "two_factor_required", ERROR_ACCOUNT },
+    { "two_factor_required", ERROR_SECOND_FACTOR }, /* FusionAuth: its own API takes the code */
     { "change_password_required", ERROR_NEW_PASSWORD },
     { "interaction_required", ERROR_ACCOUNT },
     { "login_required", ERROR_ACCOUNT },
@@ -49,11 +50,11 @@ static const struct meaning reasons[] = {
     { "login_prevented", ERROR_ACCOUNT },
 };
 
-/* Entra ID's error_codes: a lock, a disabled account, a second factor (to use, to set up, of
- * somebody else), a rule of Conditional Access, a consent; an expired password, there or in the
- * directory behind it. */
-static const int account_numbers[] = { 50053, 50057, 50072, 50074, 50076, 50079,
-                                       50158, 53000, 53001, 53002, 53003, 65001 };
+/* Entra ID's error_codes: a lock, a disabled account, a rule of Conditional Access, a consent; a
+ * second factor (to use, to set up, of somebody else), which it takes in a browser alone; an
+ * expired password, there or in the directory behind it. */
+static const int account_numbers[] = { 50053, 50057, 53000, 53001, 53002, 53003, 65001 };
+static const int factor_numbers[] = { 50072, 50074, 50076, 50079, 50158 };
 static const int password_numbers[] = { 50055, 50144 };
 
 /* Keycloak has no error of its own for these: beside invalid_grant and invalid_client its text
@@ -94,6 +95,8 @@ static enum error_code find_reason(const cJSON *json)
 
     if (has_number(json, password_numbers, N(password_numbers)))
         return ERROR_NEW_PASSWORD;
+    if (has_number(json, factor_numbers, N(factor_numbers)))
+        return ERROR_SECOND_FACTOR;
     if (has_number(json, account_numbers, N(account_numbers)))
         return ERROR_ACCOUNT;
     for (size_t i = 0; i < N(members); i++) {
@@ -104,6 +107,15 @@ static enum error_code find_reason(const cJSON *json)
     return ERROR_REFUSED;
 }
 
+/* Auth0's mfa_required names what a one-time password is to be sent with. */
+static bool asks_for_code(const cJSON *json, const char *error)
+{
+    const char *token = json_string(json, "mfa_token");
+
+    return strcmp(error, "mfa_required") == 0 && token && *token &&
+           strlen(token) <= OTP_CHALLENGE_MAX;
+}
+
 static enum error_code refine(const cJSON *json, const char *error, enum error_code code)
 {
     const char *text = json_string(json, "error_description");
@@ -111,6 +123,10 @@ static enum error_code refine(const cJSON *json, const char *error, enum error_c
     for (size_t i = 0; text && i < N(texts); i++)
         if (strcmp(texts[i].error, error) == 0 && strcasestr(text, texts[i].text))
             return texts[i].code;
+    if (code == ERROR_SECOND_FACTOR && asks_for_code(json, error))
+        return ERROR_OTP_REQUIRED;
+    if (code == ERROR_ACCOUNT && has_number(json, factor_numbers, N(factor_numbers)))
+        return ERROR_SECOND_FACTOR;
     return code == ERROR_REFUSED ? find_reason(json) : code;
 }
 

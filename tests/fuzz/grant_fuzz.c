@@ -9,12 +9,29 @@
 
 #include "common/time.h"
 #include "daemon/fetch/grant.h"
+#include "daemon/fetch/json.h"
+#include "daemon/fetch/otp.h"
 
 static const long statuses[] = { 200, 400, 401, 403, 404, 408, 425, 429, 500, 503, 302, 204, 0 };
 
-enum { N_STATUSES = sizeof statuses / sizeof *statuses, EXCHANGED = 2 * N_STATUSES };
+enum { N_STATUSES = sizeof statuses / sizeof *statuses };
 
 static const char subject_token[] = "v1.subject/token+x";
+
+static const char otp[] = "fuzz-otp-318492", mfa_token[] = "fuzz-mfa-token-Fe26";
+
+/* What is to be sent on: whole, or not at all. */
+static void check_challenge(const char *body, size_t length)
+{
+    cJSON *json = json_object(body, length);
+    struct secret *challenge = otp_challenge(json);
+
+    PROMISE(!challenge ||
+            (secret_length(challenge) > 0 && secret_length(challenge) <= OTP_CHALLENGE_MAX &&
+             strlen(secret_peek(challenge)) == secret_length(challenge)));
+    secret_free(challenge);
+    cJSON_Delete(json);
+}
 
 /* Neither as it is nor as it was sent. */
 static void check_hidden(const char *detail, const char *secret)
@@ -26,12 +43,17 @@ static void check_hidden(const char *detail, const char *secret)
     curl_free(sent);
 }
 
-static void check_failure(const struct http_reply *reply, const struct result *r)
+static void check_failure(const struct job *job, const struct http_reply *reply,
+                          const struct result *r)
 {
     fuzz_check_error(&r->error);
     check_hidden(r->error.detail, FUZZ_PASSWORD);
     check_hidden(r->error.detail, FUZZ_CLIENT_SECRET);
     check_hidden(r->error.detail, FUZZ_REFRESH_TOKEN);
+    if (job->otp)
+        check_hidden(r->error.detail, otp);
+    if (job->mfa_token)
+        check_hidden(r->error.detail, mfa_token);
     check_hidden(r->error.detail, subject_token);
     PROMISE(!r->id_token && !r->refresh_token && !r->access_token);
     PROMISE(r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_SOFT ||
@@ -82,7 +104,7 @@ static void judge(const struct job *job, const struct http_reply *reply)
         if (job->kind == JOB_EXCHANGE)
             check_exchanged(&result);
     } else {
-        check_failure(reply, &result);
+        check_failure(job, reply, &result);
         check_told(&result);
     }
     result_clear(&result);
@@ -105,12 +127,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .length = size - 1,
                                       .retry_after = 7 * USEC_PER_SEC };
     job.kind = data[0] & 0x20 ? JOB_PASSWORD : JOB_REFRESH;
+    unsigned way = data[0] % 32 /
+                   N_STATUSES; /* no code, one by its parameter, one that was asked for */
+    job.otp = way > 0 ? otp : NULL;
+    job.otp_parameter = way == 1 ? "totp" : NULL;
+    job.mfa_token = way == 2 ? mfa_token : NULL;
     job.wants_access_token = data[0] & 0x80;
     job.subject_token = subject_token;
     job.subject_token_type = "id_token";
-    if (data[0] % 32 >= EXCHANGED)
+    if (way == 2 && data[0] & 0x80)
         job.kind = JOB_EXCHANGE;
     judge(&job, &reply);
+    check_challenge(body, size - 1);
     free(body);
     return 0;
 }

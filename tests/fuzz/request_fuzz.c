@@ -17,7 +17,8 @@ static void check_request(const struct request *r)
     PROMISE(r->verb >= VERB_GET && r->verb <= VERB_LOGOUT_ALL);
     bool of_status = r->format == FORMAT_QUIET || r->format == FORMAT_NAME ||
                      r->format == FORMAT_METRICS;
-    bool of_login = r->format == FORMAT_REFRESH_TOKEN || r->format == FORMAT_USERNAME;
+    bool of_login = r->format == FORMAT_REFRESH_TOKEN || r->format == FORMAT_USERNAME ||
+                    r->format == FORMAT_OTP;
     PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT && !of_status && !of_login
                                 : (r->verb == VERB_LOGIN && of_login) || r->format == FORMAT_TEXT ||
                                       r->format == FORMAT_JSON || of_status ||
@@ -27,10 +28,11 @@ static void check_request(const struct request *r)
             r->format != FORMAT_JSON || r->verb == VERB_GET || r->verb == VERB_LOG ||
             r->verb == VERB_FOLLOW || r->verb == VERB_WHY);
     PROMISE(r->bar <= BAR_BLOCKS);
-    PROMISE((r->username > 0) == (r->format == FORMAT_USERNAME));
+    PROMISE(r->format == FORMAT_OTP || (r->username > 0) == (r->format == FORMAT_USERNAME));
+    PROMISE((r->otp > 0) == (r->format == FORMAT_OTP) && r->otp <= PROTOCOL_OTP_MAX);
     PROMISE(r->username <= PROTOCOL_USER_MAX && (r->username == 0 || r->verb == VERB_LOGIN));
     PROMISE(r->verb != VERB_LOGIN ||
-            (r->secret > r->username && r->secret <= PROTOCOL_PASSWORD_MAX + r->username));
+            (r->secret > r->username && r->secret <= PROTOCOL_PASSWORD_MAX + r->username + r->otp));
     PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||
             (r->verb == VERB_INSPECT && r->secret <= PROTOCOL_TOKEN_MAX));
     PROMISE(r->timeout <= years && r->min_validity <= years && r->rehearse <= years &&

@@ -454,6 +454,13 @@ def exchanges(scene, says=None, password="canary-pw"):
     return scene.get()
 
 
+def otp_refused(s):
+    s.provider.answers[TOKEN] = json_answer({"error": "invalid_grant"}, 401)
+    s.start("otp-parameter = totp")
+    rig.ask(s.home, b"login otp p otp=6\n123456")
+    return s.get()
+
+
 def not_set_up(s):
     s.provider.answers[TOKEN] = json_answer({
         "error": "invalid_grant", "error_description": "Account is not fully set up"}, 400)
@@ -718,7 +725,10 @@ SCENES = {
     "refused": lambda s: s.says(403, "invalid_grant"),
     "refused-silently": lambda s: s.says(403),
     "access-denied": lambda s: s.says(401, "access_denied"),
-    "account": lambda s: s.says(403, "mfa_required"),
+    "account": lambda s: s.says(403, "access_denied"),
+    "otp-required": lambda s: s.failure("otp-parameter = totp"),
+    "otp-refused": otp_refused,
+    "second-factor": lambda s: s.says(400, "two_factor_required"),
     "new-password": lambda s: s.says(403, "password_expired"),
     "account-setup": not_set_up,
     "client-refused": lambda s: s.says(401, "invalid_client"),

@@ -175,6 +175,8 @@ def template(p):
 
 
 SETUP = "the provider wants something done in a browser first: "
+OTP = "a one-time password is wanted beside the password: "
+FACTOR = "the provider wants a second factor, which no code here can be: "
 ACCOUNT = "the provider does not let this account in by password: "
 REFUSED = "the provider refused the user name or password: "
 SILENTLY = "the provider refused and gave no reason: "
@@ -223,7 +225,8 @@ FAULTS = {
                    6, ACCOUNT + "HTTP 403, access_denied: blocked by a rule; "),
     "second-factor": (errors(403, "mfa_required", "Multifactor authentication required",
                              mfa_token="canary-mfa"),
-                      6, ACCOUNT + "HTTP 403, mfa_required: Multifactor authentication required"),
+                      5, OTP + "HTTP 403, mfa_required: Multifactor authentication required; say "
+                      "kubetoken login --otp"),
     "consent": (errors(400, "invalid_client", "Client requires user consent"),
                 6, GRANT + "HTTP 400, invalid_client: Client requires user consent; "),
     "locked-keycloak": (errors(400, "invalid_grant", "Account disabled"),
@@ -233,7 +236,7 @@ FAULTS = {
                        "", "do what it asks, then say: kubetoken refresh q; a new password: "),
     "entra-mfa": (errors(400, "invalid_grant", "AADSTS50076: Due to\r\na change",
                          error_codes=[50076]),
-                  6, ACCOUNT + "HTTP 400, invalid_grant: AADSTS50076: Due to a change; "),
+                  6, FACTOR + "HTTP 400, invalid_grant: AADSTS50076: Due to a change; set grant"),
     "locked-auth0": (errors(429, "too_many_attempts", "Your account has been blocked"),
                      7, LIMITED + "HTTP 429, too_many_attempts: Your account has been blocked; "),
     # the answer

@@ -201,6 +201,39 @@ def test_through_the_life_of_a_daemon(world, stopper, most, level):
     assert world.found() == []
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_one_time_password_is_gone_with_its_login(world, stopper, taken):
+    """And so is the mfa_token that the fetcher answered with it. The provider echoes both where it
+    refuses."""
+    code, challenge = "otp/Lw8&Zk3=Vn6%Rj1", "challenge/Tc9+Mx4=Qb7&Hf2Dg5Ys"
+
+    def answer(request):
+        world.halfway += [world.look(pid) for pid in holders(os.getpid())]
+        form = request.form
+        if form["grant_type"] == "password":
+            return json_answer({"error": "mfa_required", "mfa_token": challenge}, 403)
+        if not taken:
+            both = f"no: {form['otp']}, {form['mfa_token']}"
+            return json_answer({"error": "invalid_grant", "error_description": both}, 403)
+        world.refresh_tokens.append(f"{secrets.token_hex(8)}-refresh/token")
+        return json_answer(world.fake.token(refresh_token=world.refresh_tokens[-1]))
+
+    world.secrets |= {"otp": code, "challenge": challenge}
+    world.fake.answers[TOKEN] = answer
+    world.configure(odd("inline"))
+    world.daemon.start()
+    with ends_of(stopper, world.look, "-p", world.daemon.process.pid) as ends:
+        for words, given in ((["typed"], odd("typed") + "\n" + code), (["inline"], code + "\n")):
+            assert run_to_its_end(world, stopper, "login", "--otp", *words, given=given) == (
+                {"kubetoken": []}, 0 if taken else 6)
+        assert [exposed(one) for one in ends.of("kubetoken-fetch", 2)] == [[], []]
+        assert not any(copies(one) for one in ends.of("kubetoken-fetch", 2))
+    assert len(world.halfway) == 4 and not any(exposed(one) for one in world.halfway)
+    assert "otp" in names(world.halfway[0]) and {"otp", "challenge"} <= names(world.halfway[1])
+    found = world.found()
+    assert exposed(found) == [] and not names(found) & {"otp", "challenge"}
+
+
 def test_500_gets_and_what_comes_in_pieces_leave_no_trace(world):
     """Requests whose connection brings more than one, a password among them."""
     world.configure(odd("inline"))

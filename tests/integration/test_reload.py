@@ -490,3 +490,16 @@ def another_default(scene, key):
     assert scene.home.run("get").returncode != 0
     scene.reload_and_keep({}, defaults="default-profile = p")
     assert scene.home.run("get").stdout == scene.token
+
+
+@effect_of("otp-parameter")
+def another_way_for_a_code(scene, key):
+    """With one the password goes with a code alone."""
+    scene.start()
+    scene.reload_and_keep({key: "totp"})
+    before = len(scene.posts())
+    assert scene.home.run("refresh", "p").returncode == 5
+    assert len(scene.posts()) == before
+    answer = rig.ask(scene.home, b"login otp p otp=6\n123456")
+    assert answer.startswith(b"ok ")
+    assert scene.posts()[-1].form["totp"] == "123456"

@@ -793,6 +793,7 @@ static void note_answer(struct world *w, const struct model *p)
         return;
     case ACCOUNT_UNKNOWN:
     case ACCOUNT_NOT_SENT:
+    case ACCOUNT_ALONE: /* no provider here wants a one-time password */
         return;
     }
 }

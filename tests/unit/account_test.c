@@ -620,11 +620,28 @@ static void it_says_when_it_goes_on(void **state)
     assert_int_equal(account_next(&account, &what), 0);
 }
 
+/* Unlike one that is refused it is not doubted, though it was taken before: a probe would meet the
+ * same. */
+static void what_wants_a_code_beside_it_is_not_sent_alone(void **state)
+{
+    (void)state;
+    sends(1, ACCOUNT_TOOK);
+    sends(1, ACCOUNT_ALONE);
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    now += 2 * DAY;
+    assert_int_equal(ask(1, &anna), ACCOUNT_REFUSED);
+    assert_int_equal(ask_with(of_berta(1), ACCOUNT_BY_RULE, &berta), ACCOUNT_REFUSED);
+    assert_int_equal(account_next(&account, &(struct account_credential){ .password = 1 }), 0);
+    person_sends(1, ACCOUNT_TOOK); /* the provider wants none any more */
+    sends(1, ACCOUNT_TOOK);
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_wants_a_code_beside_it_is_not_sent_alone),
         TEST(a_refused_password_is_not_sent_by_anybody),
         TEST(a_person_may_send_it_again),
         TEST(what_was_said_before_the_refusal_does_not_lift_it),

@@ -553,7 +553,7 @@ static void further_codes_are_refusals(void **state)
         enum error_code code;
     } rows[] = {
         { "access_denied", ERROR_ACCOUNT },
-        { "mfa_required", ERROR_ACCOUNT },
+        { "mfa_required", ERROR_SECOND_FACTOR }, /* with nothing to answer it by */
         { "interaction_required", ERROR_ACCOUNT },
         { "consent_required", ERROR_ACCOUNT },
         { "invalid_client", ERROR_CLIENT_REFUSED },
@@ -682,7 +682,11 @@ static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **
           ERROR_GRANT_REFUSED },
         { "\"invalid_client\",\"error_description\":\"Account disabled\"", ERROR_CLIENT_REFUSED },
         { "\"invalid_grant\",\"error_codes\":[50126]", ERROR_REFUSED },
-        { "\"invalid_grant\",\"error_codes\":[1,50076]", ERROR_ACCOUNT },
+        { "\"invalid_grant\",\"error_codes\":[1,50076]", ERROR_SECOND_FACTOR },
+        { "\"interaction_required\",\"error_codes\":[50079]", ERROR_SECOND_FACTOR },
+        { "\"interaction_required\",\"error_codes\":[53003]", ERROR_ACCOUNT },
+        { "\"mfa_required\",\"mfa_token\":\"\"", ERROR_SECOND_FACTOR },
+        { "\"mfa_required\",\"mfa_token\":\"Fe26\"", ERROR_OTP_REQUIRED },
         { "\"invalid_grant\",\"error_codes\":[50053]", ERROR_ACCOUNT },
         { "\"invalid_grant\",\"error_codes\":[65001],\"suberror\":\"consent_required\"",
           ERROR_ACCOUNT },
@@ -694,7 +698,7 @@ static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **
         { "\"invalid_grant\",\"error_reason\":\"invalid_user_credentials\"", ERROR_REFUSED },
         { "\"invalid_grant\",\"error_reason\":\"user_locked\"", ERROR_ACCOUNT },
         { "\"change_password_required\"", ERROR_NEW_PASSWORD },
-        { "\"two_factor_required\"", ERROR_ACCOUNT },
+        { "\"two_factor_required\",\"mfa_token\":\"Fe26\"", ERROR_SECOND_FACTOR },
     };
     char text[256];
 
@@ -703,6 +707,75 @@ static void what_is_wrong_with_the_account_is_told_from_a_wrong_password(void **
         snprintf(text, sizeof text, "{\"error\":%s}", rows[i].body);
         assert_judged(400, text, OUTCOME_REFUSED, rows[i].code);
     }
+}
+
+/* ---- a one-time password --------------------------------------------------------------------- */
+
+static void a_code_goes_with_the_password_by_a_parameter_alone(void **state)
+{
+    job.otp = "123456";
+    assert_null(strstr(build(), "123456"));
+    wipe(state);
+    a_password_job(state);
+    job.otp = "123456";
+    job.otp_parameter = "totp";
+    assert_non_null(strstr(build(), "&password=pass&totp=123456&scope="));
+    wipe(state);
+    a_password_job(state);
+    job.otp_parameter = "totp";
+    assert_null(strstr(build(), "totp"));
+}
+
+static void the_answer_to_an_mfa_token_has_no_password(void **state)
+{
+    (void)state;
+    job.otp = "123456";
+    job.mfa_token = "a&b";
+    job.audience = "api";
+    assert_string_equal(build(),
+                        "grant_type=http%3A%2F%2Fauth0.com%2Foauth%2Fgrant-type%2Fmfa-otp&"
+                        "mfa_token=a%26b&otp=123456&client_id=client&client_secret=secret");
+}
+
+static void a_refresh_takes_no_code_along(void **state)
+{
+    (void)state;
+    job.kind = JOB_REFRESH;
+    job.refresh_token = "r";
+    job.otp = "123456";
+    job.otp_parameter = "totp";
+    assert_null(strstr(build(), "123456"));
+}
+
+static void with_a_code_sent_a_refusal_may_be_of_that(void **state)
+{
+    static const char wrong[] = "{\"error\":\"invalid_grant\"}";
+
+    (void)state;
+    job.otp = "123456"; /* and not sent: it was the password */
+    assert_judged(403, wrong, OUTCOME_REFUSED, ERROR_REFUSED);
+    job.otp_parameter = "totp";
+    assert_judged(401, wrong, OUTCOME_REFUSED, ERROR_OTP_REFUSED);
+    assert_judged(403, "", OUTCOME_REFUSED, ERROR_OTP_REFUSED);
+    assert_judged(401, "{\"error\":\"access_denied\"}", OUTCOME_REFUSED, ERROR_OTP_REFUSED);
+    assert_judged(401, "{\"error\":\"invalid_client\"}", OUTCOME_REFUSED, ERROR_CLIENT_REFUSED);
+    assert_judged(400, "{\"error\":\"expired_token\"}", OUTCOME_SOFT, ERROR_PROVIDER_ERROR);
+    job.otp_parameter = NULL;
+    job.mfa_token = "Fe26";
+    assert_judged(403, wrong, OUTCOME_REFUSED, ERROR_OTP_REFUSED);
+    assert_judged(401, "{\"error\":\"expired_token\"}", OUTCOME_REFUSED, ERROR_OTP_REFUSED);
+    assert_judged(403, "{\"error\":\"mfa_required\",\"mfa_token\":\"Fe27\"}", OUTCOME_REFUSED,
+                  ERROR_SECOND_FACTOR);
+}
+
+/* Where a parameter is known, what another provider says without an mfa_token asks for it. */
+static void a_parameter_makes_a_code_of_a_second_factor(void **state)
+{
+    (void)state;
+    job.otp_parameter = "code";
+    assert_judged(400, "{\"error\":\"two_factor_required\"}", OUTCOME_REFUSED, ERROR_OTP_REQUIRED);
+    job.otp = "123456";
+    assert_judged(400, "{\"error\":\"two_factor_required\"}", OUTCOME_REFUSED, ERROR_SECOND_FACTOR);
 }
 
 static void where_auth0_looks_for_the_user_has_a_remedy_of_its_own(void **state)
@@ -973,6 +1046,11 @@ int main(void)
         TEST(a_401_access_denied_is_about_user_or_client),
         TEST(only_an_answer_without_body_type_and_challenge_refuses_silently),
         TEST(what_is_wrong_with_the_account_is_told_from_a_wrong_password),
+        TEST(a_code_goes_with_the_password_by_a_parameter_alone),
+        TEST(the_answer_to_an_mfa_token_has_no_password),
+        TEST(a_refresh_takes_no_code_along),
+        TEST(with_a_code_sent_a_refusal_may_be_of_that),
+        TEST(a_parameter_makes_a_code_of_a_second_factor),
         TEST(where_auth0_looks_for_the_user_has_a_remedy_of_its_own),
         TEST(a_rate_limit_says_when),
         TEST(an_empty_body_and_one_that_is_no_json_are_told),

@@ -443,7 +443,7 @@ static void every_failure_comes_back(void **state)
     sent.id_token = secret_free(sent.id_token);
     error_set(&sent.error, ERROR_RATE_LIMITED, "HTTP 429");
     sent.retry_after = 60 * USEC_PER_SEC;
-    sent.refresh_without_token = sent.nobody_listens = true;
+    sent.refresh_without_token = sent.nobody_listens = sent.otp_sent = true;
     for (int i = OUTCOME_REFUSED; i <= OUTCOME_CONFIG; i++) {
         if (i == OUTCOME_REPORT || i == OUTCOME_DEVICE)
             continue;
@@ -455,6 +455,7 @@ static void every_failure_comes_back(void **state)
         assert_int_equal(result.retry_after, 60 * USEC_PER_SEC);
         assert_true(result.refresh_without_token);
         assert_true(result.nobody_listens);
+        assert_true(result.otp_sent);
     }
 }
 

@@ -990,6 +990,25 @@ static void without_a_password_a_refused_refresh_token_needs_a_login(void **stat
     assert_int_equal(lc.state, LIFECYCLE_NEED_LOGIN);
 }
 
+/* A one-time password was wrong: the refresh token in hand goes on when it would have. */
+static void a_login_that_came_to_nothing_takes_no_refresh_token_away(void **state)
+{
+    (void)state;
+    with_refresh_token();
+    policy.password_at_hand = true;
+    step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                   .changed = { .person = true, .password = true } });
+    assert_false(lc.by_refresh_token);
+    policy.password_at_hand = false;
+    struct lifecycle_actions a = failed(LIFECYCLE_NO_LOGIN);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(a.waiters, LIFECYCLE_ANSWER_ALL);
+    assert_int_equal(lifecycle_next(&lc, &policy), lc.renew_at);
+    now = lc.renew_at;
+    assert_true(timer().request);
+    assert_true(lc.by_refresh_token);
+}
+
 static struct lifecycle_actions offered(void)
 {
     return step((struct lifecycle_event){
@@ -2602,6 +2621,7 @@ int main(void)
         TEST(an_odd_answer_keeps_the_refresh_token),
         TEST(the_password_is_tried_once_only_after_a_refused_refresh_token),
         TEST(without_a_password_a_refused_refresh_token_needs_a_login),
+        TEST(a_login_that_came_to_nothing_takes_no_refresh_token_away),
         TEST(a_refresh_token_that_somebody_gives_is_used_at_once),
         TEST(one_that_is_given_during_a_request_is_taken_at_its_end),
         TEST(what_was_known_of_the_last_one_does_not_count_for_it),

@@ -286,6 +286,7 @@ static void each_answer_says_so_much_of_the_password(void **state)
         { ERROR_TRANSFER, 0, ACCOUNT_SILENCE },
         { ERROR_FETCHER, 0, ACCOUNT_SILENCE },
         { ERROR_ACCOUNT, 403, ACCOUNT_REJECTED },
+        { ERROR_OTP_REQUIRED, 403, ACCOUNT_ALONE },
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -293,6 +294,76 @@ static void each_answer_says_so_much_of_the_password(void **state)
         teardown(state);
         setup(state);
     }
+}
+
+static enum account_end answered_with_otp(enum error_code code, unsigned status)
+{
+    struct permit p = with(password);
+    const struct error why = { code, "no" };
+    enum permit_part part;
+    uint64_t when;
+
+    p.with_otp = true;
+    assert_int_equal(permit_ask(&p, &anna, true, false, time_boottime(), &part, &when), ACCOUNT_GO);
+    return permit_end(&p, &anna,
+                      &(struct permit_outcome){ .why = code == ERROR_NONE ? NULL : &why,
+                                                .by_password = true,
+                                                .sent_grant = true,
+                                                .with_otp = true,
+                                                .passed_proxy = true,
+                                                .http_status = status });
+}
+
+/* Neither held against it nor for it. */
+static void with_a_one_time_password_an_answer_says_nothing_of_the_password(void **state)
+{
+    static const enum error_code codes[] = { ERROR_OTP_REFUSED,      ERROR_REFUSED, ERROR_ACCOUNT,
+                                             ERROR_REFUSED_SILENTLY, ERROR_GATEWAY, ERROR_NONE };
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        for (int n = 0; n < 4; n++)
+            assert_int_equal(answered_with_otp(codes[i], 403), ACCOUNT_UNKNOWN);
+        assert_true(goes());
+        struct permit p = with(password);
+        assert_false(
+            account_accepts(permit_account(&p, PERMIT_USER), p.parts[PERMIT_USER].what.password));
+        teardown(state);
+        setup(state);
+    }
+}
+
+/* A code that is typed at once behind a wrong one is another login. */
+static void a_new_code_goes_where_a_word_has_just_been_heard(void **state)
+{
+    (void)state;
+    answered(password, ERROR_OTP_REQUIRED, 403);
+    assert_true(is_refused_by(PERMIT_USER));
+    assert_int_equal(answered_with_otp(ERROR_OTP_REFUSED, 403), ACCOUNT_UNKNOWN);
+    assert_int_equal(answered_with_otp(ERROR_NONE, 200), ACCOUNT_UNKNOWN);
+    assert_true(is_refused_by(PERMIT_USER)); /* alone it is none that was taken */
+}
+
+/* What the client may not use is the grant of codes, and not that of passwords. */
+static void a_grant_of_codes_that_is_not_allowed_stops_nobody_else(void **state)
+{
+    (void)state;
+    answered_with_otp(ERROR_GRANT_REFUSED, 403);
+    assert_true(goes());
+}
+
+/* Each of them takes from the bucket. */
+static void logins_with_codes_are_counted(void **state)
+{
+    struct permit p = with(password);
+    enum permit_part part;
+    uint64_t when;
+
+    (void)state;
+    for (int i = 0; i < ACCOUNT_BURST; i++)
+        answered_with_otp(ERROR_OTP_REFUSED, 403);
+    p.with_otp = true;
+    assert_int_equal(permit_ask(&p, &anna, true, false, time_boottime(), &part, &when),
+                     ACCOUNT_EMPTY);
 }
 
 static void what_was_not_sent_says_nothing(void **state)
@@ -518,6 +589,10 @@ int main(void)
         TEST(a_client_that_was_let_in_is_refused_no_more),
         TEST(a_client_that_was_let_in_is_refused_at_once),
         TEST(each_answer_says_so_much_of_the_password),
+        TEST(with_a_one_time_password_an_answer_says_nothing_of_the_password),
+        TEST(a_new_code_goes_where_a_word_has_just_been_heard),
+        TEST(a_grant_of_codes_that_is_not_allowed_stops_nobody_else),
+        TEST(logins_with_codes_are_counted),
         TEST(what_was_not_sent_says_nothing),
         TEST(a_refresh_token_is_nothing_to_the_user),
         TEST(logins_of_one_user_go_one_after_the_other),

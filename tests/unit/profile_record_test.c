@@ -79,6 +79,7 @@ static void everything(void)
         .configuration = 19,
         .holders = { { 22, 23, 24 }, { UINT64_MAX, UINT64_MAX, INT32_MAX } },
         .n_holders = 2,
+        .otp_need = OTP_NOT_NEEDED,
         .had_password = true,
         .had_refresh_token = true,
     };

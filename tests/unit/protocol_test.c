@@ -165,6 +165,23 @@ static void a_users_name_goes_before_the_password(void **state)
     assert_refused("login username p secret=3 username=0");
     assert_refused("login username p secret=3 username=513");
     assert_refused("get username p");
+    parse("login otp p otp=6");
+    assert_int_equal(request.otp, 6);
+    assert_int_equal(request.secret, 6);
+    parse("login otp p secret=16384 username=512 otp=128");
+    assert_int_equal(request.secret, 16384 + 512 + 128);
+    assert_int_equal(request.otp, PROTOCOL_OTP_MAX);
+    assert_int_equal(request.username, PROTOCOL_USER_MAX);
+    parse("login * p secret=3 otp=6 no-otp");
+    assert_int_equal(request.otp, 0);
+    assert_true(request.no_otp);
+    parse("login username p secret=3 username=4 otp=6");
+    assert_int_equal(request.otp, 0);
+    assert_int_equal(request.secret, 7);
+    assert_refused("login otp p secret=3");
+    assert_refused("login otp p secret=3 otp=0");
+    assert_refused("login otp p secret=3 otp=129");
+    assert_refused("get otp p");
     assert_refused("status username");
 }
 
