@@ -172,7 +172,7 @@ def test_that_an_old_token_is_short_says_nothing_of_the_next_one(fake, started, 
     tool.prints(fake.id_token(iat=now - 3000, exp=now + 600))
     assert started.run("get", "p").returncode == 0
     r = started.run("get", "p", "--min-validity", "30m", "--timeout", "1s")
-    assert r.returncode == 8 and "no newer id_token" in r.stderr
+    assert r.returncode == 8 and tool.count == 2
     tool.prints(fake.id_token(iat=now, exp=now + 3600))
     assert started.run("refresh", "p").returncode == 0
     r = started.run("get", "p", "--min-validity", "30m")
@@ -251,7 +251,7 @@ def test_the_same_token_again_is_no_failure_when_nobody_asked(fake, home, daemon
 
 
 def test_it_is_renewed_ahead_with_nobody_asking(fake, home, daemon, tool):
-    tool.prints(fake.id_token(exp=int(fake.clock()) + 10))
+    tool.prints(fake.id_token(exp=int(fake.clock()) + 30))
     home.configure(profile(fake, tool))
     daemon.start()
     assert home.run("get", "p").returncode == 0
