@@ -72,7 +72,7 @@ pkg = $(shell $(cross:%=PKG_CONFIG_LIBDIR=%:/usr/share/pkgconfig) $(PKG_CONFIG) 
 # finds what in them it does not need.
 
 DAEMON := account account_record account_table attempt children command_unit config \
-  config_change config_keys config_print digest facts fetch_queue fetcher file_watch history \
+  config_change config_keys config_print device digest facts fetch_queue fetcher file_watch history \
   history_view holders holdings inspection journal lifecycle listener log_file main memory \
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
   profile_index profile_record profiles programs rejection render render_json render_metrics \
@@ -83,15 +83,15 @@ DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_use
   trusted_group trusted_path trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := answer_text as_go authorities cache claims_diff discovery exchange get_token grant http \
+FETCH := answer_text as_go authorities cache claims_diff device discovery exchange get_token grant http \
   http_field id_token inspect json json_text jwk_go jwks jws main otp page printed_token provider \
   proxy redact refusal resolver revoke sandbox tls_files verify_token
 FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner printable \
   protections secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
 
-CLIENT := admin autostart conversation exec_info explain explain_text get help inherited inspect \
-  locked login main metrics options other_user output own_config progress reap run screen \
+CLIENT := admin autostart conversation device_login exec_info explain explain_text get help inherited inspect \
+  locked login main metrics options other_user output own_config progress qr_code reap run screen \
   service share status stop watch
 CLIENT_COMMON := descriptor error paths printable protocol secret_form text time wrap
 
@@ -224,9 +224,9 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 # What the promises are worth: the daemon's own code in virtual time. What it asks of the machine is
 # replaced where it is linked; secrets are on the plain heap.
 SIMULATED := account account_record account_table attempt config config_change config_keys \
-  digest facts fetch_queue history holders holdings lifecycle new_password permit private_file \
-  profile profile_index profile_record profiles rejection secret_remark secret_source store subject \
-  typed_user
+  device digest facts fetch_queue history holders holdings lifecycle new_password permit \
+  private_file profile profile_index profile_record profiles rejection secret_remark \
+  secret_source store subject typed_user
 SIMULATED_COMMON := config_files error job kube_user owner paths printable protections protocol \
   secret_form specifiers text time tlv trusted_group trusted_path url
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \

@@ -13,11 +13,13 @@
 
 #include "client/commands.h"
 #include "client/conversation.h"
+#include "client/device_login.h"
 #include "client/locked.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "common/protocol.h"
 #include "common/secret_form.h"
+#include "common/text.h"
 #include "common/time.h"
 
 /* How long stdin may stay open behind the first line before that counts as all. */
@@ -35,6 +37,7 @@ struct known {
     bool password;      /* one is at hand */
     bool otp;           /* it goes with a one-time password alone */
     bool refresh_token; /* it takes one, and no password */
+    bool device;        /* a person confirms it elsewhere */
 };
 
 enum { OTP_ROOM = 4 * PROTOCOL_OTP_MAX }; /* blanks may part it */
@@ -347,6 +350,7 @@ static void read_known(char *text, struct known *ret)
         ret->password |= strcmp(line, "password") == 0;
         ret->otp |= strcmp(line, "otp") == 0;
         ret->refresh_token |= strcmp(line, "refresh-token") == 0;
+        ret->device |= strcmp(line, "device") == 0;
     }
 }
 
@@ -383,6 +387,12 @@ int command_login(int argc, char **argv)
         return r;
     read_known(profile, &known);
     o.refresh_token |= known.refresh_token && !o.username && !o.otp;
+
+    if (known.device && !o.refresh_token)
+        return o.username || o.otp
+                   ? output_fail(ERROR_USAGE, "with grant = device nothing is typed here: the page "
+                                              "asks who it is")
+                   : device_login(profile, o.timeout);
 
     char *block = locked_memory(ROOM);
     secret = block + PROTOCOL_USER_MAX;

@@ -38,7 +38,7 @@ bool screen_takes_escapes(void)
     return term && *term && !text_equal(term, "dumb") && screen_is_terminal();
 }
 
-static bool is_utf8(void)
+bool screen_takes_utf8(void)
 {
     static const char names[][9] = { "LC_ALL", "LC_CTYPE", "LANG" }; /* locale(7) */
     const char *value = NULL;
@@ -55,7 +55,7 @@ void screen_add_look(struct line *line)
     line_add_number(line, "columns", output_columns());
     if (!screen_is_terminal())
         return;
-    line_add(line, is_utf8() ? " bar=blocks" : " bar=ascii");
+    line_add(line, screen_takes_utf8() ? " bar=blocks" : " bar=ascii");
     if (screen_takes_escapes() && (!no_color || !*no_color))
         line_add(line, " colour");
 }

@@ -16,6 +16,8 @@
 /* Whether stdout is a terminal, and one that takes escape sequences (by TERM). */
 bool screen_is_terminal(void);
 bool screen_takes_escapes(void);
+/* Whether what is printed is taken as UTF-8 (locale(7)). */
+bool screen_takes_utf8(void);
 
 /* Adds to a request for a table how it may look: columns and, on a terminal, the bar and colour, if
  * NO_COLOR does not forbid it (no-color.org: set, and not empty). */

@@ -154,7 +154,7 @@ static const struct row table[ERROR_MAX] = {
                              "no password is known",
                              "say kubetoken login, or set password-file or another source" },
     [ERROR_NOT_LOGGED_IN] = { "not-logged-in", 5, ERROR_CLASS_LOCAL, ERROR_LINK_CREDENTIALS,
-                              "nobody is logged in", "say kubetoken login" },
+                              "nobody is logged in", "" },
     [ERROR_NO_TOKEN] = { "no-token", 1, ERROR_CLASS_NONE, ERROR_LINK_TOKEN, "there is no token yet",
                          "say kubetoken get first" },
     [ERROR_REFUSED] = { "refused", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
@@ -229,6 +229,13 @@ static const struct row table[ERROR_MAX] = {
                               "the exchange brought no id_token",
                               "have the provider issue an id_token or a JWT for that audience, "
                               "then: kubetoken refresh" },
+    [ERROR_LOGIN_DENIED] = { "login-denied", 6, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                             "the login was denied",
+                             "somebody said no on the provider's page, or a rule of the provider "
+                             "did; kubetoken login begins another" },
+    [ERROR_CODE_EXPIRED] = { "code-expired", 5, ERROR_CLASS_REFUSED_USER, ERROR_LINK_GRANT,
+                             "the code of this login is not good any more",
+                             "say kubetoken login again, and confirm it while its code lives" },
     [ERROR_DNS] = { "dns", 7, ERROR_CLASS_UNSENT, ERROR_LINK_DNS,
                     "the provider's name cannot be resolved", "check the network and issuer" },
     [ERROR_CONNECT] = { "connect", 7, ERROR_CLASS_UNSENT, ERROR_LINK_CONNECT,
@@ -281,6 +288,10 @@ static const struct row table[ERROR_MAX] = {
     [ERROR_DISCOVERY_INVALID] = { "discovery-invalid", 8, ERROR_CLASS_UNSENT, ERROR_LINK_DISCOVERY,
                                   "the provider's discovery document is not valid",
                                   "check issuer, or set token-endpoint and jwks-uri" },
+    [ERROR_NO_DEVICE_LOGIN] = { "no-device-login", 8, ERROR_CLASS_UNSENT, ERROR_LINK_DISCOVERY,
+                                "the provider publishes no device_authorization_endpoint",
+                                "have the device grant enabled there, set "
+                                "device-authorization-endpoint, or take another grant" },
     [ERROR_ISSUER_MISMATCH] = { "issuer-mismatch", 8, ERROR_CLASS_ACCEPTED, ERROR_LINK_STEP,
                                 "the issuer is not the one configured",
                                 "set issuer to the provider's own, byte for byte (a final slash "

@@ -78,6 +78,9 @@ enum error_code {
     ERROR_SUBJECT_REFUSED,
     ERROR_EXCHANGE_REFUSED,
     ERROR_EXCHANGE_TYPE,
+    /* of a login that a person confirms elsewhere */
+    ERROR_LOGIN_DENIED,
+    ERROR_CODE_EXPIRED,
     /* the way to the provider */
     ERROR_DNS,
     ERROR_CONNECT,
@@ -97,6 +100,7 @@ enum error_code {
     ERROR_REALM,
     ERROR_ANSWER_INVALID,
     ERROR_DISCOVERY_INVALID,
+    ERROR_NO_DEVICE_LOGIN,
     ERROR_ISSUER_MISMATCH,
     ERROR_ISSUER_TEMPLATE,
     ERROR_KEYS_INVALID,

@@ -42,6 +42,7 @@ static const char *const formats[] = {
     [FORMAT_QUIET] = "quiet",       [FORMAT_METRICS] = "metrics",
     [FORMAT_NAME] = "name",         [FORMAT_REFRESH_TOKEN] = "refresh-token",
     [FORMAT_USERNAME] = "username", [FORMAT_OTP] = "otp",
+    [FORMAT_DEVICE] = "device",
 };
 
 static bool word_is(struct word w, const char *text)
@@ -207,7 +208,7 @@ static int parse_option(struct word w, struct request *r, struct error *why)
 static bool format_fits(enum protocol_verb verb, enum protocol_format format)
 {
     bool of_login = format == FORMAT_REFRESH_TOKEN || format == FORMAT_USERNAME ||
-                    format == FORMAT_OTP;
+                    format == FORMAT_OTP || format == FORMAT_DEVICE;
     bool of_status = format == FORMAT_QUIET || format == FORMAT_METRICS || format == FORMAT_NAME;
 
     if (verb == VERB_GET)
@@ -228,7 +229,7 @@ static int check_login(const struct request *r, struct error *why)
         return 0;
     if (r->format == FORMAT_OTP && r->otp == 0)
         lacks = "login otp needs otp=N, and N bytes behind the password";
-    else if (r->format != FORMAT_OTP && r->secret == 0)
+    else if (r->format != FORMAT_OTP && (r->secret == 0) != (r->format == FORMAT_DEVICE))
         lacks = "login needs secret=N, and N bytes after its line";
     else if (r->format == FORMAT_USERNAME && r->username == 0)
         lacks = "login username needs username=N, and N bytes before the password";

@@ -79,6 +79,7 @@ enum protocol_format {
     FORMAT_NAME,          /* of status: a name a line */
     FORMAT_REFRESH_TOKEN, /* of login: what follows is one. Not an option, which a daemon that does
                            * not know it would ignore, and send the token as a password. */
+    FORMAT_DEVICE,        /* of login: nothing follows; a person confirms it elsewhere. Likewise. */
     FORMAT_USERNAME, /* of login: before the password is the user's name. No option, likewise. */
     FORMAT_OTP,      /* of login: behind it is a one-time password; before it may be a name */
 };

@@ -74,7 +74,7 @@ struct attempt {
 };
 
 /* There is one for each profile. */
-_Static_assert(sizeof(struct attempt) <= 672, "an attempt is small");
+_Static_assert(sizeof(struct attempt) <= 688, "an attempt is small");
 
 /* How often a source whose change cannot be seen (a command) is asked again after a refusal. */
 static const uint64_t look_again = 10 * USEC_PER_SEC;
@@ -115,7 +115,7 @@ static bool by_exchange(const struct attempt *a)
 
 static bool by_password(const struct attempt *a)
 {
-    return a->order.refresh_token == NULL && !by_exchange(a);
+    return a->order.refresh_token == NULL && !by_exchange(a) && !a->order.device;
 }
 
 /* ---- the credentials: each stage returns whether it is over, and the next one has begun ------ */
@@ -565,6 +565,10 @@ static struct secret *build_job(const struct attempt *a)
         job.subject_token = secret_peek(subject_token(a->subject));
     }
     job.wants_access_token = a->order.wants_access_token;
+    if (a->order.device) {
+        job.kind = a->order.device_code ? JOB_POLL : JOB_DEVICE;
+        job.device_code = a->order.device_code ? secret_peek(a->order.device_code) : NULL;
+    }
     job.previous = a->order.previous ? secret_peek(a->order.previous) : NULL;
     job.cache = a->order.cache;
     job.cache_length = a->order.cache_length;
@@ -633,8 +637,13 @@ static void take_result(struct attempt *a, struct result *result)
         [OUTCOME_TEMPORARY] = LIFECYCLE_TEMPORARY, [OUTCOME_INVALID] = LIFECYCLE_TEMPORARY,
         [OUTCOME_CONFIG] = LIFECYCLE_LOCAL,        [OUTCOME_REPORT] = LIFECYCLE_TEMPORARY,
         [OUTCOME_STALE] = LIFECYCLE_STALE,         [OUTCOME_REVOKED] = LIFECYCLE_TEMPORARY,
+        [OUTCOME_DEVICE] = LIFECYCLE_TEMPORARY,    [OUTCOME_PENDING] = LIFECYCLE_TEMPORARY,
     };
-    if (result->outcome == OUTCOME_REPORT || result->outcome == OUTCOME_REVOKED)
+    bool device = result->outcome == OUTCOME_DEVICE || result->outcome == OUTCOME_PENDING;
+    bool asked_for = a->order.device &&
+                     (result->outcome == OUTCOME_PENDING) == (a->order.device_code != NULL);
+    if (result->outcome == OUTCOME_REPORT || result->outcome == OUTCOME_REVOKED ||
+        (device && !asked_for))
         error_set(&result->error, ERROR_FETCHER, "it did something else than to get a token");
     if (renew_subject(a, result))
         return;
@@ -793,7 +802,7 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
     if (a->permit.accounts == NULL)
         return; /* it came to nothing that could be refused */
     a->obstacle.at = 0;
-    if (attempt_token(how) || (!refused && how->kind != LIFECYCLE_SOFT))
+    if (attempt_token(how) || attempt_device(how) || (!refused && how->kind != LIFECYCLE_SOFT))
         return;
     const struct obstacle o = { .permit = a->permit,
                                 .password = digest_secret(a->password),
@@ -830,7 +839,7 @@ static void clear(struct attempt *a)
 
 static void end(struct attempt *a, struct attempt_end *how)
 {
-    bool token = attempt_token(how) != NULL, held = a->permit.held;
+    bool token = attempt_token(how) || attempt_device(how), held = a->permit.held;
     const struct result *result = how->result;
     how->otp_sent = a->otp && (result ? result->otp_sent : a->fetcher != NULL);
     enum account_end account = settle(a, token ? NULL : &how->error,
@@ -1003,6 +1012,14 @@ void attempt_update(struct attempt *a, const struct profile_config *config,
 struct result *attempt_token(const struct attempt_end *end)
 {
     return end->result && end->result->outcome == OUTCOME_TOKEN ? end->result : NULL;
+}
+
+struct result *attempt_device(const struct attempt_end *end)
+{
+    struct result *r = end->result;
+    bool goes_on = r && (r->outcome == OUTCOME_DEVICE || r->outcome == OUTCOME_PENDING);
+
+    return goes_on && end->error.code == ERROR_NONE ? r : NULL;
 }
 
 /* Who is before it: in the account, or in the queue for a slot. NULL: nobody. */

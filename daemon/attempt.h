@@ -35,6 +35,8 @@ struct attempt_order {
         *otp;       /* goes beside the password, this once; the attempt's from now on, or NULL */
     bool needs_otp; /* without one no password is sent */
     const struct secret *refresh_token; /* used instead of any password, or NULL */
+    bool device;                        /* a device code is asked for: neither of them is sent */
+    const struct secret *device_code;   /* with device: asks what became of that login */
     const struct secret *previous;      /* the token in hand, or NULL */
     const void *cache;                  /* the fetchers' */
     size_t cache_length;
@@ -69,6 +71,10 @@ struct attempt_end {
 
 /* The result, if it holds a token, or NULL. */
 struct result *attempt_token(const struct attempt_end *end);
+
+/* The result of an order for a device, if the login it is about goes on: a device code, or that
+ * nobody has confirmed it yet; or NULL. */
+struct result *attempt_device(const struct attempt_end *end);
 
 typedef void (*attempt_done_fn)(void *context, struct attempt_end *end);
 

@@ -200,6 +200,7 @@ void fetcher_where(const struct fetcher *f, char *out, size_t size)
         { "keys", "waiting for the keys of" },
         { "grant", "waiting for a token from" },
         { "verify", "verifying the token of" },
+        { "device", "waiting for a code from" },
         { "revoke", "revoking the refresh token at" },
     };
 

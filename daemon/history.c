@@ -402,7 +402,7 @@ static struct node *same_failure(struct topic *t, const struct history_entry *e)
 
     for (n = last_of(&t->nodes); n; n = before_of_topic(n))
         if (n->entry.kind == HISTORY_FAILURE && n->entry.code == e->code &&
-            n->entry.by_refresh_token == e->by_refresh_token)
+            n->entry.by_refresh_token == e->by_refresh_token && n->entry.grant == e->grant)
             return n;
         else if (n->entry.kind != HISTORY_FAILURE && n->entry.kind != HISTORY_HAND_OUT)
             return NULL;

@@ -91,7 +91,7 @@ struct history_entry {
     enum error_code code;
     uint64_t took; /* usec; 0: nothing was sent */
     bool by_refresh_token;
-    unsigned char grant; /* enum grant, where it was not by refresh token */
+    unsigned char grant; /* enum grant: of the profile, where it was not by refresh token */
     /* KEY */
     bool key_gone; /* the former one is published no more */
     /* TOKEN, REJECTION: what is known of the token */

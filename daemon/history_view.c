@@ -100,7 +100,7 @@ static void print_span(FILE *f, uint64_t usec)
 static const char *by_words(const struct history_entry *e)
 {
     static const char *const words[] = { [GRANT_PASSWORD] = "password",
-                                         [GRANT_DEVICE] = "device code",
+                                         [GRANT_DEVICE] = "device",
                                          [GRANT_REFRESH_TOKEN] = "refresh token",
                                          [GRANT_EXCHANGE] = "exchange",
                                          [GRANT_COMMAND] = "token-command" };
@@ -111,7 +111,7 @@ static const char *by_words(const struct history_entry *e)
 static const char *by_name(const struct history_entry *e)
 {
     static const char *const names[] = { [GRANT_PASSWORD] = "password",
-                                         [GRANT_DEVICE] = "device-code",
+                                         [GRANT_DEVICE] = "device",
                                          [GRANT_REFRESH_TOKEN] = "refresh-token",
                                          [GRANT_EXCHANGE] = "exchange",
                                          [GRANT_COMMAND] = "token-command" };

@@ -361,10 +361,19 @@ static uint64_t first_wait(const struct lifecycle *lc, uint64_t sent, uint64_t w
     return rest > wait / 10 ? rest - share(rest / 20, random) : wait - share(wait / 10 * 9, random);
 }
 
+/* Whatever was under way was for what a login has replaced. */
+static void log_in(struct lifecycle *lc)
+{
+    lc->by_refresh_token = lc->refresh_is_stale = false;
+    lc->again = lc->again_for_person = false;
+}
+
 static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   const struct lifecycle_event *event, uint64_t now,
                   struct lifecycle_actions *actions)
 {
+    if (event->token.login)
+        log_in(lc);
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
     bool password_next = compare_lives(lc, policy, lifetime, now) && !lc->offered;
     uint64_t wait = lifetime - renewal_lead(policy, lifetime), due = saturated(sent, wait);

@@ -134,6 +134,7 @@ struct lifecycle_event {
             uint64_t sent;
             uint64_t lifetime;
             bool refresh_token; /* one is in hand now */
+            bool login;         /* a person logged in elsewhere: it was not asked for from here */
         } token;
         struct {
             enum lifecycle_failure kind;

@@ -31,6 +31,12 @@ struct complaint {
     struct journal_limit limit;
 };
 
+/* By device; and those that have it shown, with the last of whom it ends. */
+struct login {
+    struct device *device;
+    struct waiters waiters;
+};
+
 struct profile {
     struct context *shared;
     LIST_ENTRY(profile) entry;     /* of all, */
@@ -44,6 +50,7 @@ struct profile {
     struct lifecycle_policy policy;
     struct waiters waiters;
     struct waiters guests; /* of shares: they are told what comes, and nothing is done for them */
+    struct login *login;   /* NULL: there has been none by device */
     struct holdings holdings; /* token, refresh token, and a password that somebody typed, which
                                  goes before the source's */
     uint64_t typed_until;
@@ -51,6 +58,7 @@ struct profile {
     bool with_otp;          /* the attempt carries one */
     enum otp_need otp_need; /* what is known of the provider */
     struct secret *offered; /* a refresh token that somebody gave while a request was under way */
+    bool put_off;           /* a request, until the poll of a login by device has ended */
     bool offer_in_hand;     /* it is the one in hand, and has brought nothing yet */
     char *offer_words;      /* why that was dropped; NULL: it was not */
     bool refresh_failed;    /* the last failure was of a request by refresh token */
@@ -98,6 +106,11 @@ static void step(struct profile *p, struct lifecycle_event event);
 static void become(struct profile *p, const struct profile_config *config, const char *reason);
 static void forget_all(struct profile *p, const char *reason);
 static void remember(const struct profile *p, struct history_entry e);
+
+static struct device *device_of(const struct profile *p)
+{
+    return p->login ? p->login->device : NULL;
+}
 
 static const struct secret *token_of(const struct profile *p)
 {
@@ -231,6 +244,9 @@ static void cause(const struct profile *p, struct error *ret)
     *ret = p->error;
     if (ret->code == ERROR_NONE || attempt_is_held_up(p->attempt))
         attempt_where(p->attempt, ret);
+    if (ret->code == ERROR_NOT_LOGGED_IN && device_code(device_of(p)))
+        error_set(ret, ERROR_NOT_LOGGED_IN,
+                  "kubetoken login %s has been said, and waits to be confirmed", p->config->name);
 }
 
 static void too_short(const struct profile *p, struct error *ret)
@@ -273,12 +289,12 @@ static void describe_token(const struct profile *p, struct history_entry *e)
 }
 
 /* It is in hand; key: that of the one before, NULL: none is known; changed: which claims. */
-static void remember_token(const struct profile *p, bool by_refresh_token, const char *key,
+static void remember_token(const struct profile *p, bool by_device, const char *key,
                            const char *changed)
 {
     struct history_entry e = { .kind = HISTORY_TOKEN,
                                .reason = p->reason,
-                               .by_refresh_token = by_refresh_token,
+                               .by_refresh_token = p->lifecycle.by_refresh_token && !by_device,
                                .grant = (unsigned char)p->config->grant,
                                .text = changed };
     const struct facts *facts = &p->facts;
@@ -381,6 +397,11 @@ static void dequeue(struct waiter *w)
     w->profile = NULL;
     if (w->guest) {
         TAILQ_REMOVE(&p->guests, w, entry);
+        return;
+    }
+    if (w->by_device) {
+        w->by_device = false;
+        TAILQ_REMOVE(&p->login->waiters, w, entry);
         return;
     }
     TAILQ_REMOVE(&p->waiters, w, entry);
@@ -677,14 +698,15 @@ static void log_token(struct profile *p, bool first, uint64_t lifetime)
                   "recovered after %s: token for %s, %llu s", span, user, seconds);
 }
 
-static void take_token(struct profile *p, struct result *result)
+/* login: a person confirmed one elsewhere. */
+static void take_token(struct profile *p, struct result *result, bool login)
 {
     bool first = !token_of(p), knows_key = p->facts.lifetime > 0;
     char key[RESULT_KEY_MAX + 1];
 
     p->counts.renewals++;
     memcpy(key, p->facts.key, strlen(p->facts.key) + 1);
-    if (p->lifecycle.by_refresh_token)
+    if (p->lifecycle.by_refresh_token || login)
         p->offer_in_hand = false; /* it is one like any other now */
     if (p->lifecycle.sent > 0)
         rejection_calm(&p->rejection, p->lifecycle.sent);
@@ -699,7 +721,7 @@ static void take_token(struct profile *p, struct result *result)
     p->lacks_source = false;
     p->error = (struct error){ ERROR_NONE, "" };
     log_token(p, first, result->lifetime);
-    remember_token(p, p->lifecycle.by_refresh_token, knows_key ? key : NULL, result->changed);
+    remember_token(p, login, knows_key ? key : NULL, result->changed);
     if (*result->changed) {
         set_text(&p->changed, result->changed);
         p->changed_at = time_boottime();
@@ -713,7 +735,8 @@ static void take_token(struct profile *p, struct result *result)
                 .type = LIFECYCLE_TOKEN,
                 .token = { .sent = result->sent,
                            .lifetime = result->lifetime,
-                           .refresh_token = refresh_token_of(p) != NULL },
+                           .refresh_token = refresh_token_of(p) != NULL,
+                           .login = login },
             });
     wake_dependents(p);
 }
@@ -728,15 +751,30 @@ static void in_words(const struct profile *p, const struct error *e, struct erro
     error_set(ret, login_code(p), "%s%s%s", sentence, *e->detail ? ": " : "", e->detail);
 }
 
+/* That a login is needed, and why; where no password would do, also which. */
+static void set_no_login(struct profile *p, enum error_code code, const char *why)
+{
+    struct error copy;
+
+    if (code == ERROR_NOT_LOGGED_IN)
+        error_set(&copy, code, "%.*s%skubetoken login %s", (int)error_stem(why), why,
+                  *why ? "; " : "", p->config->name);
+    else
+        error_set(&copy, code, "%s", why);
+    p->error = copy;
+}
+
 /* Why there is nothing but a login left: what became of the refresh token, if that was the last. */
 static void set_login_needed(struct profile *p)
 {
-    const struct error last = p->error;
+    struct error last = p->error;
+    bool bare = last.code == ERROR_NONE || last.code == ERROR_LOGIN_NEEDED;
 
-    if (last.code == ERROR_NONE || is_login_code(last.code))
-        error_set(&p->error, login_code(p), "%s", p->loss ? p->loss : last.detail);
-    else
-        in_words(p, &last, &p->error);
+    if (last.code == ERROR_NOT_LOGGED_IN)
+        return; /* it says so already */
+    if (!bare)
+        in_words(p, &p->error, &last);
+    set_no_login(p, login_code(p), bare && p->loss ? p->loss : last.detail);
 }
 
 /* A password is there, and is worth nothing without a code; or what became of the one that was. */
@@ -930,7 +968,7 @@ static void on_done(void *context, struct attempt_end *end)
         p->forced_at = 0;
     if (token) {
         learn_otp(p, end->otp_sent);
-        take_token(p, token);
+        take_token(p, token, false);
     } else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
                lifecycle_rests(&p->lifecycle, time_boottime())) {
         keep_token(p);
@@ -971,6 +1009,9 @@ static uint64_t last_deadline(const struct profile *p)
 
 static void start_attempt(struct profile *p)
 {
+    p->put_off = device_is_polling(device_of(p)); /* which may bring a token, too */
+    if (p->put_off)
+        return;
     bool by_password = !p->lifecycle.by_refresh_token;
     struct secret *otp = by_password ? p->otp : NULL;
 
@@ -1148,6 +1189,8 @@ static void carry_out(struct profile *p, const struct lifecycle_actions *actions
     context_changed(p->shared);
     attend(p);
     arm(p);
+    if (p->lifecycle.state != LIFECYCLE_ASKING)
+        device_go_on(device_of(p));
     if (!TAILQ_EMPTY(&p->waiters))
         context_progress(p->shared);
     /* what changed before the watch was there, while a request was under way, is told by nobody */
@@ -1216,7 +1259,10 @@ static void not_by_password(const struct profile *p, struct error *why)
 
     switch (c->grant) {
     case GRANT_DEVICE:
-        error_set(why, ERROR_USAGE, "it has grant = device: no password is asked for");
+        error_set(why, ERROR_USAGE,
+                  "it has grant = device, which takes no password; kubetoken "
+                  "login %s",
+                  c->name);
         break;
     case GRANT_REFRESH_TOKEN:
         error_set(why, ERROR_USAGE,
@@ -1304,19 +1350,19 @@ static int accept_user(struct profile *p, const char *name, struct error *why)
 }
 
 /* What a login by password brings. */
-struct login {
+struct typed_login {
     char name[PROTOCOL_USER_MAX + 1]; /* "": none */
     struct secret *password, *otp;    /* NULL: none */
 };
 
-static void login_clear(struct login *login)
+static void login_clear(struct typed_login *login)
 {
     login->password = secret_free(login->password);
     login->otp = secret_free(login->otp);
 }
 
 /* Parts it. Returns 0, or -1 with *why. Takes what is given. */
-static int part_login(const struct waiter *w, struct secret *given, struct login *ret,
+static int part_login(const struct waiter *w, struct secret *given, struct typed_login *ret,
                       struct error *why)
 {
     size_t name = w->request.username, otp = w->request.otp;
@@ -1325,7 +1371,7 @@ static int part_login(const struct waiter *w, struct secret *given, struct login
     bool name_valid = name == 0 || typed_user_valid(bytes, name);
     bool otp_valid = otp == 0 || typed_user_valid(bytes + name + password, otp);
 
-    *ret = (struct login){ .password = NULL };
+    *ret = (struct typed_login){ .password = NULL };
     memcpy(ret->name, bytes, name);
     if (password > 0)
         ret->password = secret_copy(bytes + name, password);
@@ -1345,7 +1391,7 @@ static int part_login(const struct waiter *w, struct secret *given, struct login
 
 /* Whether the password goes with the code, or without one: as the provider wants it, for all that
  * is known, or as a person says. */
-static int check_otp(struct profile *p, const struct waiter *w, const struct login *login,
+static int check_otp(struct profile *p, const struct waiter *w, const struct typed_login *login,
                      struct error *why)
 {
     if (!login->password && !profile_knows_password(p)) {
@@ -1358,7 +1404,7 @@ static int check_otp(struct profile *p, const struct waiter *w, const struct log
 }
 
 /* A password whose code is still to come is kept: it is not typed twice. */
-static int demand_otp(const struct profile *p, const struct login *login, struct error *why)
+static int demand_otp(const struct profile *p, const struct typed_login *login, struct error *why)
 {
     if (login->otp || !wants_otp(p))
         return 0;
@@ -1369,7 +1415,7 @@ static int demand_otp(const struct profile *p, const struct login *login, struct
 static int accept_login(struct profile *p, const struct waiter *w, struct secret *given,
                         uint64_t now, struct error *why)
 {
-    struct login login;
+    struct typed_login login;
 
     if (part_login(w, given, &login, why) < 0)
         return -1;
@@ -1404,6 +1450,137 @@ static int accept_given(struct profile *p, const struct waiter *w, struct secret
     return by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why);
 }
 
+/* ---- a login that a person confirms elsewhere ------------------------------------------------ */
+
+static void answer_logins(struct profile *p, const struct error *why)
+{
+    while (p->login && !TAILQ_EMPTY(&p->login->waiters))
+        tell(TAILQ_FIRST(&p->login->waiters), why);
+}
+
+/* It is given up. Those who have it shown are told why. */
+static void end_login(struct profile *p, const char *reason)
+{
+    struct error why;
+
+    device_cancel(device_of(p));
+    if (p->put_off)
+        start_attempt(p);
+    error_set(&why, ERROR_INTERRUPTED, "%s", reason);
+    answer_logins(p, &why);
+    context_changed(p->shared);
+}
+
+static void on_shown(void *context)
+{
+    struct profile *p = context;
+    struct waiter *w;
+
+    journal_write(LOG_INFO, p->config->name, "login-shown",
+                  "a login is to be confirmed: its code was shown to who asked for it");
+    TAILQ_FOREACH (w, &p->login->waiters, entry)
+        w->shown(w, p);
+    context_changed(p->shared);
+}
+
+static bool on_whether_busy(void *context)
+{
+    const struct profile *p = context;
+
+    return p->lifecycle.state == LIFECYCLE_ASKING;
+}
+
+static void on_polled(void *context)
+{
+    struct profile *p = context;
+
+    if (p->put_off)
+        start_attempt(p);
+}
+
+/* Whoever confirmed it may be another user than the one before, of whom nothing is kept. */
+static void take_login(struct profile *p, struct result *token)
+{
+    attempt_cancel(p->attempt);
+    p->put_off = false;
+    p->forced_at = 0;
+    p->reason = HISTORY_LOGIN;
+    p->began = token->sent;
+    p->loss = NULL;
+    if (!token->refresh_token)
+        holdings_drop(&p->holdings, HOLDING_REFRESH_TOKEN);
+    take_token(p, token, true);
+}
+
+/* What is in hand stays as it was. */
+static void fail_login(struct profile *p, const struct error *why)
+{
+    p->counts.failures++;
+    remember(p, (struct history_entry){ .kind = HISTORY_FAILURE,
+                                        .reason = HISTORY_LOGIN,
+                                        .grant = GRANT_DEVICE,
+                                        .code = why->code,
+                                        .text = why->detail });
+    journal_write(LOG_NOTICE, p->config->name, error_name(why->code), "no login: %s%s%s",
+                  error_sentence(why->code), *why->detail ? ": " : "", why->detail);
+    if (p->put_off)
+        start_attempt(p);
+    context_changed(p->shared);
+}
+
+static void on_login_done(void *context, struct attempt_end *end)
+{
+    struct profile *p = context;
+    struct result *token = attempt_token(end);
+    const struct error why = end->error;
+
+    if (token)
+        take_login(p, token);
+    else
+        fail_login(p, &why);
+    answer_logins(p, token ? NULL : &why);
+}
+
+static struct login *login_new(struct profile *p)
+{
+    static const struct device_calls calls = { on_shown, on_whether_busy, on_polled,
+                                               on_login_done };
+    struct login *login = calloc(1, sizeof *login);
+
+    if (!login)
+        return NULL;
+    TAILQ_INIT(&login->waiters);
+    login->device = device_new(p->shared, &calls, p);
+    if (login->device)
+        return login;
+    free(login);
+    return NULL;
+}
+
+/* One for all who want one: they are one user's. */
+static enum profile_verdict want_login(struct profile *p, struct waiter *w, struct error *why)
+{
+    if (p->config->grant != GRANT_DEVICE) {
+        error_set(why, ERROR_USAGE, "its configuration does not say grant = device");
+        return PROFILE_ERROR;
+    }
+    if (!p->login && !(p->login = login_new(p))) {
+        error_set(why, ERROR_INTERNAL, "no memory");
+        return PROFILE_ERROR;
+    }
+    struct device *device = p->login->device;
+    w->profile = p;
+    w->by_device = true;
+    TAILQ_INSERT_TAIL(&p->login->waiters, w, entry);
+    if (!device_is_under_way(device))
+        device_start(device, p->config, p->cache, p->cache_length, w->deadline);
+    else if (device_code(device))
+        w->shown(w, p);
+    return PROFILE_QUEUED;
+}
+
+/* ---- a new token ----------------------------------------------------------------------------- */
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
@@ -1413,6 +1590,8 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     w->secret = NULL;
     if (login && accept_given(p, w, given, now, why) < 0)
         return PROFILE_ERROR;
+    if (login)
+        end_login(p, "somebody logged in otherwise");
     p->forced_at = now;
     p->forced_by_login = login;
     p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
@@ -1522,6 +1701,8 @@ enum profile_verdict profile_want(struct profile *p, struct waiter *w, uint64_t 
     bool too_soon;
 
     w->profile = NULL;
+    if (w->request.verb == VERB_LOGIN && w->request.format == FORMAT_DEVICE)
+        return want_login(p, w, why);
     if (wants_new(w))
         return want_new(p, w, now, why);
 
@@ -1584,7 +1765,10 @@ void profile_forget(struct waiter *w)
 
     if (!p)
         return;
+    bool by_device = w->by_device;
     dequeue(w);
+    if (by_device && TAILQ_EMPTY(&p->login->waiters)) /* nobody has its code before their eyes */
+        end_login(p, "");
     arm(p);
 }
 
@@ -1601,6 +1785,8 @@ static void forget_all(struct profile *p, const char *reason)
 {
     attempt_cancel(p->attempt);
     attempt_forget_secrets(p->attempt);
+    p->put_off = false;
+    end_login(p, reason);
     holdings_drop(&p->holdings, HOLDING_PASSWORD);
     p->otp = secret_free(p->otp);
     p->with_otp = false;
@@ -1613,7 +1799,9 @@ static void forget_all(struct profile *p, const char *reason)
     p->complaint.since = 0;
     error_set(&p->error, ERROR_INTERRUPTED, "%s", reason);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_FORGET, .forget = { needs_person(p) } });
-    error_set(&p->error, needs_person(p) ? person_code(p) : ERROR_NONE, "%s", "");
+    p->error = (struct error){ ERROR_NONE, "" };
+    if (needs_person(p))
+        set_no_login(p, person_code(p), "");
 }
 
 void profile_logout(struct profile *p, struct revocation *revocation)
@@ -1730,7 +1918,7 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
                                     "keep-over-restart = all keeps it"
                                   : "a restart of kubetokend ended the refresh token; "
                                     "keep-over-restart = all keeps it";
-    error_set(&p->error, code, "%s", p->loss);
+    set_no_login(p, code, p->loss);
     p->lifecycle.failed_at = time_boottime();
     log_change(p, p->lifecycle.failed_at);
 }
@@ -1841,6 +2029,10 @@ static void destroy(struct profile *p)
         tell(TAILQ_FIRST(&p->waiters), &gone);
     while (!TAILQ_EMPTY(&p->guests))
         tell(TAILQ_FIRST(&p->guests), &gone);
+    answer_logins(p, &gone);
+    if (p->login)
+        device_free(p->login->device);
+    free(p->login);
     if (p->in_system_watch)
         system_watch_want(p->shared->system_watch, false);
     file_watch_free(p->watch);
@@ -1898,6 +2090,7 @@ static void configure_holdings(struct profile *p, bool same_identity)
     if (refresh_token_of(p) && p->lifecycle.by_refresh_token && attempt_step(p->attempt))
         mark_in_flight(p);
     attempt_update(p->attempt, p->config, token_of(p), refresh_token_of(p));
+    device_configure(device_of(p), p->config);
     note(p);
 }
 
@@ -2046,6 +2239,16 @@ void profile_words(const struct profile *p, uint64_t now, char *out, size_t size
              *p->error.detail ? ": " : "", p->error.detail);
 }
 
+void profile_login_words(const struct profile *p, uint64_t now, char *out, size_t size)
+{
+    device_words(device_of(p), now, out, size);
+}
+
+const struct device_code *profile_login_code(const struct profile *p)
+{
+    return device_code(device_of(p));
+}
+
 struct profile_look profile_look(const struct profile *p, uint64_t now)
 {
     const struct lifecycle *lc = &p->lifecycle;
@@ -2057,6 +2260,8 @@ struct profile_look profile_look(const struct profile *p, uint64_t now)
                                  .expires_at = lifecycle_alive(lc, now) ? lc->expires_at : 0,
                                  .next = next == USEC_INFINITY ? 0 : next };
 
+    if (device_code(device_of(p)))
+        look.login_ends = device_code(device_of(p))->ends_at;
     if (lc->state == LIFECYCLE_ASKING)
         look.next_is = PROFILE_ASKING;
     else if (look.next > 0)

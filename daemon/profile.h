@@ -7,6 +7,7 @@
 
 #include "common/protocol.h"
 #include "daemon/attempt.h"
+#include "daemon/device.h"
 #include "daemon/facts.h"
 
 struct profile;
@@ -27,11 +28,15 @@ struct waiter {
     bool guest;            /* the profile's: it came by profile_want_guest() */
     bool inside;           /* another profile waits, and no client */
     bool renew;            /* inside: the token in hand is of no use to it, another one may be */
+    bool by_device;        /* the profile's: it has a login shown, and waits for its end */
     uint64_t deadline;     /* usec of CLOCK_BOOTTIME */
     uint64_t asked;        /* the profile's: when it was queued */
     uint64_t noted;        /* the profile's: the token that it was seen to have */
     /* why is NULL with PROFILE_TOKEN */
     void (*ready)(struct waiter *waiter, struct profile *profile, const struct error *why);
+    /* VERB_LOGIN by device: the code is there (profile_login_code()); before ready(), and perhaps
+     * from within profile_want(). */
+    void (*shown)(struct waiter *waiter, struct profile *profile);
     struct profile *profile; /* NULL: not on a list */
     TAILQ_ENTRY(waiter) entry;
 };
@@ -129,6 +134,10 @@ const struct step *profile_failed_step(const struct profile *profile);
 const struct step *profile_step(const struct profile *profile);
 /* What a client that is queued waits for now, in words. */
 void profile_words(const struct profile *profile, uint64_t now, char *out, size_t size);
+/* The same of one that waits for a login by device; and the code that is to be shown to it, NULL:
+ * there is none (yet). */
+void profile_login_words(const struct profile *profile, uint64_t now, char *out, size_t size);
+const struct device_code *profile_login_code(const struct profile *profile);
 /* Until when the client behind the request is told to use the token, usec of CLOCK_BOOTTIME: in a
  * rehearsal not as long as others. */
 uint64_t profile_advertised_expiry(const struct profile *profile, const struct request *request,
@@ -147,7 +156,8 @@ struct profile_look {
         PROFILE_RETRY,   /* at next */
         PROFILE_RENEWAL,
     } next_is;
-    uint64_t next; /* when the daemon acts next by itself; 0 = not */
+    uint64_t next;       /* when the daemon acts next by itself; 0 = not */
+    uint64_t login_ends; /* until then a login by device may be confirmed; 0 = none is under way */
 };
 /* How it stands now. */
 struct profile_look profile_look(const struct profile *profile, uint64_t now);

@@ -136,6 +136,7 @@ static void frame(struct rendered *out, const struct profile *profile,
     case FORMAT_REFRESH_TOKEN:
     case FORMAT_USERNAME:
     case FORMAT_OTP:
+    case FORMAT_DEVICE:
         put(out->suffix, "\n", "", "");
         return;
     }

@@ -110,6 +110,7 @@ static void add_times(cJSON *json, const struct profile *p, uint64_t now)
         cJSON_AddBoolToObject(json, "verified", profile_facts(p)->verified);
     }
     add_time(json, retry ? "retryTimestamp" : "renewalTimestamp", look.next, now);
+    add_time(json, "loginExpirationTimestamp", look.login_ends, now);
 }
 
 static void add_warnings(cJSON *json, const struct profile *p)

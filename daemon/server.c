@@ -465,6 +465,8 @@ static void say(struct client *c)
         round_words(c->round, time_boottime(), text, sizeof text);
     else if (c->revocation)
         revocation_words(c->revocation, text, sizeof text);
+    else if (c->waiter.by_device)
+        profile_login_words(c->waiter.profile, time_boottime(), text, sizeof text);
     else
         profile_words(c->waiter.profile, time_boottime(), text, sizeof text);
     size_t length = wait_line(line, text);
@@ -475,6 +477,31 @@ static void say(struct client *c)
     c->deaf = n != (ssize_t)length;
     if (n > 0 && c->deaf) /* half a line would run into the answer; the peer tries again */
         shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Sends what a person needs to confirm a login, as a part of the answer to come: a word and its
+ * value a line. As say(): who does not read what fits any socket's buffer is lost. */
+static void on_shown(struct waiter *waiter, struct profile *profile)
+{
+    struct client *c = container_of(waiter, struct client, waiter);
+    const struct device_code *code = profile_login_code(profile);
+    char text[2 * RESULT_URI_MAX + RESULT_USER_CODE_MAX + 256], header[PROTOCOL_HEADER_MAX];
+    uint64_t now = time_boottime(), left = code->ends_at > now ? code->ends_at - now : 0;
+    struct answer part = { .part = true };
+
+    part.out = (size_t)snprintf(
+        text, sizeof text, "user-code %s\nverification-uri %s\n%s%s%sexpires-in %llu\n",
+        code->user_code, code->page, *code->whole_page ? "verification-uri-complete " : "",
+        code->whole_page, *code->whole_page ? "\n" : "",
+        (unsigned long long)((left + USEC_PER_SEC - 1) / USEC_PER_SEC));
+    struct iovec parts[] = { { header, answer_header(header, &part) }, { text, part.out } };
+    const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    size_t whole = parts[0].iov_len + parts[1].iov_len;
+    if (!c->deaf && sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)whole) {
+        c->deaf = true;
+        shutdown(c->fd, SHUT_RDWR);
+    }
+    explicit_bzero(text, sizeof text);
 }
 
 static int on_progress(sd_event_source *source, void *context)
@@ -631,11 +658,13 @@ static void login_lines(const struct profile *profile, const struct request *req
     bool by_password = config->grant == GRANT_PASSWORD;
     bool asked = request->with_user && by_password && !profile_configured(profile)->username;
     bool by_token = request->with_user && config->grant == GRANT_REFRESH_TOKEN;
+    bool by_device = request->with_user && config->grant == GRANT_DEVICE;
     bool with_otp = request->with_otp && by_password;
 
-    snprintf(out, size, "%s%s%s%s%s%s%s", asked ? "ask" : "", asked && config->username ? " " : "",
+    snprintf(out, size, "%s%s%s%s%s%s%s%s", asked ? "ask" : "",
+             asked && config->username ? " " : "",
              asked && config->username ? config->username : "", asked ? "\n" : "",
-             by_token ? "refresh-token\n" : "",
+             by_token ? "refresh-token\n" : "", by_device ? "device\n" : "",
              with_otp && profile_knows_password(profile) ? "password\n" : "",
              with_otp && profile_wants_otp(profile) ? "otp\n" : "");
 }
@@ -786,9 +815,13 @@ static void render_login(struct rendered *r, const struct profile *profile,
                          const struct request *request)
 {
     const char *name = profile_config(profile)->name, *words = profile_offer_words(profile);
-    char text[PROTOCOL_NAME_MAX + ERROR_DETAIL_MAX + 64];
+    char text[PROTOCOL_NAME_MAX + PROFILE_USER_MAX + ERROR_DETAIL_MAX + 64];
+    char user[PROFILE_USER_MAX];
 
-    if (request->format == FORMAT_REFRESH_TOKEN && *words)
+    profile_user(profile, user, sizeof user);
+    if (request->format == FORMAT_DEVICE && *user)
+        snprintf(text, sizeof text, "%s: logged in as %s\n", name, user);
+    else if (request->format == FORMAT_REFRESH_TOKEN && *words)
         snprintf(text, sizeof text,
                  "%s: logged in by password: the refresh token was not taken: %s\n", name, words);
     else
@@ -1117,6 +1150,7 @@ static bool handle(struct client *c, struct rendered *r)
     c->who = (struct history_entry){ .peer = waiter->peer };
     waiter->deadline = now + wait_of(request);
     waiter->ready = on_ready;
+    waiter->shown = on_shown;
     enum profile_verdict verdict = profile_want(profile, waiter, now, &why);
     if (verdict == PROFILE_QUEUED && request->verb == VERB_GET)
         who_asks_find(s->who_asks, waiter->peer, request->client_go, &c->who);

@@ -71,6 +71,12 @@ static void describe_next(const struct profile_look *look, uint64_t now, char *o
 {
     char span[24];
 
+    if (look->login_ends > 0) {
+        time_format_duration(span, sizeof span,
+                             look->login_ends > now ? look->login_ends - now : 0);
+        snprintf(out, size, "login to confirm, %s", span);
+        return;
+    }
     time_format_duration(span, sizeof span, look->next > now ? look->next - now : 0);
     switch (look->next_is) {
     case PROFILE_NOTHING:

@@ -92,6 +92,7 @@ static struct seen look_at(const struct profile *p, uint64_t now)
     add(&seen.print, look.expires_at);
     add(&seen.print, look.next_is);
     add(&seen.print, look.next);
+    add(&seen.print, look.login_ends);
     add_error(&seen.print, profile_error(p));
     for (unsigned i = 0; i < facts->n_warnings; i++) {
         facts_warning(facts, i, &warning);

@@ -40,6 +40,11 @@ static const struct {
     { "logout", "Somebody said logout",
       "Token, refresh token and typed password of this profile are forgotten. The next request "
       "fetches a token anew, or needs `kubetoken login` where the password is typed." },
+    { "login-shown", "A login waits to be confirmed",
+      "Somebody said kubetoken login, and was shown a code and the page where it is confirmed. "
+      "When "
+      "that is done the daemon fetches a token; when the code's time is over, or who asked has "
+      "gone, it asks no more." },
     { "revoked", "The provider has revoked the refresh token",
       "Somebody said logout, and the provider was told that nobody needs the refresh token any "
       "more (RFC 7009)." },

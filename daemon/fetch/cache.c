@@ -78,6 +78,8 @@ static void take_field(struct cache *c, const struct tlv_field *f)
         take_text(&c->document.jwks_uri, f);
     else if (tlv_is(f, "revocation-endpoint"))
         take_text(&c->document.revocation_endpoint, f);
+    else if (tlv_is(f, "device-endpoint"))
+        take_text(&c->document.device_endpoint, f);
     else if (tlv_is(f, "keys"))
         take_text(&c->keys, f);
     else if (tlv_is(f, "unreadable"))
@@ -110,7 +112,8 @@ static bool believable(const struct job *job, const struct cache *c)
     return (!c->has_document || d->token_endpoint || !discovery_wants_token_endpoint(job)) &&
            (!d->token_endpoint || http_url_allowed(job, d->token_endpoint)) &&
            (!d->jwks_uri || http_url_allowed(job, d->jwks_uri)) &&
-           (!d->revocation_endpoint || http_url_allowed(job, d->revocation_endpoint));
+           (!d->revocation_endpoint || http_url_allowed(job, d->revocation_endpoint)) &&
+           (!d->device_endpoint || http_url_allowed(job, d->device_endpoint));
 }
 
 void cache_read(const struct job *job, struct cache *ret)
@@ -161,6 +164,8 @@ static size_t encode(const struct job *job, const struct cache *c, bool keys, vo
             tlv_put_text(&w, "unreadable", c->document.unreadable);
         if (c->document.revocation_endpoint)
             tlv_put_text(&w, "revocation-endpoint", c->document.revocation_endpoint);
+        if (c->document.device_endpoint)
+            tlv_put_text(&w, "device-endpoint", c->document.device_endpoint);
         tlv_put_number(&w, "auth-listed", c->document.auth_listed);
         tlv_put_number(&w, "auth-post", c->document.auth_post);
         tlv_put_number(&w, "auth-basic", c->document.auth_basic);

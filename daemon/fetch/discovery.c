@@ -66,6 +66,9 @@ static int take_document(const struct job *job, const cJSON *doc, struct discove
     const char *revocation = json_string(doc, "revocation_endpoint");
     if (revocation && http_url_allowed(job, revocation)) /* no token hangs on it */
         d->revocation_endpoint = strdup(revocation);
+    const char *device = json_string(doc, "device_authorization_endpoint");
+    if (device && http_url_allowed(job, device))
+        d->device_endpoint = strdup(device);
     if (!d->token_endpoint && discovery_wants_token_endpoint(job)) {
         error_set(why, ERROR_DISCOVERY_INVALID, "it names no token_endpoint");
         return -1;
@@ -157,5 +160,6 @@ void discovery_clear(struct discovery *d)
     free(d->token_endpoint);
     free(d->jwks_uri);
     free(d->revocation_endpoint);
+    free(d->device_endpoint);
     *d = (struct discovery){ 0 };
 }

@@ -11,6 +11,7 @@ struct discovery {
     char *token_endpoint;
     char *jwks_uri;             /* NULL: not known */
     char *revocation_endpoint;  /* NULL: none is published */
+    char *device_endpoint;      /* the same, of RFC 8628 §4 */
     bool auth_post, auth_basic; /* listed in token_endpoint_auth_methods_supported */
     bool auth_listed;           /* that list is there at all */
     char unreadable[AS_GO_WHY]; /* what "it" has that the API server cannot read; "": nothing */

@@ -10,6 +10,7 @@
 #include "common/heap.h"
 #include "common/time.h"
 #include "daemon/fetch/answer_text.h"
+#include "daemon/fetch/device.h"
 #include "daemon/fetch/exchange.h"
 #include "daemon/fetch/json.h"
 #include "daemon/fetch/otp.h"
@@ -130,6 +131,11 @@ static int append_user(struct secret *body, const struct job *job)
     if (job->kind == JOB_REVOKE)
         return append_field(body, "token", job->refresh_token) |
                append_field(body, "token_type_hint", "refresh_token");
+    if (job->kind == JOB_DEVICE) /* RFC 8628 §3.1, and §3.4 */
+        return append_scope(body, job->scope ? job->scope : "");
+    if (job->kind == JOB_POLL)
+        return append_field(body, "grant_type", "urn:ietf:params:oauth:grant-type:device_code") |
+               append_field(body, "device_code", job->device_code);
     if (job->kind == JOB_REFRESH) /* no scope: some providers then drop the id_token */
         return append_field(body, "grant_type", "refresh_token") |
                append_field(body, "refresh_token", job->refresh_token);
@@ -151,12 +157,14 @@ static int append_user(struct secret *body, const struct job *job)
            append_scope(body, job->scope ? job->scope : "");
 }
 
-/* What a grant is asked for beyond the user's own. */
+/* What a grant is asked for beyond the user's own. A poll asks for what was asked for before. */
 static int append_request(struct secret *body, const struct job *job)
 {
-    int r = append_field(body, "audience", job->audience) |
-            append_field(body, "resource", job->resource);
+    int r = 0;
 
+    if (job->kind != JOB_POLL)
+        r = append_field(body, "audience", job->audience) |
+            append_field(body, "resource", job->resource);
     for (size_t i = 0; r == 0 && job->parameters[i]; i++)
         r = append_parameter(body, job->parameters[i]);
     return r;
@@ -271,9 +279,26 @@ static bool is_refused_refresh(const struct job *job, const cJSON *json)
     return false;
 }
 
+/* Of a poll: whether the answer speaks of the login. */
+static bool judge_poll(const struct job *job, const struct http_reply *reply, const cJSON *json,
+                       struct result *ret)
+{
+    enum error_code code = device_judge_poll(json, ret);
+
+    if (code == ERROR_MAX)
+        return false;
+    if (code != ERROR_NONE) {
+        ret->outcome = OUTCOME_REFUSED;
+        answer_describe(job, reply, json, &ret->error, code);
+    }
+    return true;
+}
+
 static int judge_failure(const struct job *job, const struct http_reply *reply, const cJSON *json,
                          struct result *ret)
 {
+    if (job->kind == JOB_POLL && judge_poll(job, reply, json, ret))
+        return -1;
     enum error_code other = otp_meaning(job, json, refusal_find(reply, json));
     enum error_code refusal = job->kind == JOB_EXCHANGE ? exchange_refusal(reply, json, other)
                                                         : other;
@@ -290,11 +315,13 @@ static int judge_failure(const struct job *job, const struct http_reply *reply, 
 }
 
 /* A provider may say its errors with a 200. */
-static bool is_failure(const struct http_reply *reply, const cJSON *json)
+static bool is_failure(const struct job *job, const struct http_reply *reply, const cJSON *json)
 {
     const char *id_token = json ? json_string(json, "id_token") : NULL;
     const char *error = json ? json_string(json, "error") : NULL;
 
+    if (job->kind == JOB_DEVICE) /* RFC 8628 §3.2 */
+        return reply->status != 200 || !json || (error && *error);
     return reply->status != 200 || !json || ((!id_token || !*id_token) && error && *error);
 }
 
@@ -345,8 +372,9 @@ static int judge_success(const struct job *job, const cJSON *json, struct result
 int grant_judge(const struct job *job, const struct http_reply *reply, struct result *ret)
 {
     cJSON *json = json_object(reply->body, reply->length);
-    int r = is_failure(reply, json) ? judge_failure(job, reply, json, ret)
-                                    : judge_success(job, json, ret);
+    int r = is_failure(job, reply, json) ? judge_failure(job, reply, json, ret)
+            : job->kind == JOB_DEVICE    ? device_take(job, json, ret)
+                                         : judge_success(job, json, ret);
 
     ret->http_status = reply->status > 0 && reply->status < 1000 ? (unsigned)reply->status : 0;
     cJSON_Delete(json);
@@ -419,6 +447,26 @@ int grant_run(struct http *http, const struct job *job, const struct discovery *
               "this provider asks for it by itself: take otp-parameter = %s out of the profile",
               job->otp_parameter);
     return -1;
+}
+
+int grant_ask_device(struct http *http, const struct job *job, const struct discovery *endpoints,
+                     const char *url, struct result *ret)
+{
+    _secret_ struct secret *body = NULL, *authorization = NULL;
+    struct http_reply reply;
+
+    if (grant_build(job, endpoints, &body, &authorization) < 0) {
+        ret->outcome = outcome_of(ERROR_INTERNAL);
+        error_set(&ret->error, ERROR_INTERNAL, "no memory for the request");
+        return -1;
+    }
+    const struct http_form form = { body, authorization };
+    ret->sent = time_boottime();
+    if (http_request(http, "device", url, &form, &reply, &ret->error) < 0) {
+        ret->outcome = outcome_of(ret->error.code);
+        return -1;
+    }
+    return grant_judge(job, &reply, ret);
 }
 
 /* RFC 7009 §2.2: 200, also for a token that was void before; some say 204. */

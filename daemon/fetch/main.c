@@ -20,6 +20,7 @@
 #include "common/heap.h"
 #include "common/time.h"
 #include "common/tlv.h"
+#include "daemon/fetch/device.h"
 #include "daemon/fetch/get_token.h"
 #include "daemon/fetch/inspect.h"
 #include "daemon/fetch/revoke.h"
@@ -194,6 +195,8 @@ static void run(const struct job *job, const struct error *untrusted, struct res
         revoke_run(http, job, ret);
     else if (http && job->kind == JOB_VERIFY)
         verify_token_run(http, job, on_step, ret);
+    else if (http && job->kind == JOB_DEVICE)
+        device_run(http, job, ret);
     else if (http)
         get_token_run(http, job, on_step, ret);
     http_free(http);

@@ -72,6 +72,26 @@ int provider_find_revocation(struct provider *p, struct result *ret)
     return -1;
 }
 
+/* What an older version has learnt of a provider has no such endpoint: where none is known, the
+ * document is looked up anew. */
+int provider_find_device(struct provider *p, const char **ret_url, struct result *ret)
+{
+    struct discovery *d = &p->cache.document;
+
+    if (!p->job->device_endpoint && !d->device_endpoint)
+        p->cache.discovered = 0;
+    if (!(p->job->device_endpoint && p->job->token_endpoint) && look_up_document(p, ret) < 0)
+        return -1;
+    *ret_url = p->job->device_endpoint ? p->job->device_endpoint : d->device_endpoint;
+    if (*ret_url)
+        return 0;
+    if (ret->error.code == ERROR_NONE) { /* else the document could not be had */
+        ret->outcome = OUTCOME_INVALID;
+        error_set(&ret->error, ERROR_NO_DEVICE_LOGIN, "%s", "");
+    }
+    return -1;
+}
+
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 /* What a cache on the way hands out has the Date of when it came there. */

@@ -31,6 +31,10 @@ int provider_find_endpoints(struct provider *provider, struct result *ret);
  * known. As above; -1 also where the provider publishes none. */
 int provider_find_revocation(struct provider *provider, struct result *ret);
 
+/* Where a device code is asked for: the configured URL, or that of the discovery document, borrowed
+ * from job and cache. As above; -1 also where the provider publishes none. */
+int provider_find_device(struct provider *provider, const char **ret_url, struct result *ret);
+
 /* The keys. Returns 0, or -1 with *why: a token straight from the token endpoint needs no
  * signature to be believed (OpenID Connect Core §3.1.3.7, 6), so this is no reason to fail. */
 int provider_find_keys(struct provider *provider, struct error *why);

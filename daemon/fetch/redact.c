@@ -146,8 +146,9 @@ void redact_secrets(const struct job *job, char *text)
 
     proxy_read(job, &proxy);
     const char *secrets[] = {
-        job->password,  job->client_secret, job->refresh_token, raw,      encoded,
-        proxy.password, proxy.as_written,   job->subject_token, job->otp, job->mfa_token
+        job->password, job->client_secret, job->refresh_token, raw,
+        encoded,       proxy.password,     proxy.as_written,   job->subject_token,
+        job->otp,      job->mfa_token,     job->device_code
     };
     const size_t n = sizeof secrets / sizeof *secrets;
     for (size_t round = 0; round < n; round++) {
@@ -198,8 +199,8 @@ void redact_error(const struct job *job, struct error *why, enum error_code code
  * word is a secret. A text with one that stands by itself is left out. */
 static void drop_claims(const struct job *job, const char *user, char *text)
 {
-    const char *const secrets[] = { job->password, job->client_secret, job->refresh_token,
-                                    job->subject_token, job->otp };
+    const char *const secrets[] = { job->password,      job->client_secret, job->refresh_token,
+                                    job->subject_token, job->otp,           job->device_code };
 
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         if (stands_in(job, user, text, secrets[i])) {

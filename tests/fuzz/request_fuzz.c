@@ -18,7 +18,7 @@ static void check_request(const struct request *r)
     bool of_status = r->format == FORMAT_QUIET || r->format == FORMAT_NAME ||
                      r->format == FORMAT_METRICS;
     bool of_login = r->format == FORMAT_REFRESH_TOKEN || r->format == FORMAT_USERNAME ||
-                    r->format == FORMAT_OTP;
+                    r->format == FORMAT_OTP || r->format == FORMAT_DEVICE;
     PROMISE(r->verb == VERB_GET ? r->format != FORMAT_TEXT && !of_status && !of_login
                                 : (r->verb == VERB_LOGIN && of_login) || r->format == FORMAT_TEXT ||
                                       r->format == FORMAT_JSON || of_status ||
@@ -31,7 +31,7 @@ static void check_request(const struct request *r)
     PROMISE(r->format == FORMAT_OTP || (r->username > 0) == (r->format == FORMAT_USERNAME));
     PROMISE((r->otp > 0) == (r->format == FORMAT_OTP) && r->otp <= PROTOCOL_OTP_MAX);
     PROMISE(r->username <= PROTOCOL_USER_MAX && (r->username == 0 || r->verb == VERB_LOGIN));
-    PROMISE(r->verb != VERB_LOGIN ||
+    PROMISE(r->verb != VERB_LOGIN || (r->format == FORMAT_DEVICE && r->secret == 0) ||
             (r->secret > r->username && r->secret <= PROTOCOL_PASSWORD_MAX + r->username + r->otp));
     PROMISE(r->verb == VERB_LOGIN || r->secret == 0 ||
             (r->verb == VERB_INSPECT && r->secret <= PROTOCOL_TOKEN_MAX));

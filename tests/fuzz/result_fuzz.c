@@ -24,13 +24,25 @@ static void check_report(const struct result *r)
         PROMISE((unsigned char)*p >= 0x20 ? *p != 0x7f : *p == '\n');
 }
 
+/* What a person is shown. */
+static void check_device(const struct result *r)
+{
+    PROMISE(secret_length(r->device_code) > 0);
+    PROMISE(secret_length(r->device_code) <= RESULT_DEVICE_CODE_MAX);
+    PROMISE(*r->user_code && fuzz_is_clean(r->user_code) && *r->verification_uri);
+    PROMISE(strncmp(r->verification_uri, "http", 4) == 0 && !strchr(r->verification_uri, '\n'));
+    PROMISE(r->code_lifetime > 0 && r->sent >= STARTED && r->sent <= NOW);
+}
+
 static void check_result(const struct result *r)
 {
     if (r->outcome == OUTCOME_TOKEN)
         check_token(r);
     else if (r->outcome == OUTCOME_REPORT)
         check_report(r);
-    else
+    else if (r->outcome == OUTCOME_DEVICE)
+        check_device(r);
+    else if (r->outcome != OUTCOME_PENDING)
         fuzz_check_error(&r->error);
     PROMISE(r->outcome <= OUTCOME_CONFIG && (r->outcome == OUTCOME_TOKEN || !r->id_token));
     PROMISE(secret_length(r->refresh_token) <= RESULT_REFRESH_TOKEN_MAX);
@@ -53,6 +65,9 @@ static void check_again(const struct result *r)
     PROMISE(again.outcome == r->outcome && again.lifetime == r->lifetime && again.sent == r->sent);
     PROMISE(secret_equal(again.id_token, r->id_token));
     PROMISE(secret_equal(again.refresh_token, r->refresh_token));
+    PROMISE(secret_equal(again.device_code, r->device_code));
+    PROMISE(strcmp(again.user_code, r->user_code) == 0 && again.interval == r->interval);
+    PROMISE(strcmp(again.verification_uri, r->verification_uri) == 0);
     PROMISE(again.n_warnings == r->n_warnings && again.verified == r->verified);
     PROMISE(again.clock_offset == r->clock_offset && again.retry_after == r->retry_after);
     PROMISE(strcmp(again.sub, r->sub) == 0 && strcmp(again.email, r->email) == 0);

@@ -329,6 +329,10 @@ class Provider:
     def rotate(self, instance="oidc"):
         self._run("rotate", self.folder, instance)
 
+    def confirm(self, url, user="someone"):
+        """As a person does in a browser, at the page of a device login."""
+        self._run("confirm", self.folder, user, url)
+
     def issuer(self, instance="oidc"):
         return self.facts["instances"][instance]["issuer"]
 

@@ -672,6 +672,24 @@ def shared(s, *args, to="p"):
     return s.run(*args, env={"KUBETOKEN_SOCKET": r.stdout.strip()})
 
 
+def by_device(s, command, poll=None, endpoint="/device"):
+    """Of a profile with grant = device, whose polls are answered by that."""
+    discovery = s.provider.discovery()
+    if endpoint:
+        discovery["device_authorization_endpoint"] = s.provider.base + endpoint
+    s.provider.discovery = lambda: discovery
+    s.provider.answers["/device"] = json_answer(
+        {"device_code": "d", "user_code": "U", "verification_uri": s.provider.base + "/activate",
+         "expires_in": 600, "interval": 1})
+    s.provider.answers["/oauth/token"] = json_answer(poll or {}, 400)
+    s.home.configure(f"[profile p]\nissuer = {s.provider.issuer}\nca-file = {s.provider.ca_file}\n"
+                     "client-id = client\ngrant = device\n")
+    s.daemon.start()
+    r = s.run(command, "p")  # before its end a login shows a page
+    return subprocess.CompletedProcess(r.args, r.returncode, r.stdout,
+                                       r.stderr.splitlines(True)[-1])
+
+
 def share_empty(s):
     shared(s, "get")
     assert s.run("logout").returncode == 0
@@ -719,6 +737,9 @@ SCENES = {
     "command-token": lambda s: (printed(s, "not logged in"), s.get())[1],
     "login-needed": lambda s: (s.start(password=None), s.get())[1],
     "not-logged-in": not_logged_in,
+    "login-denied": lambda s: by_device(s, "login", {"error": "access_denied"}),
+    "code-expired": lambda s: by_device(s, "login", {"error": "expired_token"}),
+    "no-device-login": lambda s: by_device(s, "login", endpoint=None),
     "doubted": doubted,
     "silence": silence,
     "denied": denied,
@@ -881,7 +902,7 @@ def test_it_is_explained(code):
     assert [line for line in r.stdout.split("\n") if len(line) > 80] == []
     assert len(remedy) <= 2 and all(p.startswith(start) for p, start in
                                     zip(remedy, ["What to do: ", "Without systemd: "]))
-    assert remedy or code in ("credential", "new-password", "account-setup"), \
+    assert remedy or code in ("credential", "new-password", "account-setup", "not-logged-in"), \
         "its details say what to do, by the kind of source"
 
 

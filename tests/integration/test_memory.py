@@ -423,6 +423,54 @@ def test_a_token_that_a_command_prints(world, stopper, size):
     assert world.found() == []
 
 
+# ---- a login that is confirmed elsewhere -------------------------------------------------------
+
+
+def test_a_device_code_is_there_as_long_as_its_login(world, stopper):
+    """In the daemon and its fetchers; the client never has it. A provider echoes it."""
+    fake, code = world.fake, f"dev/{secrets.token_hex(12)}+{secrets.token_hex(12)}"
+    polls = []
+    world.secrets = {"device code": code, "client": odd("client")}
+    discovery = {**fake.discovery(), "device_authorization_endpoint": fake.base + "/device"}
+    fake.discovery = lambda: discovery
+    fake.answers["/device"] = json_answer({
+        "device_code": code, "user_code": "WDJB-MJHT", "verification_uri": fake.base + "/activate",
+        "expires_in": 600, "interval": 1})
+
+    def poll(request):
+        world.halfway += [world.look(pid) for pid in holders(os.getpid())]
+        polls.append(request.form["device_code"])
+        if len(polls) == 3:
+            return world.answer(request)
+        return json_answer({"error": "authorization_pending", "error_description": code}, 400)
+
+    fake.answers[TOKEN] = poll
+    world.home.configure(f"[profile p]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+                         f"client-id = client\nclient-secret = {odd('client')}\n"
+                         "grant = device\n")
+    world.daemon.start()
+    with ends_of(stopper, world.look, "-p", world.daemon.process.pid) as ends:
+        with subprocess.Popen([rig.BUILD / "kubetoken", "login"], env=world.home.environment,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as client:
+            rig.wait_until(lambda: len(polls) == 2, "two polls")
+            found = world.found()
+            assert exposed(found) == [] and "device code" in names(found)
+            assert "device code" not in names(world.look(client.pid))
+            assert client.wait(rig.PATIENCE) == 0
+        found = world.found()
+        assert exposed(found) == [] and "device code" not in names(found)
+        assert {"id_token 0", "refresh token 0"} <= names(found)
+        assert not any(exposed(one) for one in world.halfway)
+        assert any("device code" in names(one) for one in world.halfway)
+        seen = ends.of("kubetoken-fetch", 4)
+        assert not any(exposed(one) or copies(one) for one in seen)
+    assert polls == [code] * 3
+    assert code not in world.daemon.log.read_text()
+    seen, code = run_to_its_end(world, stopper, "logout")
+    assert (seen, code) == ({"kubetoken": []}, 0)
+
+
 # ---- through proxies, and long tokens ----------------------------------------------------------
 
 

@@ -157,6 +157,24 @@ def another_user(scene, key):
     assert scene.request().form["username"] == "other"
 
 
+@effect_of("grant", "device-authorization-endpoint")
+def another_grant(scene, key):
+    """The token of the former grant is no more; the first request goes where the new one says."""
+    there = scene.fake.base + "/device"
+    scene.start()
+    scene.fake.answers["/device"] = json_answer({"error": "unauthorized_client"}, 400)
+    changes = {"grant": "device", "device-authorization-endpoint": there}
+    scene.reload({**changes, "username": None, "password": None})
+    assert scene.home.run("get", "p").returncode == 5
+    assert scene.home.run("login", "p").returncode == 6
+    assert scene.fake.requests[-1].path == "/device"
+    if key != "grant":
+        scene.reload({**scene.keys, key: scene.fake.base + "/other"})
+        scene.fake.answers["/other"] = json_answer({"error": "unauthorized_client"}, 400)
+        assert scene.home.run("login", "p").returncode == 6
+        assert scene.fake.requests[-1].path == "/other"
+
+
 @effect_of("scope")
 def another_scope(scene, key):
     scene.start()

@@ -459,6 +459,82 @@ static void every_failure_comes_back(void **state)
     }
 }
 
+/* ---- a login that is confirmed elsewhere ---- */
+
+static void a_device_code(void)
+{
+    result_clear(&sent);
+    sent.outcome = OUTCOME_DEVICE;
+    sent.device_code = secret_copy("the code", 8);
+    snprintf(sent.user_code, sizeof sent.user_code, "%s", "WDJB-MJHT");
+    snprintf(sent.verification_uri, sizeof sent.verification_uri, "%s", "https://p/activate");
+    snprintf(sent.verification_uri_complete, sizeof sent.verification_uri_complete, "%s",
+             "https://p/activate?c=WDJB-MJHT");
+    sent.code_lifetime = 900 * USEC_PER_SEC;
+    sent.interval = 5 * USEC_PER_SEC;
+    sent.sent = started + 1;
+}
+
+static void a_device_code_comes_back(void **state)
+{
+    (void)state;
+    a_device_code();
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.outcome, OUTCOME_DEVICE);
+    assert_int_equal(result.error.code, ERROR_NONE);
+    assert_true(secret_equal(result.device_code, sent.device_code));
+    assert_string_equal(result.user_code, "WDJB-MJHT");
+    assert_string_equal(result.verification_uri, sent.verification_uri);
+    assert_string_equal(result.verification_uri_complete, sent.verification_uri_complete);
+    assert_int_equal(result.code_lifetime, 900 * USEC_PER_SEC);
+    assert_int_equal(result.interval, 5 * USEC_PER_SEC);
+}
+
+static void half_of_a_device_code_is_not_believed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        a_device_code();
+        if (i == 0)
+            sent.device_code = secret_free(sent.device_code);
+        else if (i == 1)
+            sent.user_code[0] = '\0';
+        else if (i == 2)
+            snprintf(sent.verification_uri, sizeof sent.verification_uri, "%s",
+                     "http://p.example/");
+        else if (i == 3)
+            sent.code_lifetime = 0;
+        else if (i == 4)
+            sent.sent = now + 1;
+        else
+            snprintf(sent.verification_uri, sizeof sent.verification_uri, "%s",
+                     "https://p/\x1b[2J");
+        assert_int_equal(through(), -EBADMSG);
+    }
+}
+
+static void a_page_that_cannot_be_opened_is_left_out(void **state)
+{
+    (void)state;
+    a_device_code();
+    snprintf(sent.verification_uri_complete, sizeof sent.verification_uri_complete, "%s",
+             "javascript:alert(1)");
+    assert_int_equal(through(), 2);
+    assert_string_equal(result.verification_uri_complete, "");
+}
+
+static void a_poll_in_vain_brings_no_error(void **state)
+{
+    (void)state;
+    result_clear(&sent);
+    sent.outcome = OUTCOME_PENDING;
+    sent.interval = 5 * USEC_PER_SEC;
+    assert_int_equal(through(), 2);
+    assert_int_equal(result.outcome, OUTCOME_PENDING);
+    assert_int_equal(result.error.code, ERROR_NONE);
+    assert_int_equal(result.interval, 5 * USEC_PER_SEC);
+}
+
 static void a_detail_is_made_printable(void **state)
 {
     (void)state;
@@ -1015,6 +1091,10 @@ int main(void)
         TEST(a_token_without_the_rest_comes_back),
         TEST(warnings_come_back),
         TEST(every_failure_comes_back),
+        TEST(a_device_code_comes_back),
+        TEST(half_of_a_device_code_is_not_believed),
+        TEST(a_page_that_cannot_be_opened_is_left_out),
+        TEST(a_poll_in_vain_brings_no_error),
         TEST(a_detail_is_made_printable),
         TEST(a_clock_is_a_century_off_at_most),
         TEST(what_protects_the_fetcher_is_told_within_limits),
