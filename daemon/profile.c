@@ -960,22 +960,21 @@ static void on_done(void *context, struct attempt_end *end)
     refresh_token_landed(p, end->result);
     /* a person's word counts for one request by password, one token, one word of the account; and
      * who gave a refresh token said nothing for a password that was refused */
-    if (token || (p->lifecycle.by_refresh_token && p->offer_in_hand) ||
+    if (token || p->with_otp || (p->lifecycle.by_refresh_token && p->offer_in_hand) ||
         p->config->grant == GRANT_COMMAND ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->forced_at = 0;
-    if (p->with_otp)
-        p->forced_at = 0;
-    if (token) {
+    if (token)
         learn_otp(p, end->otp_sent);
-        take_token(p, token, false);
-    } else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
-               lifecycle_rests(&p->lifecycle, time_boottime())) {
-        keep_token(p);
-    } else {
+    else
         weigh_otp(p, end);
+    if (token)
+        take_token(p, token, false);
+    else if (end->kind == LIFECYCLE_STALE && TAILQ_EMPTY(&p->waiters) &&
+             lifecycle_rests(&p->lifecycle, time_boottime()))
+        keep_token(p);
+    else
         take_failure(p, end);
-    }
 }
 
 static uint64_t start_delay(const struct profile *p)
