@@ -83,9 +83,9 @@ DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_use
   trusted_group trusted_path trusted_program url wrap
 DAEMON_LIBS = libsystemd libcjson
 
-FETCH := answer_text as_go authorities cache claims_diff device discovery exchange get_token grant http \
-  http_field id_token inspect json json_text jwk_go jwks jws main otp page printed_token provider \
-  proxy redact refusal resolver revoke sandbox tls_files verify_token
+FETCH := answer_text as_go authorities cache claims_diff device discovery exchange get_token grant \
+  http http_field id_token inspect json json_text jwk_go jwks jws main offers otp page \
+  printed_token provider proxy redact refusal resolver revoke sandbox tls_files verify_token
 FETCH_COMMON := descriptor error heap job json_print json_tree kube_user owner printable \
   protections secret text time tlv trusted_group trusted_path url
 FETCH_LIBS = libcurl libjwt libcjson libcrypto libssl libseccomp
@@ -96,13 +96,13 @@ CLIENT := admin autostart conversation device_login exec_info explain explain_te
 CLIENT_COMMON := descriptor error paths printable protocol secret_form text time wrap
 
 ADMIN := apiserver_replay ask authentication_config cel cel_foresee cel_parse cel_scope \
-  certificate check_apiserver check_cluster check_kubeconfig check_policy check_protections \
-  check_provider check_token check_user child complete config_show config_text doctor \
-  draft_trial draft_write file_changes help_rows import import_auth_provider import_draft \
+  certificate check_apiserver check_cluster check_grant check_kubeconfig check_policy \
+  check_protections check_provider check_token check_user child complete config_show config_text \
+  doctor draft_trial draft_write file_changes grant_choice help_rows import import_auth_provider import_draft \
   import_plan import_users init issuer kubeconfig kubeconfig_edit kubeconfig_file \
   kubeconfig_mask kubeconfig_paths kubeconfig_plan kubeconfig_user kubeconfig_write kubectl \
   kubectl_words kubelogin_args kuberc log main names password_keep profile_draft profile_undo \
-  redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
+  provider_offers   redaction report rights text_diff trial yaml_marks yaml_print yaml_tree
 ADMIN_CLIENT := autostart conversation help inherited locked options other_user output \
   own_config progress reap service
 ADMIN_COMMON := config_files descriptor error heap json_print json_tree kube_user owner paths \
@@ -208,7 +208,7 @@ UNIT := $(basename $(notdir $(wildcard tests/unit/*_test.c)))
 unit_programs := $(UNIT:%=$(O)/unit/%)
 # What kubetoken-admin reads and changes of files: the API server's configuration, a kubeconfig, our
 # own configuration; pure.
-READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text \
+READERS := authentication_config cel cel_foresee cel_parse cel_scope config_text grant_choice \
   import_auth_provider import_plan issuer kubeconfig_edit kubeconfig_mask kubeconfig_user \
   kubelogin_args kuberc text_diff yaml_marks yaml_print yaml_tree
 unit_o := $(filter-out %/main.o,$(sort $(daemon_o) $(fetch_o))) $(O)/client/exec_info.o \
@@ -541,7 +541,7 @@ define installed
 0644 $(BASHDIR) completions/kubetoken.bash
 0644 $(ZSHDIR) completions/_kubetoken
 0644 $(FISHDIR) completions/kubetoken.fish
-0644 $(DOCDIR) README.md SECURITY.md docs/administrators.md docs/design.md docs/performance.md docs/recipes.md docs/share.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
+0644 $(DOCDIR) README.md SECURITY.md docs/administrators.md docs/design.md docs/grants.md docs/performance.md docs/recipes.md docs/share.md docs/troubleshooting.md $(wildcard docs/*.schema.json) $(wildcard examples/*)
 endef
 
 .PHONY: install

@@ -919,6 +919,16 @@ static bool set_grant(enum grant *slot, const char *v)
     return false;
 }
 
+const char *config_grant_word(enum grant grant)
+{
+    static const char *const words[] = { [GRANT_DEVICE] = "device",
+                                         [GRANT_REFRESH_TOKEN] = "refresh-token",
+                                         [GRANT_EXCHANGE] = "exchange",
+                                         [GRANT_COMMAND] = "token-command" };
+
+    return words[grant];
+}
+
 static const char *grant_key(enum grant grant)
 {
     return grant == GRANT_EXCHANGE ? "from" : grant == GRANT_COMMAND ? "token-command" : "grant";
@@ -1556,6 +1566,11 @@ int config_show(const char *const *paths, size_t n_paths, const struct config_vi
     for (size_t i = 0; report->code == ERROR_NONE && defaults && i < defaults->n; i++)
         if (defaults->settings[i].key->type == TYPE_PROFILE_NAME)
             show_setting(&defaults->settings[i], true, visitor->default_profile, visitor->context);
+    for (size_t i = 0; report->code == ERROR_NONE && i < l.n_locks; i++) {
+        const char *key = l.locks[i].key->name;
+        const struct config_line line = { "keys", key, l.locks[i].file, l.locks[i].line, false };
+        visitor->locked(visitor->context, &line);
+    }
     config_free(config);
     unload(&l);
     return report->code == ERROR_NONE ? 0 : -1;

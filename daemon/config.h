@@ -46,6 +46,9 @@ enum grant {
     GRANT_COMMAND,       /* token-command: another program has one */
 };
 
+/* What status calls it; NULL: the password grant, of which nothing is said. */
+const char *config_grant_word(enum grant grant);
+
 /* One [profile NAME], with [defaults] and the built-in defaults filled in. Absent strings are
  * NULL. Owned by the struct config. */
 struct profile_config {
@@ -131,12 +134,13 @@ struct config_line {
     bool of_defaults;
 };
 
-/* Who is told of a configuration: of each profile its name and then its lines; and of the default
- * one, if it is named. */
+/* Who is told of a configuration: of each profile its name and then its lines; of the default one,
+ * if it is named; and of each key that [locked] names (its value is that name). */
 struct config_visitor {
     void (*profile)(void *context, const char *name);
     void (*line)(void *context, const struct config_line *line);
     void (*default_profile)(void *context, const struct config_line *line);
+    void (*locked)(void *context, const struct config_line *line);
     void *context;
 };
 

@@ -30,7 +30,7 @@ const struct config_builtin config_builtins[] = {
 const size_t config_builtins_count = sizeof config_builtins / sizeof *config_builtins;
 
 struct print {
-    cJSON *json, *profiles, *settings;
+    cJSON *json, *profiles, *settings, *locked;
 };
 
 static bool is_set(const cJSON *settings, const char *key)
@@ -100,6 +100,17 @@ static void on_default(void *context, const struct config_line *line)
     json_tree_put(p->json, "defaultProfile", setting_json(line));
 }
 
+static void on_locked(void *context, const struct config_line *line)
+{
+    const struct print *p = context;
+    cJSON *lock = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(lock, "key", line->value);
+    cJSON_AddStringToObject(lock, "file", line->file);
+    cJSON_AddNumberToObject(lock, "line", line->line);
+    json_tree_append(p->locked, lock);
+}
+
 /* That were looked for. One that cannot be listed is an error of config_show(). */
 static void add_files(cJSON *json, const char *const *paths, size_t n_paths)
 {
@@ -116,12 +127,13 @@ static void add_files(cJSON *json, const char *const *paths, size_t n_paths)
 char *config_print(const char *const *paths, size_t n_paths, struct config_report *report)
 {
     struct print p = { .json = cJSON_CreateObject() };
-    const struct config_visitor visitor = { on_profile, on_line, on_default, &p };
+    const struct config_visitor visitor = { on_profile, on_line, on_default, on_locked, &p };
     char *line = NULL, *text = NULL;
 
     cJSON_AddNumberToObject(p.json, "schemaVersion", SCHEMA_VERSION);
     add_files(p.json, paths, n_paths);
     p.profiles = cJSON_AddArrayToObject(p.json, "profiles");
+    p.locked = cJSON_AddArrayToObject(p.json, "locked");
     int r = config_show(paths, n_paths, &visitor, report);
     add_builtins(p.settings);
     if (r == 0)

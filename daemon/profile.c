@@ -66,6 +66,7 @@ struct profile {
     struct facts facts;
     void *cache; /* the fetchers' */
     size_t cache_length;
+    uint64_t refresh_since; /* when the refresh token in hand came; 0: in an earlier life */
     struct profile_counts counts;
     struct error error;
     struct step failed_step; /* where the fetcher was at that */
@@ -660,6 +661,7 @@ static void take_refresh_token(struct profile *p, struct result *result)
     if (!result->refresh_token)
         return;
     holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, result->refresh_token, NULL, 0);
+    p->refresh_since = time_boottime();
     result->refresh_token = NULL;
 }
 
@@ -1067,6 +1069,8 @@ static void log_change(struct profile *p, uint64_t now)
     };
     struct complaint *c = &p->complaint;
     enum profile_trouble trouble = profile_trouble(p);
+    bool names_login = p->error.code == ERROR_NOT_LOGGED_IN;
+    bool login = trouble == PROFILE_LOGIN_NEEDED && !names_login;
     char left_out[48] = "";
 
     if (is_told(p) || !journal_allows(&c->limit, now))
@@ -1081,7 +1085,7 @@ static void log_change(struct profile *p, uint64_t now)
     journal_write(trouble == PROFILE_REFUSED ? LOG_ERR : LOG_WARNING, p->config->name,
                   error_name(p->error.code), "%s%s%.*s%s%s%s", error_sentence(p->error.code),
                   *p->error.detail ? ": " : "", (int)error_stem(p->error.detail), p->error.detail,
-                  next[trouble], trouble == PROFILE_LOGIN_NEEDED ? login_name(p) : "", left_out);
+                  names_login ? "" : next[trouble], login ? login_name(p) : "", left_out);
 }
 
 static void on_sources(void *context)
@@ -1159,6 +1163,7 @@ static void drop_refresh_token(struct profile *p)
 static void take_offered(struct profile *p)
 {
     holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, p->offered, NULL, 0);
+    p->refresh_since = time_boottime();
     p->offered = NULL;
     p->offer_in_hand = true;
 }
@@ -2289,6 +2294,14 @@ const char *profile_changed(const struct profile *p, uint64_t *ret_when)
 void profile_oddities(const struct profile *p, struct error *ret)
 {
     attempt_oddities(p->attempt, p->config, ret);
+}
+
+bool profile_holds_refresh_token(const struct profile *p, uint64_t *ret_since)
+{
+    bool held = refresh_token_of(p) != NULL;
+
+    *ret_since = held ? p->refresh_since : 0;
+    return held;
 }
 
 struct profile_counts profile_counts(const struct profile *p)

@@ -165,6 +165,8 @@ struct profile_look profile_look(const struct profile *profile, uint64_t now);
 const char *profile_changed(const struct profile *profile, uint64_t *ret_when);
 /* What is seldom meant in the form of its secrets, or ERROR_NONE. */
 void profile_oddities(const struct profile *profile, struct error *ret);
+/* Whether a refresh token is in hand, and since when (0: of an earlier life of the daemon). */
+bool profile_holds_refresh_token(const struct profile *profile, uint64_t *ret_since);
 /* What happened to it since the daemon began. */
 struct profile_counts {
     uint64_t handouts; /* tokens given to clients */

@@ -81,7 +81,6 @@ static void add_user(cJSON *json, const struct profile *p, bool has_token)
 
     profile_user(p, user, sizeof user);
     add_text(json, "user", *user ? user : NULL);
-    add_text(json, "from", config->grant == GRANT_EXCHANGE ? config->from : NULL);
     add_text(json, "username", config->username);
     add_text(json, "usernameClaim", config->username_claim);
     add_text(json, "usernamePrefix", config->username_prefix);
@@ -93,6 +92,21 @@ static void add_user(cJSON *json, const struct profile *p, bool has_token)
     kube_user_name(user, sizeof user, KUBE_USER_DEFAULT, NULL, config->issuer, facts->sub);
     add_text(possible, "sub", *facts->sub ? user : NULL);
     add_text(possible, "email", *facts->email ? facts->email : NULL);
+}
+
+/* By what it gets its tokens, where that is no password. */
+static void add_grant(cJSON *json, const struct profile *p, uint64_t now)
+{
+    const struct profile_config *config = profile_config(p);
+    uint64_t since;
+    bool held = profile_holds_refresh_token(p, &since);
+
+    add_text(json, "grant", config_grant_word(config->grant));
+    if (config->grant == GRANT_EXCHANGE)
+        add_text(json, "from", config->from);
+    if (held)
+        cJSON_AddBoolToObject(json, "refreshTokenHeld", true);
+    add_time(json, "refreshTokenTimestamp", since, now);
 }
 
 /* When it comes to its state, the token's end, and what the daemon does next by itself. */
@@ -155,6 +169,7 @@ static cJSON *fill_profile(cJSON *json, const struct profile *p, uint64_t now)
     cJSON_AddStringToObject(json, "profile", profile_config(p)->name);
     cJSON_AddStringToObject(json, "issuer", profile_config(p)->issuer);
     add_user(json, p, profile_look(p, now).expires_at > 0);
+    add_grant(json, p, now);
     add_times(json, p, now);
     if (facts->has_clock_offset)
         cJSON_AddNumberToObject(json, "clockOffsetSeconds", (double)facts->clock_offset);

@@ -94,6 +94,17 @@ static void describe_next(const struct profile_look *look, uint64_t now, char *o
     }
 }
 
+/* Where it is no password: by what the profile gets its tokens, in a word or two. */
+static void describe_grant(const struct profile_config *config, char *out, size_t size)
+{
+    const char *word = config_grant_word(config->grant);
+
+    if (config->grant == GRANT_EXCHANGE)
+        snprintf(out, size, "from %s", config->from);
+    else
+        snprintf(out, size, "%s", word ? word : "");
+}
+
 /* Red: only a person mends it, or nothing is served; yellow: there is something to know. */
 static enum table_tone tone_of(const struct profile *p, const struct profile_look *look)
 {
@@ -108,19 +119,6 @@ static enum table_tone tone_of(const struct profile *p, const struct profile_loo
     return look->fading || profile_facts(p)->n_warnings > 0 ? TABLE_CARE : TABLE_GOOD;
 }
 
-/* And by whose login. */
-static void describe_user(const struct profile *p, char user[PROFILE_USER_MAX])
-{
-    const struct profile_config *config = profile_config(p);
-
-    profile_user(p, user, PROFILE_USER_MAX);
-    if (!*user)
-        snprintf(user, PROFILE_USER_MAX, "-");
-    size_t used = strlen(user);
-    if (config->grant == GRANT_EXCHANGE)
-        snprintf(user + used, PROFILE_USER_MAX - used, " (from %s)", config->from);
-}
-
 /* Whose user is written there. */
 static struct table_row row_of(const struct profile *p, uint64_t now, char user[PROFILE_USER_MAX])
 {
@@ -131,6 +129,7 @@ static struct table_row row_of(const struct profile *p, uint64_t now, char user[
                              .left = "-",
                              .tone = tone_of(p, &look) };
 
+    describe_grant(profile_config(p), row.grant, sizeof row.grant);
     if (look.expires_at > 0) {
         row.remains = look.expires_at - now;
         row.life = profile_facts(p)->lifetime;
@@ -139,7 +138,9 @@ static struct table_row row_of(const struct profile *p, uint64_t now, char user[
     if (look.expires_at > 0 && look.next_is == PROFILE_RENEWAL && look.next < look.expires_at)
         row.renewal = look.expires_at - look.next;
     describe_next(&look, now, row.next, sizeof row.next);
-    describe_user(p, user);
+    profile_user(p, user, PROFILE_USER_MAX);
+    if (!*user)
+        snprintf(user, PROFILE_USER_MAX, "-");
     return row;
 }
 

@@ -40,10 +40,12 @@ static void write_one(FILE *f, const struct profile *p)
     const char *name = config->name;
     const char *login = config->grant == GRANT_EXCHANGE ? config->from : name;
     enum profile_trouble trouble = profile_trouble(p);
+    bool says_login = trouble == PROFILE_LOGIN_NEEDED && e->code != ERROR_NOT_LOGGED_IN;
 
     fprintf(f, "%s: %s%s%.*s%s%s", name, error_sentence(e->code), *e->detail ? ": " : "",
-            (int)error_stem(e->detail), e->detail, next[trouble],
-            trouble == PROFILE_LOGIN_NEEDED ? login : "");
+            (int)error_stem(e->detail), e->detail,
+            trouble != PROFILE_LOGIN_NEEDED || says_login ? next[trouble] : "",
+            says_login ? login : "");
 }
 
 /* Those who are in the same trouble: "; waiting: a, b and 7 more (the provider is too slow)". */

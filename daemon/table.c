@@ -4,12 +4,15 @@
 
 #include "common/wrap.h"
 
-enum { GAP = 2, INDENT = 2, NAME = 0, USER = 1, STATE = 2, LEFT = 3, LEAST = 8 };
+enum { GAP = 2, INDENT = 2, NAME = 0, USER = 1, GRANT = 2, STATE = 3, LEFT = 4, LEAST = 8 };
 enum { BAR_LEAST = 5, BAR_MOST = 20 }; /* cells */
 
-static const struct table_row heading = {
-    .name = "PROFILE", .user = "USER", .state = "STATE", .left = "LEFT", .next = "NEXT"
-};
+static const struct table_row heading = { .name = "PROFILE",
+                                          .user = "USER",
+                                          .grant = "GRANT",
+                                          .state = "STATE",
+                                          .left = "LEFT",
+                                          .next = "NEXT" };
 
 /* Characters that take a column each, and that a console's font has, too. */
 static const struct bar {
@@ -29,8 +32,8 @@ static const char *const tones[] = {
 
 static void cells_of(const struct table_row *row, const char *ret[TABLE_CELLS])
 {
-    const char *const cells[TABLE_CELLS] = { row->name, row->user, row->state, row->left,
-                                             row->next };
+    const char *const cells[TABLE_CELLS] = { row->name,  row->user, row->grant,
+                                             row->state, row->left, row->next };
     memcpy(ret, cells, sizeof cells);
 }
 
@@ -46,12 +49,23 @@ static size_t cell_width(const struct table *t, const struct table_row *row, siz
     return wrap_width(text, strlen(text)) + (i == LEFT ? bar_width(t, row) : 0);
 }
 
+/* The blanks between the columns that there are. */
+static size_t gaps(const size_t widths[TABLE_CELLS])
+{
+    return (TABLE_CELLS - (widths[GRANT] == 0 ? 2 : 1)) * GAP;
+}
+
 void table_measure(struct table *t, const struct table_row *row)
 {
     const char *cells[TABLE_CELLS];
 
     cells_of(row, cells);
+    if (*row->grant && row != &heading)
+        t->widths[GRANT] = t->widths[GRANT] < sizeof "GRANT" - 1 ? sizeof "GRANT" - 1
+                                                                 : t->widths[GRANT];
     for (size_t i = 0; i < TABLE_CELLS; i++) {
+        if (i == GRANT && row == &heading)
+            continue;
         size_t width = wrap_width(cells[i], strlen(cells[i]));
         if (width > t->widths[i])
             t->widths[i] = width;
@@ -69,7 +83,7 @@ void table_begin(struct table *t, const struct table_style *style)
 /* What is left once each cell stands in its column is the bar's. */
 static void fit_bar(struct table *t)
 {
-    size_t frame = bars[t->style.bar].frame + 1, taken = (TABLE_CELLS - 1) * GAP + frame;
+    size_t frame = bars[t->style.bar].frame + 1, taken = gaps(t->widths) + frame;
 
     if (t->style.bar == BAR_NONE || t->left_of_tokens == 0)
         return;
@@ -87,7 +101,7 @@ static void fit_bar(struct table *t)
 /* Profile and user share what the others leave: who needs less than half of it gets that. */
 static void share(size_t widths[TABLE_CELLS], size_t columns)
 {
-    size_t taken = (TABLE_CELLS - 1) * GAP;
+    size_t taken = gaps(widths);
 
     for (size_t i = USER + 1; i < TABLE_CELLS; i++)
         taken += widths[i];
@@ -160,7 +174,9 @@ void table_print_row(FILE *f, const struct table *t, const struct table_row *row
     size_t at = 0, place = 0; /* where the line ends, where the cell's column begins */
 
     cells_of(row, cells);
-    for (size_t i = 0; i < TABLE_CELLS; place += t->widths[i++] + GAP) {
+    for (size_t i = 0; i<TABLE_CELLS; place += t->widths[i]> 0 ? t->widths[i] + GAP : 0, i++) {
+        if (t->widths[i] == 0)
+            continue;
         size_t width = cell_width(t, row, i, cells[i]), start = place;
         bool fits = start + width <= columns;
         if (at > 0 && (!fits || at + GAP > start))

@@ -13,7 +13,7 @@
 
 #include "common/protocol.h"
 
-enum { TABLE_CELLS = 5 };
+enum { TABLE_CELLS = 6 };
 
 /* Green, yellow, red: what the words of the row, or those below the table, say as well. */
 enum table_tone { TABLE_PLAIN, TABLE_GOOD, TABLE_CARE, TABLE_BAD };
@@ -21,6 +21,7 @@ enum table_tone { TABLE_PLAIN, TABLE_GOOD, TABLE_CARE, TABLE_BAD };
 struct table_row {
     const char *name, *user, *state;
     char left[24], next[48];
+    char grant[PROTOCOL_NAME_MAX + 8]; /* ""; where no row has one, there is no such column */
     enum table_tone tone;
     /* Of a token, in one unit: how long it lives from first to last, what is left of that, and what
      * will be left when it is renewed (0: that is not planned). life 0: there is none. */

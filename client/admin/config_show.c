@@ -67,6 +67,29 @@ static void print_profile(const cJSON *profile)
     }
 }
 
+/* Keys of one line stand in one line. */
+static void print_locked(const cJSON *locked, const char *blank)
+{
+    const cJSON *lock;
+    int line = 0;
+    const char *file = "";
+
+    cJSON_ArrayForEach (lock, locked) {
+        int at = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(lock, "line"));
+        if (at == line && text_equal(file, text_of(lock, "file"))) {
+            printf(" %s", text_of(lock, "key"));
+            continue;
+        }
+        printf("%s", line == 0 ? blank : "\n");
+        line = at;
+        file = text_of(lock, "file");
+        printf("%s# %s:%d\nkeys = %s", lock == locked->child ? "[locked]\n" : "", file, at,
+               text_of(lock, "key"));
+    }
+    if (line > 0)
+        putchar('\n');
+}
+
 static void print_text(const cJSON *config)
 {
     const cJSON *named = cJSON_GetObjectItemCaseSensitive(config, "defaultProfile"), *profile;
@@ -82,6 +105,7 @@ static void print_text(const cJSON *config)
         print_profile(profile);
         blank = "\n";
     }
+    print_locked(cJSON_GetObjectItemCaseSensitive(config, "locked"), blank);
 }
 
 static void print_json(const cJSON *config)

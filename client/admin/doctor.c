@@ -174,6 +174,7 @@ int doctor_run(int argc, char **argv, const char *folder)
     doctor_daemon(&d);
     doctor_hide_names(&d); /* of all profiles: later it is one */
     doctor_provider(&d);
+    doctor_grant(&d);
     doctor_clock(&d);
     unsigned before = d.report.n;
     doctor_token(&d);

@@ -101,6 +101,7 @@ void doctor_hide_names(struct doctor *d);
 void doctor_configuration(struct doctor *d);
 void doctor_daemon(struct doctor *d);
 void doctor_provider(struct doctor *d);
+void doctor_grant(struct doctor *d);
 void doctor_clock(struct doctor *d);
 void doctor_token(struct doctor *d);
 void doctor_protections(struct doctor *d);

@@ -565,34 +565,20 @@ static struct profile_draft *way_to_provider(const struct profile_draft *draft)
     way->n_files = draft->n_files;
     profile_draft_set(way, "client-id", "-"); /* of which nothing is sent */
     profile_draft_set(way, "username", "-");
+    profile_draft_set(way, "grant", "password"); /* whatever [defaults] has */
     profile_draft_set(way, "client-auth", "auto");
     return way;
 }
 
-/* A token that nobody has issued: for its sake the fetcher looks for keys, where the issuer's
- * document says that they are. */
-static enum error_code look_up(const char *profile, struct error *why)
+static enum error_code look_up(const char *profile, struct provider_offers *ret, struct error *why)
 {
-    static const char token[] = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im5vbmUifQ.e30.c2ln";
-    struct line line = { .block = token, .block_length = sizeof token - 1 };
     char *answer = malloc(ANSWER_MAX);
 
     if (!answer) {
         no_memory(why);
         return why->code;
     }
-    line_add(&line, "inspect json ");
-    line_add(&line, profile);
-    line_add_number(&line, "secret", line.block_length);
-    enum error_code code = conversation_ask_why(&line, patience, answer, ANSWER_MAX, why);
-    cJSON *json = cJSON_Parse(answer);
-    if (json) {
-        const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "providerError");
-        const char *name = text_of(error, "code");
-        code = error ? error_from_name(name, strlen(name)) : ERROR_NONE;
-        error_set(why, code, "%s", text_of(error, "detail"));
-    }
-    cJSON_Delete(json);
+    enum error_code code = provider_offers_ask(profile, patience, answer, ANSWER_MAX, ret, why);
     free(answer);
     return code;
 }
@@ -606,12 +592,14 @@ int profile_draft_check_way(const struct profile_draft *draft)
     return r;
 }
 
-enum error_code profile_draft_discover(const struct profile_draft *draft, struct error *why)
+enum error_code profile_draft_discover(const struct profile_draft *draft,
+                                       struct provider_offers *ret, struct error *why)
 {
     struct profile_draft *way = way_to_provider(draft);
 
+    *ret = (struct provider_offers){ .known = false };
     int r = way ? make_trial(way, why) : no_memory(why);
-    enum error_code code = r == 0 ? look_up(way->name, why) : why->code;
+    enum error_code code = r == 0 ? look_up(way->name, ret, why) : why->code;
     trial_end();
     profile_draft_free(way);
     return code;

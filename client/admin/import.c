@@ -13,6 +13,7 @@
 
 #include "client/admin/ask.h"
 #include "client/admin/commands.h"
+#include "client/admin/grant_choice.h"
 #include "client/admin/import_draft.h"
 #include "client/admin/import_plan.h"
 #include "client/admin/import_users.h"
@@ -37,7 +38,8 @@ struct import {
     const char *user, *context, *kubeconfig, *profile; /* as they were named, or NULL */
     const char *username;
     const char *password_file, *password_command, *password_credential;
-    const char *folder; /* of kubetoken */
+    const char *grant_wanted; /* by --grant */
+    const char *folder;       /* of kubetoken */
     bool dry_run, yes, no_verify, force, password_grant;
 
     struct import_users users;
@@ -45,6 +47,7 @@ struct import {
     struct import_plan plan;
     char name[PROTOCOL_NAME_MAX + 1]; /* of the profile */
     struct profile_draft *draft;
+    enum grant_choice grant;
     bool by_refresh_token; /* the one in the plan is to be sent */
     enum password_keep keep;
     char *secret;  /* SECRET_FORM_ROOM of locked memory: a password that was typed */
@@ -63,6 +66,7 @@ static int take_value(struct import *m, char **argv, int *i)
                     { "kubeconfig", &m->kubeconfig },
                     { "profile", &m->profile },
                     { "username", &m->username },
+                    { "grant", &m->grant_wanted },
                     { "password-file", &m->password_file },
                     { "password-command", &m->password_command },
                     { "password-credential", &m->password_credential } };
@@ -105,6 +109,27 @@ static int take_option(struct import *m, char **argv, int *i)
                               : output_fail(ERROR_USAGE, "it takes options alone");
 }
 
+static bool names_source(const struct import *m)
+{
+    return m->password_file || m->password_command || m->password_credential;
+}
+
+/* What --grant says; --password-grant is the older word for one of them. */
+static int take_grant(struct import *m)
+{
+    bool device = m->grant_wanted && text_equal(m->grant_wanted, "device");
+    bool refresh = m->grant_wanted && text_equal(m->grant_wanted, "refresh-token");
+
+    m->password_grant |= m->grant_wanted && text_equal(m->grant_wanted, "password");
+    if (m->grant_wanted && !m->password_grant && !device && !refresh)
+        return output_fail(ERROR_USAGE, "--grant takes password, device or refresh-token");
+    if ((device || refresh) && (m->password_grant || m->username || names_source(m)))
+        return output_fail(ERROR_USAGE, "a user name, and where a password comes from, belong to "
+                                        "the password grant");
+    m->grant = device ? GRANT_CHOICE_DEVICE : refresh ? GRANT_CHOICE_REFRESH_TOKEN : m->grant;
+    return 0;
+}
+
 static int parse(int argc, char **argv, struct import *m)
 {
     int r = 0;
@@ -115,6 +140,8 @@ static int parse(int argc, char **argv, struct import *m)
         r = output_fail(ERROR_USAGE, "--user and --context both say whom");
     if (r == 0 && !!m->password_file + !!m->password_command + !!m->password_credential > 1)
         r = output_fail(ERROR_USAGE, "one source of the password is enough");
+    if (r == 0)
+        r = take_grant(m);
     return r ? r : options_check_profile(m->profile);
 }
 
@@ -356,8 +383,46 @@ static int agree_to_password(const struct import *m)
         return 0;
     return fail(ERROR_NOT_IMPORTED,
                 "%s: it logs in with a browser, kubetoken by user name and password; where the "
-                "provider allows that for this client: kubetoken import --password-grant",
+                "provider allows that for this client: kubetoken import --password-grant; where it "
+                "has the device grant: --grant device",
                 m->chosen->name);
+}
+
+/* Whether the provider has what is the nearest to a login with a browser, and that is wanted. */
+static bool agree_to_device(const struct import *m)
+{
+    struct provider_offers offers;
+    struct error ignored; /* the trial says it */
+    char question[300];
+
+    if (m->dry_run || m->no_verify || m->password_grant || m->username || names_source(m) ||
+        profile_draft_discover(m->draft, &offers, &ignored) != ERROR_NONE ||
+        !offers.device_endpoint)
+        return false;
+    snprintf(
+        question, sizeof question,
+        "The user %.100s logs in with a browser. The provider has the device grant: kubetoken "
+        "login shows a code, which is confirmed in a browser, of any machine. Log in so (grant "
+        "= device)?",
+        m->chosen->name);
+    if (!ask_somebody())
+        say("The user %s logs in with a browser, and the provider has the device grant: grant = "
+            "device; --password-grant would try the password grant.",
+            m->chosen->name);
+    return ask_yes(question, true);
+}
+
+/* No user and no password are in a profile with another grant. */
+static void leave_out_password(struct import *m)
+{
+    const char *why = m->grant == GRANT_CHOICE_DEVICE ? "grant = device" : "grant = refresh-token";
+
+    if (m->plan.part[IMPORT_USERNAME] && !m->plan.guessed_name)
+        import_plan_note(&m->plan, "its user name is left out: %s asks for none", why);
+    if (m->plan.part[IMPORT_PASSWORD])
+        import_plan_note(&m->plan, "its password is left out: %s sends none", why);
+    import_plan_set(&m->plan, IMPORT_USERNAME, NULL);
+    import_plan_set(&m->plan, IMPORT_PASSWORD, NULL);
 }
 
 static int unanswered(int r, const char *what, const char *option)
@@ -383,6 +448,11 @@ static int set_username(struct import *m, const char *known)
         return 0;
     }
     int r = ask_line("User name at the provider", known, answer, sizeof answer);
+    if (r < 0 && r != -E2BIG && r != -EILSEQ && !ask_somebody() &&
+        m->plan.part[IMPORT_REFRESH_TOKEN])
+        return fail(ERROR_USAGE, "a user name is needed: --username NAME, or a line on stdin; or "
+                                 "--grant refresh-token, by which its refresh token is all there "
+                                 "is");
     if (r < 0)
         return unanswered(r, "user name", "--username NAME");
     profile_draft_set(m->draft, "username", answer);
@@ -398,11 +468,6 @@ static int find_username(struct import *m)
 
     free(found);
     return r;
-}
-
-static bool names_source(const struct import *m)
-{
-    return m->password_file || m->password_command || m->password_credential;
 }
 
 /* What is named goes before a password in the kubeconfig. A path counts from here, and in the
@@ -511,13 +576,35 @@ static int make_draft(struct import *m)
     return 0;
 }
 
+/* By what the profile is to log in: what was said, what the stanza says, what the provider has. The
+ * draft is there. */
+static int choose_grant(struct import *m)
+{
+    bool browser = m->grant == GRANT_CHOICE_PASSWORD && m->plan.by_browser;
+
+    if (m->grant == GRANT_CHOICE_PASSWORD &&
+        ((m->plan.by_device && !m->password_grant) || (browser && agree_to_device(m))))
+        m->grant = GRANT_CHOICE_DEVICE;
+    if (m->grant == GRANT_CHOICE_PASSWORD)
+        return agree_to_password(m);
+    m->plan.by_browser = false;
+    leave_out_password(m);
+    profile_draft_free(m->draft);
+    int r = make_draft(m);
+    if (r == 0)
+        profile_draft_set(m->draft, "grant",
+                          m->grant == GRANT_CHOICE_DEVICE ? "device" : "refresh-token");
+    return r;
+}
+
 static int show(struct import *m)
 {
     import_draft_print(m->draft, m->name, stdout);
     if (m->plan.part[IMPORT_REFRESH_TOKEN])
         puts("# its refresh token: the first credential");
     if (m->plan.by_browser)
-        puts("# it logs in with a browser: --password-grant");
+        puts("# it logs in with a browser: grant = device where the provider has that, else "
+             "--password-grant");
     putchar('\n');
     return rewrite(m, true);
 }
@@ -578,10 +665,48 @@ static int try_and_write(const struct import *m)
     return r ? r : profile_draft_hand_over(m->draft);
 }
 
+/* Nobody is there to confirm a login now, but whether one could is seen. */
+static int check_provider(const struct import *m)
+{
+    struct provider_offers offers;
+    struct error why;
+
+    if (m->no_verify)
+        return 0;
+    if (profile_draft_discover(m->draft, &offers, &why) != ERROR_NONE)
+        return output_fail(why.code, why.detail);
+    if (m->grant == GRANT_CHOICE_DEVICE && offers.known && !offers.device_endpoint)
+        return fail(ERROR_DISCOVERY_INVALID,
+                    "it names no device_authorization_endpoint: %s cannot log in by device",
+                    m->chosen->name);
+    return 0;
+}
+
+/* Without a password. Sets whether there is still a login to be made. */
+static int write_other_grant(struct import *m)
+{
+    bool sends = m->grant == GRANT_CHOICE_REFRESH_TOKEN && m->plan.part[IMPORT_REFRESH_TOKEN] &&
+                 !m->no_verify && agree_to_refresh_token(m);
+
+    m->by_refresh_token = sends;
+    if (sends)
+        return write_and_log_in(m);
+    int r = check_provider(m);
+    return r ? r : profile_draft_write(m->draft, m->force);
+}
+
 static bool holds_secret(const struct import_plan *plan)
 {
     return plan->part[IMPORT_CLIENT_SECRET] || plan->part[IMPORT_PASSWORD] ||
            plan->part[IMPORT_REFRESH_TOKEN];
+}
+
+static void say_next(const struct import *m)
+{
+    char words[GRANT_CHOICE_WORDS];
+
+    grant_choice_next(m->grant, m->name, NULL, words);
+    say("%s", words);
 }
 
 static int carry_out(struct import *m)
@@ -595,7 +720,10 @@ static int carry_out(struct import *m)
                  m->name);
     if (r)
         return r;
-    if (!has_token(m)) {
+    bool has = has_token(m);
+    if (!has && m->grant != GRANT_CHOICE_PASSWORD) {
+        r = write_other_grant(m);
+    } else if (!has) {
         r = find_credential(m);
         if (r == 0)
             r = m->by_refresh_token ? write_and_log_in(m) : try_and_write(m);
@@ -611,6 +739,8 @@ static int carry_out(struct import *m)
         say("The profile %s is there and works; what is left: kubetoken import again, or kubetoken "
             "kubeconfig --write %s",
             m->name, m->name);
+    if (!has && !m->by_refresh_token && m->grant != GRANT_CHOICE_PASSWORD)
+        say_next(m);
     return r;
 }
 
@@ -622,13 +752,13 @@ static int import_chosen(struct import *m)
         return r;
     if (m->plan.kind == IMPORT_RENEW)
         return renew(m);
-    r = agree_to_password(m);
+    r = make_draft(m);
     if (r == 0)
-        r = make_draft(m);
+        r = choose_grant(m);
     if (r)
         return r;
     say_notes(&m->plan);
-    r = find_username(m);
+    r = m->grant == GRANT_CHOICE_PASSWORD ? find_username(m) : 0;
     if (r)
         return r;
     return m->dry_run ? show(m) : carry_out(m);

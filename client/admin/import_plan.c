@@ -190,6 +190,32 @@ static void read_own(const cJSON *exec, struct import_plan *plan)
         import_plan_refuse(plan, "it runs kubetoken already");
 }
 
+/* A cloud's own tool, for which token-command is nothing: what it prints is no id_token. */
+static void refuse_program(struct import_plan *plan, const char *name)
+{
+    static const struct {
+        const char *name, *prints;
+    } clouds[] = { { "gke-gcloud-auth-plugin", "an access token of Google" },
+                   { "gcloud", "an access token of Google" },
+                   { "aws", "a signed request to AWS" },
+                   { "aws-iam-authenticator", "a signed request to AWS" },
+                   { "doctl", "a token of DigitalOcean" },
+                   { "oci", "a signed request to OCI" } };
+
+    for (size_t i = 0; i < sizeof clouds / sizeof *clouds; i++)
+        if (text_equal(name, clouds[i].name)) {
+            import_plan_refuse(plan,
+                               "it runs %s, which prints %s and no id_token: that cluster does not "
+                               "take what kubetoken gets",
+                               name, clouds[i].prints);
+            return;
+        }
+    import_plan_refuse(plan,
+                       "it runs %s; kubetoken imports auth-provider oidc and kubelogin. If that "
+                       "prints an id_token, token-command in a profile can run it",
+                       name);
+}
+
 static void read_exec(const cJSON *exec, const char *home, struct import_plan *plan)
 {
     const char *command = import_plan_text(exec, "command");
@@ -200,8 +226,7 @@ static void read_exec(const cJSON *exec, const char *home, struct import_plan *p
              text_equal(base_name(command), "kubectl-kubetoken"))
         read_own(exec, plan);
     else if (!kubelogin_args_read(exec, home, plan))
-        import_plan_refuse(plan, "it runs %s; kubetoken imports auth-provider oidc and kubelogin",
-                           base_name(command));
+        refuse_program(plan, base_name(command));
 }
 
 static void read_provider(const cJSON *provider, struct import_plan *plan)

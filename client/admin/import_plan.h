@@ -41,6 +41,7 @@ struct import_plan {
     char *ca_data[IMPORT_FILES_MAX]; /* a PEM in base64 */
     unsigned n_ca_data;
     bool by_browser;            /* somebody logs in with a browser: the password grant is another */
+    bool by_device;             /* somebody confirms it elsewhere, as with grant = device */
     bool guessed_name;          /* IMPORT_USERNAME is from an old id_token: to be confirmed */
     int64_t ended_at;           /* that of the id_token in it, seconds of 1970; 0: there is none */
     char why[IMPORT_WORDS_MAX]; /* why it cannot be imported, and what to do; "": it can */

@@ -13,6 +13,7 @@
 #include "client/admin/commands.h"
 #include "client/admin/config_text.h"
 #include "client/admin/draft.h"
+#include "client/admin/grant_choice.h"
 #include "client/admin/issuer.h"
 #include "client/admin/kubeconfig_write.h"
 #include "client/admin/password_keep.h"
@@ -41,9 +42,12 @@ struct init {
     struct config_settings defaults; /* what the profile has without saying it */
     struct config_settings before;   /* of the profile that is to be replaced */
     bool there;                      /* it is */
-    enum password_keep keep;         /* PASSWORD_KEEP_MAX: not said */
-    char *secret;                    /* SECRET_FORM_ROOM of locked memory */
-    size_t length;                   /* of the password in it, 0: none was typed */
+    struct provider_offers offers;   /* once the provider was asked */
+    enum grant_choice grant;
+    bool no_user;            /* login asks for user name and password */
+    enum password_keep keep; /* PASSWORD_KEEP_MAX: not said */
+    char *secret;            /* SECRET_FORM_ROOM of locked memory */
+    size_t length;           /* of the password in it, 0: none was typed */
     bool client_secret_on_stdin;
     bool yes, force, no_verify, no_kubeconfig, undo;
     bool details; /* another option than those two */
@@ -118,7 +122,8 @@ static int key_option(struct init *in, char **argv, int *i, bool *ret_taken, boo
 {
     static const char *const keys[] = {
         "issuer",   "client-id", "client-auth",    "username",         "realm",
-        "audience", "scope",     "username-claim", "password-command", "password-credential"
+        "audience", "scope",     "username-claim", "password-command", "password-credential",
+        "grant",    "from",      "token-command"
     };
     static const char *const paths[] = { "client-secret-file", "password-file", "ca-file" };
     const char *value;
@@ -212,6 +217,20 @@ static bool names_password(const struct config_settings *settings)
     return false;
 }
 
+/* Another grant takes neither a user nor a password. */
+static int check_grant(const struct init *in)
+{
+    const struct config_settings none = { 0 };
+    char words[GRANT_CHOICE_WORDS];
+
+    if (!grant_choice_check(&in->draft->settings, words))
+        return output_fail(ERROR_USAGE, words);
+    if (in->keep < PASSWORD_KEEP_MAX && grant_choice_given(&in->draft->settings) &&
+        grant_choice_of(&in->draft->settings, &none) != GRANT_CHOICE_PASSWORD)
+        return output_fail(ERROR_USAGE, "--keep-password belongs to the password grant");
+    return 0;
+}
+
 static int check_options(const struct init *in)
 {
     struct error why;
@@ -230,7 +249,8 @@ static int check_options(const struct init *in)
                                         "--kubeconfig");
     if (in->client_secret_on_stdin && profile_draft_get(in->draft, "client-secret-file"))
         return output_fail(ERROR_USAGE, "--client-secret-file is given twice");
-    return options_check_profile(in->profile);
+    int r = check_grant(in);
+    return r ? r : options_check_profile(in->profile);
 }
 
 /* The name is asked for later, where it is not given: until then the draft has another. */
@@ -324,13 +344,13 @@ static enum error_code look_for(struct init *in, struct error *why)
     const char *issuer = profile_draft_get(in->draft, "issuer");
     struct error ignored;
 
-    enum error_code code = profile_draft_discover(in->draft, why);
+    enum error_code code = profile_draft_discover(in->draft, &in->offers, why);
     if (code != ERROR_ISSUER_MISMATCH || !issuer ||
         issuer_with_other_slash(issuer, other, sizeof other) < 0)
         return code;
     char *given = strdup(issuer);
     set_issuer(in, other);
-    if (profile_draft_discover(in->draft, &ignored) == ERROR_ISSUER_MISMATCH) {
+    if (profile_draft_discover(in->draft, &in->offers, &ignored) == ERROR_ISSUER_MISMATCH) {
         set_issuer(in, given ? given : other);
     } else {
         snprintf(text, sizeof text,
@@ -439,6 +459,68 @@ static int find_issuer(struct init *in)
     return r;
 }
 
+/* ---- the grant ------------------------------------------------------------------------------- */
+
+/* Whether who calls has the password grant in mind. */
+static bool names_user(const struct init *in)
+{
+    return in->keep < PASSWORD_KEEP_MAX || names_password(&in->draft->settings) ||
+           names_password(&in->defaults) || profile_draft_get(in->draft, "username") ||
+           config_settings_get(&in->defaults, "username");
+}
+
+/* What the profile had before, where a person replaces it. */
+static void take_former_grant(struct init *in)
+{
+    static const char *const keys[] = { "grant", "from", "token-command" };
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && ask_somebody() && !names_user(in); i++)
+        if (config_settings_get(&in->before, keys[i]))
+            profile_draft_set(in->draft, keys[i], config_settings_get(&in->before, keys[i]));
+}
+
+/* The best that the provider has; a person may want another. */
+static enum grant_choice propose(const struct init *in)
+{
+    enum grant_choice best = grant_choice_best(&in->offers);
+
+    if (best != GRANT_CHOICE_DEVICE || names_user(in))
+        return GRANT_CHOICE_PASSWORD;
+    say("The provider does not list the password grant, and it has the device grant: a login is "
+        "confirmed in a browser, of any machine.");
+    return ask_yes("Log in so (grant = device)?", true) ? best : GRANT_CHOICE_PASSWORD;
+}
+
+/* One that nobody could log in by. */
+static int check_device_endpoint(const struct init *in)
+{
+    if (in->grant != GRANT_CHOICE_DEVICE || !in->offers.known || in->offers.device_endpoint ||
+        profile_draft_get(in->draft, "device-authorization-endpoint") ||
+        config_settings_get(&in->defaults, "device-authorization-endpoint"))
+        return 0;
+    return output_fail(ERROR_DISCOVERY_INVALID,
+                       "it names no device_authorization_endpoint; where there is one all the "
+                       "same: --set device-authorization-endpoint=URL");
+}
+
+static int find_grant(struct init *in)
+{
+    char words[GRANT_CHOICE_WORDS];
+
+    if (!grant_choice_given(&in->draft->settings))
+        take_former_grant(in);
+    in->grant = grant_choice_of(&in->draft->settings, &in->defaults);
+    if (!grant_choice_given(&in->draft->settings) && !grant_choice_given(&in->defaults)) {
+        in->grant = propose(in);
+        if (in->grant == GRANT_CHOICE_DEVICE)
+            profile_draft_set(in->draft, "grant", "device");
+    }
+    grant_choice_remark(in->grant, &in->offers, words);
+    if (*words)
+        say(words);
+    return check_device_endpoint(in);
+}
+
 /* ---- secrets --------------------------------------------------------------------------------- */
 
 static int complain(const char *what, const struct secret_form *form)
@@ -510,7 +592,7 @@ static int find_client_secret(struct init *in)
     int r;
 
     if (has_client_secret(in) || (!in->client_secret_on_stdin && !ask_somebody()) ||
-        (auth && text_equal(auth, "none")))
+        (auth && text_equal(auth, "none")) || in->grant == GRANT_CHOICE_COMMAND)
         return 0;
     r = read_secret(in,
                     before ? "Client secret (not shown; empty: as it is)"
@@ -539,7 +621,47 @@ static int choose_keep(struct init *in)
 /* Whether a password is to be read: nobody says where it comes from. */
 static bool needs_password(const struct init *in)
 {
-    return !names_password(&in->draft->settings) && !names_password(&in->defaults);
+    return in->grant == GRANT_CHOICE_PASSWORD && !names_password(&in->draft->settings) &&
+           !names_password(&in->defaults);
+}
+
+/* Whether a token comes only once somebody has logged in, for which nothing is known now. */
+static bool waits_for_login(const struct init *in)
+{
+    return in->no_user || in->grant == GRANT_CHOICE_DEVICE ||
+           in->grant == GRANT_CHOICE_REFRESH_TOKEN || in->grant == GRANT_CHOICE_EXCHANGE;
+}
+
+/* Whether that of a typed password may be missing: it is typed too, at each login. */
+static bool may_lack_user(const struct init *in)
+{
+    return needs_password(in) &&
+           (in->keep == PASSWORD_KEEP_MAX || in->keep == PASSWORD_KEEP_PROMPT);
+}
+
+static int ask_user(struct init *in)
+{
+    char value[VALUE_MAX];
+    const char *preset = preset_of(in, "username");
+    int r = -ENODATA;
+
+    if (!may_lack_user(in))
+        return ask_key(in, "username", "User name at the provider", true);
+    if (!is_open(in, "username"))
+        return 0;
+    if (ask_somebody())
+        r = ask_line(preset ? "User name at the provider"
+                            : "User name at the provider (empty: login asks)",
+                     preset, value, sizeof value);
+    else if (!isatty(STDIN_FILENO))
+        r = ask_line("", NULL, value, sizeof value);
+    if (r == -ENODATA || (r == -ECANCELED && !ask_somebody()))
+        in->no_user = true;
+    else if (r < 0)
+        return say_stopped(r, "--username, or a line on stdin");
+    else
+        take_answer(in, "username", value);
+    return 0;
 }
 
 static int ask_password(struct init *in)
@@ -566,11 +688,11 @@ static int ask_password(struct init *in)
 
 static int find_user(struct init *in)
 {
-    int r = ask_key(in, "username", "User name at the provider", true);
+    int r = in->grant == GRANT_CHOICE_PASSWORD ? ask_user(in) : 0;
 
     if (r || !needs_password(in))
         return r;
-    if (in->keep == PASSWORD_KEEP_MAX && ask_somebody())
+    if (in->keep == PASSWORD_KEEP_MAX && ask_somebody() && !in->no_user)
         r = choose_keep(in);
     if (in->keep == PASSWORD_KEEP_MAX)
         in->keep = PASSWORD_KEEP_PROMPT;
@@ -596,7 +718,8 @@ static int look_before_asking(struct init *in)
 {
     in->there = profile_draft_before(in->draft, &in->before, &in->defaults);
     bool asks = ask_somebody() &&
-                (is_open(in, "issuer") || is_open(in, "client-id") || is_open(in, "username"));
+                (is_open(in, "issuer") || is_open(in, "client-id") ||
+                 (!grant_choice_given(&in->draft->settings) && is_open(in, "username")));
     if (in->there && !in->force && asks)
         return refuse_to_replace(in);
     if (!in->force)
@@ -639,7 +762,10 @@ static int verify(struct init *in)
     for (;;) {
         char text[VALUE_MAX + 40];
         const char *issuer = profile_draft_get(in->draft, "issuer");
-        snprintf(text, sizeof text, "Trying it, with one login at %s ...",
+        snprintf(text, sizeof text,
+                 in->grant == GRANT_CHOICE_COMMAND
+                     ? "Trying it: what the command prints is checked by the keys of %s ..."
+                     : "Trying it, with one login at %s ...",
                  issuer ? issuer : config_settings_get(&in->defaults, "issuer"));
         say(text);
         int r = profile_draft_try(in->draft);
@@ -699,7 +825,7 @@ static int hand_over(struct init *in)
 
     fflush(stdout);
     int r = profile_draft_hand_over(in->draft);
-    if (needs_password(in) && in->length == 0 && in->no_verify) {
+    if (needs_password(in) && in->length == 0 && in->no_verify && !in->no_user) {
         snprintf(text, sizeof text, "kubetoken login %s hands its password to the daemon.",
                  in->name);
         say(text);
@@ -791,6 +917,8 @@ static int find_all(struct init *in)
     if (r == 0)
         r = find_issuer(in);
     if (r == 0)
+        r = find_grant(in);
+    if (r == 0)
         r = ask_key(in, "client-id", "Client id", false);
     if (r == 0)
         r = find_client_secret(in);
@@ -823,7 +951,8 @@ static int complete(struct init *in, bool *ret_same)
     int r = profile_draft_check(in->draft);
     if (r)
         return r;
-    if (typed && in->keep == PASSWORD_KEEP_PROMPT && (keys_same || in->no_verify)) {
+    if (waits_for_login(in) ||
+        (typed && in->keep == PASSWORD_KEEP_PROMPT && (keys_same || in->no_verify))) {
         *ret_same = is_same_at_last(in);
         return 0;
     }
@@ -839,14 +968,27 @@ static int complete(struct init *in, bool *ret_same)
     return r;
 }
 
+/* What only a person can do. */
+static void say_next(const struct init *in)
+{
+    char words[GRANT_CHOICE_WORDS];
+    const char *from = profile_draft_get(in->draft, "from");
+
+    grant_choice_next(in->grant, in->name, from ? from : config_settings_get(&in->defaults, "from"),
+                      words);
+    say(words);
+}
+
 /* What comes behind it is done also where a part of it fails: the profile is there. */
 static int go_on(struct init *in, bool same, const char *folder)
 {
     int r = same ? 0 : hand_over(in);
     int edited = offer_kubeconfig(in, folder);
 
-    if (!same && !in->no_verify)
+    if (!same && !in->no_verify && (!waits_for_login(in) || in->grant == GRANT_CHOICE_EXCHANGE))
         run_doctor(in, folder);
+    if (!same && waits_for_login(in))
+        say_next(in);
     return r ? r : edited;
 }
 
@@ -863,7 +1005,7 @@ static int run(struct init *in, const char *folder)
     r = find_all(in);
     if (r == 0)
         r = complete(in, &same);
-    if (r == 0 && !same && !in->no_verify)
+    if (r == 0 && !same && !in->no_verify && !waits_for_login(in))
         r = verify(in);
     if (r == 0)
         r = same ? say_unchanged(in) : write_profile(in);

@@ -511,10 +511,14 @@ static void take_grant(struct reading *r)
 
     if (text_equal(r->grant, "password") || (automatic && r->has_username))
         return;
+    if (text_equal(r->grant, "device-code")) {
+        plan->by_device = true;
+        return;
+    }
     if (text_equal(r->grant, "client-credentials") || text_equal(r->grant, "token-exchange"))
         import_plan_refuse(plan,
-                           "its --grant-type %s logs in no person; kubetoken's login is by "
-                           "user name and password",
+                           "its --grant-type %s logs in no person; token-command in a profile can "
+                           "run what prints such an id_token (kubetoken.conf(5))",
                            r->grant);
     plan->by_browser = true;
 }

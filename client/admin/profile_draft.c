@@ -104,10 +104,11 @@ void profile_draft_free(struct profile_draft *draft)
 static size_t rank(const char *key)
 {
     static const char *const order[] = {
-        "issuer",    "token-endpoint", "jwks-uri",      "ca-file",
-        "client-id", "client-auth",    "client-secret", "client-secret-file",
-        "username",  "realm",          "password-file", "password-command",
-        "scope",     "audience"
+        "issuer",    "token-endpoint", "jwks-uri",         "ca-file",
+        "client-id", "client-auth",    "client-secret",    "client-secret-file",
+        "grant",     "from",           "token-command",    "username",
+        "realm",     "password-file",  "password-command", "scope",
+        "audience"
     };
     size_t i = 0;
 

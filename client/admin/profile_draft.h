@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "client/admin/config_text.h"
+#include "client/admin/provider_offers.h"
 #include "common/error.h"
 
 struct profile_draft;
@@ -76,7 +77,8 @@ enum error_code profile_draft_trial_error(void);
 /* Asks the provider for its discovery document alone, without any credential: for a draft that has
  * an issuer at least. Returns ERROR_NONE, also where none is needed, or what is wrong, with *why.
  */
-enum error_code profile_draft_discover(const struct profile_draft *draft, struct error *why);
+enum error_code profile_draft_discover(const struct profile_draft *draft,
+                                       struct provider_offers *ret, struct error *why);
 
 /* Writes its files and its section of the configuration, of which every other byte stays, has the
  * daemon read them, and hands it the typed password. All or nothing, also at ^C. What went wrong is

@@ -97,6 +97,7 @@ int discovery_parse(const struct job *job, const char *text, size_t length, stru
         return -1;
     }
     int r = take_document(job, doc, ret, why);
+    ret->offers = offers_read(doc);
     note_unreadable(doc, text, ret);
     cJSON_Delete(doc);
     return r;

@@ -6,6 +6,7 @@
 
 #include "daemon/fetch/as_go.h"
 #include "daemon/fetch/http.h"
+#include "daemon/fetch/offers.h"
 
 struct discovery {
     char *token_endpoint;
@@ -14,6 +15,7 @@ struct discovery {
     char *device_endpoint;      /* the same, of RFC 8628 §4 */
     bool auth_post, auth_basic; /* listed in token_endpoint_auth_methods_supported */
     bool auth_listed;           /* that list is there at all */
+    unsigned offers;            /* OFFERS_...; not cached */
     char unreadable[AS_GO_WHY]; /* what "it" has that the API server cannot read; "": nothing */
 };
 

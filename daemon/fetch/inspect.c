@@ -12,6 +12,7 @@
 #include "daemon/fetch/as_go.h"
 #include "daemon/fetch/id_token.h"
 #include "daemon/fetch/json.h"
+#include "daemon/fetch/offers.h"
 #include "daemon/fetch/provider.h"
 
 enum { FINDINGS_MAX = ID_TOKEN_CHECKS + RESULT_WARNINGS_MAX + 3, SCHEMA_VERSION = 1 };
@@ -35,6 +36,7 @@ struct token_report {
     struct check_outcome findings[FINDINGS_MAX];
     size_t n;
     const char *unreadable; /* of the discovery document, for the API server; "": nothing */
+    unsigned offers;        /* by what it gives tokens, of its document */
     struct error provider;  /* why nothing is known of it, ERROR_NONE: it is */
 };
 
@@ -257,6 +259,7 @@ static void print_json(FILE *f, const struct token_report *in)
         ok = ok && in->findings[i].level != LEVEL_ERROR;
     }
     add_provider(json, &in->provider);
+    offers_add(json, in->offers);
     cJSON_AddBoolToObject(json, "ok", ok);
     char *text = json_print(json);
     fprintf(f, "%s\n", text ? text : "");
@@ -312,6 +315,7 @@ void inspect_run(struct http *http, const struct job *job, struct result *ret)
             in.token.keys = &provider.keys;
     }
     in.unreadable = provider.endpoints.unreadable;
+    in.offers = provider.endpoints.offers;
     if (r == 0)
         run_checks(&in, &no_keys);
     else

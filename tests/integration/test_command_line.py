@@ -22,7 +22,8 @@ VALUES = {"--output": "json", "--env": "A", "--rehearse": "5s", "--min-validity"
           "--client-auth": "auto", "--username": "u", "--password-file": "f",
           "--password-command": "c", "--password-credential": "n", "--keep-password": "prompt",
           "--realm": "r", "--audience": "a", "--scope": "s", "--username-claim": "c",
-          "--ca-file": "f", "--set": "realm=r", "--context": "c", "--profile": "p"}
+          "--ca-file": "f", "--set": "realm=r", "--context": "c", "--profile": "p",
+          "--grant": "device", "--from": "p", "--token-command": "c"}
 
 
 def options_of(text):

@@ -93,6 +93,8 @@ def test_each_value_that_is_offered_is_taken(home):
                                                "header", "json"]
     assert names_of(home, "kubeconfig", "--api-version", "") == ["v1", "v1beta1"]
     assert "RS256" in names_of(home, "doctor", "--expect-signing-alg", "")
+    for command in ("init", "import"):
+        assert names_of(home, command, "--grant", "") == ["password", "device", "refresh-token"]
 
 
 def test_what_takes_a_file_says_so(home):
@@ -143,6 +145,10 @@ def test_a_profile_costs_one_connection(home, names):
         assert candidates(home, *words, "") == (
             [("spare", ""), ("work", ""), ("work@example.com", "")], ":4"), words
         assert len(names.requests) == before + 1, words
+
+
+def test_the_profile_whose_tokens_are_taken_is_one_that_there_is(home, names):
+    assert names_of(home, "init", "--from", "") == ["spare", "work", "work@example.com"]
 
 
 def test_where_no_profile_may_stand_nobody_is_asked(home, names):

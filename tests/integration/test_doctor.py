@@ -143,6 +143,114 @@ def test_all_in_order(home, start, fake):
     assert len(fake.grants()) == 1
 
 
+# ---- other grants ------------------------------------------------------------------------------
+
+
+def of_grant(fake, *lines, name="p"):
+    return (f"[profile {name}]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+            "client-id = client\n" + "".join(f"{line}\n" for line in lines))
+
+
+def offer(fake, *grants, **members):
+    fake.answers[DISCOVERY] = json_answer(
+        {**fake.discovery(), "grant_types_supported": list(grants), **members})
+
+
+def device_endpoint(fake):
+    return {"device_authorization_endpoint": fake.base + "/oauth/device/code"}
+
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@pytest.mark.parametrize("grants, listed", [((DEVICE,), True), (("authorization_code",), False)])
+def test_before_a_login_by_device_the_provider_is_looked_at(home, daemon, fake, grants, listed):
+    """A grant that is not listed is no more than a note."""
+    offer(fake, *grants, **device_endpoint(fake))
+    home.configure(of_grant(fake, "grant = device"))
+    daemon.start()
+    report = doctor(home)
+    assert [f["link"] for f in report.errors()] == ["credentials"]
+    ok, *notes = report.of("login")
+    assert ok["level"] == "ok" and "has a device_authorization_endpoint" in ok["detail"]
+    assert "kubetoken login p" in ok["detail"]
+    assert [n["level"] for n in notes] == ([] if listed else ["note"])
+    assert listed or "is not in the provider's grant_types_supported" in notes[0]["detail"]
+    assert not fake.grants()
+    for finding in doctor(home, "--redact").of("login"):  # no word of it is anybody's name
+        assert "<" not in finding["detail"].replace("login <profile-1>", ""), finding
+
+
+def test_a_device_grant_without_an_endpoint_is_foreseen(home, daemon, fake):
+    offer(fake, DEVICE)
+    home.configure(of_grant(fake, "grant = device"))
+    daemon.start()
+    report = doctor(home)
+    assert ("login", "warning", "discovery-invalid") in report.found()
+    assert "device-authorization-endpoint" in report.of("login")[0]["remedy"]
+
+
+def test_a_provider_that_cannot_be_reached_shows_before_the_login(home, daemon, fake):
+    home.configure(of_grant(fake, "grant = device"))
+    daemon.start()
+    fake.refuse()
+    report = doctor(home)
+    assert ("login", "error", "connect") in report.found()
+
+
+@pytest.mark.parametrize("scopes, says", [
+    (["openid", "offline_access"], "with the provider's offline_access in scope"),
+    (["openid"], "the scope offline_access, or a setting of the client")])
+def test_a_login_that_brought_no_refresh_token_is_a_note(home, daemon, fake, scopes, says):
+    """By the refresh token that a person gave, and that the provider takes once."""
+    offer(fake, DEVICE, scopes_supported=scopes, **device_endpoint(fake))
+    home.configure(of_grant(fake, "grant = device"))
+    daemon.start()
+    assert home.run("login", "--refresh-token", "p", input="canary-r0").returncode == 0
+    assert not [f for f in doctor(home).of("login") if f["level"] == "note"]
+    fake.answers[TOKEN] = lambda _: json_answer({"error": "invalid_grant"}, 400)
+    assert home.run("refresh", "p").returncode == 5
+    [note] = [f for f in doctor(home).of("login") if f["level"] == "note"]
+    assert "no refresh token came with the token" in note["detail"] and says in note["detail"]
+
+
+def test_a_refresh_token_is_told_with_its_age(home, daemon, fake):
+    home.configure(of_grant(fake, "grant = refresh-token"))
+    daemon.start()
+    assert "kubetoken login --refresh-token p" in doctor(home).of("login")[0]["detail"]
+    assert home.run("login", "--refresh-token", "p", input="canary-r0").returncode == 0
+    report = doctor(home)
+    assert report.found() == [] and report.of("login")[0]["level"] == "ok"
+    assert re.search(r"one is held, since \d{4}-\d\d-\d\dT", report.of("login")[0]["detail"])
+
+
+def test_a_profile_that_lives_of_another_says_how_that_one_stands(home, daemon, fake):
+    home.configure(fake.profile("main") + of_grant(fake, "from = main"))
+    daemon.start()
+    [source, *_] = doctor(home, "p").of("login")
+    assert source["level"] == "ok" and "got for those of main" in source["detail"]
+    fake.answers[TOKEN] = json_answer({"error": "invalid_grant"}, 403)
+    home.run("refresh", "main")
+    [source, *_] = doctor(home, "p").of("login")
+    assert source["code"] == "refused" and source["detail"].startswith("main, from which its ")
+    assert "kubetoken login main" in source["remedy"]
+
+
+@pytest.mark.parametrize("members, says", [
+    ({}, ["the password grant is not in the provider's grant_types_supported"]),
+    (None, ["the password grant is not in the provider's grant_types_supported",
+            "the provider has the device grant"])])
+def test_where_the_password_grant_is_refused_another_is_named(home, start, fake, members, says):
+    offer(fake, DEVICE, **(device_endpoint(fake) if members is None else members))
+    fake.answers[TOKEN] = json_answer({"error": "unsupported_grant_type"}, 400)
+    start()
+    report = doctor(home)
+    assert [f["link"] for f in report.errors()] == ["grant"]
+    notes = report.of("login")
+    assert len(notes) == len(says)
+    assert all(n["level"] == "note" and s in n["detail"] for n, s in zip(notes, says))
+
+
 def test_as_text(home, start):
     start()
     r = home.run("doctor", env={"KUBECONFIG": "/dev/null"})

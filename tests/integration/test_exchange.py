@@ -504,7 +504,7 @@ def test_status_log_and_doctor_say_from_which_it_comes(fake, home, daemon, sessi
     configure(home, fake, dependent(fake, "prod"))
     daemon.start()
     get(home, "prod")
-    assert "someone (from work)" in home.run("status").stdout
+    assert "someone  from work" in home.run("status").stdout
     assert home.status("prod")["from"] == "work" and "from" not in home.status("work")
     assert "got a token by exchange" in rig.unwrapped(home.run("log", "prod").stdout)
     entries = [json.loads(line) for line in home.run("log", "prod", "--json").stdout.splitlines()]

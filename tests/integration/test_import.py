@@ -332,17 +332,95 @@ def test_kubelogin_with_a_password_needs_nobody(fake, home, running, kubeconfig,
 def test_a_login_with_a_browser_is_taken_where_that_is_wanted(fake, home, running, kubeconfig):
     kubeconfig.write(kubelogin(fake))
     r = home.run("import", input="me\ncanary-pw\n")
-    assert r.returncode == 9 and "--password-grant" in r.stderr and not fake.requests
+    assert r.returncode == 9 and "--password-grant" in r.stderr and not fake.grants()
     assert kubeconfig.bytes == kubeconfig.before
     r = home.run("import", "--password-grant", input="me\ncanary-pw\n")
     assert r.returncode == 0, r.stderr
     assert kubeconfig.exec_of()["command"] == "kubetoken"
 
 
+# ---- without a password ------------------------------------------------------------------------
+
+
+def has_device_grant(fake):
+    fake.answers["/.well-known/openid-configuration"] = json_answer(
+        {**fake.discovery(), "device_authorization_endpoint": fake.base + "/oauth/device/code"})
+
+
+NEXT = "kubetoken login someone, which shows a code"
+
+
+@pytest.mark.parametrize("args", [("--grant-type=device-code",), ("--grant-type=device-code",
+                                                                  "--username=me",
+                                                                  "--password=canary-pw")])
+def test_a_login_by_device_stays_one(fake, home, running, kubeconfig, args):
+    """With nobody asked, and neither user nor password in the profile."""
+    has_device_grant(fake)
+    kubeconfig.write(kubelogin(fake, *args))
+    r = home.run("import", input="")
+    assert r.returncode == 0, r.stderr
+    assert profile(home) == {"issuer": fake.issuer, "ca-file": str(fake.ca_file), "client-id":
+                             "client", "client-secret-file": "someone.secret", "scope": "openid",
+                             "grant": "device"}
+    assert kubeconfig.exec_of()["command"] == "kubetoken" and not fake.grants()
+    flat = " ".join(r.stdout.split())
+    assert NEXT in flat and ("its password is left out" in flat) == (len(args) > 1)
+    assert set(files(home)) == {"kubetoken.conf", "someone.secret"}
+    says_no_secret(r)
+
+
+def test_a_provider_that_has_no_device_grant_is_told_of_before_anything_is_written(
+        fake, home, running, kubeconfig):
+    kubeconfig.write(kubelogin(fake, "--grant-type=device-code"))
+    r = home.run("import", input="")
+    assert r.returncode == 8 and "no device_authorization_endpoint" in r.stderr, r.stderr
+    assert kubeconfig.bytes == kubeconfig.before and files(home) == {}
+
+
+def test_a_login_with_a_browser_becomes_one_by_device_where_the_provider_has_that(
+        fake, home, running, kubeconfig):
+    has_device_grant(fake)
+    kubeconfig.write(kubelogin(fake))
+    r = home.run("import", input="")
+    assert r.returncode == 0, r.stderr
+    assert profile(home)["grant"] == "device" and NEXT in " ".join(r.stdout.split())
+    assert "--password-grant would try the password grant" in " ".join(r.stdout.split())
+    assert not fake.grants()
+
+
+def test_who_wants_the_password_grant_gets_it(fake, home, running, kubeconfig):
+    has_device_grant(fake)
+    kubeconfig.write(kubelogin(fake))
+    r = home.run("import", "--grant=password", input="me\ncanary-pw\n")
+    assert r.returncode == 0, r.stderr
+    assert "grant" not in profile(home) and profile(home)["username"] == "me"
+
+
+def test_a_dry_run_asks_no_provider(fake, home, running, kubeconfig):
+    has_device_grant(fake)
+    kubeconfig.write(kubelogin(fake))
+    r = home.run("import", "--dry-run")
+    assert r.returncode == 0 and not fake.requests, r.stderr
+    assert "grant = device where the provider has that" in r.stdout
+    r = home.run("import", "--dry-run", "--grant", "device")
+    assert "\ngrant = device\n" in r.stdout and "username" not in r.stdout and not fake.requests
+
+
+@pytest.mark.parametrize("args, says", [
+    (["--grant=browser"], "--grant takes password, device or refresh-token"),
+    (["--grant=device", "--username=me"], "belong to the password grant"),
+    (["--grant=refresh-token", "--password-file=x"], "belong to the password grant"),
+    (["--grant=device", "--password-grant"], "belong to the password grant")])
+def test_a_grant_that_does_not_go_is_refused(fake, home, kubeconfig, args, says):
+    kubeconfig.write(kubelogin(fake))
+    r = home.run("import", *args)
+    assert r.returncode == 2 and says in r.stderr, r.stderr
+
+
 @pytest.mark.parametrize("flag, says", [
     ("--insecure-skip-tls-verify", "always checks who the provider is"),
     ("--oidc-use-access-token", "hands out the id_token alone"),
-    ("--grant-type=client-credentials", "logs in no person"),
+    ("--grant-type=client-credentials", "token-command in a profile can run what prints such"),
     ("--login=azurecli", "the kubelogin of Azure"),
     ("--certificate-authority=/none.pem", "/none.pem: No such file"),
     ("--certificate-authority-data=!", "no base64"),
@@ -396,6 +474,27 @@ def test_a_refresh_token_is_sent_with_a_word_or_a_source_alone(fake, home, runni
     assert grants(fake) == ["canary-r0", "canary-r1"]
     assert kubeconfig.exec_of()["command"] == "kubetoken"
     assert "refresh-token" not in kubeconfig.path.read_text()
+
+
+def test_a_refresh_token_may_be_all_there_is(fake, home, running, kubeconfig, rotating):
+    """No user name is asked for, and no password is ever sent."""
+    kubeconfig.write(provider_user(fake, **{"refresh-token": "canary-r0"}))
+    r = home.run("import", "--yes", input="")
+    assert r.returncode == 2 and "--grant refresh-token" in r.stderr, r.stderr
+    r = home.run("import", "--yes", "--grant", "refresh-token", input="")
+    assert r.returncode == 0, r.stderr
+    assert profile(home)["grant"] == "refresh-token" and "username" not in profile(home)
+    assert home.run("refresh", "someone").returncode == 0
+    assert grants(fake) == ["canary-r0", "canary-r1"] and "What is left" not in r.stdout
+    assert "canary-r" not in "".join(p.read_text() for p in home.config.rglob("*") if p.is_file())
+    says_no_secret(r)
+
+
+def test_who_does_not_send_it_is_told_how_it_is_given(fake, home, running, kubeconfig, rotating):
+    kubeconfig.write(provider_user(fake, **{"refresh-token": "canary-r0"}))
+    r = home.run("import", "--no-verify", "--grant", "refresh-token", input="")
+    assert r.returncode == 0 and not fake.requests, r.stderr
+    assert "kubetoken login --refresh-token someone" in " ".join(r.stdout.split())
 
 
 def test_with_a_source_of_the_password_it_may_be_spent(fake, home, running, kubeconfig, rotating):
@@ -503,7 +602,7 @@ IMPORTED = {
     "05-exec-v1alpha1.yaml": ([], "p"),
 }
 LEFT_ALONE = {
-    "06-json-one-line.json": (0, "nothing to import: user aws: it runs aws; "),
+    "06-json-one-line.json": (0, "nothing to import: user aws: it runs aws, which prints "),
     "07-anchors-merge-keys.yaml": (0, "nothing to import: user me: it runs kubetoken already"),
     "10-minikube-same-name-stale-ca.yaml": (
         0, "nothing to import: user p: it logs in with a client certificate"),

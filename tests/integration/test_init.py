@@ -80,7 +80,7 @@ def test_it_asks_tries_and_writes(fake, home, daemon, talk):
     t.answer("Client id: ", "client").expect("Client secret (not shown; empty for a public "
                                              "client): ")
     assert not t.echoes
-    t.type("canary-client\n").answer("User name at the provider: ", "someone")
+    t.type("canary-client\n").answer("User name at the provider (empty: login asks): ", "someone")
     t.answer("Number [1]: ", "7").answer("Number [1]: ", "2").expect("Password of someone: ")
     assert not t.echoes and not home.config.exists()
     t.type("canary-wrong\n").expect("the provider refused the user name or password")
@@ -376,6 +376,143 @@ def test_what_the_api_server_will_mind_is_said(fake, home):
     assert "warning: the e-mail address is not verified" in head
 
 
+# ---- other grants ------------------------------------------------------------------------------
+
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+def offer(fake, *grants, **members):
+    """Its discovery document lists these grants, and has these members."""
+    fake.answers["/.well-known/openid-configuration"] = json_answer(
+        {**fake.discovery(), "grant_types_supported": list(grants), **members})
+
+
+def device_endpoint(fake):
+    return {"device_authorization_endpoint": fake.base + "/oauth/device/code"}
+
+
+def test_where_no_password_grant_is_listed_a_login_by_device_is_proposed(fake, home):
+    """And nothing is tried: nobody is there to confirm it."""
+    offer(fake, "authorization_code", DEVICE, **device_endpoint(fake))
+    r = home.run("init", *flags(fake, "--no-kubeconfig", user=None), input="")
+    assert r.returncode == 0, r.stderr
+    assert files(home)["kubetoken.conf"][1] == section(fake, "grant = device")
+    assert "The provider does not list the password grant, and it has the device grant" in r.stdout
+    assert r.stdout.endswith("What is left: kubetoken login work, which shows a code to be "
+                             "confirmed in a\nbrowser, of any machine.\n"), r.stdout
+    assert not fake.grants() and "doctor" not in r.stdout
+
+
+@pytest.mark.parametrize("grants, members, says", [
+    ((), device_endpoint, False),  # no list at all
+    (("password", DEVICE), device_endpoint, False),
+    (("authorization_code", DEVICE), lambda _: {}, True),  # nowhere to ask for a code
+])
+def test_else_the_password_is_tried(fake, home, daemon, grants, members, says):
+    daemon.start()
+    offer(fake, *grants, **members(fake))
+    if not grants:
+        fake.answers["/.well-known/openid-configuration"] = json_answer(
+            {**fake.discovery(), **members(fake)})
+    r = home.run("init", *flags(fake, "--no-kubeconfig", user=None), input=f"someone\n{CANARY}\n")
+    assert r.returncode == 0, r.stderr
+    assert "grant" not in files(home)["kubetoken.conf"][1] and len(fake.grants()) > 0
+    assert ("does not list the password grant" in r.stdout) == says
+
+
+def test_who_names_a_user_means_the_password(fake, home):
+    """Some providers have the password grant and do not list it."""
+    offer(fake, "authorization_code", DEVICE, **device_endpoint(fake))
+    r = home.run("init", *flags(fake, "--no-kubeconfig", "--keep-password=file"), input=CANARY)
+    assert r.returncode == 0, r.stderr
+    assert "Some have it all the same" in " ".join(r.stdout.split())
+    assert fake.grants()[0].form["grant_type"] == "password"
+
+
+@pytest.mark.parametrize("wanted", ["", "n"])
+def test_a_person_chooses_the_grant(fake, home, daemon, talk, wanted):
+    daemon.start()
+    offer(fake, DEVICE, **device_endpoint(fake))
+    t = talk("--no-kubeconfig", *[f for f in flags(fake, user=None) if f != "--yes"])
+    t.answer("Log in so (grant = device)? [Y/n]: ", wanted).answer("Client secret", "")
+    if wanted:
+        t.answer("login asks): ", "someone").answer("Number [1]: ", "1")
+        t.answer("Password of someone: ", CANARY)
+    assert t.end() == 0
+    assert ("grant = device" in files(home)["kubetoken.conf"][1]) == (not wanted)
+    assert len(fake.grants()) == (2 if wanted else 0)
+
+
+def test_a_login_by_device_needs_an_endpoint(fake, home):
+    offer(fake, DEVICE)
+    r = home.run("init", *flags(fake, "--grant=device", "--no-kubeconfig", user=None))
+    assert r.returncode == 8 and "it names no device_authorization_endpoint" in r.stderr
+    assert "--set device-authorization-endpoint=URL" in r.stderr and not files(home)
+    r = home.run("init", *flags(fake, "--grant=device", "--no-kubeconfig", "--set",
+                                f"device-authorization-endpoint={fake.base}/d", user=None))
+    assert r.returncode == 0, r.stderr
+    assert f"device-authorization-endpoint = {fake.base}/d" in files(home)["kubetoken.conf"][1]
+
+
+def test_it_is_told_what_gives_a_refresh_token(fake, home):
+    offer(fake, DEVICE, scopes_supported=["openid", "offline_access"], **device_endpoint(fake))
+    r = home.run("init", *flags(fake, "--no-kubeconfig", user=None), input="")
+    assert r.returncode == 0 and "The provider has the scope offline_access" in r.stdout
+
+
+@pytest.mark.parametrize("args, key, says", [
+    (["--grant", "refresh-token"], "grant = refresh-token",
+     "kubetoken login --refresh-token work, which reads the refresh token."),
+    (["--set", "grant=refresh-token"], "grant = refresh-token", "login --refresh-token work"),
+    (["--grant=password"], "grant = password", "kubetoken login work, which asks for user name"),
+])
+def test_no_user_is_asked_for_where_none_is_needed(fake, home, args, key, says):
+    r = home.run("init", *flags(fake, *args, "--no-kubeconfig", user=None), input="")
+    assert r.returncode == 0, r.stderr
+    assert files(home)["kubetoken.conf"][1] == section(fake, key)
+    assert says in " ".join(r.stdout.split()) and not fake.grants()
+
+
+def test_a_user_whose_password_is_typed_may_be_typed_too(fake, home, daemon, talk):
+    daemon.start()
+    t = talk("--no-kubeconfig", *[f for f in flags(fake, user=None) if f != "--yes"])
+    t.answer("Client secret", "").answer("User name at the provider (empty: login asks): ", "")
+    t.expect("What is left: kubetoken login work, which asks for user name and password.")
+    assert t.end() == 0 and files(home)["kubetoken.conf"][1] == section(fake)
+    assert not fake.grants()
+    r = home.run("login", "--username", "someone", "work", input=CANARY)
+    assert r.returncode == 0 and home.run("get", "work").returncode == 0, r.stderr
+
+
+def test_another_profiles_tokens_name_it(fake, home):
+    home.config.mkdir(exist_ok=True)
+    (home.config / "kubetoken.conf").write_text(fake.profile("main"))
+    os.chmod(home.config / "kubetoken.conf", 0o600)
+    r = home.run("init", *flags(fake, "--from", "main", "--no-kubeconfig", user=None), input="")
+    assert r.returncode == 0, r.stderr
+    assert "from = main\n" in files(home)["kubetoken.conf"][1]
+    assert "kubetoken login main, where that has none" in " ".join(r.stdout.split())
+
+
+def test_a_command_is_written_as_it_was_given(fake, home):
+    r = home.run("init", *flags(fake, "--token-command", "cloud print-token", "--no-kubeconfig",
+                                "--no-verify", user=None))
+    assert r.returncode == 0, r.stderr
+    assert "token-command = cloud print-token\n" in files(home)["kubetoken.conf"][1]
+    assert "What is left" not in r.stdout
+
+
+def test_the_defaults_say_it_for_all(fake, home):
+    home.config.mkdir(exist_ok=True)
+    (home.config / "kubetoken.conf").write_text("[defaults]\ngrant = refresh-token\n")
+    os.chmod(home.config / "kubetoken.conf", 0o600)
+    r = home.run("init", *flags(fake, "--no-kubeconfig", user=None), input="")
+    assert r.returncode == 0, r.stderr
+    assert files(home)["kubetoken.conf"][1].endswith(section(fake))
+    assert "kubetoken login --refresh-token work" in r.stdout
+
+
 # ---- stdin, and what is missing ----------------------------------------------------------------
 
 
@@ -391,8 +528,20 @@ def test_user_name_and_password_are_lines_on_stdin(fake, home):
 @pytest.mark.parametrize("args, given, code, says", [
     (["--client-id", "c"], "", 2, "nobody is there to be asked: give --issuer"),
     (["--issuer", "https://127.0.0.1:1/", "--no-verify"], "", 2, "give --client-id"),
-    (["--issuer", "https://127.0.0.1:1/", "--no-verify", "--client-id=c"], "", 2,
-     "give --username, or a line on stdin"),
+    (["--issuer", "https://127.0.0.1:1/", "--no-verify", "--client-id=c", "--keep-password=file"],
+     "", 2, "give --username, or a line on stdin"),
+    (["--issuer", "https://127.0.0.1:1/", "--no-verify", "--client-id=c", "--password-file=x"],
+     "", 2, "give --username, or a line on stdin"),
+    (["--grant=browser"], "", 2, "--grant takes password, device or refresh-token"),
+    (["--grant=device", "--username=u"], "", 2, "username belongs to the password grant, which "
+     "--grant takes the place of"),
+    (["--from=x", "--password-file=y"], "", 2, "password-file belongs to the password grant"),
+    (["--token-command=x", "--set", "realm=y"], "", 2, "which --token-command takes the place of"),
+    (["--grant=refresh-token", "--keep-password=file"], "", 2, "belongs to the password grant"),
+    (["--grant=device", "--from=x"], "", 2, "a profile has one grant"),
+    (["--from=x", "--token-command=y"], "", 2, "a profile has one grant"),
+    (["--issuer", "x", "--no-verify", "--client-id=c", "--from=nobody"], "", 9,
+     "from = nobody: there is no such profile"),
     (["--issuer", "x", "--no-verify", "--client-id=c", "--username=u", "--keep-password=file"], "",
      2, "there is no password on stdin"),
     (["--issuer", "x", "--no-verify", "--client-id=c", "--username=u", "--keep-password=file"],

@@ -595,3 +595,57 @@ def test_in_the_background_it_draws_nothing(home, terminal, daemon, fake):
     t.until_text("work")
     t.type(b"\x03")
     assert t.end()[0] == 130
+
+
+# ---- other grants ------------------------------------------------------------------------------
+
+
+def of_grant(fake, name, *lines):
+    return (f"[profile {name}]\nissuer = {fake.issuer}\nca-file = {fake.ca_file}\n"
+            "client-id = client\n" + "".join(f"{line}\n" for line in lines))
+
+
+def test_a_column_tells_the_grant_where_it_is_not_the_password(home, daemon, fake):
+    home.configure(fake.profile("p") + of_grant(fake, "d", "grant = device") +
+                   of_grant(fake, "r", "grant = refresh-token") + of_grant(fake, "x", "from = p") +
+                   of_grant(fake, "c", "token-command = /bin/false"))
+    daemon.start()
+    rows = {line.split()[0]: re.split(r" {2,}", line)
+            for line in home.run("status").stdout.splitlines()[:6]}
+    assert rows.pop("PROFILE") == ["PROFILE", "USER", "GRANT", "STATE", "LEFT", "NEXT"]
+    assert {name: row[2] for name, row in rows.items() if name != "p"} == {
+        "d": "device", "r": "refresh-token", "x": "from p", "c": "token-command"}
+    assert rows["p"] == ["p", "someone", "idle", "-", "-"]
+    status = {p["profile"]: (p.get("grant"), p.get("from")) for p in home.status()}
+    assert status == {"p": (None, None), "d": ("device", None), "r": ("refresh-token", None),
+                      "x": ("exchange", "p"), "c": ("token-command", None)}
+
+
+def test_without_another_grant_there_is_no_such_column(home, daemon, fake):
+    home.configure(fake.profile("p"))
+    daemon.start()
+    assert home.run("status").stdout.splitlines()[0] == "PROFILE  USER     STATE  LEFT  NEXT"
+
+
+@pytest.mark.parametrize("grant, words", [("device", "kubetoken login d"),
+                                          ("refresh-token", "kubetoken login --refresh-token d")])
+def test_it_says_when_the_person_is_needed(home, daemon, fake, grant, words):
+    home.configure(of_grant(fake, "d", f"grant = {grant}"))
+    daemon.start()
+    assert home.run("get", "d").returncode == 5
+    assert f"{words}\n" in rig.unwrapped(home.run("status").stdout)
+    assert not fake.grants()
+
+
+def test_a_refresh_token_in_hand_is_told_with_its_age(home, daemon, fake):
+    fake.answers[TOKEN] = lambda _: json_answer(fake.token(refresh_token="canary-r"))
+    home.configure(of_grant(fake, "d", "grant = refresh-token"))
+    daemon.start()
+    [before] = home.status()
+    assert home.run("login", "--refresh-token", "d", input="canary-r0").returncode == 0
+    [after] = home.status()
+    assert "refreshTokenHeld" not in before and after["refreshTokenHeld"]
+    assert after["refreshTokenTimestamp"] >= after["sinceTimestamp"][:10]
+    assert "canary" not in home.run("status", "--json").stdout
+    assert home.run("logout", "d").returncode == 0
+    assert "refreshTokenHeld" not in home.status()[0]

@@ -159,6 +159,10 @@ def test_a_locked_key_holds_and_is_told_everywhere(fake, home, daemon, system):
     assert (r.returncode, r.stderr) == (0, note + "\n") and "in order" in r.stdout
     r = system.run(home, "kubetoken", "config", "show")
     assert r.returncode == 0 and r.stderr == note + "\n" and "scope = openid company" in r.stdout
+    assert r.stdout.endswith(f"\n\n[locked]\n# {ETC}/conf.d/50-company.conf:4\nkeys = scope\n")
+    r = system.run(home, "kubetoken", "config", "show", "--json")
+    assert json.loads(r.stdout)["locked"] == [
+        {"key": "scope", "file": f"{ETC}/conf.d/50-company.conf", "line": 4}]
     r = system.run(home, "kubetoken", "doctor", "--json")
     [link] = [c for c in json.loads(r.stdout)["links"] if c["link"] == "configuration"]
     assert (link["level"], link["detail"], link["remedy"]) == (

@@ -382,7 +382,7 @@ static void on_line(void *context, const struct config_line *line)
 static void what_is_shown_is_a_configuration_again(void **state)
 {
     const char *paths[] = { user_file };
-    const struct config_visitor visitor = { on_profile, on_line, on_line, NULL };
+    const struct config_visitor visitor = { on_profile, on_line, on_line, on_line, NULL };
 
     (void)state;
     setenv("HOME", "/home/100%", 1);

@@ -37,6 +37,8 @@ static void render(const struct import_plan *plan, char *out, size_t size)
         fprintf(f, "data=%s ", plan->ca_data[i]);
     if (plan->by_browser)
         fputs("browser ", f);
+    if (plan->by_device)
+        fputs("device ", f);
     if (plan->guessed_name)
         fputs("guessed ", f);
     if (plan->ended_at)
@@ -168,11 +170,15 @@ static void kubelogin_is_known_by_all_its_names(void **state)
           PLAIN " browser WHY --certificate-authority /certs/ca.pem is a file in the container; "
                 "mount it, or name it in a profile by kubetoken init" },
         { RUN("docker", "\"run\",\"alpine\",\"get-token\""), IMPORT_NOTHING,
-          "WHY it runs docker; kubetoken imports auth-provider oidc and kubelogin" },
+          "WHY it runs docker; kubetoken imports auth-provider oidc and kubelogin. If that "
+          "prints an id_token, token-command in a profile can run it" },
         { RUN("kubectl", "\"get\",\"pods\""), IMPORT_NOTHING,
-          "WHY it runs kubectl; kubetoken imports auth-provider oidc and kubelogin" },
+          "WHY it runs kubectl; kubetoken imports auth-provider oidc and kubelogin. If that "
+          "prints an id_token, token-command in a profile can run it" },
         { RUN("aws", "\"eks\",\"get-token\""), IMPORT_NOTHING,
-          "WHY it runs aws; kubetoken imports auth-provider oidc and kubelogin" },
+          "WHY it runs aws, which prints a signed request to AWS and no id_token: that cluster "
+          "does "
+          "not take what kubetoken gets" },
         { RUN("kubelogin", "\"setup\""), IMPORT_KUBELOGIN,
           "WHY it runs kubelogin without get-token; only that gives kubectl a token" },
         { RUN("kubelogin", "\"get-token\",\"--login\",\"azurecli\",\"--server-id\",\"x\""),
@@ -205,10 +211,11 @@ static void its_flags_are_read_as_it_reads_them(void **state)
         { KUBELOGIN(",\"--grant-type=authcode\",\"--username=me\""), IMPORT_KUBELOGIN,
           PLAIN " user=me browser" },
         { KUBELOGIN(",\"--grant-type=authcode-keyboard\""), IMPORT_KUBELOGIN, PLAIN " browser" },
-        { KUBELOGIN(",\"--grant-type=device-code\""), IMPORT_KUBELOGIN, PLAIN " browser" },
+        { KUBELOGIN(",\"--grant-type=device-code\""), IMPORT_KUBELOGIN, PLAIN " device" },
         { KUBELOGIN(",\"--grant-type=client-credentials\""), IMPORT_KUBELOGIN,
-          PLAIN " browser WHY its --grant-type client-credentials logs in no person; kubetoken's "
-                "login is by user name and password" },
+          PLAIN " browser WHY its --grant-type client-credentials logs in no person; "
+                "token-command in a profile can run what prints such an id_token "
+                "(kubetoken.conf(5))" },
         { KUBELOGIN(",\"--username=me\",\"--oidc-extra-scope=email,groups\",\"--oidc-extra-scope\","
                     "\"groups\",\"--oidc-extra-scope=openid\""),
           IMPORT_KUBELOGIN, "issuer=https://i/ client-id=k8s scope=openid email groups user=me" },

@@ -91,6 +91,25 @@ static void who_needs_less_than_half_of_the_room_gets_that(void **state)
            "p        somebody.with.a.long.name@example.com  idle   59 min  renewal in 53 min\n");
 }
 
+/* A column of its own, where any row has one. */
+static void a_grant_is_told_where_one_is_not_the_password(void **state)
+{
+    static const struct table_row rows[] = {
+        { ROW("p", "me", "idle", "59 min", "renewal in 53 min"), .grant = "from minikube" },
+        { ROW("minikube", "me@example.com", "idle", "-", "-") },
+    };
+    static const struct table_row short_one = { ROW("p", "me", "idle", "-", "-"), .grant = "x" };
+
+    (void)state;
+    expect(rows, 2, 80,
+           "PROFILE   USER            GRANT          STATE  LEFT    NEXT\n"
+           "p         me              from minikube  idle   59 min  renewal in 53 min\n"
+           "minikube  me@example.com                 idle   -       -\n");
+    expect(&short_one, 1, 80,
+           "PROFILE  USER  GRANT  STATE  LEFT  NEXT\n"
+           "p        me    x      idle   -     -\n");
+}
+
 static void a_narrow_terminal(void **state)
 {
     (void)state;
@@ -221,6 +240,7 @@ int main(void)
         cmocka_unit_test(columns_are_as_wide_as_what_they_hold),
         cmocka_unit_test(a_cell_without_room_stands_alone),
         cmocka_unit_test(who_needs_less_than_half_of_the_room_gets_that),
+        cmocka_unit_test(a_grant_is_told_where_one_is_not_the_password),
         cmocka_unit_test(a_narrow_terminal),
         cmocka_unit_test(the_bar_shows_what_is_left_and_where_it_is_renewed),
         cmocka_unit_test(the_bar_is_full_at_first_and_never_quite_empty),
