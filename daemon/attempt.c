@@ -34,7 +34,7 @@ enum attempt_stage {
 /* What stands against sending the same again, since the last attempt. */
 struct obstacle {
     struct permit permit;             /* the accounts that refuse it, or have it wait */
-    uint64_t password, client_secret; /* digests, */
+    uint64_t password, client_secret; /* digests; the first may be of a refresh token, */
     bool local;                       /* of what no account knows: refused for this request */
     bool typed;                       /* not what a source gave */
     enum error_code code;
@@ -384,13 +384,18 @@ static void give_slot(struct attempt *a)
     wake_queued(a);
 }
 
+/* Of what is sent for the user: another refresh token is another request. */
+static uint64_t digest_of_grant(const struct attempt *a)
+{
+    return digest_secret(by_password(a) ? a->password : a->order.refresh_token);
+}
+
 /* Refused for reasons that lie in this profile's request, so that no account knows of it. */
 static bool was_refused(const struct attempt *a)
 {
     const struct obstacle *o = &a->obstacle;
 
-    return o->at > 0 && o->local && a->order.forced_at == 0 &&
-           o->password == digest_secret(a->password) &&
+    return o->at > 0 && o->local && a->order.forced_at == 0 && o->password == digest_of_grant(a) &&
            o->client_secret == digest_secret(a->client_secret);
 }
 
@@ -805,7 +810,7 @@ static void remember_end(struct attempt *a, const struct attempt_end *how)
     if (attempt_token(how) || attempt_device(how) || (!refused && how->kind != LIFECYCLE_SOFT))
         return;
     const struct obstacle o = { .permit = a->permit,
-                                .password = digest_secret(a->password),
+                                .password = digest_of_grant(a),
                                 .client_secret = digest_secret(a->client_secret),
                                 .local = refused && !permit_refuses(&a->permit),
                                 .typed = a->order.typed != NULL && by_password(a),

@@ -1806,6 +1806,7 @@ static void forget_all(struct profile *p, const char *reason)
     p->error = (struct error){ ERROR_NONE, "" };
     if (needs_person(p))
         set_no_login(p, person_code(p), "");
+    note(p); /* that, and not what they were told who waited: it may end by a crash */
 }
 
 void profile_logout(struct profile *p, struct revocation *revocation)
@@ -1927,6 +1928,15 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
     log_change(p, p->lifecycle.failed_at);
 }
 
+/* Its refresh token had just been refused when that life ended. */
+static void explain_refusal(struct profile *p)
+{
+    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || p->error.code == ERROR_LOGIN_NEEDED)
+        return;
+    p->refresh_failed = true;
+    set_login_needed(p);
+}
+
 static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
 {
     lifecycle_restore(&p->lifecycle, &r->lifecycle, &p->policy, refresh_token_of(p) != NULL);
@@ -1941,6 +1951,7 @@ static void restore_record(struct profile *p, const struct profile_record *r, ui
         p->error = r->error;
     p->lacks_source = p->depends && (p->lifecycle.state == LIFECYCLE_WAITING ||
                                      p->error.code == ERROR_SOURCE_REFUSED);
+    explain_refusal(p);
     attempt_restore(p->attempt, &r->note, &r->error, now);
 }
 

@@ -900,7 +900,8 @@ static void note_changed(const struct world *w, struct model *p, const struct fa
         note_use(w, p);
     if (!f->person)
         return;
-    l->person_pending = l->credit = true;
+    l->person_pending = true;
+    l->credit |= !f->refresh_token; /* that says nothing for a password */
     l->said_at = w->now;
     l->waited_until = w->now + 30 * SECOND;
 }
@@ -978,7 +979,9 @@ static void note_restarted(struct world *w, struct model *p)
     l->failed_before |= l->failing;
     if (p->flight != FLIGHT_NONE)
         l->failing = false;
-    if (p->origin == ORIGIN_TYPED && (p->kept != KEEP_ALL || password_of(w, p) == 0)) {
+    bool token_kept = p->grant == GRANT_REFRESH_TOKEN && p->newest_refresh_token > 0;
+    if (p->origin == ORIGIN_TYPED && !token_kept &&
+        (p->kept != KEEP_ALL || password_of(w, p) == 0)) {
         l->failing = true; /* only a login helps */
         l->failure = LIFECYCLE_NO_LOGIN;
     }
@@ -1045,6 +1048,10 @@ static void note(struct world *w, struct model *p, const struct fact *f)
     case FACT_GAVE_UP:
         l->gave_up_at = w->now;
         break;
+    case FACT_GIVEN: /* nothing is known of it */
+        l->stale = l->faulty = l->short_life = false;
+        break;
+    case FACT_EXPLAINED:
     case FACT_REST:
         break;
     }
@@ -1060,16 +1067,25 @@ void check(struct world *w, struct model *p, const struct fact *fact)
     p6_outlives(w, p, fact);
     p7_any_clock(w, p, fact);
     p8_healed(w, p, fact);
+    check_grant(w, p, fact);
     note(w, p, fact);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------ */
 
+/* Whether the provider would take what it has to send. */
+static bool has_right(const struct world *w, const struct model *p)
+{
+    if (p->grant == GRANT_REFRESH_TOKEN)
+        return p->newest_refresh_token && p->newest_refresh_token == p->valid_refresh_token;
+    return password_of(w, p) == w->providers[p->provider].right;
+}
+
 enum class check_class(const struct world *w, const struct model *p) {
     const struct provider *v = &w->providers[p->provider];
 
     switch (v->regime){
-        case REGIME_WELL : if (password_of(w, p) != v->right) return CLASS_WRONG_PASSWORD;
+        case REGIME_WELL : if (!has_right(w, p)) return CLASS_WRONG_PASSWORD;
         return v->lifetime < 2 * MINUTE ? CLASS_SHORT : CLASS_WELL;
         case REGIME_DOWN : case REGIME_DESERTED : case REGIME_BLACKHOLE : case
         REGIME_5XX : return CLASS_OUTAGE;

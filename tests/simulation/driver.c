@@ -130,7 +130,8 @@ static void answer(struct world *w, struct model *p, struct caller *c, bool good
 }
 
 /* Asks the profile as the server does. */
-static void ask(struct world *w, struct model *p, struct profile *real, struct caller *c)
+static enum profile_verdict ask(struct world *w, struct model *p, struct profile *real,
+                                struct caller *c)
 {
     enum profile_verdict verdict = PROFILE_ERROR;
     struct error why;
@@ -142,10 +143,13 @@ static void ask(struct world *w, struct model *p, struct profile *real, struct c
     else
         verdict = profile_want(real, &c->waiter, w->now, &why);
     w->asking = NULL;
+    if (verdict == PROFILE_ERROR)
+        check(w, p, &(struct fact){ .kind = FACT_EXPLAINED, .call = &c->call, .why = &why });
     if (verdict == PROFILE_QUEUED)
         enqueue(p, c);
     else
         answer(w, p, c, verdict == PROFILE_TOKEN);
+    return verdict;
 }
 
 void daemon_get(struct world *w, struct call call)
@@ -165,14 +169,32 @@ void daemon_get(struct world *w, struct call call)
         client_told(w, &call, NULL);
 }
 
-void daemon_renew(struct world *w, struct model *p, unsigned password)
+/* A person, who waits for half a minute. */
+static struct caller *receive_person(struct world *w, struct model *p, enum protocol_verb verb)
 {
     struct call call = { .client = NOBODY,
                          .profile = p->number,
                          .wants_new = true,
                          .asked = w->now,
                          .deadline = w->now + 30 * SECOND };
-    struct caller *c = p->real ? receive(w, &call, password ? VERB_LOGIN : VERB_REFRESH) : NULL;
+
+    return p->real ? receive(w, &call, verb) : NULL;
+}
+
+static void say(struct world *w, struct model *p, struct caller *c, bool taken)
+{
+    w->speaking = true;
+    enum profile_verdict verdict = ask(w, p, p->real, c);
+    w->speaking = false;
+    if ((verdict != PROFILE_ERROR) != taken)
+        check_broken(w, p, "the profiles",
+                     "somebody logs in by what it has no use for, or is not let");
+}
+
+void daemon_renew(struct world *w, struct model *p, unsigned password)
+{
+    struct caller *c = receive_person(w, p, password ? VERB_LOGIN : VERB_REFRESH);
+    bool taken = !password || p->grant == GRANT_PASSWORD;
     char text[16];
 
     if (!c)
@@ -181,12 +203,32 @@ void daemon_renew(struct world *w, struct model *p, unsigned password)
     if (password) {
         int n = snprintf(text, sizeof text, "pw%u", password);
         c->waiter.secret = secret_copy(text, (size_t)n);
+    }
+    if (password && taken) {
         p->typed = password;
         p->typed_until = p->password_lifetime == NEVER ? NEVER : w->now + p->password_lifetime;
     }
-    w->speaking = true;
-    ask(w, p, p->real, c);
-    w->speaking = false;
+    say(w, p, c, taken);
+}
+
+void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token)
+{
+    struct caller *c = receive_person(w, p, VERB_LOGIN);
+    bool taken = p->use_refresh_token;
+    char text[16];
+
+    if (!c)
+        return;
+    trace(w, p, "a person gives the refresh token", NULL, refresh_token * SECOND, NEVER);
+    int n = snprintf(text, sizeof text, "r%u", refresh_token);
+    c->waiter.secret = secret_copy(text, (size_t)n);
+    c->waiter.request.format = FORMAT_REFRESH_TOKEN;
+    if (taken) {
+        w->statistics.gifts++;
+        w->statistics.gifts_under_way += p->flight != FLIGHT_NONE;
+        p->by_token.given = refresh_token;
+    }
+    say(w, p, c, taken);
 }
 
 void daemon_logout(struct world *w, struct model *p)
@@ -334,6 +376,21 @@ static bool is_of_the_user(enum error_code code)
     return class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER;
 }
 
+/* A refresh token that was refused is gone; so is one that brings nothing newer, where there is
+ * nothing else and the token is dead. */
+static void token_refused(struct world *w, struct model *p, const struct lifecycle_event *event)
+{
+    bool dead = p->token.id == 0 || p->token.sent + p->token.lifetime <= w->now;
+
+    if (event->type != LIFECYCLE_FAILED)
+        return;
+    if (event->failed.kind == LIFECYCLE_REFUSED ||
+        (event->failed.kind == LIFECYCLE_STALE && p->grant == GRANT_REFRESH_TOKEN && dead)) {
+        p->by_token.refused = p->refresh_token;
+        p->newest_refresh_token = 0;
+    }
+}
+
 static void request_ended(struct world *w, struct model *p, const struct lifecycle_event *event)
 {
     bool failed = event->type == LIFECYCLE_FAILED;
@@ -342,6 +399,8 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
           &(struct fact){ .kind = FACT_ENDED,
                           .failed = failed,
                           .failure = failed ? event->failed.kind : LIFECYCLE_TEMPORARY });
+    if (p->flight == FLIGHT_SENT && p->by_refresh_token)
+        token_refused(w, p, event);
     if (failed && event->failed.kind == LIFECYCLE_REFUSED && !p->lc->by_refresh_token &&
         is_of_the_user(profile_error(p->real)->code))
         p->typed = 0;
@@ -359,6 +418,7 @@ static void forgotten(struct world *w, struct model *p)
     p->typed = 0;
     p->token.id = 0;
     p->newest_refresh_token = 0; /* none that may be sent any more */
+    p->by_token.given = 0;
 }
 
 /* Before lifecycle.c hears of it. */
@@ -375,6 +435,7 @@ static void before(struct world *w, struct model *p, const struct lifecycle_even
               &(struct fact){ .kind = FACT_CHANGED,
                               .person = w->speaking,
                               .password = event->changed.password,
+                              .refresh_token = event->changed.refresh_token,
                               .use = event->changed.person });
         return;
     case LIFECYCLE_FORGET:
@@ -390,6 +451,14 @@ static void before(struct world *w, struct model *p, const struct lifecycle_even
     case LIFECYCLE_TIMER:
         return;
     }
+}
+
+/* Nothing is under way any more: from now on what somebody gave is the refresh token. */
+static void take_given(struct world *w, struct model *p)
+{
+    p->newest_refresh_token = p->by_token.given;
+    p->by_token.given = 0;
+    check(w, p, &(struct fact){ .kind = FACT_GIVEN });
 }
 
 static const char *const event_names[] = {
@@ -426,6 +495,10 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
     if (event->type == LIFECYCLE_WANTED)
         check(w, p,
               &(struct fact){ .kind = FACT_WANTED, .call = w->asking, .verdict = actions.verdict });
+    if (actions.take_offered && !p->by_token.given)
+        check_broken(w, p, "the job", "a refresh token is taken that nobody gave");
+    if (actions.request && p->by_token.given)
+        take_given(w, p);
     if (actions.request) {
         check(w, p, &(struct fact){ .kind = FACT_REQUEST });
         p->flight = FLIGHT_BEGUN;
@@ -489,10 +562,11 @@ static void restarted(struct world *w, struct model *p)
     }
     p->real = NULL;
     p->lc = NULL;
-    check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
-    p->flight = FLIGHT_NONE;
     if (p->kept != KEEP_ALL || in_flight)
         p->newest_refresh_token = 0;
+    p->by_token.given = 0;
+    check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
+    p->flight = FLIGHT_NONE;
     if (p->kept != KEEP_ALL)
         p->typed = 0;
     if (p->token.sent + p->token.lifetime <= w->now)
@@ -572,6 +646,9 @@ static void p11_restart(struct world *w, struct model *p)
     bool typed = p->typed && w->now < p->typed_until;
     if (typed && p->origin == ORIGIN_TYPED && p->lc->state == LIFECYCLE_NEED_LOGIN)
         check_broken(w, p, "P11 restart", "a typed password is lost");
+    if (p->grant == GRANT_REFRESH_TOKEN && p->newest_refresh_token > 0 &&
+        p->lc->state == LIFECYCLE_NEED_LOGIN)
+        check_broken(w, p, "P11 restart", "a refresh token is lost");
     /* asking, since the configuration is another now, it is about to find out */
     if (!typed && p->origin == ORIGIN_TYPED && p->newest_refresh_token == 0 &&
         p->lc->state != LIFECYCLE_NEED_LOGIN && p->lc->state != LIFECYCLE_STOPPED &&

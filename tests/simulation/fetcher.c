@@ -43,12 +43,9 @@ static void take_job(struct world *w, struct model *p, const struct job *job)
         check_broken(w, p, "the job", "it names another provider");
     if ((job->previous ? daemon_number(job->previous) : 0) != p->token.id)
         check_broken(w, p, "the job", "the token of before is not the one in hand");
-    if (p->by_refresh_token) {
-        p->refresh_token = daemon_number(job->refresh_token);
-        if (p->refresh_token != p->newest_refresh_token)
-            check_broken(w, p, "the job", "its refresh token is not the newest");
+    grants_take_job(w, p, job);
+    if (p->by_refresh_token)
         return;
-    }
     p->password = job->password ? daemon_number(job->password) : 0;
     if (p->password == 0 || !is_numbered(job->password, "pw", p->password))
         check_broken(w, p, "the job", "its password is none that anybody gave");
@@ -97,6 +94,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
         return NULL;
     struct reply *r = &f->p->reply;
     if (!f->was_read) { /* nobody will ever know what the provider said */
+        grants_unread(the_world, f->p, r);
         r->token = r->refresh_without_token = r->nobody_listens = false;
         r->retry_after = 0;
         r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;

@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 enum { STANDSTILL = 100000 };
+/* So many of so many steps see all that is looked for. */
+enum { STANDARD_SEEDS = 100, STANDARD_STEPS = 20000 };
 
 static struct world world;
 
@@ -68,14 +70,12 @@ static struct model *some_profile(struct world *w)
     return &w->profiles[first];
 }
 
-static void person(struct world *w)
+/* What a person says for the sake of a profile by password. */
+static void speak(struct world *w, struct model *p)
 {
-    struct model *p = some_profile(w);
     struct provider *v = &w->providers[p->provider];
-    uint64_t next = in_trouble(p) ? 3 * HOUR : 10 * DAY;
     unsigned password = v->right;
 
-    check_classes(w);
     switch (chance_below(w, 10)) {
     case 0:
         daemon_logout(w, p);
@@ -107,6 +107,16 @@ static void person(struct world *w)
         daemon_renew(w, p, v->right);
         break;
     }
+}
+
+static void person(struct world *w)
+{
+    struct model *p = some_profile(w);
+    uint64_t next = in_trouble(p) ? 3 * HOUR : 10 * DAY;
+
+    check_classes(w);
+    if (!w->grants || !grants_person(w, p))
+        speak(w, p);
     if (p->lc && p->lc->state == LIFECYCLE_ASKING && chance_permille(w, 100)) {
         queue_set(&w->queue, EVENT_PERSON, w->now + chance_span(w, MSEC, SECOND));
         return; /* and once more, while that is under way */
@@ -179,6 +189,8 @@ static void init_profile(struct world *w, unsigned i)
     if (p->source && !w->providers[p->provider].flawless)
         queue_set(&w->queue, EVENT_CREDENTIAL + i, w->now + chance_span(w, HOUR, 90 * DAY));
     init_policy(w, p);
+    if (w->grants)
+        grants_init(w, p);
 }
 
 static void init(struct world *w, uint64_t seed, bool tracing)
@@ -186,6 +198,7 @@ static void init(struct world *w, uint64_t seed, bool tracing)
     memset(w, 0, offsetof(struct world, statistics));
     w->seed = seed;
     w->tracing = tracing;
+    w->grants = grants_are_in(seed);
     w->now = DAY;
     chance_seed(w, seed);
     w->kept = -1;
@@ -371,5 +384,6 @@ int main(int argc, char **argv)
         close(world.kept);
     }
     report(&world.statistics, now_seconds() - start);
-    return 0;
+    bool all = grants_report(&world.statistics);
+    return last - first + 1 >= STANDARD_SEEDS && steps >= STANDARD_STEPS && !all;
 }

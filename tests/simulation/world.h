@@ -232,6 +232,17 @@ struct ledger {
 /* Where its password comes from. */
 enum origin { ORIGIN_TYPED, ORIGIN_FILE, ORIGIN_COMMAND };
 
+/* What is known of a profile beyond the password: grants.c. */
+struct by_token {
+    uint32_t given; /* a refresh token that somebody gave, and that is not in hand yet; 0 = none */
+    uint32_t refused;    /* the last one that the provider refused */
+    bool rotated;        /* there is a newer one, but its answer was lost */
+    bool has_cause;      /* the last one was refused in this life */
+    bool is_gift;        /* the one in hand was given, and has brought nothing yet */
+    unsigned losses;     /* of answers, in a row, */
+    uint64_t lost_since; /* the first of them */
+};
+
 /* A profile of the configuration, and what is known of the real one from outside. */
 struct model {
     char name[8];
@@ -242,6 +253,7 @@ struct model {
 
     /* its configuration */
     bool absent; /* from the file, at the next reload */
+    enum grant grant;
     enum origin origin;
     bool other_path, other_scope; /* which of two */
     uint64_t keep_fresh, refresh_before, password_lifetime;
@@ -278,6 +290,7 @@ struct model {
     uint32_t valid_refresh_token;
     uint64_t session_until;
 
+    struct by_token by_token;
     struct ledger ledger;
     uint64_t class_since;
     unsigned hand_outs; /* to client-go */
@@ -346,6 +359,9 @@ struct statistics {
     uint64_t longest_wait, longest_wait_seed;
     unsigned most_odd, most_lost; /* of one password, in a day */
     uint64_t overlaps, doubts;
+    /* beyond the password */
+    uint64_t gifts, gifts_under_way, gifts_taken, tokens_refused, rotations_lost, rotations_missed,
+        cut_off;
     uint64_t served, queued, failed, suspicions, heals, tokens, kept;
 };
 
@@ -365,6 +381,7 @@ struct world {
     struct profiles *configured;
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
+    bool grants;        /* there is more than the password in it */
     uint64_t private_file_stamp;
     int wanting;              /* how many profiles the network interests */
     int working;              /* requests and attempts under way, for the watchdog */
@@ -447,6 +464,8 @@ void daemon_stop(struct world *w, bool again);
 void daemon_get(struct world *w, struct call call);
 /* A person says login (password > 0) or refresh (0). */
 void daemon_renew(struct world *w, struct model *p, unsigned password);
+/* The same, with a refresh token. */
+void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token);
 void daemon_logout(struct world *w, struct model *p);
 void daemon_reload(struct world *w);
 void daemon_restart(struct world *w);
@@ -465,6 +484,21 @@ struct model *daemon_model(struct world *w, const char *name);
 void daemon_sent(struct world *w, struct model *p);
 /* The number behind a letter or two: that of a password, "pw7", or of a token. */
 unsigned daemon_number(const char *text);
+
+/* ---- grants.c: what there is beside the password -------------------------------------------- */
+
+/* Whether the world of that seed has any of it: the others stay as they are without. */
+bool grants_are_in(uint64_t seed);
+/* Perhaps another grant for a profile that is about to be configured. */
+void grants_init(struct world *w, struct model *p);
+/* What a person does for the sake of it. False: what they do for any profile. */
+bool grants_person(struct world *w, struct model *p);
+/* An answer comes that nobody reads. */
+void grants_unread(struct world *w, struct model *p, const struct reply *reply);
+/* A job is about to be sent that is no login by password. */
+void grants_take_job(struct world *w, struct model *p, const struct job *job);
+/* Prints what happened of it. Returns whether all did that is looked for. */
+bool grants_report(const struct statistics *s);
 
 /* ---- client.c -------------------------------------------------------------------------------- */
 
@@ -490,16 +524,20 @@ enum fact_kind {
     FACT_RESTARTED, /* of one of which something is */
     FACT_SLEPT,     /* time has leapt */
     FACT_GAVE_UP,   /* a client's time was up */
+    FACT_GIVEN,     /* a refresh token that somebody gave is in hand */
+    FACT_EXPLAINED, /* somebody asked, and is told at once why there is nothing */
     FACT_REST,      /* after each event: the profile rests */
 };
 
 struct fact {
     enum fact_kind kind;
-    const struct call *call;   /* WANTED, TOLD, SUSPECTED */
+    const struct call *call;   /* WANTED, TOLD, SUSPECTED, EXPLAINED */
     const struct token *token; /* TOLD: NULL = an error */
+    const struct error *why;   /* EXPLAINED */
     enum lifecycle_verdict verdict;
     bool failed;                    /* ENDED */
     bool person, password;          /* CHANGED: somebody says so, and typed one */
+    bool refresh_token;             /* CHANGED: or gave one */
     bool use;                       /* CHANGED: counts as a use */
     bool route;                     /* NETWORK: the default route changed */
     enum lifecycle_failure failure; /* ENDED, failed */
@@ -508,6 +546,8 @@ struct fact {
 /* Holds every promise against what happened, then writes it down in the ledger. A promise that is
  * broken ends the program. */
 void check(struct world *w, struct model *p, const struct fact *fact);
+/* The same of what there is beside the password, in grants.c. */
+void check_grant(struct world *w, struct model *p, const struct fact *fact);
 /* A promise is broken, or the world itself: ends the program. */
 _Noreturn void check_broken(const struct world *w, const struct model *p, const char *promise,
                             const char *what);

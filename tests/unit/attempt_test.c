@@ -317,6 +317,29 @@ static void what_was_refused_for_this_request_alone_is_not_sent_again(void **sta
     assert_int_not_equal(kind, LIFECYCLE_REFUSED);
 }
 
+/* Somebody may give one while another is under way, whose refusal says nothing of it. */
+static void another_refresh_token_than_the_refused_one_is_sent(void **state)
+{
+    struct secret *one = secret_copy("r1", 2), *another = secret_copy("r2", 2);
+    struct attempt_note note = { { [AT] = 1,
+                                   [PASSWORD] = digest_secret(one),
+                                   [CLIENT_SECRET] = digest_secret(NULL),
+                                   [LOCAL] = 1 } };
+
+    (void)state;
+    attempt_restore(attempt, &note, &said, time_boottime());
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file, .refresh_token = one });
+    until_the_end();
+    assert_int_equal(kind, LIFECYCLE_REFUSED);
+    attempt_start(attempt,
+                  &(struct attempt_order){ .config = &with_file, .refresh_token = another });
+    ends = 0;
+    until_the_end();
+    assert_int_equal(kind, LIFECYCLE_LOCAL); /* there is no fetcher */
+    secret_free(one);
+    secret_free(another);
+}
+
 /* A typed one is not at any source: only a source that there is now may have another. */
 static void a_typed_one_that_was_refused_is_no_files(void **state)
 {
@@ -374,6 +397,7 @@ int main(void)
         TEST_WITH_FILE(a_file_that_changed_between_two_lives_is_seen),
         TEST_WITH_FILE(it_is_seen_also_where_nothing_was_refused),
         TEST_WITH_FILE(what_was_refused_for_this_request_alone_is_not_sent_again),
+        TEST_WITH_FILE(another_refresh_token_than_the_refused_one_is_sent),
         TEST_WITH_FILE(a_typed_one_that_was_refused_is_no_files),
         TEST_WITH_FILE(a_refusal_of_the_future_was_now),
         TEST_WITH_FILE(no_wait_is_longer_than_the_longest_pause),

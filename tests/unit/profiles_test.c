@@ -117,6 +117,30 @@ static void a_profile_without_a_token_is_small(void **state)
     assert_in_range((all - one) / (MANY - 1), 0, SMALL);
 }
 
+/* Another takes up what the first one wrote down, which had no time to end. */
+static void a_login_that_is_needed_is_told_after_a_crash_too(void **state)
+{
+    const char text[] = "[profile c-0]\nissuer = https://login.example.com/realms/one\n"
+                        "client-id = kubernetes\ngrant = refresh-token\n"
+                        "keep-over-restart = all\n";
+
+    (void)state;
+    shared.store = store_new(NULL, 0);
+    assert_non_null(shared.store);
+    snprintf(path, sizeof path, "%s", write_file("conf", text, 0600));
+    assert_true(profiles_reload(profiles));
+    const struct profile *first = find(0);
+    assert_non_null(first);
+    assert_int_equal(profile_error(first)->code, ERROR_LOGIN_NEEDED);
+    struct profile *second = profile_new(&shared, profile_config(first));
+    assert_non_null(second);
+    assert_int_equal(profile_trouble(second), PROFILE_LOGIN_NEEDED);
+    assert_int_equal(profile_error(second)->code, ERROR_LOGIN_NEEDED);
+    profile_free(second);
+    profiles = profiles_free(profiles);
+    shared.store = store_free(shared.store);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -124,6 +148,7 @@ int main(void)
         TEST(each_of_thousands_is_found),
         TEST(who_stays_is_the_same_and_who_goes_is_gone),
         TEST(a_profile_without_a_token_is_small),
+        TEST(a_login_that_is_needed_is_told_after_a_crash_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
