@@ -1050,6 +1050,7 @@ static void note(struct world *w, struct model *p, const struct fact *f)
         break;
     case FACT_GIVEN: /* nothing is known of it */
         l->stale = l->faulty = l->short_life = false;
+        l->deserted_at = 0; /* what failed was another request */
         break;
     case FACT_EXPLAINED:
     case FACT_REST:
