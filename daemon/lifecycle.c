@@ -515,12 +515,16 @@ static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *
         actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
-/* There is nothing newer yet, and no need: asked again when what is left would be renewed. */
+/* There is nothing newer yet, and no need: asked again when what is left would be renewed, and once
+ * clients are told to come for another; a token that they have to wait for is always asked for. */
 static void rest(struct lifecycle *lc, const struct lifecycle_policy *policy,
                  const struct lifecycle_event *event, uint64_t now,
                  struct lifecycle_actions *actions)
 {
-    lc->renew_at = saturated(now, until_next_renewal(lc, policy, event->random, now));
+    uint64_t next = saturated(now, until_next_renewal(lc, policy, event->random, now));
+
+    lc->renew_at = most(least(next, lc->advertised_expiry), saturated(now, backoff_least));
+    lc->advertised_expiry = most(lc->advertised_expiry, lc->renew_at);
     enter(lc, LIFECYCLE_IDLE, now);
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }

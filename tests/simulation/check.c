@@ -82,7 +82,7 @@ static bool plain(const struct call *call)
 /* Whether somebody has asked for it within keep-fresh before that. */
 static bool in_use(const struct model *p, uint64_t at)
 {
-    return p->policy->keep_fresh == NEVER ||
+    return p->policy->keep_fresh == NEVER || grants_use(p, at) ||
            (p->ledger.last_use > 0 && at <= plus(p->ledger.last_use, p->policy->keep_fresh));
 }
 
@@ -138,6 +138,7 @@ static void p1_fresh(const struct world *w, const struct model *p, const struct 
         return;
     bool nothing_newer = l->failing || l->failed_before || f->call->deadline <= w->now ||
                          f->call->asked <= l->got_at ||
+                         (l->rested_at > 0 && w->now - l->rested_at <= SECOND) ||
                          (l->gave_up_at > 0 && w->now - l->gave_up_at < 5 * SECOND);
     if (!nothing_newer)
         check_broken(w, p, "P1 fresh",
@@ -157,6 +158,8 @@ static void p2_ahead(const struct world *w, const struct model *p, const struct 
     uint64_t due = due_of(p);
     if (lead_of(p, t) < 40 * SECOND)
         return; /* configured to come late */
+    if (p->ledger.rested_at > t->sent)
+        return; /* there was nothing newer, and there may not be yet */
     if (was_in_use(p, due) && peaceful_since(w, p, due - least(due, t->lifetime / 20 + SECOND)))
         check_broken(w, p, "P2 ahead",
                      "a client has to wait: a token in use was not renewed in time");
@@ -220,8 +223,7 @@ static unsigned others_sending(const struct world *w, const struct model *p)
 
     for (unsigned i = 0; i < w->n_profiles; i++) {
         const struct model *o = &w->profiles[i];
-        n += o != p && o->provider == p->provider && o->flight == FLIGHT_SENT &&
-             !o->by_refresh_token;
+        n += o != p && o->provider == p->provider && o->flight == FLIGHT_SENT && by_password(o);
     }
     return n;
 }
@@ -300,7 +302,7 @@ static void p4_ended(struct world *w, const struct model *p, const struct fact *
 
 static void p4_no_lock_out(struct world *w, const struct model *p, const struct fact *f)
 {
-    if (f->kind == FACT_SENT && !p->by_refresh_token)
+    if (f->kind == FACT_SENT && by_password(p))
         p4_sent(w, p);
     if (f->kind == FACT_ENDED)
         p4_ended(w, p, f);
@@ -354,8 +356,7 @@ static void p5_bucket(const struct world *w, const struct model *p)
     uint64_t paid = w->now - v->login_at;
     uint64_t debt = v->login_debt > paid ? v->login_debt - paid : 0;
 
-    if (!p->by_refresh_token && p->reply.reached &&
-        debt + 10 * SECOND > ACCOUNT_BURST * 10 * SECOND)
+    if (grants_count(p) && p->reply.reached && debt + 10 * SECOND > ACCOUNT_BURST * 10 * SECOND)
         check_broken(w, p, "P5 polite", "more logins than 6, and one each 10 s");
 }
 
@@ -629,7 +630,9 @@ static void note_sent(struct world *w, struct model *p)
     struct ledger *l = &p->ledger;
 
     w->statistics.requests[check_class(w, p)]++;
-    if (is_outage(v->regime)) {
+    bool met = p->job != JOB_VERIFY || p->reply.kind == LIFECYCLE_TEMPORARY; /* keys are known */
+
+    if (is_outage(v->regime) && met) {
         if (l->outage_since == 0) {
             l->outage_since = w->now;
             l->outage_requests = 0;
@@ -641,7 +644,12 @@ static void note_sent(struct world *w, struct model *p)
     } else {
         l->outage_since = 0;
     }
-    if (p->by_refresh_token)
+    if (grants_count(p) && p->reply.reached) {
+        uint64_t paid = w->now - v->login_at;
+        v->login_debt = (v->login_debt > paid ? v->login_debt - paid : 0) + 10 * SECOND;
+        v->login_at = w->now;
+    }
+    if (!by_password(p))
         return;
     struct password *pw = sent_password(w, p);
     if (!pw->tried)
@@ -649,12 +657,8 @@ static void note_sent(struct world *w, struct model *p)
     pw->tried = true;
     if (p->sent_by_route)
         pw->route_at = w->now;
-    if (p->reply.reached) {
+    if (p->reply.reached)
         l->credit = false;
-        uint64_t paid = w->now - v->login_at;
-        v->login_debt = (v->login_debt > paid ? v->login_debt - paid : 0) + 10 * SECOND;
-        v->login_at = w->now;
-    }
 }
 
 static void clear_trouble(struct password *pw)
@@ -809,7 +813,7 @@ static void note_refresh(struct model *p, const struct fact *f)
                 fault && (f->failure == LIFECYCLE_TEMPORARY || f->failure == LIFECYCLE_SOFT);
     if (f->failed)
         return;
-    if (!p->by_refresh_token)
+    if (by_password(p))
         l->password_life = p->reply.lifetime;
     l->short_life = p->by_refresh_token && p->reply.lifetime < l->password_life / 2;
     l->fault_login = false;
@@ -844,7 +848,7 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     struct ledger *l = &p->ledger;
     bool sent = p->flight == FLIGHT_SENT;
 
-    if (sent && !p->by_refresh_token)
+    if (sent && by_password(p))
         note_answer(w, p);
     note_refresh(p, f);
     note_refused_connection(w, p, f->failed && sent);
@@ -861,6 +865,10 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     }
     bool password = password_of(w, p) > 0, alive = left_of(w, &l->token) > 0;
     l->stale |= f->failure == LIFECYCLE_STALE && password;
+    if (f->rests) {
+        l->disturbed_at = l->rested_at = w->now; /* it is asked for again later than usual */
+        return;
+    }
     if (sent && p->by_refresh_token &&
         (f->failure == LIFECYCLE_REFUSED ||
          (f->failure == LIFECYCLE_STALE && (password || !alive))))
@@ -915,7 +923,7 @@ static void note_told(struct world *w, const struct model *p, const struct fact 
         s->failed++;
     else
         s->served++;
-    if (f->token && waited > s->longest_wait && !f->call->wants_new &&
+    if (f->token && waited > s->longest_wait && !f->call->wants_new && p->grant != GRANT_COMMAND &&
         f->token->lifetime >= 2 * SECOND && !f->call->after_failure &&
         w->slept_at < f->call->asked && peaceful_since(w, p, f->call->asked)) {
         s->longest_wait = waited;
@@ -956,7 +964,7 @@ static void note_forgotten(struct world *w, struct model *p)
     struct ledger *l = &p->ledger;
 
     /* after a crash nobody knows whether it arrived */
-    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && (p->reply.reached || w->crashing))
+    if (p->flight == FLIGHT_SENT && by_password(p) && (p->reply.reached || w->crashing))
         note_lost(w, sent_password(w, p), p);
 
     *l = (struct ledger){ .last_use = l->last_use,
@@ -974,7 +982,7 @@ static void note_restarted(struct world *w, struct model *p)
     struct ledger *l = &p->ledger;
     uint64_t unknown = w->crashing ? 10 * MINUTE + SLACK : 0;
 
-    if (p->flight == FLIGHT_SENT && !p->by_refresh_token && (p->reply.reached || w->crashing))
+    if (p->flight == FLIGHT_SENT && by_password(p) && (p->reply.reached || w->crashing))
         note_lost(w, sent_password(w, p), p);
     l->failed_before |= l->failing;
     if (p->flight != FLIGHT_NONE)
@@ -1077,8 +1085,14 @@ void check(struct world *w, struct model *p, const struct fact *fact)
 /* Whether the provider would take what it has to send. */
 static bool has_right(const struct world *w, const struct model *p)
 {
+    if (p->grant == GRANT_EXCHANGE && w->now < p->exchange.forbidden_until)
+        return false;
+    if (p->grant == GRANT_EXCHANGE)
+        p = &w->profiles[p->source_profile];
     if (p->grant == GRANT_REFRESH_TOKEN)
         return p->newest_refresh_token && p->newest_refresh_token == p->valid_refresh_token;
+    if (p->grant == GRANT_COMMAND)
+        return true;
     return password_of(w, p) == w->providers[p->provider].right;
 }
 

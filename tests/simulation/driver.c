@@ -214,7 +214,7 @@ void daemon_renew(struct world *w, struct model *p, unsigned password)
 void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token)
 {
     struct caller *c = receive_person(w, p, VERB_LOGIN);
-    bool taken = p->use_refresh_token;
+    bool taken = p->use_refresh_token && p->grant != GRANT_COMMAND && p->grant != GRANT_EXCHANGE;
     char text[16];
 
     if (!c)
@@ -320,10 +320,14 @@ void daemon_sent(struct world *w, struct model *p)
 {
     p->flight = FLIGHT_SENT;
     p->sent = w->now;
-    p->sent_forced = !p->by_refresh_token && w->leave == ACCOUNT_BY_PERSON;
-    p->sent_by_route = !p->by_refresh_token && w->leave == ACCOUNT_BY_ROUTE;
-    trace(w, p, "request by", p->by_refresh_token ? "refresh token" : "password",
-          p->by_refresh_token ? NEVER : p->password * SECOND, NEVER);
+    p->sent_forced = by_password(p) && w->leave == ACCOUNT_BY_PERSON;
+    p->sent_by_route = by_password(p) && w->leave == ACCOUNT_BY_ROUTE;
+    trace(w, p, "request by",
+          p->job == JOB_REFRESH    ? "refresh token"
+          : p->job == JOB_EXCHANGE ? "exchange"
+          : p->job == JOB_VERIFY   ? "command"
+                                   : "password",
+          by_password(p) ? p->password * SECOND : NEVER, NEVER);
     check(w, p, &(struct fact){ .kind = FACT_SENT });
     if (w->queue.place[EVENT_RESTART] && chance_permille(w, 2)) /* in the middle of it */
         queue_set(&w->queue, EVENT_RESTART, w->now + chance_span(w, MSEC, SECOND));
@@ -398,6 +402,7 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
     check(w, p,
           &(struct fact){ .kind = FACT_ENDED,
                           .failed = failed,
+                          .rests = failed && event->failed.nobody_waits,
                           .failure = failed ? event->failed.kind : LIFECYCLE_TEMPORARY });
     if (p->flight == FLIGHT_SENT && p->by_refresh_token)
         token_refused(w, p, event);
@@ -408,6 +413,7 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
     if (failed)
         return;
     p->token = (struct token){ ++w->last_token, p->reply.key, p->sent, p->reply.lifetime };
+    p->tool.in_hand = p->tool.serial;
     w->statistics.tokens++;
 }
 
@@ -481,6 +487,10 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
     struct world *w = the_world;
     struct model *p = model_of(w, lc);
 
+    bool inside = event->type == LIFECYCLE_WANTED &&
+                  (!w->asking || w->asking->profile != p->number);
+    struct call call = inside ? grants_call(w, p, event) : (struct call){ .client = NOBODY };
+
     p->policy = policy;
     before(w, p, event);
     struct lifecycle_actions actions = __real_lifecycle_step(lc, policy, event, now);
@@ -490,11 +500,11 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
           : next > now  ? next - now
                         : 0,
           NEVER);
-    if (event->type == LIFECYCLE_WANTED && w->asking->profile != p->number)
-        check_broken(w, p, "the profiles", "another profile is asked");
     if (event->type == LIFECYCLE_WANTED)
         check(w, p,
-              &(struct fact){ .kind = FACT_WANTED, .call = w->asking, .verdict = actions.verdict });
+              &(struct fact){ .kind = FACT_WANTED,
+                              .call = inside ? &call : w->asking,
+                              .verdict = actions.verdict });
     if (actions.take_offered && !p->by_token.given)
         check_broken(w, p, "the job", "a refresh token is taken that nobody gave");
     if (actions.request && p->by_token.given)
@@ -606,6 +616,8 @@ static bool edit(struct world *w, struct model *p)
     p->other_scope ^= other;
     p->other_path ^= chance_permille(w, 500);
     p->absent = chance_permille(w, p->absent ? 200 : 30);
+    if (p->grant == GRANT_EXCHANGE) /* none without the other, which was looked at before it */
+        p->absent |= w->profiles[p->source_profile].absent;
     return !other && !p->absent;
 }
 
@@ -614,10 +626,13 @@ void daemon_reload(struct world *w)
     trace(w, NULL, "reload", NULL, NEVER, NEVER);
     w->private_file_stamp++;
     w->config_broken = chance_permille(w, 50);
-    bool keeps[PROFILES_MAX];
+    bool keeps[PROFILES_MAX], sames[PROFILES_MAX];
     for (unsigned i = 0; i < w->n_profiles; i++) {
         struct model *p = &w->profiles[i];
         bool same = w->config_broken || edit(w, p);
+        if (p->grant == GRANT_EXCHANGE)
+            same &= sames[p->source_profile];
+        sames[i] = same;
         keeps[i] = same && p->real && profile_token(p->real, w->now);
     }
     w->acting = NULL;

@@ -38,13 +38,14 @@ static bool is_numbered(const char *text, const char *letters, uint32_t number)
 /* What it is asked to send has to be what the profile has in hand. */
 static void take_job(struct world *w, struct model *p, const struct job *job)
 {
+    p->job = job->kind;
     p->by_refresh_token = job->kind == JOB_REFRESH;
     if (!job->issuer || strcmp(job->issuer, w->providers[p->provider].name) != 0)
         check_broken(w, p, "the job", "it names another provider");
     if ((job->previous ? daemon_number(job->previous) : 0) != p->token.id)
         check_broken(w, p, "the job", "the token of before is not the one in hand");
     grants_take_job(w, p, job);
-    if (p->by_refresh_token)
+    if (job->kind != JOB_PASSWORD)
         return;
     p->password = job->password ? daemon_number(job->password) : 0;
     if (p->password == 0 || !is_numbered(job->password, "pw", p->password))
@@ -95,7 +96,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
     struct reply *r = &f->p->reply;
     if (!f->was_read) { /* nobody will ever know what the provider said */
         grants_unread(the_world, f->p, r);
-        r->token = r->refresh_without_token = r->nobody_listens = false;
+        r->token = r->refresh_without_token = r->nobody_listens = r->subject_refused = false;
         r->retry_after = 0;
         r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;
         r->http_status = 0;
@@ -156,6 +157,11 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
     switch (r->kind) {
     case LIFECYCLE_REFUSED:
         ret->outcome = OUTCOME_REFUSED;
+        if (f->p->job == JOB_EXCHANGE) {
+            error_set(&ret->error,
+                      r->subject_refused ? ERROR_SUBJECT_REFUSED : ERROR_EXCHANGE_REFUSED, "no");
+            return;
+        }
         error_set(&ret->error,
                   r->refresh_without_token ? ERROR_NO_ID_TOKEN
                   : v->silent              ? ERROR_REFUSED_SILENTLY
@@ -164,7 +170,12 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
         return;
     case LIFECYCLE_STALE:
         ret->outcome = OUTCOME_STALE;
-        error_set(&ret->error, ERROR_TOKEN_STALE, "old");
+        error_set(&ret->error, f->p->job == JOB_VERIFY ? ERROR_COMMAND_STALE : ERROR_TOKEN_STALE,
+                  "old");
+        return;
+    case LIFECYCLE_LOCAL:
+        ret->outcome = OUTCOME_CONFIG;
+        error_set(&ret->error, ERROR_COMMAND_TOKEN, "none");
         return;
     case LIFECYCLE_SOFT:
         ret->outcome = OUTCOME_SOFT;

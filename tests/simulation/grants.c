@@ -1,24 +1,44 @@
-/* What there is beside the password: profiles that live by a refresh token alone, and people who
- * give one. What is right for each of them is held against each step here, as check.c does for
- * all. */
+/* What there is beside the password: profiles that live by a refresh token alone, people who give
+ * one, other programs' tokens, tokens that are exchanged for another's. What is right for each of
+ * them is held against each step here, as check.c does for all. */
 #include "tests/simulation/world.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 bool grants_are_in(uint64_t seed)
 {
     return seed % 3 == 0;
 }
 
+/* Another profile at the same provider, which somebody logs in to. */
+static bool find_source(struct world *w, struct model *p)
+{
+    unsigned first = p->number ? (unsigned)chance_below(w, p->number) : 0;
+
+    for (unsigned i = 0; i < p->number; i++) {
+        const struct model *s = &w->profiles[(first + i) % p->number];
+        p->source_profile = s->number;
+        if (s->provider == p->provider &&
+            (s->grant == GRANT_PASSWORD || s->grant == GRANT_REFRESH_TOKEN))
+            return true;
+    }
+    return false;
+}
+
 void grants_init(struct world *w, struct model *p)
 {
-    if (!chance_permille(w, 350))
+    static const enum grant grants[] = { GRANT_REFRESH_TOKEN, GRANT_EXCHANGE, GRANT_COMMAND };
+    enum grant grant = grants[chance_below(w, sizeof grants / sizeof *grants)];
+
+    if (!chance_permille(w, 500) || (grant == GRANT_EXCHANGE && !find_source(w, p)))
         return;
-    p->grant = GRANT_REFRESH_TOKEN;
-    p->origin = ORIGIN_TYPED;
+    p->grant = grant;
+    p->origin = grant == GRANT_REFRESH_TOKEN ? ORIGIN_TYPED : ORIGIN_NONE;
     p->source = 0;
     p->use_refresh_token = true;
+    p->tool.lazy = chance_permille(w, 200);
     queue_set(&w->queue, EVENT_CREDENTIAL + p->number, NEVER);
 }
 
@@ -46,6 +66,12 @@ bool grants_person(struct world *w, struct model *p)
 
     if (p->grant == GRANT_PASSWORD && n > 0)
         return false;
+    if (p->grant == GRANT_EXCHANGE && n < 6)
+        p = &w->profiles[p->source_profile];
+    if (p->grant == GRANT_PASSWORD && n > 0) {
+        daemon_renew(w, p, w->providers[p->provider].right);
+        return true;
+    }
     if (n < 6)
         daemon_renew_by_token(w, p, some_refresh_token(w, p));
     else if (n < 8)
@@ -55,10 +81,31 @@ bool grants_person(struct world *w, struct model *p)
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
+static bool is_alive(const struct world *w, const struct model *p)
+{
+    return p->token.id > 0 && p->token.sent + p->token.lifetime > w->now;
+}
+
+static void take_subject(const struct world *w, struct model *p, const struct job *job)
+{
+    const struct model *source = &w->profiles[p->source_profile];
+
+    p->subject = job->subject_token ? daemon_number(job->subject_token) : 0;
+    if (p->subject == 0 || p->subject != source->token.id || !is_alive(w, source))
+        check_broken(w, p, "P1 fresh", "what is exchanged is not the other profile's live token");
+}
+
 void grants_take_job(struct world *w, struct model *p, const struct job *job)
 {
     if (p->grant != GRANT_PASSWORD && (job->kind == JOB_PASSWORD || job->password))
         check_broken(w, p, "P4 no lock-out", "a password is sent for a profile that has none");
+    if ((job->kind == JOB_EXCHANGE) != (p->grant == GRANT_EXCHANGE) ||
+        (job->kind == JOB_VERIFY) != (p->grant == GRANT_COMMAND))
+        check_broken(w, p, "the job", "it is none of that profile's");
+    if (job->kind == JOB_EXCHANGE)
+        take_subject(w, p, job);
+    if (job->kind == JOB_VERIFY && daemon_number(job->token) != p->tool.printed)
+        check_broken(w, p, "the job", "it has not what the command printed");
     if (job->kind != JOB_REFRESH)
         return;
     p->refresh_token = daemon_number(job->refresh_token);
@@ -76,11 +123,224 @@ void grants_unread(struct world *w, struct model *p, const struct reply *reply)
     w->statistics.rotations_lost++;
 }
 
+/* ---- token-command --------------------------------------------------------------------------- */
+
+enum { TOOL_PRINTS, TOOL_FAILS, TOOL_HANGS, TOOL_BABBLES };
+
+/* It keeps its own token until little is left of that, or longer. */
+static void renew_tool(struct world *w, struct model *p)
+{
+    const struct provider *v = &w->providers[p->provider];
+    struct tool *t = &p->tool;
+    uint64_t left = t->expires_at > w->now ? t->expires_at - w->now : 0;
+    bool due = left < v->lifetime / (2 + p->number % 6) && !(t->lazy && chance_permille(w, 700));
+
+    if (t->serial > 0 && !due && !chance_permille(w, 20))
+        return;
+    t->serial++;
+    t->key = v->key;
+    t->expires_at = w->now + v->lifetime - chance_below(w, v->lifetime / 20 + 1);
+}
+
+uint64_t grants_run(struct world *w, struct model *p, uint64_t time)
+{
+    struct tool *t = &p->tool;
+    unsigned n = (unsigned)chance_below(w, 100);
+
+    w->statistics.runs++;
+    t->outcome = n < 6 ? TOOL_FAILS : n < 8 ? TOOL_HANGS : n < 10 ? TOOL_BABBLES : TOOL_PRINTS;
+    if (t->outcome != TOOL_PRINTS)
+        p->ledger.disturbed_at = w->now;
+    return t->outcome == TOOL_HANGS ? time : chance_span(w, MSEC, 5 * SECOND);
+}
+
+bool grants_print(struct world *w, struct model *p, char *text, size_t size)
+{
+    struct tool *t = &p->tool;
+
+    if (t->outcome == TOOL_FAILS || t->outcome == TOOL_HANGS) {
+        w->statistics.commands_failed++;
+        return false;
+    }
+    renew_tool(w, p);
+    t->printed = t->outcome == TOOL_BABBLES ? 0 : t->serial;
+    snprintf(text, size, "tool%u", t->printed);
+    return true;
+}
+
+struct reply grants_verify(struct world *w, struct model *p, uint64_t at)
+{
+    struct tool *t = &p->tool;
+    struct reply r = { .at = at, .kind = LIFECYCLE_STALE, .end = ACCOUNT_NOT_SENT };
+
+    if (t->printed == 0) {
+        r.kind = LIFECYCLE_LOCAL;
+    } else if (p->token.id > 0 && t->serial == t->in_hand) {
+        w->statistics.printed_again++;
+    } else if (t->expires_at <= w->now + SECOND) {
+        w->statistics.printed_expired++;
+    } else {
+        w->statistics.prints++;
+        r.token = true;
+        r.key = t->key;
+        r.lifetime = t->expires_at - w->now;
+    }
+    return r;
+}
+
+/* ---- from ------------------------------------------------------------------------------------ */
+
+static bool comes_from(const struct model *d, const struct model *p)
+{
+    return d->grant == GRANT_EXCHANGE && d->source_profile == p->number;
+}
+
+struct reply grants_exchange(struct world *w, struct model *p, uint64_t at)
+{
+    struct provider *v = &w->providers[p->provider];
+    struct exchange *e = &p->exchange;
+    struct reply r = {
+        .at = at, .kind = LIFECYCLE_REFUSED, .end = ACCOUNT_UNKNOWN, .reached = true
+    };
+
+    if (chance_permille(w, 10))
+        e->forbidden_until = w->now + chance_span(w, MINUTE, 2 * DAY);
+    if (chance_permille(w, 20))
+        e->dead_subject = p->subject; /* its session has ended */
+    r.subject_refused = e->dead_subject == p->subject && w->now >= e->forbidden_until;
+    if (w->now >= e->forbidden_until && !r.subject_refused)
+        provider_issue(w, p, v, &r);
+    w->statistics.exchanges += r.token;
+    w->statistics.subjects_refused += r.subject_refused;
+    w->statistics.exchanges_refused += !r.token && !r.subject_refused;
+    return r;
+}
+
+bool grants_count(const struct model *p)
+{
+    const struct model *source = &the_world->profiles[p->source_profile];
+
+    return by_password(p) || (p->job == JOB_EXCHANGE && source->grant == GRANT_PASSWORD);
+}
+
+bool grants_use(const struct model *p, uint64_t at)
+{
+    for (unsigned i = 0; i < the_world->n_profiles; i++) {
+        const struct model *d = &the_world->profiles[i];
+        uint64_t last = d->ledger.last_use;
+        if (comes_from(d, p) && d->real &&
+            (d->keep_fresh == NEVER || (last > 0 && at <= last + d->keep_fresh)))
+            return true;
+    }
+    return false;
+}
+
+/* One that had its token refused asks for another, and has sent nothing any more. */
+struct call grants_call(struct world *w, struct model *p, const struct lifecycle_event *event)
+{
+    bool waits = false;
+
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct model *d = &w->profiles[i];
+        if (!comes_from(d, p) || d->flight == FLIGHT_NONE)
+            continue;
+        waits |= d->flight == FLIGHT_BEGUN || d->reply.subject_refused;
+        if (d->flight == FLIGHT_BEGUN || !d->reply.subject_refused)
+            continue;
+        d->flight = FLIGHT_BEGUN;
+        d->begun = w->now;
+        d->reply.subject_refused = false;
+    }
+    if (!waits)
+        check_broken(w, p, "the profiles", "it is asked by nobody");
+    return (struct call){ .client = NOBODY,
+                          .profile = p->number,
+                          .suspected = event->wanted.suspected,
+                          .min_validity = event->wanted.min_validity,
+                          .asked = w->now,
+                          .deadline = event->wanted.deadline };
+}
+
+/* Whether the daemon knows that it is in use. */
+static bool is_used(const struct world *w, const struct model *d)
+{
+    const struct ledger *l = &d->ledger;
+
+    return d->keep_fresh == NEVER ||
+           (l->last_use > 0 && l->use_unknown == 0 && w->now - l->last_use <= d->keep_fresh);
+}
+
+/* It has a token: those that lacked one go on. */
+static void wake(struct world *w, const struct model *p)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++) {
+        struct model *d = &w->profiles[i];
+        if (comes_from(d, p) && d->real && d->exchange.lacks && d->flight == FLIGHT_NONE &&
+            is_used(w, d))
+            d->exchange.woken_at = w->now;
+    }
+}
+
+static void exchange_ended(struct world *w, struct model *p, const struct fact *f)
+{
+    struct exchange *e = &p->exchange;
+    enum error_code code = profile_error(p->real)->code;
+    bool sent = p->flight == FLIGHT_SENT;
+
+    e->refused = f->failed && (sent ? f->failure == LIFECYCLE_REFUSED : e->refused);
+    e->forgiven &= !sent;
+    e->lacks = f->failed && !sent &&
+               (code == ERROR_SOURCE_LOGIN || code == ERROR_SOURCE_REFUSED ||
+                (f->failure == LIFECYCLE_DEFERRED && code != ERROR_THROTTLED));
+    w->statistics.sources_lacking += e->lacks;
+}
+
+/* A person's word for a profile is one for those that come from it. */
+static void forgive(struct world *w, struct model *p)
+{
+    for (unsigned i = 0; i < w->n_profiles; i++)
+        if (comes_from(&w->profiles[i], p) || i == p->number)
+            w->profiles[i].exchange.forgiven = true;
+}
+
+static void exchange_begins(struct world *w, struct model *p)
+{
+    w->statistics.woken += p->exchange.woken_at > 0;
+    p->exchange.woken_at = 0;
+    p->exchange.lacks = false;
+}
+
+static void exchange_sent(const struct world *w, const struct model *p)
+{
+    if (p->job == JOB_EXCHANGE && p->exchange.refused && !p->exchange.forgiven)
+        check_broken(w, p, "P4 no lock-out", "a refused exchange is sent again");
+}
+
 /* ---- the checks ------------------------------------------------------------------------------ */
 
-static bool is_alive(const struct world *w, const struct model *p)
+/* A command is not run like mad, whatever it prints. */
+static void command_begins(const struct world *w, const struct model *p)
 {
-    return p->token.id > 0 && p->token.sent + p->token.lifetime > w->now;
+    const struct cause *c = &p->cause;
+    const struct ledger *l = &p->ledger;
+    uint64_t since = w->now - p->tool.ended_at;
+
+    if (p->grant != GRANT_COMMAND || p->tool.ended_at == 0 || c->again ||
+        l->restarted_at >= p->tool.ended_at)
+        return;
+    if ((c->type == LIFECYCLE_TIMER || c->type == LIFECYCLE_FAILED) && since < SECOND)
+        check_broken(w, p, "P5 polite", "a command is run again within a second");
+    if (c->type == LIFECYCLE_WANTED && l->failing && !l->forgiven && since < 5 * SECOND)
+        check_broken(w, p, "P5 polite", "a command that failed is run again within five seconds");
+}
+
+static void command_ended(const struct world *w, struct model *p, const struct fact *f)
+{
+    p->tool.ended_at = f->failed ? w->now : p->sent;
+    bool bad = p->ledger.failing && !p->ledger.forgiven;
+
+    if (f->rests && (p->waiters > 0 || !is_alive(w, p) || bad))
+        check_broken(w, p, "P1 fresh", "nothing newer came, and that is held for no failure");
 }
 
 /* What somebody gave is next; where none is left only a person helps, and is asked for. */
@@ -92,6 +352,9 @@ static void rests(const struct world *w, const struct model *p)
         return;
     if (p->by_token.given)
         check_broken(w, p, "the job", "a refresh token that somebody gave is never sent");
+    if (p->exchange.woken_at > 0 && p->exchange.woken_at + SECOND < w->now)
+        check_broken(w, p, "P6 outlives outages",
+                     "the other profile has a token, and nobody goes on");
     if (p->grant != GRANT_REFRESH_TOKEN)
         return;
     if (p->newest_refresh_token == 0 && !asked_for)
@@ -135,6 +398,12 @@ static void ended(struct world *w, struct model *p, const struct fact *f)
 {
     struct by_token *t = &p->by_token;
 
+    if (p->grant == GRANT_EXCHANGE)
+        exchange_ended(w, p, f);
+    if (p->grant == GRANT_COMMAND || f->rests)
+        command_ended(w, p, f);
+    if (!f->failed)
+        wake(w, p);
     if (p->flight != FLIGHT_SENT || !p->by_refresh_token)
         return;
     note_loss(w, p, f->failed);
@@ -157,6 +426,8 @@ static void restarted(struct world *w, struct model *p)
     w->statistics.cut_off += p->grant == GRANT_REFRESH_TOKEN && p->flight == FLIGHT_SENT;
     p->by_token.has_cause = false;
     p->by_token.losses = 0;
+    p->exchange.lacks = false;
+    p->exchange.woken_at = 0;
 }
 
 void check_grant(struct world *w, struct model *p, const struct fact *f)
@@ -172,6 +443,11 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
         return;
     case FACT_SENT:
         sends(w, p);
+        exchange_sent(w, p);
+        return;
+    case FACT_REQUEST:
+        command_begins(w, p);
+        exchange_begins(w, p);
         return;
     case FACT_ENDED:
         ended(w, p, f);
@@ -186,10 +462,15 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
     case FACT_CHANGED:
         t->has_cause &= !f->person; /* the answer speaks of what they say */
         t->losses = 0;
+        if (f->person)
+            forgive(w, p);
         return;
     case FACT_FORGOTTEN:
         t->has_cause = false;
         t->losses = 0;
+        p->exchange.lacks = p->exchange.refused = false;
+        p->exchange.woken_at = 0;
+        p->tool.ended_at = 0;
         return;
     case FACT_NETWORK:
         t->losses = 0;
@@ -197,7 +478,6 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
     case FACT_WANTED:
     case FACT_TOLD:
     case FACT_SUSPECTED:
-    case FACT_REQUEST:
     case FACT_SLEPT:
     case FACT_GAVE_UP:
         return;
@@ -219,6 +499,16 @@ bool grants_report(const struct statistics *s)
         { "rotations whose answer was lost", s->rotations_lost },
         { "refused after that", s->rotations_missed },
         { "cut off by a restart", s->cut_off },
+        { "runs of a token-command", s->runs },
+        { "that printed another token", s->prints },
+        { "that printed the one in hand", s->printed_again },
+        { "that printed one that had expired", s->printed_expired },
+        { "that printed none", s->commands_failed },
+        { "exchanges", s->exchanges },
+        { "for a token that was dead", s->subjects_refused },
+        { "refused exchanges", s->exchanges_refused },
+        { "that had no token to give", s->sources_lacking },
+        { "woken when there was one", s->woken },
     };
     bool all = true;
 

@@ -149,7 +149,7 @@ static struct reply failure(enum lifecycle_failure kind, uint64_t at, enum accou
     return (struct reply){ .kind = kind, .at = at, .end = end, .reached = end != ACCOUNT_NOT_SENT };
 }
 
-static void issue(struct world *w, struct model *p, struct provider *v, struct reply *r)
+void provider_issue(struct world *w, struct model *p, struct provider *v, struct reply *r)
 {
     r->token = true;
     r->end = ACCOUNT_TOOK;
@@ -157,11 +157,13 @@ static void issue(struct world *w, struct model *p, struct provider *v, struct r
     r->lifetime = v->lifetime;
     if (chance_permille(w, 100))
         r->lifetime -= chance_below(w, v->lifetime / 10 + 1);
-    if (v->refresh == REFRESH_SESSION && !p->by_refresh_token)
+    if (v->refresh == REFRESH_SESSION && by_password(p))
         p->session_until = w->now + v->lifetime + chance_below(w, 4 * v->lifetime);
-    if (v->refresh == REFRESH_SESSION && p->session_until - w->now < r->lifetime)
+    if (v->refresh == REFRESH_SESSION && p->job != JOB_EXCHANGE &&
+        p->session_until - w->now < r->lifetime)
         r->lifetime = p->session_until - w->now;
-    if (v->refresh != REFRESH_NONE && (!p->by_refresh_token || v->refresh == REFRESH_ROTATES))
+    if (p->job != JOB_EXCHANGE && v->refresh != REFRESH_NONE &&
+        (!p->by_refresh_token || v->refresh == REFRESH_ROTATES))
         p->valid_refresh_token = r->refresh_token = ++w->last_refresh_token;
 }
 
@@ -185,11 +187,11 @@ static struct reply by_refresh_token(struct world *w, struct model *p, struct pr
     else if (v->refresh == REFRESH_STALE)
         r.kind = LIFECYCLE_STALE;
     else
-        issue(w, p, v, &r);
+        provider_issue(w, p, v, &r);
     return r;
 }
 
-static struct reply by_password(struct world *w, struct model *p, struct provider *v, uint64_t at)
+static struct reply by_login(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_REJECTED);
     bool busy = w->now < v->login_until || w->now < v->foreign_until;
@@ -223,13 +225,15 @@ static struct reply by_password(struct world *w, struct model *p, struct provide
         return r;
     }
     v->wrong_in_row = 0;
-    issue(w, p, v, &r);
+    provider_issue(w, p, v, &r);
     return r;
 }
 
 static struct reply grant(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
-    return p->by_refresh_token ? by_refresh_token(w, p, v, at) : by_password(w, p, v, at);
+    if (p->job == JOB_EXCHANGE)
+        return grants_exchange(w, p, at);
+    return p->by_refresh_token ? by_refresh_token(w, p, v, at) : by_login(w, p, v, at);
 }
 
 /* A page or another odd answer, with one of the statuses that such come with. */
@@ -244,6 +248,22 @@ static struct reply by_gateway(struct world *w, uint64_t at)
     return r;
 }
 
+/* Its keys are asked for, and nothing else. */
+static struct reply by_keys(struct world *w, struct model *p, enum regime regime, uint64_t at)
+{
+    switch (regime) {
+    case REGIME_WELL:
+        return grants_verify(w, p, at);
+    case REGIME_SLOW:
+        return grants_verify(w, p, w->now + chance_span(w, SECOND, 40 * SECOND));
+    case REGIME_BLACKHOLE:
+    case REGIME_LOST:
+        return failure(LIFECYCLE_TEMPORARY, NEVER, ACCOUNT_NOT_SENT);
+    default:
+        return failure(LIFECYCLE_TEMPORARY, at, ACCOUNT_NOT_SENT);
+    }
+}
+
 struct reply provider_receive(struct world *w, struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
@@ -251,8 +271,12 @@ struct reply provider_receive(struct world *w, struct model *p)
     enum regime regime = v->regime;
     struct reply r;
 
+    if (p->job == JOB_VERIFY && chance_permille(w, 700)) /* the keys are known */
+        return grants_verify(w, p, w->now + chance_span(w, MSEC, 20 * MSEC));
     if (regime == REGIME_FLAKY)
         regime = (enum regime)chance_below(w, REGIME_FLAKY);
+    if (p->job == JOB_VERIFY)
+        return by_keys(w, p, regime, at);
     switch (regime) {
     case REGIME_DOWN:
         return failure(LIFECYCLE_TEMPORARY, w->now + chance_span(w, MSEC, SECOND),

@@ -209,12 +209,14 @@ static int on_end(sd_event_source *source, uint64_t usec, void *context)
     char text[16];
 
     (void)source, (void)usec;
-    if (is_absent(c->p)) {
+    if (c->p->grant == GRANT_COMMAND ? !grants_print(the_world, c->p, text, sizeof text)
+                                     : is_absent(c->p)) {
         error_set(&why, ERROR_CREDENTIAL, "the command failed with exit status 1");
         c->done(c->context, NULL, &why);
         return 0;
     }
-    int n = write_password(c->p, text, sizeof text);
+    int n = c->p->grant == GRANT_COMMAND ? (int)strlen(text)
+                                         : write_password(c->p, text, sizeof text);
     c->done(c->context, secret_copy(text, (size_t)n), NULL);
     return 0;
 }
@@ -231,7 +233,10 @@ int secret_command_start(struct children *children, const char *profile, const c
     *c = (struct secret_command){ .p = model_of(line), .done = done, .context = context };
     the_world->acting = c->p;
     sd_event_add_time(NULL, &c->event, CLOCK_BOOTTIME,
-                      the_world->now + chance_span(the_world, MSEC, time / 60), 1, on_end, c);
+                      the_world->now + (c->p->grant == GRANT_COMMAND
+                                            ? grants_run(the_world, c->p, time)
+                                            : chance_span(the_world, MSEC, time / 60)),
+                      1, on_end, c);
     *ret = c;
     return 0;
 }
@@ -264,7 +269,8 @@ static char *text_of(const char *format, ...)
 
 static struct profile_config section_of(const struct world *w, const struct model *p)
 {
-    static const enum source_kind kinds[] = { SOURCE_NONE, SOURCE_FILE, SOURCE_COMMAND };
+    static const enum source_kind kinds[] = { SOURCE_NONE, SOURCE_FILE, SOURCE_COMMAND,
+                                              SOURCE_NONE };
     struct profile_config c = { .name = text_of("%s", p->name),
                                 .issuer = text_of("%s", w->providers[p->provider].name),
                                 .client_id = text_of("%s", p->name),
@@ -285,7 +291,11 @@ static struct profile_config section_of(const struct world *w, const struct mode
                                 .keep_over_restart = p->keep };
 
     c.password.kind = kinds[p->origin];
-    if (p->origin != ORIGIN_TYPED)
+    if (p->grant == GRANT_COMMAND)
+        c.token_command = text_of("%s%s.t", folder, p->name);
+    if (p->grant == GRANT_EXCHANGE)
+        c.from = text_of("%s", w->profiles[p->source_profile].name);
+    if (kinds[p->origin] != SOURCE_NONE)
         c.password.text = text_of("%s%s.%d", folder, p->name, p->other_path);
     if (p->has_secret)
         c.client_secret = (struct source){ .kind = SOURCE_INLINE, .value = secret_copy("cs", 2) };

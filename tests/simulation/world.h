@@ -105,6 +105,7 @@ struct reply {
     bool counted; /* as a wrong password */
     bool overlap; /* another login of the user was under way */
     bool refresh_without_token;
+    bool subject_refused;
     uint32_t refresh_token, key;
 };
 
@@ -225,12 +226,13 @@ struct ledger {
     uint64_t fault_login_at;
     uint64_t route_at;              /* the last request for a new route's sake; 0 = none */
     uint64_t deserted_at, still_at; /* connections were refused, in a row: first, last; 0 = none */
+    uint64_t rested_at;             /* nothing newer came, which was no failure; 0 = never */
     uint64_t unsettled_at;          /* a resume, or a change of the network; 0 = none */
     bool knocked;                   /* the request under way was begun for a client */
 };
 
 /* Where its password comes from. */
-enum origin { ORIGIN_TYPED, ORIGIN_FILE, ORIGIN_COMMAND };
+enum origin { ORIGIN_TYPED, ORIGIN_FILE, ORIGIN_COMMAND, ORIGIN_NONE };
 
 /* What is known of a profile beyond the password: grants.c. */
 struct by_token {
@@ -241,6 +243,24 @@ struct by_token {
     bool is_gift;        /* the one in hand was given, and has brought nothing yet */
     unsigned losses;     /* of answers, in a row, */
     uint64_t lost_since; /* the first of them */
+};
+
+/* Of a token-command: what it prints, and how it is with that. */
+struct tool {
+    unsigned serial, in_hand; /* of the token that it has; of that which the profile got of it */
+    uint32_t key;
+    uint64_t expires_at, ended_at; /* of the token; when it was run in vain, or the token came */
+    bool lazy;                     /* it prints what has expired, too */
+    unsigned outcome, printed;     /* of the last run: which token, 0 = none */
+};
+
+/* Of a profile whose tokens come from another's. */
+struct exchange {
+    uint64_t forbidden_until; /* the provider refuses it */
+    uint32_t dead_subject;    /* a token of the other's for which it gives none any more */
+    bool refused, forgiven;   /* by the provider; and somebody said something since then */
+    bool lacks;               /* the last attempt ended for want of the other's token */
+    uint64_t woken_at;        /* since then that one has a token; 0 = no */
 };
 
 /* A profile of the configuration, and what is known of the real one from outside. */
@@ -290,11 +310,22 @@ struct model {
     uint32_t valid_refresh_token;
     uint64_t session_until;
 
+    uint8_t source_profile; /* GRANT_EXCHANGE: from */
+    enum job_kind job;
+    uint32_t subject; /* JOB_EXCHANGE: the other profile's token */
     struct by_token by_token;
+    struct tool tool;
+    struct exchange exchange;
     struct ledger ledger;
     uint64_t class_since;
     unsigned hand_outs; /* to client-go */
 };
+
+/* Whether the request under way, or the last one, is a login. */
+static inline bool by_password(const struct model *p)
+{
+    return p->job == JOB_PASSWORD;
+}
 
 /* Whether no timeout is configured, so that it may wait longer after an answer that was lost. */
 static inline bool is_patient(const struct model *p)
@@ -362,6 +393,8 @@ struct statistics {
     /* beyond the password */
     uint64_t gifts, gifts_under_way, gifts_taken, tokens_refused, rotations_lost, rotations_missed,
         cut_off;
+    uint64_t runs, prints, printed_again, printed_expired, commands_failed;
+    uint64_t exchanges, subjects_refused, exchanges_refused, sources_lacking, woken;
     uint64_t served, queued, failed, suspicions, heals, tokens, kept;
 };
 
@@ -431,6 +464,8 @@ void trace_print(const struct world *w);
 void provider_init(struct world *w, struct provider *v);
 /* The request that profile p sends now. */
 struct reply provider_receive(struct world *w, struct model *p);
+/* Gives a token that begins now. */
+void provider_issue(struct world *w, struct model *p, struct provider *v, struct reply *r);
 /* Events of EVENT_REGIME, EVENT_PASSWORD, EVENT_KEYS, EVENT_FOREIGN. */
 void provider_regime(struct world *w, struct provider *v);
 void provider_foreign(struct world *w, struct provider *v);
@@ -497,6 +532,19 @@ bool grants_person(struct world *w, struct model *p);
 void grants_unread(struct world *w, struct model *p, const struct reply *reply);
 /* A job is about to be sent that is no login by password. */
 void grants_take_job(struct world *w, struct model *p, const struct job *job);
+/* How a token-command ends: its output in text, or false. Writes how long it takes, up to `time`.
+ */
+bool grants_print(struct world *w, struct model *p, char *text, size_t size);
+uint64_t grants_run(struct world *w, struct model *p, uint64_t time);
+/* What comes of a job that is neither a login nor a refresh. */
+struct reply grants_verify(struct world *w, struct model *p, uint64_t at);
+struct reply grants_exchange(struct world *w, struct model *p, uint64_t at);
+/* Whether a request counts for the bucket of the provider's one account. */
+bool grants_count(const struct model *p);
+/* Whether another profile that is in use keeps it in use. */
+bool grants_use(const struct model *p, uint64_t at);
+/* The call of a profile that waits for the token of another, which is asked now. */
+struct call grants_call(struct world *w, struct model *p, const struct lifecycle_event *event);
 /* Prints what happened of it. Returns whether all did that is looked for. */
 bool grants_report(const struct statistics *s);
 
@@ -538,6 +586,7 @@ struct fact {
     bool failed;                    /* ENDED */
     bool person, password;          /* CHANGED: somebody says so, and typed one */
     bool refresh_token;             /* CHANGED: or gave one */
+    bool rests;                     /* ENDED: with nothing newer, which is no failure */
     bool use;                       /* CHANGED: counts as a use */
     bool route;                     /* NETWORK: the default route changed */
     enum lifecycle_failure failure; /* ENDED, failed */
