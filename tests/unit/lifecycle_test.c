@@ -1202,6 +1202,23 @@ static void what_a_command_prints_again_is_no_failure_while_nobody_waits(void **
     assert_int_equal(wanted().verdict, LIFECYCLE_SERVE);
 }
 
+/* Else profile_serve() would end the daemon, or who comes would wait for nothing. */
+static void after_that_nobody_waits_but_for_a_request(void **state)
+{
+    (void)state;
+    with_token();
+    now = lc.renew_at;
+    timer();
+    printed_again(true);
+    const struct lifecycle rested = lc;
+    for (uint64_t end = lc.expires_at; now < end; now += SECOND) {
+        lc = rested;
+        bool serves = lifecycle_serves(&lc, 0, now);
+        struct lifecycle_actions a = wanted();
+        assert_true(a.verdict == LIFECYCLE_SERVE || (a.request && !serves));
+    }
+}
+
 static void who_waits_for_another_token_is_told_that_there_is_none(void **state)
 {
     (void)state;
@@ -2632,6 +2649,7 @@ int main(void)
         TEST(a_refresh_that_brings_nothing_newer_means_the_password_until_a_login),
         TEST(without_a_password_it_is_asked_again_at_the_renewals_until_the_token_dies),
         TEST(what_a_command_prints_again_is_no_failure_while_nobody_waits),
+        TEST(after_that_nobody_waits_but_for_a_request),
         TEST(who_waits_for_another_token_is_told_that_there_is_none),
         TEST(near_its_end_a_token_that_is_printed_again_is_a_failure),
         TEST(where_lives_vary_the_next_token_may_live_as_long_as_somebody_wants),

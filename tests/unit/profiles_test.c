@@ -136,6 +136,7 @@ static void a_login_that_is_needed_is_told_after_a_crash_too(void **state)
     assert_non_null(second);
     assert_int_equal(profile_trouble(second), PROFILE_LOGIN_NEEDED);
     assert_int_equal(profile_error(second)->code, ERROR_LOGIN_NEEDED);
+    assert_string_equal(profile_error(second)->detail, "");
     profile_free(second);
     profiles = profiles_free(profiles);
     shared.store = store_free(shared.store);
