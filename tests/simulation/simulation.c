@@ -19,7 +19,7 @@
 
 enum { STANDSTILL = 100000 };
 /* So many of so many steps see all that is looked for. */
-enum { STANDARD_SEEDS = 100, STANDARD_STEPS = 20000 };
+enum { STANDARD_SEEDS = 500, STANDARD_STEPS = 20000 };
 
 static struct world world;
 
