@@ -987,7 +987,7 @@ static void note_restarted(struct world *w, struct model *p)
     l->failed_before |= l->failing;
     if (p->flight != FLIGHT_NONE)
         l->failing = false;
-    bool token_kept = p->grant == GRANT_REFRESH_TOKEN && p->newest_refresh_token > 0;
+    bool token_kept = grants_need_person(p) && p->newest_refresh_token > 0;
     if (p->origin == ORIGIN_TYPED && !token_kept &&
         (p->kept != KEEP_ALL || password_of(w, p) == 0)) {
         l->failing = true; /* only a login helps */
@@ -1089,7 +1089,7 @@ static bool has_right(const struct world *w, const struct model *p)
         return false;
     if (p->grant == GRANT_EXCHANGE)
         p = &w->profiles[p->source_profile];
-    if (p->grant == GRANT_REFRESH_TOKEN)
+    if (grants_need_person(p))
         return p->newest_refresh_token && p->newest_refresh_token == p->valid_refresh_token;
     if (p->grant == GRANT_COMMAND)
         return true;

@@ -231,6 +231,56 @@ void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_to
     say(w, p, c, taken);
 }
 
+static void on_shown(struct waiter *waiter, struct profile *profile)
+{
+    (void)waiter, (void)profile;
+}
+
+/* Not in the queue of its profile: it waits as long as the code lives. */
+static void on_login_ready(struct waiter *waiter, struct profile *profile, const struct error *why)
+{
+    struct caller *c = (struct caller *)(void *)waiter; /* its first member */
+    struct world *w = the_world;
+    struct model *p = &w->profiles[c->call.profile];
+
+    (void)profile;
+    trace(w, p, "a login elsewhere ends:", why ? error_name(why->code) : "confirmed", NEVER, NEVER);
+    w->statistics.confirmed += !why;
+    w->statistics.denied += why && why->code == ERROR_LOGIN_DENIED;
+    w->statistics.expired += why && why->code == ERROR_CODE_EXPIRED;
+    p->device.caller = NULL;
+    give_back(w, c);
+}
+
+void daemon_login_by_device(struct world *w, struct model *p)
+{
+    struct caller *c = p->device.caller ? NULL : receive_person(w, p, VERB_LOGIN);
+    struct error why;
+
+    if (!c)
+        return;
+    trace(w, p, "a person begins a login elsewhere", NULL, NEVER, NEVER);
+    c->waiter.request.format = FORMAT_DEVICE;
+    c->waiter.ready = on_login_ready;
+    c->waiter.shown = on_shown;
+    p->device.caller = c;
+    w->acting = p;
+    if (profile_want(p->real, &c->waiter, w->now, &why) != PROFILE_QUEUED)
+        check_broken(w, p, "the profiles", "no login elsewhere is begun");
+}
+
+void daemon_leave_login(struct world *w, struct model *p)
+{
+    struct caller *c = p->device.caller;
+
+    trace(w, p, "who has the code shown leaves", NULL, NEVER, NEVER);
+    w->statistics.abandoned++;
+    p->device.caller = NULL;
+    w->acting = p;
+    profile_forget(&c->waiter);
+    give_back(w, c);
+}
+
 void daemon_logout(struct world *w, struct model *p)
 {
     if (!p->real)
@@ -389,7 +439,7 @@ static void token_refused(struct world *w, struct model *p, const struct lifecyc
     if (event->type != LIFECYCLE_FAILED)
         return;
     if (event->failed.kind == LIFECYCLE_REFUSED ||
-        (event->failed.kind == LIFECYCLE_STALE && p->grant == GRANT_REFRESH_TOKEN && dead)) {
+        (event->failed.kind == LIFECYCLE_STALE && grants_need_person(p) && dead)) {
         p->by_token.refused = p->refresh_token;
         p->newest_refresh_token = 0;
     }
@@ -427,10 +477,20 @@ static void forgotten(struct world *w, struct model *p)
     p->by_token.given = 0;
 }
 
+/* The last poll was the request, whatever had been begun beside it. */
+static void by_device(struct model *p)
+{
+    p->flight = FLIGHT_SENT;
+    p->job = JOB_POLL;
+    p->by_refresh_token = false;
+}
+
 /* Before lifecycle.c hears of it. */
 static void before(struct world *w, struct model *p, const struct lifecycle_event *event)
 {
     p->cause = cause_of(p, event);
+    if (event->type == LIFECYCLE_TOKEN && event->token.login)
+        by_device(p);
     switch (event->type) {
     case LIFECYCLE_TOKEN:
     case LIFECYCLE_FAILED:
@@ -553,6 +613,8 @@ static void hang_up(struct world *w, struct model *p)
 {
     struct caller *c;
 
+    if (p->device.caller)
+        daemon_leave_login(w, p);
     while ((c = TAILQ_FIRST(&p->callers))) {
         struct call call = c->call;
         profile_forget(&c->waiter);
@@ -661,7 +723,7 @@ static void p11_restart(struct world *w, struct model *p)
     bool typed = p->typed && w->now < p->typed_until;
     if (typed && p->origin == ORIGIN_TYPED && p->lc->state == LIFECYCLE_NEED_LOGIN)
         check_broken(w, p, "P11 restart", "a typed password is lost");
-    if (p->grant == GRANT_REFRESH_TOKEN && p->newest_refresh_token > 0 &&
+    if (grants_need_person(p) && p->newest_refresh_token > 0 &&
         p->lc->state == LIFECYCLE_NEED_LOGIN)
         check_broken(w, p, "P11 restart", "a refresh token is lost");
     /* asking, since the configuration is another now, it is about to find out */

@@ -14,6 +14,8 @@ struct fetcher {
     struct model *p;
     sd_event_source *answer;
     struct reply reply;
+    enum job_kind kind;
+    uint64_t sent;
     bool has_answered, was_read, crashes;
 };
 
@@ -74,19 +76,36 @@ int fetcher_start(struct children *children, int program, const char *profile,
     if (job_decode(secret_peek(encoded), secret_length(encoded), &job) < 0)
         check_broken(w, w->acting, "the job", "it cannot be decoded");
     struct model *p = daemon_model(w, job.client_id);
-    take_job(w, p, &job);
+    bool device = job.kind == JOB_DEVICE || job.kind == JOB_POLL;
+    enum job_kind kind = job.kind;
+    struct reply reply = { .at = 0 };
+    if (device)
+        reply = grants_device(w, p, &job);
+    else
+        take_job(w, p, &job);
     job_clear(&job);
 
     struct fetcher *f = calloc(1, sizeof *f);
     if (!f)
         abort();
-    p->reply = provider_receive(w, p);
-    *f = (struct fetcher){ .p = p, .reply = p->reply, .crashes = chance_permille(w, 1) };
-    daemon_sent(w, p);
+    if (!device)
+        reply = p->reply = provider_receive(w, p);
+    *f = (struct fetcher){
+        .p = p, .reply = reply, .kind = kind, .sent = w->now, .crashes = chance_permille(w, 1)
+    };
+    if (device)
+        trace(w, p, kind == JOB_POLL ? "a poll" : "a code is asked for", NULL, NEVER, NEVER);
+    else
+        daemon_sent(w, p);
     w->acting = p;
-    sd_event_add_time(NULL, &f->answer, CLOCK_BOOTTIME, p->reply.at, 1, on_answer, f);
+    sd_event_add_time(NULL, &f->answer, CLOCK_BOOTTIME, reply.at, 1, on_answer, f);
     *ret = f;
     return 0;
+}
+
+static bool of_device(const struct fetcher *f)
+{
+    return f->kind == JOB_DEVICE || f->kind == JOB_POLL;
 }
 
 struct fetcher *fetcher_free(struct fetcher *f)
@@ -94,7 +113,10 @@ struct fetcher *fetcher_free(struct fetcher *f)
     if (!f)
         return NULL;
     struct reply *r = &f->p->reply;
-    if (!f->was_read) { /* nobody will ever know what the provider said */
+    if (of_device(f)) {
+        if (f->kind == JOB_POLL)
+            grants_device_ended(the_world, f->p, &f->reply, f->was_read);
+    } else if (!f->was_read) { /* nobody will ever know what the provider said */
         grants_unread(the_world, f->p, r);
         r->token = r->refresh_without_token = r->nobody_listens = r->subject_refused = false;
         r->retry_after = 0;
@@ -108,7 +130,7 @@ struct fetcher *fetcher_free(struct fetcher *f)
 
 int fetcher_fd(const struct fetcher *f)
 {
-    return FIRST_FD + f->p->number;
+    return FIRST_FD + f->p->number + (of_device(f) ? PROFILES_MAX : 0);
 }
 
 bool fetcher_sent_grant(const struct fetcher *f)
@@ -157,7 +179,11 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
     switch (r->kind) {
     case LIFECYCLE_REFUSED:
         ret->outcome = OUTCOME_REFUSED;
-        if (f->p->job == JOB_EXCHANGE) {
+        if (f->kind == JOB_POLL) {
+            error_set(&ret->error, ERROR_LOGIN_DENIED, "no");
+            return;
+        }
+        if (f->kind == JOB_EXCHANGE) {
             error_set(&ret->error,
                       r->subject_refused ? ERROR_SUBJECT_REFUSED : ERROR_EXCHANGE_REFUSED, "no");
             return;
@@ -170,7 +196,7 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
         return;
     case LIFECYCLE_STALE:
         ret->outcome = OUTCOME_STALE;
-        error_set(&ret->error, f->p->job == JOB_VERIFY ? ERROR_COMMAND_STALE : ERROR_TOKEN_STALE,
+        error_set(&ret->error, f->kind == JOB_VERIFY ? ERROR_COMMAND_STALE : ERROR_TOKEN_STALE,
                   "old");
         return;
     case LIFECYCLE_LOCAL:
@@ -192,6 +218,21 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
     }
 }
 
+static void set_device(const struct fetcher *f, struct result *ret)
+{
+    const struct device_login *d = &f->p->device;
+
+    ret->sent = f->sent;
+    ret->outcome = f->kind == JOB_POLL ? OUTCOME_PENDING : OUTCOME_DEVICE;
+    ret->interval = f->kind == JOB_POLL ? (f->reply.slow_down ? 5 * SECOND : 0) : d->interval;
+    if (f->kind == JOB_POLL)
+        return;
+    ret->device_code = numbered("dc", d->code);
+    ret->code_lifetime = d->ends_at - f->sent;
+    snprintf(ret->user_code, sizeof ret->user_code, "ABCD");
+    snprintf(ret->verification_uri, sizeof ret->verification_uri, "https://a/device");
+}
+
 int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
 {
     const struct reply *r = &f->reply;
@@ -204,6 +245,10 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
     }
     f->was_read = true;
     *ret = (struct result){ .outcome = OUTCOME_TOKEN };
+    if (r->pending) {
+        set_device(f, ret);
+        return 1;
+    }
     if (!r->token) {
         set_failure(the_world, f, ret);
         return 1;
@@ -213,7 +258,13 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
         ret->refresh_token = numbered("r", r->refresh_token);
         f->p->newest_refresh_token = r->refresh_token;
     }
-    ret->sent = f->p->sent;
+    if (f->kind == JOB_POLL) {
+        /* none: the old one is dropped */
+        f->p->newest_refresh_token = f->p->by_token.useless ? 0 : r->refresh_token;
+        f->p->sent = f->sent;
+        f->p->reply = *r;
+    }
+    ret->sent = f->sent;
     ret->lifetime = r->lifetime;
     ret->verified = true;
     ret->cache = malloc(1);

@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+bool grants_need_person(const struct model *p)
+{
+    return p->grant == GRANT_REFRESH_TOKEN || p->grant == GRANT_DEVICE;
+}
+
 bool grants_are_in(uint64_t seed)
 {
     return seed % 3 == 0;
@@ -20,8 +25,7 @@ static bool find_source(struct world *w, struct model *p)
     for (unsigned i = 0; i < p->number; i++) {
         const struct model *s = &w->profiles[(first + i) % p->number];
         p->source_profile = s->number;
-        if (s->provider == p->provider &&
-            (s->grant == GRANT_PASSWORD || s->grant == GRANT_REFRESH_TOKEN))
+        if (s->provider == p->provider && (s->grant == GRANT_PASSWORD || grants_need_person(s)))
             return true;
     }
     return false;
@@ -29,13 +33,14 @@ static bool find_source(struct world *w, struct model *p)
 
 void grants_init(struct world *w, struct model *p)
 {
-    static const enum grant grants[] = { GRANT_REFRESH_TOKEN, GRANT_EXCHANGE, GRANT_COMMAND };
+    static const enum grant grants[] = { GRANT_REFRESH_TOKEN, GRANT_EXCHANGE, GRANT_COMMAND,
+                                         GRANT_DEVICE };
     enum grant grant = grants[chance_below(w, sizeof grants / sizeof *grants)];
 
     if (!chance_permille(w, 500) || (grant == GRANT_EXCHANGE && !find_source(w, p)))
         return;
     p->grant = grant;
-    p->origin = grant == GRANT_REFRESH_TOKEN ? ORIGIN_TYPED : ORIGIN_NONE;
+    p->origin = grants_need_person(p) ? ORIGIN_TYPED : ORIGIN_NONE;
     p->source = 0;
     p->use_refresh_token = true;
     p->tool.lazy = chance_permille(w, 200);
@@ -72,7 +77,11 @@ bool grants_person(struct world *w, struct model *p)
         daemon_renew(w, p, w->providers[p->provider].right);
         return true;
     }
-    if (n < 6)
+    if (p->device.caller && n < 3)
+        daemon_leave_login(w, p);
+    else if (p->grant == GRANT_DEVICE && n < 6)
+        daemon_login_by_device(w, p);
+    else if (n < 6)
         daemon_renew_by_token(w, p, some_refresh_token(w, p));
     else if (n < 8)
         daemon_renew(w, p, n == 6 ? w->providers[p->provider].right : 0);
@@ -355,9 +364,11 @@ static void rests(const struct world *w, const struct model *p)
     if (p->exchange.woken_at > 0 && p->exchange.woken_at + SECOND < w->now)
         check_broken(w, p, "P6 outlives outages",
                      "the other profile has a token, and nobody goes on");
-    if (p->grant != GRANT_REFRESH_TOKEN)
+    if (!grants_need_person(p))
         return;
-    if (p->newest_refresh_token == 0 && !asked_for)
+    /* a login may have brought no refresh token: then that is known when the renewal is due */
+    bool unasked = p->grant == GRANT_DEVICE && p->lc->state == LIFECYCLE_IDLE;
+    if (p->newest_refresh_token == 0 && !asked_for && !unasked)
         check_broken(w, p, "P14 explained", "no refresh token is left, and no login asked for");
     if (p->newest_refresh_token > 0 && asked_for)
         check_broken(w, p, "P6 outlives outages", "a login is asked for, though none is needed");
@@ -365,13 +376,107 @@ static void rests(const struct world *w, const struct model *p)
 
 static void explained(const struct world *w, const struct model *p, const struct fact *f)
 {
-    if (p->grant != GRANT_REFRESH_TOKEN || p->newest_refresh_token > 0 || f->call->wants_new ||
-        p->flight != FLIGHT_NONE || is_alive(w, p))
+    if (!grants_need_person(p) || p->newest_refresh_token > 0 || f->call->wants_new ||
+        p->flight != FLIGHT_NONE || is_alive(w, p) || p->lc->state != LIFECYCLE_NEED_LOGIN)
         return;
-    if (f->why->code != ERROR_LOGIN_NEEDED)
+    if (f->why->code != ERROR_NO_LOGIN)
         check_broken(w, p, "P14 explained", "a login is needed, and something else told");
-    if (p->by_token.has_cause && !*f->why->detail)
+    if (p->by_token.has_cause && !p->device.caller && !strchr(f->why->detail, ';'))
         check_broken(w, p, "P14 explained", "a login is needed, and nobody told why");
+}
+
+/* ---- a login that is confirmed elsewhere ----------------------------------------------------- */
+
+static struct reply code_given(struct world *w, struct model *p, uint64_t at)
+{
+    struct device_login *d = &p->device;
+
+    d->code = ++w->last_refresh_token;
+    d->ends_at = w->now + chance_span(w, MINUTE, 30 * MINUTE);
+    d->interval = 5 * SECOND;
+    d->polled_at = 0;
+    d->confirmed_at = chance_permille(w, 500) ? w->now + chance_span(w, SECOND, HOUR) : NEVER;
+    d->denied_at = chance_permille(w, 100) ? w->now + chance_span(w, SECOND, HOUR) : NEVER;
+    w->statistics.codes++;
+    return (struct reply){ .at = at, .reached = true, .pending = true };
+}
+
+static void check_poll(const struct world *w, const struct model *p, const struct job *job)
+{
+    const struct device_login *d = &p->device;
+
+    if (daemon_number(job->device_code) != d->code)
+        check_broken(w, p, "the job", "it polls for another code than that which is shown");
+    if (!d->caller)
+        check_broken(w, p, "P5 polite", "it polls though nobody has the code before their eyes");
+    if (w->now >= d->ends_at)
+        check_broken(w, p, "P5 polite", "it polls for a code whose time is over");
+    if (d->polled_at > 0 && w->now < d->polled_at + d->interval)
+        check_broken(w, p, "P5 polite", "it polls more often than the provider allows");
+    if (p->flight == FLIGHT_SENT)
+        check_broken(w, p, "P3 one flight", "it polls while a request is under way");
+}
+
+static struct reply polled(struct world *w, struct model *p, uint64_t at)
+{
+    struct provider *v = &w->providers[p->provider];
+    struct device_login *d = &p->device;
+    struct reply r = {
+        .at = at, .kind = LIFECYCLE_REFUSED, .end = ACCOUNT_UNKNOWN, .reached = true
+    };
+
+    if (w->now >= d->denied_at) {
+        r.denied = true;
+    } else if (w->now >= d->confirmed_at) {
+        enum job_kind before = p->job;
+        p->job = JOB_PASSWORD; /* it begins a session, as that does */
+        provider_issue(w, p, v, &r);
+        p->job = before;
+    } else {
+        r.pending = true;
+        r.slow_down = chance_permille(w, 30);
+    }
+    return r;
+}
+
+struct reply grants_device(struct world *w, struct model *p, const struct job *job)
+{
+    const struct provider *v = &w->providers[p->provider];
+    uint64_t at = w->now + v->latency / 2 + chance_below(w, v->latency);
+    bool poll = job->kind == JOB_POLL, lost = v->regime == REGIME_LOST || chance_permille(w, 10);
+    struct reply r = { .at = at, .kind = LIFECYCLE_TEMPORARY, .end = ACCOUNT_NOT_SENT };
+
+    if (p->grant != GRANT_DEVICE || (job->device_code != NULL) != poll || job->password)
+        check_broken(w, p, "the job", "it is none of a login that is confirmed elsewhere");
+    if (poll) {
+        check_poll(w, p, job);
+        p->device.is_polling = true;
+        p->device.polled_at = w->now;
+        w->statistics.polls++;
+    }
+    if (v->regime != REGIME_WELL && v->regime != REGIME_LOST && v->regime != REGIME_SLOW)
+        return r;
+    r = poll ? polled(w, p, at) : code_given(w, p, at);
+    if (lost)
+        r.at = NEVER;
+    return r;
+}
+
+/* What a poll was answered has the next ones come later, for good. */
+void grants_device_ended(struct world *w, struct model *p, const struct reply *r, bool read)
+{
+    struct device_login *d = &p->device;
+
+    d->is_polling = false;
+    if (read && r->slow_down) {
+        d->interval += 5 * SECOND;
+        w->statistics.slowed_down++;
+    } else if (!read && r->at == NEVER && d->caller) {
+        d->interval *= 2;
+        w->statistics.polls_lost++;
+    }
+    if (d->interval > 5 * MINUTE)
+        d->interval = 5 * MINUTE;
 }
 
 /* After answers that were lost less and less is sent: full jitter up to an hour, in the end. */
@@ -379,7 +484,9 @@ static void sends(const struct world *w, const struct model *p)
 {
     const struct by_token *t = &p->by_token;
 
-    if (p->grant == GRANT_REFRESH_TOKEN && t->losses > 0 &&
+    if (p->device.is_polling)
+        check_broken(w, p, "P3 one flight", "a request while a poll is under way");
+    if (grants_need_person(p) && t->losses > 0 &&
         t->losses >= 30 + (w->now - t->lost_since) / (20 * MINUTE))
         check_broken(w, p, "P5 polite", "a refresh token is sent into silence too often");
 }
@@ -402,8 +509,10 @@ static void ended(struct world *w, struct model *p, const struct fact *f)
         exchange_ended(w, p, f);
     if (p->grant == GRANT_COMMAND || f->rests)
         command_ended(w, p, f);
-    if (!f->failed)
+    if (!f->failed) {
+        t->has_cause = false;
         wake(w, p);
+    }
     if (p->flight != FLIGHT_SENT || !p->by_refresh_token)
         return;
     note_loss(w, p, f->failed);
@@ -413,9 +522,10 @@ static void ended(struct world *w, struct model *p, const struct fact *f)
         t->rotated &= !p->reply.refresh_token;
         return;
     }
-    if (f->failure != LIFECYCLE_REFUSED || p->grant != GRANT_REFRESH_TOKEN)
+    if (f->failure != LIFECYCLE_REFUSED || !grants_need_person(p))
         return;
     t->has_cause = true;
+    t->useless |= p->reply.refresh_without_token;
     w->statistics.tokens_refused++;
     w->statistics.rotations_missed += t->rotated;
     t->rotated = t->is_gift = false;
@@ -423,7 +533,7 @@ static void ended(struct world *w, struct model *p, const struct fact *f)
 
 static void restarted(struct world *w, struct model *p)
 {
-    w->statistics.cut_off += p->grant == GRANT_REFRESH_TOKEN && p->flight == FLIGHT_SENT;
+    w->statistics.cut_off += grants_need_person(p) && p->flight == FLIGHT_SENT;
     p->by_token.has_cause = false;
     p->by_token.losses = 0;
     p->exchange.lacks = false;
@@ -454,7 +564,7 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
         return;
     case FACT_GIVEN:
         t->is_gift = true;
-        t->rotated = t->has_cause = false;
+        t->rotated = t->has_cause = t->useless = false;
         return;
     case FACT_RESTARTED:
         restarted(w, p);
@@ -466,7 +576,7 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
             forgive(w, p);
         return;
     case FACT_FORGOTTEN:
-        t->has_cause = false;
+        t->has_cause = t->useless = false;
         t->losses = 0;
         p->exchange.lacks = p->exchange.refused = false;
         p->exchange.woken_at = 0;
@@ -504,6 +614,14 @@ bool grants_report(const struct statistics *s)
         { "that printed the one in hand", s->printed_again },
         { "that printed one that had expired", s->printed_expired },
         { "that printed none", s->commands_failed },
+        { "codes of logins elsewhere", s->codes },
+        { "polls", s->polls },
+        { "whose answer was lost", s->polls_lost },
+        { "that were told to slow down", s->slowed_down },
+        { "confirmed logins", s->confirmed },
+        { "denied ones", s->denied },
+        { "that nobody confirmed in time", s->expired },
+        { "that were left", s->abandoned },
         { "exchanges", s->exchanges },
         { "for a token that was dead", s->subjects_refused },
         { "refused exchanges", s->exchanges_refused },

@@ -106,6 +106,7 @@ struct reply {
     bool overlap; /* another login of the user was under way */
     bool refresh_without_token;
     bool subject_refused;
+    bool pending, slow_down, denied, expired; /* JOB_POLL */
     uint32_t refresh_token, key;
 };
 
@@ -238,6 +239,7 @@ enum origin { ORIGIN_TYPED, ORIGIN_FILE, ORIGIN_COMMAND, ORIGIN_NONE };
 struct by_token {
     uint32_t given; /* a refresh token that somebody gave, and that is not in hand yet; 0 = none */
     uint32_t refused;    /* the last one that the provider refused */
+    bool useless;        /* the provider answers them without an id_token, as has been seen */
     bool rotated;        /* there is a newer one, but its answer was lost */
     bool has_cause;      /* the last one was refused in this life */
     bool is_gift;        /* the one in hand was given, and has brought nothing yet */
@@ -252,6 +254,15 @@ struct tool {
     uint64_t expires_at, ended_at; /* of the token; when it was run in vain, or the token came */
     bool lazy;                     /* it prints what has expired, too */
     unsigned outcome, printed;     /* of the last run: which token, 0 = none */
+};
+
+/* A login that is to be confirmed elsewhere. */
+struct device_login {
+    struct caller *caller; /* who has its code shown; NULL: nobody */
+    unsigned code;
+    uint64_t ends_at, confirmed_at, denied_at; /* of the code; when somebody does; NEVER */
+    uint64_t interval, polled_at;              /* at least, between two polls; 0 = not yet */
+    bool is_polling;
 };
 
 /* Of a profile whose tokens come from another's. */
@@ -316,6 +327,7 @@ struct model {
     struct by_token by_token;
     struct tool tool;
     struct exchange exchange;
+    struct device_login device;
     struct ledger ledger;
     uint64_t class_since;
     unsigned hand_outs; /* to client-go */
@@ -394,6 +406,7 @@ struct statistics {
     uint64_t gifts, gifts_under_way, gifts_taken, tokens_refused, rotations_lost, rotations_missed,
         cut_off;
     uint64_t runs, prints, printed_again, printed_expired, commands_failed;
+    uint64_t codes, polls, polls_lost, slowed_down, confirmed, denied, expired, abandoned;
     uint64_t exchanges, subjects_refused, exchanges_refused, sources_lacking, woken;
     uint64_t served, queued, failed, suspicions, heals, tokens, kept;
 };
@@ -499,6 +512,9 @@ void daemon_stop(struct world *w, bool again);
 void daemon_get(struct world *w, struct call call);
 /* A person says login (password > 0) or refresh (0). */
 void daemon_renew(struct world *w, struct model *p, unsigned password);
+/* Begins one that is confirmed elsewhere; leaves it. */
+void daemon_login_by_device(struct world *w, struct model *p);
+void daemon_leave_login(struct world *w, struct model *p);
 /* The same, with a refresh token. */
 void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token);
 void daemon_logout(struct world *w, struct model *p);
@@ -539,6 +555,11 @@ uint64_t grants_run(struct world *w, struct model *p, uint64_t time);
 /* What comes of a job that is neither a login nor a refresh. */
 struct reply grants_verify(struct world *w, struct model *p, uint64_t at);
 struct reply grants_exchange(struct world *w, struct model *p, uint64_t at);
+/* What comes of a job of a login that is confirmed elsewhere. */
+struct reply grants_device(struct world *w, struct model *p, const struct job *job);
+void grants_device_ended(struct world *w, struct model *p, const struct reply *r, bool read);
+/* Whether it has a token by a person alone, or by the refresh token that came of that. */
+bool grants_need_person(const struct model *p);
 /* Whether a request counts for the bucket of the provider's one account. */
 bool grants_count(const struct model *p);
 /* Whether another profile that is in use keeps it in use. */
