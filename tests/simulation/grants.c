@@ -413,7 +413,7 @@ static void check_poll(const struct world *w, const struct model *p, const struc
         check_broken(w, p, "P5 polite", "it polls for a code whose time is over");
     if (d->polled_at > 0 && w->now < d->polled_at + d->interval)
         check_broken(w, p, "P5 polite", "it polls more often than the provider allows");
-    if (p->flight == FLIGHT_SENT)
+    if (p->flight != FLIGHT_NONE)
         check_broken(w, p, "P3 one flight", "it polls while a request is under way");
 }
 
