@@ -1931,7 +1931,12 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
 /* Its refresh token had just been refused when that life ended. */
 static void explain_refusal(struct profile *p)
 {
-    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || p->error.code == ERROR_LOGIN_NEEDED)
+    enum error_code code = p->error.code;
+    bool says_login = is_login_code(code) || code == ERROR_OTP_REQUIRED ||
+                      code == ERROR_OTP_REFUSED || code == ERROR_SECOND_FACTOR ||
+                      code == ERROR_SOURCE_LOGIN;
+
+    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || says_login)
         return;
     p->refresh_failed = true;
     set_login_needed(p);

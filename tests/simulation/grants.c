@@ -379,7 +379,7 @@ static void explained(const struct world *w, const struct model *p, const struct
     if (!grants_need_person(p) || p->newest_refresh_token > 0 || f->call->wants_new ||
         p->flight != FLIGHT_NONE || is_alive(w, p) || p->lc->state != LIFECYCLE_NEED_LOGIN)
         return;
-    if (f->why->code != ERROR_NO_LOGIN)
+    if (f->why->code != ERROR_NOT_LOGGED_IN)
         check_broken(w, p, "P14 explained", "a login is needed, and something else told");
     if (p->by_token.has_cause && !p->device.caller && !strchr(f->why->detail, ';'))
         check_broken(w, p, "P14 explained", "a login is needed, and nobody told why");
