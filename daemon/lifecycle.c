@@ -545,6 +545,25 @@ static bool goes_on_without(struct lifecycle *lc, const struct lifecycle_policy 
     return true;
 }
 
+/* Nothing newer came, by a command or by a refresh token without a password beside it. */
+static void nothing_newer(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                          const struct lifecycle_event *event, uint64_t now,
+                          struct lifecycle_actions *actions)
+{
+    if (event->failed.nobody_waits && lifecycle_rests(lc, now)) {
+        rest(lc, policy, event, now, actions);
+        return;
+    }
+    lc->failures++; /* nobody waits for what has just failed */
+    if (lifecycle_alive(lc, now)) {
+        wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
+        return;
+    }
+    lc->local = true;
+    wait_for(lc, backoff(lc, event->random), now, actions);
+    actions->waiters = LIFECYCLE_ANSWER_ALL;
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -594,18 +613,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         wait_for(lc, soft_delay(lc, event), now, actions);
         return;
     case LIFECYCLE_STALE:
-        if (event->failed.nobody_waits && lifecycle_rests(lc, now)) {
-            rest(lc, policy, event, now, actions);
-            return;
-        }
-        lc->failures++; /* nobody waits for what has just failed */
-        if (!lifecycle_alive(lc, now)) {
-            lc->local = true;
-            wait_for(lc, backoff(lc, event->random), now, actions);
-            actions->waiters = LIFECYCLE_ANSWER_ALL;
-            return;
-        }
-        wait_for(lc, until_next_renewal(lc, policy, event->random, now), now, actions);
+        nothing_newer(lc, policy, event, now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:
         if (!goes_on_without(lc, policy, now, actions))

@@ -366,8 +366,11 @@ static void rests(const struct world *w, const struct model *p)
                      "the other profile has a token, and nobody goes on");
     if (!grants_need_person(p))
         return;
-    /* a login may have brought no refresh token: then that is known when the renewal is due */
-    bool unasked = p->grant == GRANT_DEVICE && p->lc->state == LIFECYCLE_IDLE;
+    /* a login may have brought no refresh token: then that is known when the renewal is due, or,
+     * with a token that has next to no life, when another is waited for */
+    bool unasked = p->grant == GRANT_DEVICE &&
+                   (p->lc->state == LIFECYCLE_IDLE ||
+                    (p->lc->state == LIFECYCLE_WAITING && !p->ledger.failing));
     if (p->newest_refresh_token == 0 && !asked_for && !unasked)
         check_broken(w, p, "P14 explained", "no refresh token is left, and no login asked for");
     if (p->newest_refresh_token > 0 && asked_for)

@@ -131,12 +131,12 @@ static void a_login_that_is_needed_is_told_after_a_crash_too(void **state)
     assert_true(profiles_reload(profiles));
     const struct profile *first = find(0);
     assert_non_null(first);
-    assert_int_equal(profile_error(first)->code, ERROR_LOGIN_NEEDED);
+    assert_int_equal(profile_error(first)->code, ERROR_NOT_LOGGED_IN);
     struct profile *second = profile_new(&shared, profile_config(first));
     assert_non_null(second);
     assert_int_equal(profile_trouble(second), PROFILE_LOGIN_NEEDED);
-    assert_int_equal(profile_error(second)->code, ERROR_LOGIN_NEEDED);
-    assert_string_equal(profile_error(second)->detail, "");
+    assert_int_equal(profile_error(second)->code, ERROR_NOT_LOGGED_IN);
+    assert_string_equal(profile_error(second)->detail, "kubetoken login c-0");
     profile_free(second);
     profiles = profiles_free(profiles);
     shared.store = store_free(shared.store);
