@@ -840,6 +840,7 @@ static void clear(struct attempt *a)
     a->printed = secret_free(a->printed);
     a->otp = secret_free(a->otp);
     a->permit = (struct permit){ .accounts = NULL };
+    a->order.config = NULL; /* it may be freed before the next order */
 }
 
 static void end(struct attempt *a, struct attempt_end *how)
