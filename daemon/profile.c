@@ -1286,7 +1286,7 @@ static void not_by_password(const struct profile *p, struct error *why)
 
 bool profile_takes_login(const struct profile *p, struct error *why)
 {
-    bool takes = p->config->grant != GRANT_EXCHANGE;
+    bool takes = p->config->grant != GRANT_EXCHANGE && p->config->grant != GRANT_COMMAND;
 
     if (!takes)
         not_by_password(p, why);
