@@ -104,6 +104,12 @@ def confined(probe):
     (Probe.folder / Probe.unit).unlink(missing_ok=True)
 
 
+def has_foreign_calls(before):
+    """Whether there is a call of another architecture to try: not on arm64, and not with a kernel
+    that ends who makes one anyway (SEGV, as some in virtual machines do)."""
+    return platform.machine() == "x86_64" and before["int80"] != "SEGV"
+
+
 def test_each_directive_has_a_probe():
     assert {*SHIPPED, *DROP_IN} == set(ACTS)
 
@@ -115,9 +121,9 @@ def test_each_directive_acts(confined, name):
     if name in DROP_IN and name != "PrivateUsers":
         with_these += DROP_IN["PrivateUsers"]
     act, value = ACTS[name]
-    if act == "int80" and platform.machine() != "x86_64":
-        pytest.skip("there is no call of another architecture to try here")
     before = confined.run(with_these)
+    if act == "int80" and not has_foreign_calls(before):
+        pytest.skip("there is no call of another architecture to try here")
     after = confined.run(with_these + both[name])
     assert before[act] != after[act]
     assert re.fullmatch(value or ".*", after[act]), after[act]
@@ -129,8 +135,11 @@ def test_what_is_needed_works_in_there_and_nothing_else(confined, hardened):
     seen = confined.run([line for group in lines.values() for line in group])
     assert {act: seen[act] for act, value in NEEDED.items()
             if not re.fullmatch(value, seen[act])} == {}
+    bare = confined.run([])
     for name in lines:
         act, value = ACTS[name]
+        if act == "int80" and not has_foreign_calls(bare):
+            continue
         assert re.fullmatch(value.replace("SYS", "SYS|EPERM") or ".*", seen[act]), name
 
 
