@@ -388,6 +388,10 @@ check: deps
 	$(MAKE) -j$(JOBS) all
 	$(MAKE) check-installed
 
+# What takes longest begins first, and ends beside the others.
+longest := tests/systemd
+others := $(addprefix tests/,bench integration lint packaging)
+
 # Most tests wait most of the time, so that there are more of them at once than processors; their
 # folders have a short name, since that of a socket has 107 bytes at most.
 .PHONY: check-installed
@@ -397,13 +401,13 @@ check-installed: all
 	$(MAKE) fleet
 	$(MAKE) -j$(JOBS) SANITIZE=1 unit
 	$(MAKE) SANITIZE=1 simulate SEEDS=1-100 STEPS=2500
-	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=9
+	$(MAKE) -j$(JOBS) fuzz FUZZ_SECONDS=5
 	$(PYTHON) tests/lint/check-source
 	$(MAKE) -j$(JOBS) check-musl
 	$(MAKE) bench-gate
 	t=$$(mktemp -d /tmp/kt.XXXXXX) && trap 'rm -rf "$$t"' EXIT && trap 'exit 130' INT TERM && \
 	KUBETOKEN_BUILD=$(abspath $(O)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
-	  -n $$(($(JOBS) + 1)) --dist loadfile --basetemp "$$t" tests
+	  -n $$(($(JOBS) + 2)) --dist loadfile --basetemp "$$t" $(longest) $(others)
 
 # ---- the bench --------------------------------------------------------------------------------
 # Programs of its own, with fixed flags: what they cost is a measure. A floor is what nothing can be
