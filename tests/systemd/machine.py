@@ -407,7 +407,7 @@ class Machine:
         if why:
             raise Missing(why)
         self.stop()  # what a killed one of that name has left
-        self.folder.mkdir(parents=True)
+        make_folder(self.folder)
         self.build.mkdir(parents=True, exist_ok=True)
         stage = None
         if not self.root and not self.bare:
@@ -495,6 +495,14 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             STATE.rmdir()
+
+
+def make_folder(folder):
+    """Below STATE, which the end of another machine may take away in between."""
+    while not folder.exists():
+        STATE.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir()
 
 
 def end_keeper(pid):
