@@ -395,7 +395,7 @@ others := $(addprefix tests/,bench integration lint packaging)
 # Most tests wait most of the time, so that there are more of them at once than processors; their
 # folders have a short name, since that of a socket has 107 bytes at most.
 .PHONY: check-installed
-check-installed: all
+check-installed: all $(O)/kubetokend-keeps-more
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) simulate SEEDS=1-500
 	$(MAKE) fleet

@@ -7,6 +7,7 @@ import shlex
 import sys
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -24,36 +25,43 @@ def name_of(nodeid):
 
 
 class Run:
-    """The machine, and pytest in it."""
+    """The machine, and pytest in it: once for each file, since of several processes that share the
+    tests among them each has whole files of its own, and does not know before which."""
 
-    def __init__(self, items):
-        self.output, self.ended = [], None
+    def __init__(self):
+        self.path, self.lines, self.output = None, None, []
         self.machine = machine.Machine(
             f"test-{os.getpid()}", os.environ.get("KUBETOKEN_ROOT") or None,
             os.environ.get("KUBETOKEN_BUILD"))
         self.machine.__enter__()
+
+    def begin(self, path, names):
         full = "KUBETOKEN_FULL=1 " if os.environ.get("KUBETOKEN_FULL") else ""
         # not below /tmp, which a service may have for itself
         words = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
                  f"--confcutdir={machine.SOURCE}/tests/systemd",
-                 f"--basetemp=/home/{machine.USER}/tests",
-                 *(name_of(item.nodeid) for item in items)]
+                 f"--basetemp=/home/{machine.USER}/tests", *names]
+        self.path, self.output = path, []
         self.lines = self.machine.stream(
             f"cd {machine.SOURCE}/tests/systemd/inside && {full}{shlex.join(words)} 2>&1")
 
-    def reports(self, config, name):
+    def reports(self, item):
         """Those of one test. pytest runs them in the order in which they were named."""
+        if item.path != self.path:
+            self.begin(item.path, [name_of(other.nodeid) for other in item.session.items
+                                   if other.path == item.path])
         for line in self.lines:
             before, found, data = line.partition(MARK)
             if not found:
                 self.output.append(line)
                 continue
-            report = config.hook.pytest_report_from_serializable(config=config,
-                                                                 data=json.loads(data))
+            report = item.config.hook.pytest_report_from_serializable(config=item.config,
+                                                                      data=json.loads(data))
             if isinstance(report.longrepr, list):  # where a test was skipped; JSON has no tuples
                 report.longrepr = tuple(report.longrepr)
-            if name_of("inside/" + report.nodeid.rpartition("inside/")[2]) != name:
-                continue
+            name = name_of("inside/" + report.nodeid.rpartition("inside/")[2])
+            if name != name_of(item.nodeid):
+                raise RuntimeError(f"pytest in the machine ran {name} instead")
             yield report
             if report.when == "teardown":
                 return
@@ -64,10 +72,12 @@ class Run:
 
 
 def outcome_instead(item, outcome, why):
-    """The item becomes one that does nothing but that."""
+    """The item becomes one that does nothing but that. What pytest has set up for it ends with it:
+    the next one may be run in the machine, and then nothing would end it."""
     def runtest():
         outcome(why)
     item.setup, item.runtest = lambda: None, runtest
+    runtestprotocol(item, nextitem=None)
 
 
 if in_there:
@@ -86,22 +96,30 @@ else:
         if INSIDE not in pathlib.Path(item.path).parents:
             return None
         session = item.session
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         try:
-            if not hasattr(session, "run_inside"):
-                session.run_inside = Run([i for i in session.items
-                                          if INSIDE in pathlib.Path(i.path).parents])
-            item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-            for report in session.run_inside.reports(item.config, name_of(item.nodeid)):
+            start_inside(session)
+            for report in session.run_inside.reports(item):
                 report.nodeid = item.nodeid
                 note(report)
                 item.ihook.pytest_runtest_logreport(report=report)
-            item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-            return True
         except machine.Missing as error:
             outcome_instead(item, pytest.skip, f"no machine with systemd: {error}")
         except Exception as error:
             outcome_instead(item, pytest.fail, f"the machine with systemd: {error}")
-        return None
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def start_inside(session):
+        """Once: where it fails, it fails for each test."""
+        if not hasattr(session, "run_inside"):
+            session.run_inside = None
+            try:
+                session.run_inside = Run()
+            except Exception as error:
+                session.why_not_inside = error
+        if session.run_inside is None:
+            raise session.why_not_inside
 
     def note(report):
         if report.when == "call":
@@ -110,7 +128,7 @@ else:
                     columns[report.nodeid] = value
 
     def pytest_sessionfinish(session):
-        if hasattr(session, "run_inside"):
+        if getattr(session, "run_inside", None):
             session.run_inside.close()
 
     def pytest_terminal_summary(terminalreporter):

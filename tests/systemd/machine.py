@@ -516,10 +516,16 @@ def end_keeper(pid):
 
 
 def make_install(top, build, **variables):
-    for what in (f"{build}/{OTHER}", "install"):
-        subprocess.run(["make", "-s", "-C", str(top), what, f"BUILD={build}",
-                        *(f"{name}={value}" for name, value in variables.items())],
-                       check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    """One at a time: of two make-s at once each would do the other's work, and read its halves."""
+    with open(build / ".install", "w", encoding="ascii") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for what in (f"{build}/{OTHER}", "install"):
+            r = subprocess.run(["make", "-s", "-C", str(top), what, f"BUILD={build}",
+                                *(f"{name}={value}" for name, value in variables.items())],
+                               check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+            if r.returncode:
+                raise RuntimeError(f"make {what} fails:\n{r.stdout}")
 
 
 def parse():
