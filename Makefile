@@ -77,7 +77,7 @@ DAEMON := account account_record account_table attempt children command_unit con
   metrics new_password notify offspring peer_process permit poll_set private_file profile \
   profile_index profile_record profiles programs rejection render render_json render_metrics \
   revocation round secret_command secret_remark secret_source server share share_record \
-  status_parts store subject summary system_watch table typed_user watch who_asks why
+  status_parts store subject summary system_watch table typed_login typed_user watch who_asks why
 DAEMON_COMMON := config_files descriptor error job json_print json_tree kube_user message_id \
   owner paths printable protections protocol secret secret_form specifiers text time tlv \
   trusted_group trusted_path trusted_program url wrap
@@ -226,7 +226,7 @@ $(O)/unit/%: $(O)/tests/unit/%.o $(O)/tests/unit/support.o $(unit_o) $(O)/links
 SIMULATED := account account_record account_table attempt config config_change config_keys \
   device digest facts fetch_queue history holders holdings lifecycle new_password permit \
   private_file profile profile_index profile_record profiles rejection secret_remark \
-  secret_source store subject typed_user
+  secret_source store subject typed_login typed_user
 SIMULATED_COMMON := config_files error job kube_user owner paths printable protections protocol \
   secret_form specifiers text time tlv trusted_group trusted_path url
 simulation_o := $(patsubst %.c,$(O)/%.o,$(wildcard tests/simulation/*.c)) \

@@ -18,6 +18,7 @@
 #include "daemon/rejection.h"
 #include "daemon/revocation.h"
 #include "daemon/secret_source.h"
+#include "daemon/typed_login.h"
 #include "daemon/typed_user.h"
 #include "daemon/who_asks.h"
 
@@ -445,6 +446,13 @@ static bool served(const struct profile *p, const struct waiter *w, uint64_t now
 static bool is_login_code(enum error_code code)
 {
     return code == ERROR_LOGIN_NEEDED || code == ERROR_NOT_LOGGED_IN;
+}
+
+/* The failures whose words say what a person has to do. */
+static bool calls_for_person(enum error_code code)
+{
+    return is_login_code(code) || code == ERROR_OTP_REQUIRED || code == ERROR_OTP_REFUSED ||
+           code == ERROR_SECOND_FACTOR;
 }
 
 /* That only a person helps: of other grants than the password's, none is missing. */
@@ -1256,41 +1264,9 @@ static int accept_password(struct profile *p, struct secret *given, uint64_t now
     return 0;
 }
 
-/* Why no password is taken, and what is. */
-static void not_by_password(const struct profile *p, struct error *why)
-{
-    const struct profile_config *c = p->config;
-
-    switch (c->grant) {
-    case GRANT_DEVICE:
-        error_set(why, ERROR_USAGE,
-                  "it has grant = device, which takes no password; kubetoken "
-                  "login %s",
-                  c->name);
-        break;
-    case GRANT_REFRESH_TOKEN:
-        error_set(why, ERROR_USAGE,
-                  "it has grant = refresh-token; kubetoken login --refresh-token %s", c->name);
-        break;
-    case GRANT_EXCHANGE:
-        error_set(why, ERROR_USAGE, "it has its tokens from %s; kubetoken login %s", c->from,
-                  c->from);
-        break;
-    case GRANT_COMMAND:
-    case GRANT_PASSWORD:
-        error_set(why, ERROR_USAGE, "it has its tokens from token-command; kubetoken refresh %s",
-                  c->name);
-        break;
-    }
-}
-
 bool profile_takes_login(const struct profile *p, struct error *why)
 {
-    bool takes = p->config->grant != GRANT_EXCHANGE && p->config->grant != GRANT_COMMAND;
-
-    if (!takes)
-        not_by_password(p, why);
-    return takes;
+    return typed_login_possible(p->config, why);
 }
 
 /* It is not held before nothing is under way: what a request brings speaks of another one. */
@@ -1298,16 +1274,8 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
 {
     struct secret *offered;
 
-    if (p->config->grant == GRANT_EXCHANGE) {
+    if (!typed_login_by_refresh_token(p->config, why)) {
         secret_free(given);
-        not_by_password(p, why);
-        return -1;
-    }
-    if (!p->config->use_refresh_token) {
-        secret_free(given);
-        error_set(why, ERROR_USAGE,
-                  "use-refresh-token = no stands in its configuration; take that out, and say "
-                  "kubetoken reload");
         return -1;
     }
     if (secret_source_accept("refresh token", &somebody, given, &offered, why) < 0)
@@ -1320,27 +1288,15 @@ static int accept_refresh_token(struct profile *p, struct secret *given, struct 
     return 0;
 }
 
-/* Whether there is a name to log in by: the configured one, the given one ("": none), or one that
- * was typed before. */
+/* Another user than the one before has nothing of that one's. */
 static int accept_user(struct profile *p, const char *name, struct error *why)
 {
-    const char *configured = p->configured->username;
-
-    if (p->config->grant != GRANT_PASSWORD) {
-        not_by_password(p, why);
+    if (!typed_login_by_password(p->config, why) ||
+        !typed_login_has_user(p->configured, name, p->user != NULL, why))
         return -1;
-    }
-    if (configured && *name && strcmp(configured, name) != 0) {
-        error_set(why, ERROR_USAGE, "its configuration says username = %s, and no other",
-                  configured);
-        return -1;
-    }
-    if (!configured && !*name && !p->user) {
-        error_set(why, ERROR_USAGE,
-                  "its configuration names no user; kubetoken login --username NAME");
-        return -1;
-    }
-    if (configured || !*name || (p->user && strcmp(p->config->username, name) == 0))
+    bool same = p->configured->username || !*name ||
+                (p->user && strcmp(p->config->username, name) == 0);
+    if (same)
         return 0;
     struct typed_user *user = typed_user_new(p->shared->store, p->configured, name), *old = p->user;
     if (!user) {
@@ -1351,46 +1307,6 @@ static int accept_user(struct profile *p, const char *name, struct error *why)
     become(p, typed_user_config(user), "somebody logs in as another user");
     typed_user_free(old);
     return 0;
-}
-
-/* What a login by password brings. */
-struct typed_login {
-    char name[PROTOCOL_USER_MAX + 1]; /* "": none */
-    struct secret *password, *otp;    /* NULL: none */
-};
-
-static void login_clear(struct typed_login *login)
-{
-    login->password = secret_free(login->password);
-    login->otp = secret_free(login->otp);
-}
-
-/* Parts it. Returns 0, or -1 with *why. Takes what is given. */
-static int part_login(const struct waiter *w, struct secret *given, struct typed_login *ret,
-                      struct error *why)
-{
-    size_t name = w->request.username, otp = w->request.otp;
-    size_t password = secret_length(given) - name - otp;
-    const char *bytes = secret_peek(given);
-    bool name_valid = name == 0 || typed_user_valid(bytes, name);
-    bool otp_valid = otp == 0 || typed_user_valid(bytes + name + password, otp);
-
-    *ret = (struct typed_login){ .password = NULL };
-    memcpy(ret->name, bytes, name);
-    if (password > 0)
-        ret->password = secret_copy(bytes + name, password);
-    if (otp > 0)
-        ret->otp = secret_copy(bytes + name + password, otp);
-    secret_free(given);
-    if (!name_valid || !otp_valid)
-        error_set(why, ERROR_USAGE, "the %s has control characters, or is no UTF-8",
-                  name_valid ? "one-time password" : "user name");
-    else if ((password > 0 && !ret->password) || (otp > 0 && !ret->otp))
-        error_set(why, ERROR_INTERNAL, "no memory");
-    else
-        return 0;
-    login_clear(ret);
-    return -1;
 }
 
 /* Whether the password goes with the code, or without one: as the provider wants it, for all that
@@ -1421,7 +1337,7 @@ static int accept_login(struct profile *p, const struct waiter *w, struct secret
 {
     struct typed_login login;
 
-    if (part_login(w, given, &login, why) < 0)
+    if (typed_login_part(&w->request, given, &login, why) < 0)
         return -1;
     int r = accept_user(p, login.name, why);
     if (r == 0)
@@ -1437,21 +1353,8 @@ static int accept_login(struct profile *p, const struct waiter *w, struct secret
         p->otp = login.otp;
         login.otp = NULL;
     }
-    login_clear(&login);
+    typed_login_clear(&login);
     return r;
-}
-
-static int accept_given(struct profile *p, const struct waiter *w, struct secret *given,
-                        uint64_t now, struct error *why)
-{
-    bool by_token = is_by_refresh_token(w);
-
-    if (by_token && p->config->grant == GRANT_COMMAND) {
-        secret_free(given);
-        not_by_password(p, why);
-        return -1;
-    }
-    return by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why);
 }
 
 /* ---- a login that a person confirms elsewhere ------------------------------------------------ */
@@ -1585,6 +1488,14 @@ static enum profile_verdict want_login(struct profile *p, struct waiter *w, stru
 
 /* ---- a new token ----------------------------------------------------------------------------- */
 
+/* Whether the last failure says all that another request would: without a person there is nothing
+ * to send, and what is to be sent no more has had its answer. */
+static bool still_needs_person(const struct profile *p)
+{
+    return calls_for_person(p->error.code) && !refresh_token_of(p) && needs_person(p) &&
+           (!typed_of(p) || wants_otp(p));
+}
+
 static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64_t now,
                                      struct error *why)
 {
@@ -1592,13 +1503,15 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     struct secret *given = w->secret;
 
     w->secret = NULL;
-    if (login && accept_given(p, w, given, now, why) < 0)
+    if (login && (by_token ? accept_refresh_token(p, given, why)
+                           : accept_login(p, w, given, now, why)) < 0)
         return PROFILE_ERROR;
     if (login)
         end_login(p, "somebody logged in otherwise");
     p->forced_at = now;
     p->forced_by_login = login;
-    p->error = (struct error){ ERROR_NONE, "" }; /* the answer speaks of this attempt */
+    if (login || !still_needs_person(p)) /* the answer speaks of this attempt */
+        p->error = (struct error){ ERROR_NONE, "" };
     enqueue(p, w);
     step(p, (struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
                                       .changed = { .person = true,
@@ -1931,12 +1844,9 @@ static void explain_loss(struct profile *p, const struct profile_record *r, bool
 /* Its refresh token had just been refused when that life ended. */
 static void explain_refusal(struct profile *p)
 {
-    enum error_code code = p->error.code;
-    bool says_login = is_login_code(code) || code == ERROR_OTP_REQUIRED ||
-                      code == ERROR_OTP_REFUSED || code == ERROR_SECOND_FACTOR ||
-                      code == ERROR_SOURCE_LOGIN;
+    bool told = calls_for_person(p->error.code) || p->error.code == ERROR_SOURCE_LOGIN;
 
-    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || says_login)
+    if (p->lifecycle.state != LIFECYCLE_NEED_LOGIN || told)
         return;
     p->refresh_failed = true;
     set_login_needed(p);

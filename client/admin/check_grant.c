@@ -86,8 +86,7 @@ static void check_refresh_token(struct doctor *d)
     bool known = ask_provider(d, &offers);
     if (!holds_refresh_token(d))
         report_add(&d->report, LEVEL_NOTE, link_name, ERROR_NONE,
-                   "grant = refresh-token, and none is held: kubetoken login --refresh-token %s "
-                   "reads one",
+                   "grant = refresh-token, and none is held: kubetoken login %s reads one",
                    d->name);
     else
         report_add(&d->report, LEVEL_OK, link_name, ERROR_NONE,

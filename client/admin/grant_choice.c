@@ -126,8 +126,8 @@ void grant_choice_next(enum grant_choice choice, const char *profile, const char
         break;
     case GRANT_CHOICE_REFRESH_TOKEN:
         snprintf(words, GRANT_CHOICE_WORDS,
-                 "What is left: kubetoken login --refresh-token %s, which reads the refresh token. "
-                 "It is kept in memory alone.",
+                 "What is left: kubetoken login %s, which reads the refresh token. It is kept in "
+                 "memory alone.",
                  profile);
         break;
     case GRANT_CHOICE_EXCHANGE:

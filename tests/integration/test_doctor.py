@@ -217,7 +217,7 @@ def test_a_login_that_brought_no_refresh_token_is_a_note(home, daemon, fake, sco
 def test_a_refresh_token_is_told_with_its_age(home, daemon, fake):
     home.configure(of_grant(fake, "grant = refresh-token"))
     daemon.start()
-    assert "kubetoken login --refresh-token p" in doctor(home).of("login")[0]["detail"]
+    assert "kubetoken login p" in doctor(home).of("login")[0]["detail"]
     assert home.run("login", "--refresh-token", "p", input="canary-r0").returncode == 0
     report = doctor(home)
     assert report.found() == [] and report.of("login")[0]["level"] == "ok"

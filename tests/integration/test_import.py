@@ -494,7 +494,7 @@ def test_who_does_not_send_it_is_told_how_it_is_given(fake, home, running, kubec
     kubeconfig.write(provider_user(fake, **{"refresh-token": "canary-r0"}))
     r = home.run("import", "--no-verify", "--grant", "refresh-token", input="")
     assert r.returncode == 0 and not fake.requests, r.stderr
-    assert "kubetoken login --refresh-token someone" in " ".join(r.stdout.split())
+    assert "kubetoken login someone" in " ".join(r.stdout.split())
 
 
 def test_with_a_source_of_the_password_it_may_be_spent(fake, home, running, kubeconfig, rotating):

@@ -463,8 +463,8 @@ def test_it_is_told_what_gives_a_refresh_token(fake, home):
 
 @pytest.mark.parametrize("args, key, says", [
     (["--grant", "refresh-token"], "grant = refresh-token",
-     "kubetoken login --refresh-token work, which reads the refresh token."),
-    (["--set", "grant=refresh-token"], "grant = refresh-token", "login --refresh-token work"),
+     "kubetoken login work, which reads the refresh token."),
+    (["--set", "grant=refresh-token"], "grant = refresh-token", "login work"),
     (["--grant=password"], "grant = password", "kubetoken login work, which asks for user name"),
 ])
 def test_no_user_is_asked_for_where_none_is_needed(fake, home, args, key, says):
@@ -510,7 +510,7 @@ def test_the_defaults_say_it_for_all(fake, home):
     r = home.run("init", *flags(fake, "--no-kubeconfig", user=None), input="")
     assert r.returncode == 0, r.stderr
     assert files(home)["kubetoken.conf"][1].endswith(section(fake))
-    assert "kubetoken login --refresh-token work" in r.stdout
+    assert "kubetoken login work" in r.stdout
 
 
 # ---- stdin, and what is missing ----------------------------------------------------------------

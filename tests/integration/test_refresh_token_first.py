@@ -81,7 +81,7 @@ def test_a_user_s_password_is_neither_asked_for_nor_sent(fake, home, daemon, ses
     daemon.start()
     assert home.run("get").returncode == 5
     r = home.run("login", "--username", "anna", input="canary-pw")
-    assert r.returncode == 2 and r.stderr.count("\n") == 1 and "login --refresh-token p" in r.stderr
+    assert r.returncode == 2 and r.stderr.count("\n") == 1 and "kubetoken login p" in r.stderr
     answer = rig.ask(home, b"login * p secret=9\ncanary-pw")
     assert answer.startswith(b"error usage ") and b"grant = refresh-token" in answer
     assert home.run("refresh").returncode == 5
@@ -127,6 +127,9 @@ def test_when_the_session_ends_a_person_is_needed_and_told_why(fake, home, daemo
     sent = len(fake.grants())
     home.run("refresh"), home.run("get", "--min-validity", "2h"), home.run("get", "--rejected")
     assert len(fake.grants()) == sent  # what was refused is not sent again
+    r = home.run("refresh")
+    assert r.returncode == 5 and "Session not active" in r.stderr  # nor is the cause forgotten
+    assert "Session not active" in home.status("p")["error"]["detail"]
 
 
 def test_one_that_brings_no_id_token_ends_it(fake, home, daemon):
