@@ -401,7 +401,7 @@ static const struct row table[ERROR_MAX] = {
                          "the daemon is not the one that is installed",
                          "restart it with: systemctl --user restart kubetoken.service" },
     [ERROR_CONFIG_CHANGED] = { "config-changed", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
-                               "kubetoken.conf: the file has changed since",
+                               "the configuration has changed since",
                                "kubetoken reload puts it in force" },
     [ERROR_NOT_LOCKED] = { "not-locked", 0, ERROR_CLASS_NONE, ERROR_LINK_NONE,
                            "not all secrets could be locked in memory",

@@ -63,10 +63,8 @@ const char *config_change_notice(const struct config_change *c)
     if (c->gone)
         return "kubetoken.conf is gone since; what stood in it stays in force";
     if (c->broken)
-        return "kubetoken.conf: the file has changed since and has errors: kubetokend "
-               "--check-config";
-    return config_change_any(c) ? "kubetoken.conf: the file has changed since: kubetoken reload"
-                                : "";
+        return "the configuration has changed since and has errors: kubetokend --check-config";
+    return config_change_any(c) ? "the configuration has changed since: kubetoken reload" : "";
 }
 
 void config_change_describe(const struct config_change *c, char *out, size_t size)

@@ -14,8 +14,8 @@ import rig
 from scripted import json_answer
 from test_doctor import doctor
 
-NOTICE = "kubetoken.conf: the file has changed since: kubetoken reload"
-BROKEN = "kubetoken.conf: the file has changed since and has errors: kubetokend --check-config"
+NOTICE = "the configuration has changed since: kubetoken reload"
+BROKEN = "the configuration has changed since and has errors: kubetokend --check-config"
 TOKEN = "/oauth/token"
 
 

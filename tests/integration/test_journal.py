@@ -198,6 +198,6 @@ def test_a_changed_configuration_is_told_once(home, daemon, fake, journal):
         assert home.run("get", "none").returncode == 4
     line, = journal.entries("config-changed")
     assert (line["PRIORITY"], line["MESSAGE"]) == (
-        NOTICE, "kubetoken.conf: the file has changed since: kubetoken reload")
+        NOTICE, "the configuration has changed since: kubetoken reload")
     line, = journal.entries("configuration")
     assert (line["PRIORITY"], line["MESSAGE"]) == (NOTICE, "1 new profile of a changed file taken")

@@ -116,7 +116,7 @@ def test_drop_ins_lie_between_the_administrators_file_and_the_users(fake, home, 
         system.settle(*touched)
         status = json.loads(home.run("status", "--json").stdout)
         assert ({"profile": "p", "change": "changed"} in status["configurationChanged"]) == waits
-        assert ("the file has changed since" in home.run("status").stdout) == waits
+        assert ("the configuration has changed since" in home.run("status").stdout) == waits
     assert home.run("reload").returncode == 0
     assert json.loads(home.run("status", "--json").stdout)["configurationInForce"]
 

@@ -33,7 +33,7 @@ static void a_change_names_reload_and_errors_name_the_check(void **state)
     (void)state;
     config_change_note(&change, "p", CONFIG_OTHER);
     assert_string_equal(config_change_notice(&change),
-                        "kubetoken.conf: the file has changed since: kubetoken reload");
+                        "the configuration has changed since: kubetoken reload");
     change.broken = true;
     assert_non_null(strstr(config_change_notice(&change), "has errors: kubetokend --check-config"));
 }
