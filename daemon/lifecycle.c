@@ -156,7 +156,7 @@ void lifecycle_restore_token(struct lifecycle *lc, const struct lifecycle_policy
         lc->renew_at = lc->expires_at - renewal_lead(policy, lifetime);
         lc->advertised_expiry = 0;
     }
-    if (lc->advertised_expiry <= lc->renew_at || lc->advertised_expiry > lc->expires_at)
+    if (lc->advertised_expiry < lc->renew_at || lc->advertised_expiry > lc->expires_at)
         lc->advertised_expiry = lc->renew_at + (lc->expires_at - lc->renew_at) / 2;
 }
 
@@ -361,9 +361,10 @@ static uint64_t first_wait(const struct lifecycle *lc, uint64_t sent, uint64_t w
     return rest > wait / 10 ? rest - share(rest / 20, random) : wait - share(wait / 10 * 9, random);
 }
 
-/* Whatever was under way was for what a login has replaced. */
-static void log_in(struct lifecycle *lc)
+/* Whatever was under way was for what a login has replaced. Who logs in means to use it. */
+static void log_in(struct lifecycle *lc, uint64_t now)
 {
+    lc->last_use = now;
     lc->by_refresh_token = lc->refresh_is_stale = false;
     lc->again = lc->again_for_person = false;
 }
@@ -373,7 +374,7 @@ static void token(struct lifecycle *lc, const struct lifecycle_policy *policy,
                   struct lifecycle_actions *actions)
 {
     if (event->token.login)
-        log_in(lc);
+        log_in(lc, now);
     uint64_t lifetime = event->token.lifetime, sent = event->token.sent;
     bool password_next = compare_lives(lc, policy, lifetime, now) && !lc->offered;
     uint64_t wait = lifetime - renewal_lead(policy, lifetime), due = saturated(sent, wait);

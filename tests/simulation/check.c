@@ -331,10 +331,13 @@ static void p5_request(const struct world *w, const struct model *p)
     const struct ledger *l = &p->ledger;
     const struct cause *c = &p->cause;
     bool told_to = c->type == LIFECYCLE_CHANGED || c->again;
+    /* one for which nothing was sent, and that the next life of the daemon need not know */
+    bool unknown = l->failure == LIFECYCLE_NO_LOGIN && l->restarted_at >= l->failed_at;
 
     if (w->now < l->not_before && !c->person && !c->fallback)
         check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
-    if (l->failing && !told_to && !c->fallback && !l->put_off && w->now - l->failed_at < SECOND)
+    if (l->failing && !told_to && !c->fallback && !l->put_off && !unknown &&
+        w->now - l->failed_at < SECOND)
         check_broken(w, p, "P5 polite", "less than a second after a failure");
     if (c->type == LIFECYCLE_WANTED && l->failing && l->deserted_at > 0 &&
         w->now - l->failed_at < 5 * SECOND && l->restarted_at <= l->failed_at)
@@ -860,6 +863,8 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
         l->failing = l->failed_before = l->forgiven = l->lost = false;
         l->gave_up_at = 0;
         l->got_at = w->now;
+        if (p->job == JOB_POLL) /* who logs in means to use it */
+            l->last_use = w->now, l->use_unknown = 0;
         l->use_before_due = l->last_use - least(l->last_use, l->use_unknown);
         return;
     }

@@ -454,7 +454,9 @@ static void request_ended(struct world *w, struct model *p, const struct lifecyc
                           .failed = failed,
                           .rests = failed && event->failed.nobody_waits,
                           .failure = failed ? event->failed.kind : LIFECYCLE_TEMPORARY });
-    if (p->flight == FLIGHT_SENT && p->by_refresh_token)
+    /* one that was refused is not sent again: it has its answer already */
+    bool answered = p->newest_refresh_token > 0 && p->newest_refresh_token == p->by_token.refused;
+    if (p->flight == FLIGHT_SENT ? p->by_refresh_token : p->lc->by_refresh_token && answered)
         token_refused(w, p, event);
     if (failed && event->failed.kind == LIFECYCLE_REFUSED && !p->lc->by_refresh_token &&
         is_of_the_user(profile_error(p->real)->code))

@@ -159,7 +159,7 @@ uint64_t grants_run(struct world *w, struct model *p, uint64_t time)
     w->statistics.runs++;
     t->outcome = n < 6 ? TOOL_FAILS : n < 8 ? TOOL_HANGS : n < 10 ? TOOL_BABBLES : TOOL_PRINTS;
     if (t->outcome != TOOL_PRINTS)
-        p->ledger.disturbed_at = w->now;
+        p->ledger.disturbed_at = w->now + (t->outcome == TOOL_HANGS ? time : 0);
     return t->outcome == TOOL_HANGS ? time : chance_span(w, MSEC, 5 * SECOND);
 }
 
@@ -297,7 +297,8 @@ static void exchange_ended(struct world *w, struct model *p, const struct fact *
     bool sent = p->flight == FLIGHT_SENT;
 
     e->refused = f->failed && (sent ? f->failure == LIFECYCLE_REFUSED : e->refused);
-    e->forgiven &= !sent;
+    if (sent && e->forgiven_at <= p->sent) /* a word that came later counts for the next */
+        e->forgiven_at = 0;
     e->lacks = f->failed && !sent &&
                (code == ERROR_SOURCE_LOGIN || code == ERROR_SOURCE_REFUSED ||
                 (f->failure == LIFECYCLE_DEFERRED && code != ERROR_THROTTLED));
@@ -309,7 +310,7 @@ static void forgive(struct world *w, struct model *p)
 {
     for (unsigned i = 0; i < w->n_profiles; i++)
         if (comes_from(&w->profiles[i], p) || i == p->number)
-            w->profiles[i].exchange.forgiven = true;
+            w->profiles[i].exchange.forgiven_at = w->now;
 }
 
 static void exchange_begins(struct world *w, struct model *p)
@@ -321,7 +322,7 @@ static void exchange_begins(struct world *w, struct model *p)
 
 static void exchange_sent(const struct world *w, const struct model *p)
 {
-    if (p->job == JOB_EXCHANGE && p->exchange.refused && !p->exchange.forgiven)
+    if (p->job == JOB_EXCHANGE && p->exchange.refused && p->exchange.forgiven_at == 0)
         check_broken(w, p, "P4 no lock-out", "a refused exchange is sent again");
 }
 
@@ -564,6 +565,8 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
         return;
     case FACT_ENDED:
         ended(w, p, f);
+        if (!f->failed && p->job == JOB_POLL)
+            forgive(w, p);
         return;
     case FACT_GIVEN:
         t->is_gift = true;

@@ -269,7 +269,8 @@ struct device_login {
 struct exchange {
     uint64_t forbidden_until; /* the provider refuses it */
     uint32_t dead_subject;    /* a token of the other's for which it gives none any more */
-    bool refused, forgiven;   /* by the provider; and somebody said something since then */
+    bool refused;             /* by the provider */
+    uint64_t forgiven_at;     /* somebody has said something since then; 0 = nobody */
     bool lacks;               /* the last attempt ended for want of the other's token */
     uint64_t woken_at;        /* since then that one has a token; 0 = no */
 };
