@@ -1007,6 +1007,8 @@ struct attempt *attempt_free(struct attempt *a)
 void attempt_update(struct attempt *a, const struct profile_config *config,
                     const struct secret *previous, const struct secret *refresh_token)
 {
+    if (a->stage == STAGE_NONE)
+        return; /* it names nothing that would have to live */
     a->order.config = config;
     a->order.previous = previous;
     if (a->order.refresh_token)

@@ -56,8 +56,19 @@ static void clear(struct device *d)
     d->is_due = false;
 }
 
+/* What it has learnt of the provider is the result's again, for whoever began it. */
+static void give_cache(struct device *d, struct result *result)
+{
+    result->cache = d->cache;
+    result->cache_length = d->cache_length;
+    d->cache = NULL;
+    d->cache_length = 0;
+}
+
 static void finish(struct device *d, struct attempt_end *end)
 {
+    if (end->result)
+        give_cache(d, end->result);
     clear(d);
     d->calls->done(d->context, end);
 }
@@ -164,14 +175,14 @@ static bool may_pass(const struct attempt_end *end)
 /* RFC 8628 §3.5: after a timeout less often from then on; after any other fault for once. */
 static void back_off(struct device *d, const struct attempt_end *end)
 {
-    uint64_t pause = d->interval << (d->failures < 6 ? ++d->failures : 6);
+    uint64_t longer = d->interval << (d->failures < 6 ? ++d->failures : 6);
 
     if (end->error.code == ERROR_RATE_LIMITED)
         d->interval += 5 * USEC_PER_SEC;
     else if (end->lost || error_class(end->error.code) == ERROR_CLASS_LOST)
         d->interval *= 2;
     d->interval = within_limits(d->interval);
-    pause = within_limits(pause);
+    uint64_t pause = within_limits(longer > d->interval ? longer : d->interval);
     pause_for(d, pause > end->retry_after ? pause : end->retry_after);
 }
 

@@ -30,7 +30,8 @@ struct device_calls {
      * device_go_on(). */
     bool (*is_busy)(void *context);
     void (*polled)(void *context); /* a poll has ended, and the login goes on */
-    /* It is over: with a token (attempt_token()), or with the error. */
+    /* It is over: with a token (attempt_token()), or with the error. The result, where there is
+     * one, has the cache. */
     void (*done)(void *context, struct attempt_end *end);
 };
 
@@ -44,8 +45,8 @@ struct device *device_free(struct device *device);
 void device_start(struct device *device, const struct profile_config *config, const void *cache,
                   size_t cache_length, uint64_t deadline);
 
-/* It is given up: no more polls, and nobody is told. All of these take NULL: there has been none.
- */
+/* It is given up: no more polls, and nobody is told. All of these but device_words() take NULL:
+ * there has been none. */
 void device_cancel(struct device *device);
 
 /* The configuration is elsewhere now, of the same identity. */

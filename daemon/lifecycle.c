@@ -74,13 +74,18 @@ void lifecycle_init(struct lifecycle *lc, uint64_t now)
 }
 
 void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept,
-                       const struct lifecycle_policy *policy, bool refresh_token)
+                       const struct lifecycle_policy *policy, bool refresh_token, uint64_t now)
 {
     bool useful = refresh_token && policy->use_refresh_token && !kept->refresh_is_useless &&
                   !kept->refresh_is_stale;
 
     *lc = *kept;
     lc->has_refresh_token = refresh_token;
+    if (lc->state == LIFECYCLE_ASKING && lc->not_before > now) { /* whose word it was is gone */
+        lc->state = LIFECYCLE_WAITING;
+        lc->failed_at = lc->since;
+        lc->retry_at = lc->not_before;
+    }
     if (lc->state == LIFECYCLE_ASKING || lc->state == LIFECYCLE_NEED_LOGIN)
         lc->state = LIFECYCLE_IDLE;
     if (!policy->password_at_hand && !useful && lc->state != LIFECYCLE_STOPPED)
@@ -506,7 +511,6 @@ static void wait_for_better(struct lifecycle *lc, const struct lifecycle_event *
 
     lc->failures++;
     lc->lost += event->failed.lost;
-    lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
     wait_for(lc, certain < UINT64_MAX ? certain - now : backoff(lc, event->random), now, actions);
     if (lc->retry_at == lc->not_before && lc->waited_until <= lc->not_before) {
         lc->hurry_at = lc->retry_at;
@@ -565,6 +569,12 @@ static void nothing_newer(struct lifecycle *lc, const struct lifecycle_policy *p
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
+/* Until when the provider wants to hear nothing. */
+static uint64_t no_sooner(const struct lifecycle_event *event, uint64_t now)
+{
+    return saturated(now, least(event->failed.retry_after, retry_after_most));
+}
+
 static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    const struct lifecycle_event *event, uint64_t now,
                    struct lifecycle_actions *actions)
@@ -582,7 +592,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
     lc->refresh_faults += lc->password_turn;
     lc->password_next |= lc->again_for_person && lc->refresh_faults > 0;
     lc->again = lc->again_for_person = lc->by_route = false;
-    lc->not_before = 0;
+    lc->not_before = told_to_wait ? no_sooner(event, now) : 0;
     if (!event->failed.nobody_listens)
         lc->deserted_at = 0;
     else if (lc->deserted_at == 0)

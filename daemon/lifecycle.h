@@ -193,7 +193,7 @@ void lifecycle_init(struct lifecycle *lc, uint64_t now);
 /* As things stood in another life (kept), with the past behind now. What was under way then is not
  * any more; nobody waits; the token is told by itself. */
 void lifecycle_restore(struct lifecycle *lc, const struct lifecycle *kept,
-                       const struct lifecycle_policy *policy, bool refresh_token);
+                       const struct lifecycle_policy *policy, bool refresh_token, uint64_t now);
 
 /* And the token that was in hand then. */
 void lifecycle_restore_token(struct lifecycle *lc, const struct lifecycle_policy *policy,

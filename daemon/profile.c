@@ -954,17 +954,23 @@ static void refresh_token_landed(struct profile *p, const struct result *result)
         holdings_take(&p->holdings, HOLDING_REFRESH_TOKEN, NULL, NULL, 0);
 }
 
+/* What the fetchers have learnt of the provider. */
+static void take_cache(struct profile *p, struct result *result)
+{
+    if (!result || !result->cache)
+        return;
+    free(p->cache);
+    p->cache = result->cache;
+    p->cache_length = result->cache_length;
+    result->cache = NULL;
+    result->cache_length = 0;
+}
+
 static void on_done(void *context, struct attempt_end *end)
 {
     struct profile *p = context;
 
-    if (end->result && end->result->cache) {
-        free(p->cache);
-        p->cache = end->result->cache;
-        p->cache_length = end->result->cache_length;
-        end->result->cache = NULL;
-        end->result->cache_length = 0;
-    }
+    take_cache(p, end->result);
     struct result *token = attempt_token(end);
 
     refresh_token_landed(p, end->result);
@@ -1441,6 +1447,7 @@ static void on_login_done(void *context, struct attempt_end *end)
     struct result *token = attempt_token(end);
     const struct error why = end->error;
 
+    take_cache(p, end->result);
     if (token)
         take_login(p, token);
     else
@@ -1854,7 +1861,7 @@ static void explain_refusal(struct profile *p)
 
 static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
 {
-    lifecycle_restore(&p->lifecycle, &r->lifecycle, &p->policy, refresh_token_of(p) != NULL);
+    lifecycle_restore(&p->lifecycle, &r->lifecycle, &p->policy, refresh_token_of(p) != NULL, now);
     p->rejection = r->rejection;
     for (size_t i = 0; i < r->n_holders; i++)
         holders_resume(holders_of(p), &r->holders[i]);
@@ -1997,6 +2004,8 @@ struct profile *profile_remove(struct profile *p)
         return NULL;
     holdings_wipe(&p->holdings);
     history_forget(p->shared->history, p->config->name);
+    attempt_cancel(p->attempt); /* it names the configuration that is the user's */
+    device_cancel(device_of(p));
     p->config = p->configured;
     p->user = typed_user_forget(p->user, p->shared->store);
     destroy(p);

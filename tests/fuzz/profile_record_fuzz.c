@@ -68,7 +68,7 @@ static void live_on(const struct profile_record *r, bool password, bool refresh_
                                              .password_at_hand = password };
     struct lifecycle lc;
 
-    lifecycle_restore(&lc, &r->lifecycle, &policy, refresh_token);
+    lifecycle_restore(&lc, &r->lifecycle, &policy, refresh_token, now);
     PROMISE(lc.state != LIFECYCLE_ASKING && lc.has_refresh_token == refresh_token);
     PROMISE(password || refresh_token || lc.state >= LIFECYCLE_STOPPED);
     if (token) {

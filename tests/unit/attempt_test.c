@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
@@ -384,6 +385,26 @@ static void no_wait_is_longer_than_the_longest_pause(void **state)
 #define TEST_WITH_FILE(name)                                                                       \
     cmocka_unit_test_setup_teardown(name, setup_with_file, teardown_with_file)
 
+/* The configuration that is in force when none is under way may be gone when the next one is. */
+static void an_attempt_that_is_over_names_no_configuration(void **state)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct profile_config *next = mmap(NULL, page, PROT_READ | PROT_WRITE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)state;
+    assert_ptr_not_equal(next, MAP_FAILED);
+    assert_true(sizeof *next <= page);
+    *next = config;
+    attempt_update(attempt, next, NULL, NULL);
+    start(0, true);
+    until_the_end();
+    attempt_update(attempt, next, NULL, NULL);
+    assert_int_equal(munmap(next, page), 0);
+    attempt_cancel(attempt);
+    start(0, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +414,7 @@ int main(void)
         TEST(who_waits_already_is_not_delayed),
         TEST(a_delayed_one_that_is_cancelled_never_begins),
         TEST(a_fetcher_that_hangs_is_killed_at_its_deadline),
+        TEST(an_attempt_that_is_over_names_no_configuration),
         TEST_WITH_FILE(what_stands_against_it_outlives_a_restart),
         TEST_WITH_FILE(a_file_that_changed_between_two_lives_is_seen),
         TEST_WITH_FILE(it_is_seen_also_where_nothing_was_refused),

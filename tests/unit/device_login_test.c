@@ -165,6 +165,7 @@ static struct device *device;
 static bool busy, starts_again;
 static unsigned shown, polled, ended;
 static struct attempt_end last; /* what done() was told; the result is gone by now */
+static char last_cache[32]; /* "": it had none */
 static bool token_came;
 
 static void start(void)
@@ -199,6 +200,10 @@ static void on_done(void *context, struct attempt_end *end)
     assert_false(device_is_under_way(device));
     last = *end;
     last.result = NULL;
+    *last_cache = '\0';
+    if (end->result && end->result->cache)
+        snprintf(last_cache, sizeof last_cache, "%.*s", (int)end->result->cache_length,
+                 (const char *)end->result->cache);
     token_came = attempt_token(end) != NULL;
     ended++;
     if (starts_again)
@@ -214,6 +219,7 @@ static int setup(void **state)
     no_attempt = no_timer = busy = starts_again = token_came = false;
     shown = polled = ended = 0;
     watched = NULL;
+    *last_cache = '\0';
     last = (struct attempt_end){ .kind = LIFECYCLE_STALE };
     device = device_new(&shared, &calls, &shared);
     return device ? 0 : -1;
@@ -541,6 +547,10 @@ static void after_a_rate_limit_it_is_5_s_more_for_good(void **state)
     poll_begins();
     not_yet(0);
     assert_next_in(15 * second);
+    start_with(second, 10 * minute);
+    poll_begins();
+    fail_as(LIFECYCLE_TEMPORARY, ERROR_RATE_LIMITED);
+    assert_next_in(6 * second); /* nor is the first pause any shorter */
 }
 
 static void an_interval_is_within_1_s_and_5_min(void **state)
@@ -927,6 +937,7 @@ static void what_one_request_learns_the_next_one_knows(void **state)
                            .interval = 5 * second,
                            .sent = now };
     struct result fault = { .outcome = OUTCOME_TEMPORARY, .error = { ERROR_CONNECT, "" } };
+    struct result denied = { .outcome = OUTCOME_REFUSED };
 
     (void)state;
     start();
@@ -945,6 +956,9 @@ static void what_one_request_learns_the_next_one_knows(void **state)
     fail_as(LIFECYCLE_TEMPORARY, ERROR_FETCHER); /* which gave no result */
     poll_begins();
     assert_given("of a fault");
+    assert_string_equal(last_cache, "");
+    end_with((struct attempt_end){ .result = &denied, .kind = LIFECYCLE_REFUSED });
+    assert_string_equal(last_cache, "of a fault"); /* it is not lost at the end */
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */

@@ -1537,7 +1537,7 @@ static void restart_with(bool password, bool refresh_token)
     assert_int_equal(profile_record_decode(bytes, length, now, &r), 0);
     memset(&lc, 0xff, sizeof lc);
     policy.password_at_hand = password;
-    lifecycle_restore(&lc, &r.lifecycle, &policy, refresh_token);
+    lifecycle_restore(&lc, &r.lifecycle, &policy, refresh_token, now);
 }
 
 static void what_was_under_way_when_it_ended_is_not_any_more(void **state)
@@ -1690,16 +1690,69 @@ static void no_renewal_comes_after_the_death_of_the_token(void **state)
 
     (void)state;
     policy.password_at_hand = true;
-    lifecycle_restore(&lc, &kept, &policy, false);
+    lifecycle_restore(&lc, &kept, &policy, false, now);
     lifecycle_restore_token(&lc, &policy, now, HOUR);
     assert_int_equal(lc.renew_at, now + 48 * MINUTE);
     assert_int_equal(lc.advertised_expiry, now + 54 * MINUTE);
     kept.renew_at = now + 40 * MINUTE;
     kept.advertised_expiry = now + 2 * HOUR;
-    lifecycle_restore(&lc, &kept, &policy, false);
+    lifecycle_restore(&lc, &kept, &policy, false, now);
     lifecycle_restore_token(&lc, &policy, now, HOUR);
     assert_int_equal(lc.renew_at, now + 40 * MINUTE);
     assert_int_equal(lc.advertised_expiry, now + 50 * MINUTE);
+}
+
+/* It is told to be about to die from when it is asked for again, and no later after a restart. */
+static void a_restart_does_not_put_off_when_clients_come_for_another(void **state)
+{
+    (void)state;
+    with_token();
+    uint64_t sent = lc.sent;
+    while (lc.renew_at < lc.advertised_expiry) {
+        now = lc.renew_at;
+        timer();
+        assert_true(lifecycle_rests(&lc, now));
+        printed_again(true);
+    }
+    uint64_t told = lc.advertised_expiry;
+    restart_with(true, false);
+    lifecycle_restore_token(&lc, &policy, sent, HOUR);
+    assert_int_equal(lc.advertised_expiry, told);
+    assert_int_equal(next(), told);
+}
+
+/* A person had said something before it was told, so that it was asked again all the same: a crash
+ * takes the word, and not what the provider said. */
+static void a_crash_leaves_what_the_provider_wishes(void **state)
+{
+    (void)state;
+    asking();
+    typed();
+    struct lifecycle_actions a = failed_with(LIFECYCLE_TEMPORARY, 5 * MINUTE, 0);
+    assert_true(a.request && lc.state == LIFECYCLE_ASKING);
+    restart_with(true, false);
+    assert_int_equal(lc.state, LIFECYCLE_WAITING);
+    assert_int_equal(next(), now + 5 * MINUTE);
+    assert_false(wanted().verdict == LIFECYCLE_SERVE);
+    assert_int_equal(next(), now + 5 * MINUTE);
+}
+
+/* Who logs in by a page in a browser, and then has lunch, finds the login alive. */
+static void a_login_is_a_use(void **state)
+{
+    struct lifecycle_event event = { .type = LIFECYCLE_TOKEN,
+                                     .token = { .sent = now,
+                                                .lifetime = HOUR,
+                                                .refresh_token = true } };
+
+    (void)state;
+    step(event);
+    assert_int_equal(next(), NEVER);
+    event.token.login = true;
+    step(event);
+    assert_int_equal(next(), lc.renew_at);
+    now = lc.renew_at;
+    assert_true(timer().request);
 }
 
 /* The record of how things stood may be lost alone. */
@@ -2686,6 +2739,9 @@ int main(void)
         TEST(the_renewal_of_the_token_before_is_not_that_of_the_one_in_hand),
         TEST(no_renewal_comes_after_the_death_of_the_token),
         TEST(a_token_of_which_nothing_else_is_known_is_renewed_by_rule),
+        TEST(a_restart_does_not_put_off_when_clients_come_for_another),
+        TEST(a_crash_leaves_what_the_provider_wishes),
+        TEST(a_login_is_a_use),
         TEST(every_state_has_a_name),
         TEST(what_failed_last_decides_what_the_network_means),
         TEST(connections_refused_twice_two_seconds_apart_answer_who_waits),

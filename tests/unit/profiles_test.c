@@ -142,6 +142,57 @@ static void a_login_that_is_needed_is_told_after_a_crash_too(void **state)
     shared.store = store_free(shared.store);
 }
 
+/* ---- a profile whose user somebody typed ----------------------------------------------------- */
+
+static enum error_code told;
+
+static void on_ready(struct waiter *waiter, struct profile *profile, const struct error *why)
+{
+    (void)waiter, (void)profile;
+    told = why ? why->code : ERROR_NONE;
+}
+
+static void configure_with(const char *user_of_the_other, bool both)
+{
+    char text[512];
+
+    snprintf(text, sizeof text,
+             "%s[profile other]\nissuer = https://login.example.com\nclient-id = c\n"
+             "username = %s\n",
+             both ? "[profile typed]\nissuer = https://login.example.com\nclient-id = c\n" : "",
+             user_of_the_other);
+    snprintf(path, sizeof path, "%s", write_file("conf", text, 0600));
+    assert_true(profiles_reload(profiles));
+}
+
+/* What is under way names the configuration that has the user in it; and so, once, did what was
+ * over, after a reload. */
+static void a_profile_with_a_typed_user_goes(void **state)
+{
+    (void)state;
+    for (unsigned over = 0; over < 2; over++) {
+        struct waiter w = { .request = { .verb = VERB_LOGIN, .username = 4 },
+                            .secret = secret_copy("annahunter2", 11),
+                            .deadline = time_boottime() + 3600 * USEC_PER_SEC,
+                            .ready = on_ready };
+        struct error why;
+        configure_with("bert", true);
+        struct profile *p = profiles_find(profiles, "typed", &why);
+        assert_non_null(p);
+        assert_int_equal(profile_want(p, &w, time_boottime(), &why), PROFILE_QUEUED);
+        assert_string_equal(profile_config(p)->username, "anna");
+        while (over && w.profile)
+            assert_true(sd_event_run(shared.event, UINT64_MAX) >= 0);
+        if (over)
+            configure_with("carl", true);
+        told = ERROR_NONE;
+        configure_with("bert", false);
+        assert_null(w.profile);
+        assert_int_equal(told, over ? ERROR_NONE : ERROR_NO_PROFILE);
+        assert_null(profiles_find(profiles, "typed", &why));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -150,6 +201,7 @@ int main(void)
         TEST(who_stays_is_the_same_and_who_goes_is_gone),
         TEST(a_profile_without_a_token_is_small),
         TEST(a_login_that_is_needed_is_told_after_a_crash_too),
+        TEST(a_profile_with_a_typed_user_goes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
