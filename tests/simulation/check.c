@@ -318,11 +318,14 @@ static void p4_no_lock_out(struct world *w, const struct model *p, const struct 
 
 /* ---- P5 polite ------------------------------------------------------------------------------- */
 
-/* A token may come so late that its renewal was due, and the profile in use, before. */
+/* A token may come so late that its renewal was due, and the profile in use, before. So may what
+ * has a retry made up for: a network that comes up, long after it was put off for want of a use. */
 static uint64_t when_due(const struct world *w, const struct model *p)
 {
     const struct ledger *l = &p->ledger;
 
+    if (l->failing && p->lc)
+        return least(w->now, p->lc->retry_at);
     return l->failing || l->token.id == 0 ? w->now : least(w->now, l->due_from);
 }
 
