@@ -399,6 +399,20 @@ static bool was_refused(const struct attempt *a)
            o->client_secret == digest_secret(a->client_secret);
 }
 
+/* What was said then, as far as that is known. */
+static void fail_as_before(struct attempt *a)
+{
+    const struct obstacle *o = &a->obstacle;
+    struct error why;
+
+    if (o->code != ERROR_NONE)
+        error_set(&why, o->code, "%s", o->said ? o->said : "");
+    else
+        error_set(&why, by_exchange(a) ? ERROR_EXCHANGE_REFUSED : ERROR_REFUSED,
+                  "before kubetokend was started again");
+    fail(a, LIFECYCLE_REFUSED, &why, 0);
+}
+
 /* What was said when it was refused, as far as that is known: not after a restart. */
 static void refused_before(struct attempt *a, enum permit_part part)
 {
@@ -480,10 +494,7 @@ static bool has_leave(struct attempt *a)
     struct error no_room;
 
     if (was_refused(a)) {
-        const struct obstacle *o = &a->obstacle;
-        struct error why;
-        error_set(&why, o->code, "%s", o->said ? o->said : "");
-        fail(a, LIFECYCLE_REFUSED, &why, 0);
+        fail_as_before(a);
         return false;
     }
     enum account_verdict verdict = permit_ask(&a->permit, a, a->order.urgent, a->order.by_route,
@@ -1140,9 +1151,32 @@ struct attempt_note attempt_note(const struct attempt *a)
     return note;
 }
 
+/* Whether it may be what the provider said of a request. */
+static bool is_answer(enum error_code code)
+{
+    switch (error_class(code)) {
+    case ERROR_CLASS_SOFT:
+    case ERROR_CLASS_REFUSED_USER:
+    case ERROR_CLASS_REFUSED_CLIENT:
+    case ERROR_CLASS_REFUSED_EITHER:
+    case ERROR_CLASS_PROXY:
+    case ERROR_CLASS_ACCEPTED:
+        return true;
+    case ERROR_CLASS_NONE:
+    case ERROR_CLASS_LOCAL:
+    case ERROR_CLASS_UNSENT:
+    case ERROR_CLASS_TRANSIENT:
+    case ERROR_CLASS_LOST:
+    case ERROR_CLASS_THROTTLED:
+        break;
+    }
+    return false;
+}
+
 void attempt_restore(struct attempt *a, const struct attempt_note *note, const struct error *why,
                      uint64_t now)
 {
+    static const struct error nothing = { ERROR_NONE, "" };
     struct obstacle o = { .local = note->numbers[NOTE_LOCAL],
                           .typed = note->numbers[NOTE_TYPED],
                           .permit = { .accounts = a->shared->accounts } };
@@ -1151,7 +1185,7 @@ void attempt_restore(struct attempt *a, const struct attempt_note *note, const s
         *number_of(&o, i) = note->numbers[i];
     o.at = o.at < now ? o.at : now;
     o.until = o.until < now + LIFECYCLE_PAUSE_MOST ? o.until : now + LIFECYCLE_PAUSE_MOST;
-    set_obstacle(a, &o, why);
+    set_obstacle(a, &o, is_answer(why->code) ? why : &nothing);
     a->stamp = note->numbers[NOTE_STAMP];
 }
 

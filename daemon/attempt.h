@@ -125,7 +125,8 @@ bool attempt_worthwhile(const struct attempt *attempt, const struct profile_conf
  * was let in, or refused. */
 bool attempt_is_decided(const struct attempt *attempt, uint64_t now);
 
-/* What stands against another try, and what an earlier life knew of that. why: what was said. */
+/* What stands against another try, and what an earlier life knew of that. why: the last failure of
+ * that life, which may be another's. */
 struct attempt_note attempt_note(const struct attempt *attempt);
 void attempt_restore(struct attempt *attempt, const struct attempt_note *note,
                      const struct error *why, uint64_t now);

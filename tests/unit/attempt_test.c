@@ -311,6 +311,13 @@ static void what_was_refused_for_this_request_alone_is_not_sent_again(void **sta
     until_the_end();
     assert_int_equal(kind, LIFECYCLE_REFUSED);
     assert_int_equal(code, said.code);
+    /* the last failure may have been another than that */
+    attempt_restore(attempt, &note, &(struct error){ ERROR_SOURCE_REFUSED, "q" }, time_boottime());
+    attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
+    ends = 0;
+    until_the_end();
+    assert_int_equal(kind, LIFECYCLE_REFUSED);
+    assert_int_equal(code, ERROR_REFUSED);
     write_file("password", "another one\n", 0600);
     attempt_start(attempt, &(struct attempt_order){ .config = &with_file });
     ends = 0;
