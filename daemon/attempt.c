@@ -60,7 +60,8 @@ struct attempt {
     sd_event_source *timer;  /* when advance() is wanted next, if nothing comes before */
     uint64_t stamp;          /* of the sources, before they are read: a change meanwhile is seen */
     struct subject *subject; /* whose token is given; NULL: nobody's */
-    bool renewed;            /* it was asked for another one, since that was refused */
+    uint64_t spent; /* when the one that was refused had been asked for, until another one is
+                       judged, be that in a later attempt; 0 = none was */
     struct secret *client_secret, *password;
     struct secret *printed; /* by token-command */
     struct secret *otp;     /* wiped at the end, whatever that is */
@@ -147,7 +148,7 @@ static bool have_subject(struct attempt *a)
 
     error_set(&lack.error, ERROR_INTERNAL, "no memory");
     if (!a->subject)
-        a->subject = subject_new(a->shared, a->order.config, on_subject, a);
+        a->subject = subject_new(a->shared, a->order.config, a->spent, on_subject, a);
     if (a->subject)
         switch (subject_ask(a->subject, a->order.wait_until, &lack)) {
         case SUBJECT_HERE:
@@ -631,13 +632,15 @@ static enum account_end settle(struct attempt *a, const struct error *why, unsig
                                bool with_otp);
 
 /* A token that was refused may have ended before its time, with its session: another one is given,
- * once. Whether it is. */
+ * once, also where that has to wait for its account. Whether it is. */
 static bool renew_subject(struct attempt *a, const struct result *result)
 {
-    if (!by_exchange(a) || a->renewed || result->outcome != OUTCOME_REFUSED ||
-        result->error.code != ERROR_SUBJECT_REFUSED || !subject_renew(a->subject))
+    if (!by_exchange(a) || a->spent > 0 || result->outcome != OUTCOME_REFUSED ||
+        result->error.code != ERROR_SUBJECT_REFUSED)
         return false;
-    a->renewed = true;
+    a->spent = subject_renew(a->subject);
+    if (a->spent == 0)
+        return false;
     settle(a, &result->error, result->http_status, false);
     a->input = sd_event_source_disable_unref(a->input);
     a->fetcher = fetcher_free(a->fetcher);
@@ -845,7 +848,6 @@ static void clear(struct attempt *a)
     a->fetcher = fetcher_free(a->fetcher);
     a->command = secret_command_free(a->command);
     a->subject = subject_free(a->subject);
-    a->renewed = false;
     a->client_secret = secret_free(a->client_secret);
     a->password = secret_free(a->password);
     a->printed = secret_free(a->printed);
@@ -870,6 +872,8 @@ static void end(struct attempt *a, struct attempt_end *how)
     how->lost = how->reached && !token && error_class(how->error.code) == ERROR_CLASS_LOST;
     if (a->fetcher)
         how->step = *fetcher_step(a->fetcher);
+    if (token || how->kind == LIFECYCLE_REFUSED)
+        a->spent = 0;
     remember_end(a, how);
     if (how->kind == LIFECYCLE_REFUSED &&
         !new_password_explain(a->order.config, a->order.typed, &how->error))
@@ -1192,6 +1196,7 @@ void attempt_restore(struct attempt *a, const struct attempt_note *note, const s
 void attempt_forget(struct attempt *a)
 {
     a->obstacle.at = 0;
+    a->spent = 0;
 }
 
 void attempt_oddities(const struct attempt *a, const struct profile_config *config,

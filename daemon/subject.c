@@ -40,13 +40,14 @@ static void on_ready(struct waiter *w, struct profile *source, const struct erro
 }
 
 struct subject *subject_new(struct context *shared, const struct profile_config *config,
-                            void (*ready)(void *context), void *context)
+                            uint64_t spent, void (*ready)(void *context), void *context)
 {
     struct subject *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
     s->shared = shared;
+    s->spent = spent;
     s->ready = ready;
     s->context = context;
     snprintf(s->from, sizeof s->from, "%s", config->from);
@@ -82,14 +83,14 @@ const struct secret *subject_token(const struct subject *s)
     return token_of(s, source_of(s));
 }
 
-bool subject_renew(struct subject *s)
+uint64_t subject_renew(struct subject *s)
 {
     const struct profile *source = source_of(s);
 
     if (!token_of(s, source) || s->fresh)
-        return false;
+        return 0;
     s->spent = profile_facts(source)->sent;
-    return true;
+    return s->spent;
 }
 
 void subject_join(const struct subject *s, struct permit *permit)

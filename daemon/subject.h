@@ -18,10 +18,11 @@ enum subject_verdict {
     SUBJECT_LACKING, /* there is none, and *ret says why */
 };
 
-/* For one attempt of a profile of that configuration. ready() comes from within what the other
- * profile is at: nothing is asked of it there. NULL: no memory. */
+/* For one attempt of a profile of that configuration. spent: what subject_renew() said in one before
+ * it, or 0. ready() comes from within what the other profile is at: nothing is asked of it there.
+ * NULL: no memory. */
 struct subject *subject_new(struct context *shared, const struct profile_config *config,
-                            void (*ready)(void *context), void *context);
+                            uint64_t spent, void (*ready)(void *context), void *context);
 struct subject *subject_free(struct subject *subject);
 
 /* A token is wanted, and waited for until then (usec of CLOCK_BOOTTIME). ret's kind, error and
@@ -32,9 +33,9 @@ enum subject_verdict subject_ask(struct subject *subject, uint64_t deadline,
 /* What is to be sent now, the other profile's own; NULL: it has died. */
 const struct secret *subject_token(const struct subject *subject);
 
-/* The provider refused it: whether another one may help, which subject_ask() then wants. False: it
- * had been got just for this. */
-bool subject_renew(struct subject *subject);
+/* The provider refused it. Where another one may help subject_ask() wants that from now on; returns
+ * when the refused one had been asked for. 0: it had been got just for this. */
+uint64_t subject_renew(struct subject *subject);
 
 /* Has the request count for the account of the other profile. */
 void subject_join(const struct subject *subject, struct permit *permit);

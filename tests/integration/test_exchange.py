@@ -350,6 +350,37 @@ def test_a_new_one_that_is_refused_too_stops_the_profile_alone(fake, home, daemo
     assert home.status("work")["state"] == "idle" and home.status("prod")["state"] == "stopped"
 
 
+def test_a_new_one_that_has_to_wait_for_the_account_is_the_last_one(fake, home, daemon, session):
+    """P5: the six of the bucket are used up by then, so that it is sent seconds later. Forgotten
+    over that, it would be replaced again and again."""
+    names = [f"c{i}" for i in range(4)]
+    configure(home, fake, *[dependent(fake, n, audience=n) for n in names],
+              dependent(fake, "prod"))
+    daemon.start()
+    for name in names:
+        get(home, name)
+    session.refuses = lambda _: errors(400, "invalid_request")
+    r = home.run("get", "prod", "--timeout", f"{rig.PATIENCE}s")
+    assert r.returncode == 6 and "token that was to be exchanged" in r.stderr, r.stderr
+    assert session.grants() == ["password"] + 5 * [EXCHANGE] + ["refresh_token", EXCHANGE]
+
+
+def test_what_was_refused_is_not_sent_again_while_no_new_one_is_to_be_had(
+        fake, home, daemon, session):
+    configure(home, fake, dependent(fake, "prod"))
+    daemon.start()
+    first = get(home, "work")
+    session.refuses = lambda _: errors(400, "invalid_request")
+    session.login = lambda _: errors(503, "temporarily_unavailable")
+    for command in ("get", "refresh"):
+        r = home.run(command, "prod", "--timeout", "1s")
+        assert r.returncode == 7 and len(session.exchanges()) == 1, r.stderr
+    session.login = lambda _: None
+    assert home.run("refresh", "work").returncode == 0
+    wait_state(home, "prod", "stopped")
+    assert [f["subject_token"] for f in session.exchanges()] == [first, get(home, "work")]
+
+
 def test_where_no_new_one_is_to_be_had_the_source_says_why(fake, home, daemon, session):
     """Its session was ended elsewhere: the token in hand, and the refresh token, are void."""
     configure(home, fake, dependent(fake, "prod"), password="")
