@@ -18,9 +18,9 @@ enum subject_verdict {
     SUBJECT_LACKING, /* there is none, and *ret says why */
 };
 
-/* For one attempt of a profile of that configuration. spent: what subject_renew() said in one before
- * it, or 0. ready() comes from within what the other profile is at: nothing is asked of it there.
- * NULL: no memory. */
+/* For one attempt of a profile of that configuration. spent: what subject_renew() said in the one
+ * before, or 0. ready() comes from within what the other profile is at: nothing is asked of it
+ * there. NULL: no memory. */
 struct subject *subject_new(struct context *shared, const struct profile_config *config,
                             uint64_t spent, void (*ready)(void *context), void *context);
 struct subject *subject_free(struct subject *subject);
