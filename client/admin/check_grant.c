@@ -63,10 +63,7 @@ static void check_device(struct doctor *d)
 
     bool known = ask_provider(d, &offers);
     if (known && !offers.device_endpoint && !d->has_token) {
-        report_add(&d->report, LEVEL_WARNING, link_name, ERROR_DISCOVERY_INVALID,
-                   "grant = device, and it names no device_authorization_endpoint");
-        report_remedy(&d->report,
-                      "name it by device-authorization-endpoint, or take another grant");
+        report_add(&d->report, LEVEL_WARNING, link_name, ERROR_NO_DEVICE_LOGIN, "grant = device");
     } else if (known) {
         report_add(&d->report, LEVEL_OK, link_name, ERROR_NONE,
                    "grant = device: %s; kubetoken login %s shows a code to be confirmed",

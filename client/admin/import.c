@@ -676,9 +676,7 @@ static int check_provider(const struct import *m)
     if (profile_draft_discover(m->draft, &offers, &why) != ERROR_NONE)
         return output_fail(why.code, why.detail);
     if (m->grant == GRANT_CHOICE_DEVICE && offers.known && !offers.device_endpoint)
-        return fail(ERROR_DISCOVERY_INVALID,
-                    "it names no device_authorization_endpoint: %s cannot log in by device",
-                    m->chosen->name);
+        return fail(ERROR_NO_DEVICE_LOGIN, "%s cannot log in by device", m->chosen->name);
     return 0;
 }
 

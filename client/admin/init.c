@@ -498,9 +498,8 @@ static int check_device_endpoint(const struct init *in)
         profile_draft_get(in->draft, "device-authorization-endpoint") ||
         config_settings_get(&in->defaults, "device-authorization-endpoint"))
         return 0;
-    return output_fail(ERROR_DISCOVERY_INVALID,
-                       "it names no device_authorization_endpoint; where there is one all the "
-                       "same: --set device-authorization-endpoint=URL");
+    return output_fail(ERROR_NO_DEVICE_LOGIN,
+                       "where there is one all the same, --set device-authorization-endpoint=URL");
 }
 
 static int find_grant(struct init *in)

@@ -186,7 +186,7 @@ def test_a_device_grant_without_an_endpoint_is_foreseen(home, daemon, fake):
     home.configure(of_grant(fake, "grant = device"))
     daemon.start()
     report = doctor(home)
-    assert ("login", "warning", "discovery-invalid") in report.found()
+    assert ("login", "warning", "no-device-login") in report.found()
     assert "device-authorization-endpoint" in report.of("login")[0]["remedy"]
 
 

@@ -447,7 +447,8 @@ def test_a_person_chooses_the_grant(fake, home, daemon, talk, wanted):
 def test_a_login_by_device_needs_an_endpoint(fake, home):
     offer(fake, DEVICE)
     r = home.run("init", *flags(fake, "--grant=device", "--no-kubeconfig", user=None))
-    assert r.returncode == 8 and "it names no device_authorization_endpoint" in r.stderr
+    assert r.returncode == 8 and "publishes no device_authorization_endpoint" in r.stderr
+    assert "document is not valid" not in r.stderr  # it is
     assert "--set device-authorization-endpoint=URL" in r.stderr and not files(home)
     r = home.run("init", *flags(fake, "--grant=device", "--no-kubeconfig", "--set",
                                 f"device-authorization-endpoint={fake.base}/d", user=None))
