@@ -576,6 +576,11 @@ const char *error_sentence(enum error_code code)
     return row_of(code)->sentence;
 }
 
+const char *error_sentence_of_refresh(enum error_code code)
+{
+    return code == ERROR_REFUSED ? "the provider refused the refresh token" : error_sentence(code);
+}
+
 /* Its place in by_hand, or -1. */
 static int place_by_hand(const struct row *row, enum error_keeper keeper)
 {

@@ -244,6 +244,9 @@ void error_set_keeper(enum error_keeper keeper, const char *log);
  * keeper, and good until the next call. */
 const char *error_name(enum error_code code);
 const char *error_sentence(enum error_code code);
+
+/* The same of a request by refresh token, where what was refused is no password. */
+const char *error_sentence_of_refresh(enum error_code code);
 const char *error_remedy(enum error_code code);
 /* As it stands in the table for that keeper, without the name of the log. */
 const char *error_remedy_for(enum error_code code, enum error_keeper keeper);

@@ -140,6 +140,11 @@ static void print_token(FILE *f, const struct history_entry *e)
         fprintf(f, "; %s", error_sentence(e->findings[i]));
 }
 
+static const char *sentence_of(const struct history_entry *e)
+{
+    return e->by_refresh_token ? error_sentence_of_refresh(e->code) : error_sentence(e->code);
+}
+
 static void print_failure(FILE *f, const struct history_entry *e, uint64_t now)
 {
     fprintf(f, "no token by %s", by_words(e));
@@ -148,7 +153,7 @@ static void print_failure(FILE *f, const struct history_entry *e, uint64_t now)
         print_span(f, e->took);
     }
     print_often(f, e, now);
-    fprintf(f, ": %s%s%s", error_sentence(e->code), e->text ? ": " : "", e->text ? e->text : "");
+    fprintf(f, ": %s%s%s", sentence_of(e), e->text ? ": " : "", e->text ? e->text : "");
 }
 
 static void print_rejection(FILE *f, const struct history_entry *e, uint64_t now)
@@ -246,14 +251,15 @@ static void add_process(cJSON *json, const struct history_entry *e)
     }
 }
 
-static cJSON *error_json(enum error_code code, const char *detail)
+static cJSON *error_json(enum error_code code, const char *sentence, const char *detail)
 {
+    bool remedied = *error_remedy(code) && sentence == error_sentence(code);
     cJSON *error = cJSON_CreateObject();
 
     cJSON_AddStringToObject(error, "code", error_name(code));
-    cJSON_AddStringToObject(error, "sentence", error_sentence(code));
+    cJSON_AddStringToObject(error, "sentence", sentence);
     cJSON_AddStringToObject(error, "detail", detail ? detail : "");
-    if (*error_remedy(code))
+    if (remedied) /* there is none for a refresh token */
         cJSON_AddStringToObject(error, "remedy", error_remedy(code));
     return error;
 }
@@ -263,7 +269,7 @@ static void add_findings(cJSON *json, const struct history_entry *e)
     cJSON *list = cJSON_AddArrayToObject(json, "warnings");
 
     for (unsigned i = 0; i < e->n_findings; i++)
-        json_tree_append(list, error_json(e->findings[i], NULL));
+        json_tree_append(list, error_json(e->findings[i], error_sentence(e->findings[i]), NULL));
 }
 
 static void add_request(cJSON *json, const struct history_entry *e)
@@ -312,7 +318,7 @@ static void add_kind(cJSON *json, const struct history_entry *e)
         return;
     case HISTORY_FAILURE:
         add_request(json, e);
-        json_tree_put(json, "error", error_json(e->code, e->text));
+        json_tree_put(json, "error", error_json(e->code, sentence_of(e), e->text));
         return;
     case HISTORY_REJECTION:
         add_rejection(json, e);

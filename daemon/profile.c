@@ -754,9 +754,8 @@ static void take_token(struct profile *p, struct result *result, bool login)
 /* A failure in words; what was refused may be no password. */
 static void in_words(const struct profile *p, const struct error *e, struct error *ret)
 {
-    const char *sentence = p->refresh_failed && e->code == ERROR_REFUSED
-                               ? "the provider refused the refresh token"
-                               : error_sentence(e->code);
+    const char *sentence = p->refresh_failed ? error_sentence_of_refresh(e->code)
+                                             : error_sentence(e->code);
 
     error_set(ret, login_code(p), "%s%s%s", sentence, *e->detail ? ": " : "", e->detail);
 }

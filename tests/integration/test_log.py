@@ -114,6 +114,25 @@ def test_programs_tokens_and_failures_are_told_in_order(fake, home, running):
         assert secret not in text and secret not in json.dumps(entries)
 
 
+def test_what_is_refused_of_a_refresh_is_no_password(fake, home, daemon):
+    fake.members = {"refresh_token": "canary-refresh"}
+    home.configure(fake.profile())
+    daemon.start()
+    get_in_bash(home)
+
+    def answer(request):
+        if request.form["grant_type"] == "refresh_token":
+            return scripted.json_answer({"error": "invalid_grant"}, 400)
+        return scripted.json_answer(fake.token())
+    fake.answers["/oauth/token"] = answer
+    assert home.run("refresh").returncode == 0
+    error = [e for e in log(home) if e["event"] == "failure"][0]["error"]
+    assert (error["code"], error["detail"]) == ("refused", "HTTP 400, invalid_grant")
+    assert error["sentence"] == "the provider refused the refresh token" and "remedy" not in error
+    assert "the provider refused the refresh token: HTTP 400" in rig.unwrapped(words(home))
+    assert "password:" not in words(home)
+
+
 def test_no_secret_gets_into_it(fake, home, daemon):
     """Also not where the provider says it back: as an error, a claim, or the name of a key."""
     home.configure(fake.profile(password="password = canary-pw", extra="client-secret = canary-se"))
