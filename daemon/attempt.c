@@ -444,7 +444,7 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
 {
     const struct account *account = permit_account(&a->permit, part);
     bool known = account && account->why_of == a->permit.parts[part].what.password;
-    const char *name = a->order.config->username, *user = name ? name : "it";
+    const char *name = a->order.config->username;
     const char *said = known ? account->why.detail : "";
     int stem = (int)error_stem(said);
     char span[24];
@@ -452,9 +452,11 @@ static void put_off(struct attempt *a, enum account_verdict verdict, enum permit
 
     time_format_duration(span, sizeof span, wait + USEC_PER_SEC - 1);
     if (verdict == ACCOUNT_EMPTY)
-        error_set(&why, ERROR_THROTTLED, "the next one of %s is made in %s", user, span);
+        error_set(&why, ERROR_THROTTLED, "the next one%s%s is made in %s", name ? " of " : "",
+                  name ? name : "", span);
     else if (verdict == ACCOUNT_SILENT)
-        error_set(&why, ERROR_SILENCE, "the next login of %s is made in %s", user, span);
+        error_set(&why, ERROR_SILENCE, "the next login%s%s is made in %s", name ? " of " : "",
+                  name ? name : "", span);
     else if (verdict == ACCOUNT_GATEWAY)
         error_set(&why, known ? account->why.code : ERROR_GATEWAY,
                   "%.*s%sthe next login is made in %s", stem, said, *said ? "; " : "", span);

@@ -445,7 +445,7 @@ def test_exchanges_take_from_the_bucket_of_the_sources_account(fake, home, daemo
     for name in names[:5]:
         get(home, name)
     r = home.run("get", "c5", "--timeout", "1s")
-    assert r.returncode == 7 and "the next one of" in r.stderr, r.stderr
+    assert r.returncode == 7 and "the next one is made in" in r.stderr, r.stderr
     assert home.status("c5")["error"]["code"] == "throttled"
     assert len(session.grants()) == 6
 

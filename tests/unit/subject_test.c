@@ -157,7 +157,7 @@ static void open_subject(char *type)
         .name = name, .grant = GRANT_EXCHANGE, .from = from, .subject_token_type = type
     };
     subject_free(subject);
-    subject = subject_new(&shared, &config, on_ready, &now);
+    subject = subject_new(&shared, &config, 0, on_ready, &now);
     assert_non_null(subject);
 }
 
@@ -375,7 +375,7 @@ static void for_one_that_was_refused_another_is_wanted(void **state)
     (void)state;
     has(first, now - minute);
     assert_int_equal(ask(), SUBJECT_HERE);
-    assert_true(subject_renew(subject));
+    assert_int_equal(subject_renew(subject), now - minute);
     assert_null(subject_token(subject));
     queue();
     assert_true(source.wanted.renew);
@@ -393,7 +393,7 @@ static void one_that_had_been_got_for_this_is_not_replaced(void **state)
     has(first, now);
     answer(NULL);
     assert_int_equal(ask(), SUBJECT_HERE);
-    assert_false(subject_renew(subject));
+    assert_int_equal(subject_renew(subject), 0);
     assert_ptr_equal(subject_token(subject), first);
 }
 
@@ -408,19 +408,36 @@ static void one_that_was_there_by_then_had_not_been_got_for_this(void **state)
     has(second_one, now + second);
     source.verdict = PROFILE_TOKEN;
     assert_int_equal(ask(), SUBJECT_HERE);
-    assert_true(subject_renew(subject));
+    assert_true(subject_renew(subject) > 0);
 }
 
 static void without_one_there_is_nothing_to_replace(void **state)
 {
     (void)state;
-    assert_false(subject_renew(subject));
+    assert_int_equal(subject_renew(subject), 0);
     has(first, now);
     assert_int_equal(ask(), SUBJECT_HERE);
     has(NULL, 0);
-    assert_false(subject_renew(subject));
+    assert_int_equal(subject_renew(subject), 0);
     is_gone = true;
-    assert_false(subject_renew(subject));
+    assert_int_equal(subject_renew(subject), 0);
+}
+
+/* What came of the other one had to wait, and is another attempt's. */
+static void what_was_refused_in_the_attempt_before_is_not_sent_in_this_one(void **state)
+{
+    (void)state;
+    subject_free(subject);
+    subject = subject_new(&shared, &config, now - minute, on_ready, &now);
+    assert_non_null(subject);
+    has(first, now - minute);
+    assert_null(subject_token(subject));
+    queue();
+    assert_true(source.wanted.renew);
+    has(second_one, now);
+    answer(NULL);
+    assert_int_equal(ask(), SUBJECT_HERE);
+    assert_ptr_equal(subject_token(subject), second_one);
 }
 
 static void the_one_that_was_refused_is_not_sent_again(void **state)
@@ -428,8 +445,8 @@ static void the_one_that_was_refused_is_not_sent_again(void **state)
     (void)state;
     has(first, now - minute);
     assert_int_equal(ask(), SUBJECT_HERE);
-    assert_true(subject_renew(subject));
-    assert_false(subject_renew(subject));
+    assert_true(subject_renew(subject) > 0);
+    assert_int_equal(subject_renew(subject), 0);
     source.verdict = PROFILE_TOKEN; /* no new one is fetched for it */
     assert_int_equal(ask(), SUBJECT_LACKING);
     assert_lack(LIFECYCLE_DEFERRED, ERROR_TIMEOUT, "corp, from which its tokens come", minute);
@@ -626,6 +643,7 @@ int main(void)
         TEST(one_that_had_been_got_for_this_is_not_replaced),
         TEST(one_that_was_there_by_then_had_not_been_got_for_this),
         TEST(without_one_there_is_nothing_to_replace),
+        TEST(what_was_refused_in_the_attempt_before_is_not_sent_in_this_one),
         TEST(the_one_that_was_refused_is_not_sent_again),
         TEST(that_a_login_is_needed_is_said),
         TEST(that_it_was_refused_is_said),
