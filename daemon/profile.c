@@ -1329,11 +1329,16 @@ static int check_otp(struct profile *p, const struct waiter *w, const struct typ
 }
 
 /* A password whose code is still to come is kept: it is not typed twice. */
-static int demand_otp(const struct profile *p, const struct typed_login *login, struct error *why)
+static int demand_otp(struct profile *p, const struct typed_login *login, struct error *why)
 {
     if (login->otp || !wants_otp(p))
         return 0;
     error_set(why, ERROR_OTP_REQUIRED, "%s", "");
+    if (p->error.code == ERROR_LOGIN_NEEDED) /* it is another thing that lacks now */
+        p->error = *why;
+    note(p);
+    context_changed(p->shared);
+    arm(p); /* its time ends, though no request follows */
     return -1;
 }
 
