@@ -83,12 +83,26 @@ static bool concerns(const struct account_refusal *r, const struct account_crede
     return is_of(r, what) || (r->what.password == what->password && !r->by_client && !mended);
 }
 
-bool account_refuses(const struct account *a, const struct account_credential *what)
+/* The latest refusal that concerns it, or NULL. */
+static const struct account_refusal *refusal_of(const struct account *a,
+                                                const struct account_credential *what)
 {
     for (size_t i = 0; i < ACCOUNT_REFUSALS; i++)
         if (a->refusals[i].probe_at == 0 && concerns(&a->refusals[i], what))
-            return true;
-    return false;
+            return &a->refusals[i];
+    return NULL;
+}
+
+bool account_refuses(const struct account *a, const struct account_credential *what)
+{
+    return refusal_of(a, what) != NULL;
+}
+
+bool account_lacks_otp(const struct account *a, const struct account_credential *what)
+{
+    const struct account_refusal *r = refusal_of(a, what);
+
+    return r && r->alone;
 }
 
 /* A doubt that concerns it, or NULL. */
@@ -119,7 +133,9 @@ static void forget_refusals(struct account *a, const struct account_credential *
 static void remember_refusal(struct account *a, const struct account_credential *what,
                              uint64_t probe_at, bool by_client)
 {
-    struct account_refusal kept[ACCOUNT_REFUSALS] = { { *what, probe_at, by_client } };
+    struct account_refusal kept[ACCOUNT_REFUSALS] = {
+        { .what = *what, .probe_at = probe_at, .by_client = by_client }
+    };
     size_t n = 1;
 
     for (size_t i = 0; i < ACCOUNT_REFUSALS && n < ACCOUNT_REFUSALS; i++) {
@@ -167,6 +183,7 @@ static void refuse_alone(struct account *a, const struct account_credential *sen
 
     set_accepted(a, sent->password, false);
     remember_refusal(a, &any, 0, false);
+    a->refusals[0].alone = true;
     note_refusal(a, sent->password, now);
 }
 

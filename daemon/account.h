@@ -57,6 +57,7 @@ struct account {
         struct account_credential what; /* without a password: none */
         uint64_t probe_at;        /* only doubted: sent once more, then or later; 0 = refused */
         uint64_t by_client;       /* the password was taken from another since */
+        uint64_t alone;           /* it lacks a one-time password, and may be right */
     } refusals[ACCOUNT_REFUSALS]; /* the latest first */
     struct account_trouble {
         account_digest password; /* 0 = none */
@@ -123,6 +124,9 @@ void account_taken(struct account *account, const void *who, bool sent);
  * refused with any client until the password is taken, but for who was refused and has another
  * client, or the same one with another secret, by now. */
 bool account_refuses(const struct account *account, const struct account_credential *what);
+
+/* Whether what account_refuses() was refused for the want of a one-time password. */
+bool account_lacks_otp(const struct account *account, const struct account_credential *what);
 
 /* Whether the password was taken, and not refused since. */
 bool account_accepts(const struct account *account, account_digest password);

@@ -6,7 +6,7 @@
 #include "common/tlv.h"
 
 /* A refusal, a trouble: numbers in a row. Later versions may put more behind these. */
-enum { REFUSAL = 6, TROUBLE = 6 + ACCOUNT_DENIALS, NUMBERS = 16 };
+enum { REFUSAL = 7, TROUBLE = 6 + ACCOUNT_DENIALS, NUMBERS = 16 };
 
 static void put_numbers(struct tlv_writer *w, const char *name, const uint64_t *numbers, size_t n)
 {
@@ -25,7 +25,8 @@ static void take_numbers(const struct tlv_field *f, uint64_t numbers[NUMBERS])
 static void put_refusal(struct tlv_writer *w, const struct account_refusal *r)
 {
     const uint64_t numbers[REFUSAL] = { r->what.password, r->what.client, r->what.client_id,
-                                        r->what.profile,  r->probe_at,    r->by_client };
+                                        r->what.profile,  r->probe_at,    r->by_client,
+                                        r->alone };
 
     if (r->what.password != 0)
         put_numbers(w, "refusal", numbers, REFUSAL);
@@ -38,7 +39,8 @@ static struct account_refusal take_refusal(const struct tlv_field *f)
     take_numbers(f, n);
     return (struct account_refusal){ .what = { n[0], n[1], n[2], n[3] },
                                      .probe_at = n[4],
-                                     .by_client = n[5] };
+                                     .by_client = n[5],
+                                     .alone = n[6] };
 }
 
 static void put_trouble(struct tlv_writer *w, const struct account_trouble *t)

@@ -425,9 +425,14 @@ static void refused_before(struct attempt *a, enum permit_part part)
     static const char *const what[PERMIT_PARTS] = { "user of the proxy", "client secret",
                                                     "password" };
     const struct account *account = permit_account(&a->permit, part);
+    const struct account_credential *sent = &a->permit.parts[part].what;
+    bool known = account->why_of == sent->password;
     struct error why;
 
-    if (account->why_of == a->permit.parts[part].what.password)
+    if (account_lacks_otp(account, sent))
+        error_set(&why, ERROR_OTP_REQUIRED, "%s",
+                  known && account->why.code == ERROR_OTP_REQUIRED ? account->why.detail : "");
+    else if (known)
         why = account->why;
     else
         error_set(&why, codes[part], "this %s of %s was refused before, and is not sent",

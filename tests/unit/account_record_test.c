@@ -77,6 +77,7 @@ static void everything(void)
             .what = { PASSWORD + i, 200 + i, 300 + i, 400 + i },
             .probe_at = 500 + i,
             .by_client = i % 2,
+            .alone = (i + 1) % 2,
         };
     for (uint64_t i = 0; i < ACCOUNT_TROUBLES; i++)
         sent.troubles[i] = some_trouble(i);
@@ -286,7 +287,8 @@ static void of_a_row_of_numbers_those_that_are_known_are_taken(void **state)
     put_numbers("refusal", numbers, 2);
     tlv_put(&w, "trouble", numbers, 2 * sizeof *numbers + 7);
     read_fields();
-    const struct account_refusal full = { { 1, 2, 3, 4 }, 5, 6 }, half = { { 1, 2, 0, 0 }, 0, 0 };
+    const struct account_refusal full = { { 1, 2, 3, 4 }, 5, 6, 7 },
+                                 half = { { 1, 2, 0, 0 }, 0, 0, 0 };
     assert_memory_equal(&got.refusals[0], &full, sizeof full);
     assert_memory_equal(&got.refusals[1], &half, sizeof half);
     assert_int_equal(got.troubles[0].by_gateway, 7);

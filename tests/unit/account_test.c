@@ -636,12 +636,28 @@ static void what_wants_a_code_beside_it_is_not_sent_alone(void **state)
     sends(1, ACCOUNT_TOOK);
 }
 
+/* Whatever was said of another password since: it is told apart from one that is wrong. */
+static void that_a_code_lacks_is_remembered(void **state)
+{
+    const struct account_credential right = { .password = 1 }, wrong = { .password = 2 };
+
+    (void)state;
+    sends(1, ACCOUNT_ALONE);
+    sends(2, ACCOUNT_REJECTED);
+    assert_true(account_lacks_otp(&account, &right));
+    assert_false(account_lacks_otp(&account, &wrong));
+    person_sends(1, ACCOUNT_REJECTED);
+    assert_true(account_refuses(&account, &right));
+    assert_false(account_lacks_otp(&account, &right));
+}
+
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_wants_a_code_beside_it_is_not_sent_alone),
+        TEST(that_a_code_lacks_is_remembered),
         TEST(a_refused_password_is_not_sent_by_anybody),
         TEST(a_person_may_send_it_again),
         TEST(what_was_said_before_the_refusal_does_not_lift_it),
