@@ -788,7 +788,7 @@ static void weigh(const struct attempt *a, enum account_end account, struct atte
         how->kind = LIFECYCLE_DEFERRED;
         how->error.code = ERROR_DOUBTED;
         how->retry_after = wait;
-    } else if (how->kind == LIFECYCLE_SOFT && refused && !how->otp_sent) { /* it came alone then */
+    } else if (how->kind == LIFECYCLE_SOFT && refused && !a->otp) { /* which no refusal is of */
         how->kind = LIFECYCLE_REFUSED;
         how->error.code = ERROR_DENIED;
     } else if ((how->kind == LIFECYCLE_SOFT || how->kind == LIFECYCLE_TEMPORARY) &&
