@@ -534,17 +534,24 @@ static void rest(struct lifecycle *lc, const struct lifecycle_policy *policy,
     actions->waiters = LIFECYCLE_ANSWER_ALL;
 }
 
-/* A login that came to nothing, with a one-time password say, takes no refresh token away: that
- * goes on when it would have. */
-static bool goes_on_without(struct lifecycle *lc, const struct lifecycle_policy *policy,
-                            uint64_t now, struct lifecycle_actions *actions)
+/* Whether a login that came to nothing leaves a refresh token that is good. */
+static bool has_another_way(const struct lifecycle *lc, const struct lifecycle_policy *policy)
 {
-    bool useful = lc->has_refresh_token && policy->use_refresh_token && !lc->refresh_is_useless &&
-                  !lc->refresh_is_stale;
+    return !lc->by_refresh_token && lc->has_refresh_token && policy->use_refresh_token &&
+           !lc->refresh_is_useless && !lc->refresh_is_stale;
+}
+
+/* A login that came to nothing, with a one-time password say, takes no refresh token away: that
+ * goes on when it would have, and not before the provider allows it. */
+static bool goes_on_without(struct lifecycle *lc, const struct lifecycle_policy *policy,
+                            const struct lifecycle_event *event, uint64_t now,
+                            struct lifecycle_actions *actions)
+{
     bool due = !lifecycle_alive(lc, now) || lc->renew_at <= now;
 
-    if (lc->by_refresh_token || !useful)
+    if (!has_another_way(lc, policy))
         return false;
+    lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
     wait_for(lc, due ? backoff_least : most(lc->renew_at - now, backoff_least), now, actions);
     actions->waiters = LIFECYCLE_ANSWER_ALL;
     return true;
@@ -580,7 +587,9 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
                    struct lifecycle_actions *actions)
 {
     enum lifecycle_failure kind = event->failed.kind;
-    bool told_to_wait = kind == LIFECYCLE_TEMPORARY && event->failed.retry_after > 0;
+    bool waits = kind == LIFECYCLE_TEMPORARY ||
+                 (kind == LIFECYCLE_NO_LOGIN && has_another_way(lc, policy));
+    bool told_to_wait = waits && event->failed.retry_after > 0;
     bool again = lc->again && (lc->again_for_person || !told_to_wait);
 
     if (adopt(lc, actions)) { /* what failed was another request */
@@ -627,7 +636,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         nothing_newer(lc, policy, event, now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:
-        if (!goes_on_without(lc, policy, now, actions))
+        if (!goes_on_without(lc, policy, event, now, actions))
             stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
         return;
     case LIFECYCLE_REFUSED:

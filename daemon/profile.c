@@ -812,6 +812,8 @@ static void weigh_otp(struct profile *p, struct attempt_end *end)
         end->kind = LIFECYCLE_NO_LOGIN;
     } else if (p->with_otp && end->kind != LIFECYCLE_REFUSED && end->kind != LIFECYCLE_NO_LOGIN) {
         p->otp_need = OTP_NEEDED;
+        if (end->kind != LIFECYCLE_TEMPORARY) /* what the account says of the password alone */
+            end->retry_after = 0;
         end->kind = LIFECYCLE_NO_LOGIN;
         error_set(&end->error, ERROR_OTP_REQUIRED, "the one before is used up: %s%s%s",
                   error_sentence(code), *last.detail ? ": " : "", last.detail);

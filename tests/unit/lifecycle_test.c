@@ -1009,6 +1009,25 @@ static void a_login_that_came_to_nothing_takes_no_refresh_token_away(void **stat
     assert_true(lc.by_refresh_token);
 }
 
+/* Nor does it go on sooner than the provider said to the login, whatever changes meanwhile. */
+static void the_refresh_token_waits_as_the_login_was_told_to(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        setup(NULL);
+        with_refresh_token();
+        now = lc.renew_at;
+        policy.password_at_hand = true;
+        step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED,
+                                       .changed = { .person = true, .password = true } });
+        if (i == 1)
+            step((struct lifecycle_event){ .type = LIFECYCLE_CHANGED });
+        policy.password_at_hand = false;
+        assert_false(failed_with(LIFECYCLE_NO_LOGIN, MINUTE, 0).request);
+        assert_int_equal(next(), now + MINUTE);
+    }
+}
+
 static struct lifecycle_actions offered(void)
 {
     return step((struct lifecycle_event){
@@ -2692,6 +2711,7 @@ int main(void)
         TEST(the_password_is_tried_once_only_after_a_refused_refresh_token),
         TEST(without_a_password_a_refused_refresh_token_needs_a_login),
         TEST(a_login_that_came_to_nothing_takes_no_refresh_token_away),
+        TEST(the_refresh_token_waits_as_the_login_was_told_to),
         TEST(a_refresh_token_that_somebody_gives_is_used_at_once),
         TEST(one_that_is_given_during_a_request_is_taken_at_its_end),
         TEST(what_was_known_of_the_last_one_does_not_count_for_it),
