@@ -1863,6 +1863,7 @@ static void explain_refusal(struct profile *p)
         return;
     p->refresh_failed = true;
     set_login_needed(p);
+    p->error.code = person_code(p); /* a code may be all that lacks */
 }
 
 static void restore_record(struct profile *p, const struct profile_record *r, uint64_t now)
