@@ -117,9 +117,11 @@ static bool peaceful_since(const struct world *w, const struct model *p, uint64_
     return w->providers[p->provider].well_since <= when && !l->failing && l->disturbed_at < when;
 }
 
-/* What would be sent now; 0 = none is known. */
+/* What would be sent now; 0 = none is known, or it is worth nothing without a code. */
 static unsigned password_of(const struct world *w, const struct model *p)
 {
+    if (codes_wanted(p) && !p->code.given)
+        return 0;
     return p->typed && w->now < p->typed_until ? p->typed : p->source;
 }
 
@@ -272,6 +274,8 @@ static void p4_sent(struct world *w, const struct model *p)
 
     if (others_sending(w, p) > 0)
         check_broken(w, p, "P4 no lock-out", "two logins of an account at the same time");
+    if (p->code.sent) /* by a person, who knows better what is right with it */
+        return;
     if (pw->tried && pw->chances == 0 && !lifted)
         check_broken(w, p, "P4 no lock-out", "a refused password is sent again");
     if (doubt > 0 && w->now < doubt + 5 * SECOND && !lifted)
@@ -292,7 +296,9 @@ static void p4_ended(struct world *w, const struct model *p, const struct fact *
     if (!f->failed || f->failure != LIFECYCLE_REFUSED || p->flight != FLIGHT_SENT ||
         p->by_refresh_token)
         return;
-    if (pw->accepted && doubt_of(w, p, pw) == 0 && p->reply.end != ACCOUNT_TOOK)
+    /* a person's word, and no answer to that: it stays refused, if it was for this client's sake */
+    bool stays = p->sent_forced && v->silent && p->reply.end != ACCOUNT_REJECTED;
+    if (pw->accepted && doubt_of(w, p, pw) == 0 && p->reply.end != ACCOUNT_TOOK && !stays)
         check_broken(w, p, "P4 no lock-out",
                      "a password that was taken is stopped without a probe");
     if (p->reply.overlap && v->lifetime >= MINUTE && settled && pw->overlaps > 0 &&
@@ -300,12 +306,31 @@ static void p4_ended(struct world *w, const struct model *p, const struct fact *
         check_broken(w, p, "P4 no lock-out", "a right password is stopped by overlapping logins");
 }
 
+/* What is refused though nothing was sent was refused before, and not for the want of a code. */
+static void p4_unsent(const struct world *w, const struct model *p, const struct fact *f)
+{
+    bool typed = p->begun_with && p->begun < p->typed_until;
+    unsigned number = typed ? p->begun_with : p->source;
+    const struct provider *v = &w->providers[p->provider];
+    const struct password *pw = &v->passwords[number];
+
+    if (!f->failed || f->failure != LIFECYCLE_REFUSED || p->flight != FLIGHT_BEGUN ||
+        p->lc->by_refresh_token || p->grant != GRANT_PASSWORD)
+        return;
+    if (pw->alone)
+        check_broken(w, p, "P4 no lock-out", "a password that lacks a code is held for refused");
+    if (!v->silent && (!pw->tried || pw->chances > 0)) /* else it may be another client's */
+        check_broken(w, p, "P4 no lock-out", "a password that nobody refused is held for refused");
+}
+
 static void p4_no_lock_out(struct world *w, const struct model *p, const struct fact *f)
 {
     if (f->kind == FACT_SENT && by_password(p))
         p4_sent(w, p);
-    if (f->kind == FACT_ENDED)
+    if (f->kind == FACT_ENDED) {
         p4_ended(w, p, f);
+        p4_unsent(w, p, f);
+    }
     const struct ledger *l = &p->ledger;
     bool stopped = p->lc && p->lc->state == LIFECYCLE_STOPPED;
     bool put_off = p->lc && p->lc->state == LIFECYCLE_WAITING && l->failing &&
@@ -336,8 +361,9 @@ static void p5_request(const struct world *w, const struct model *p)
     bool told_to = c->type == LIFECYCLE_CHANGED || c->again;
     /* one for which nothing was sent, and that the next life of the daemon need not know */
     bool unknown = l->failure == LIFECYCLE_NO_LOGIN && l->restarted_at >= l->failed_at;
+    bool sends = p->lc->by_refresh_token || !codes_wanted(p) || p->code.given;
 
-    if (w->now < l->not_before && !c->person && !c->fallback)
+    if (w->now < l->not_before && !c->person && !c->fallback && sends)
         check_broken(w, p, "P5 polite", "Retry-After is not obeyed");
     if (l->failing && !told_to && !c->fallback && !l->put_off && !unknown &&
         w->now - l->failed_at < SECOND)
@@ -697,6 +723,7 @@ static void note_taken(struct provider *v, struct password *pw, const struct mod
     take_out(v->refused, ACCOUNT_REFUSALS, refusal_of(v, p));
     clear_trouble(pw);
     pw->accepted = true;
+    pw->alone = false;
     pw->chances = 2;
     pw->overlaps = 0;
     for (unsigned i = 0; i < PROFILES_MAX; i++)
@@ -726,6 +753,7 @@ static void note_rejected(struct world *w, struct provider *v, struct password *
     bool ours = v->silent_at > 0 && w->now < v->silent_at + MINUTE && (pw->accepted || doubted);
 
     note_refusal(w, v, pw, p, refusal_of(v, p));
+    pw->alone = false;
     pw->chances -= pw->chances > 0 && !(ours && doubted);
     pw->overlaps += p->reply.overlap && (pw->accepted || doubted);
     if ((pw->accepted && !doubted) || ours) {
@@ -740,6 +768,17 @@ static void note_rejected(struct world *w, struct provider *v, struct password *
         pw->accepted = false;
         take_out(v->accepted, ACCOUNT_ACCEPTED, p->password);
     }
+}
+
+/* It may be right, and is worth nothing alone: no probe. */
+static void note_alone(const struct world *w, struct provider *v, struct password *pw,
+                       const struct model *p)
+{
+    note_refusal(w, v, pw, p, p->password);
+    pw->chances = 0;
+    pw->accepted = false;
+    pw->alone = true;
+    take_out(v->accepted, ACCOUNT_ACCEPTED, p->password);
 }
 
 static void most_in_a_day(const struct world *w, const uint64_t *ring, uint64_t filled,
@@ -763,6 +802,7 @@ static void note_odd(struct world *w, struct password *pw, const struct model *p
         is_full(w, pw->denied_at, pw->denied, ACCOUNT_DENIALS, DAY)) { /* held for refused */
         note_refusal(w, v, pw, p, p->password);
         pw->chances = 0;
+        pw->alone = false;
         return;
     }
     if (!p->sent_forced && !p->sent_by_route)
@@ -801,9 +841,11 @@ static void note_answer(struct world *w, const struct model *p)
     case ACCOUNT_SILENCE:
         note_lost(w, pw, p);
         return;
+    case ACCOUNT_ALONE:
+        note_alone(w, v, pw, p);
+        return;
     case ACCOUNT_UNKNOWN:
     case ACCOUNT_NOT_SENT:
-    case ACCOUNT_ALONE: /* no provider here wants a one-time password */
         return;
     }
 }
@@ -888,7 +930,8 @@ static void note_ended(struct world *w, struct model *p, const struct fact *f)
     l->failed_stamp = p->stamp;
     l->failed_at = l->disturbed_at = w->now;
     l->lost |= sent && p->reply.end == ACCOUNT_SILENCE;
-    if (f->failure == LIFECYCLE_TEMPORARY && p->reply.retry_after > 0)
+    if ((f->failure == LIFECYCLE_TEMPORARY || f->failure == LIFECYCLE_NO_LOGIN) && sent &&
+        p->reply.retry_after > 0)
         l->not_before = w->now + least(p->reply.retry_after, HOUR);
 }
 
@@ -995,8 +1038,9 @@ static void note_restarted(struct world *w, struct model *p)
     l->failed_before |= l->failing;
     if (p->flight != FLIGHT_NONE)
         l->failing = false;
-    bool token_kept = grants_need_person(p) && p->newest_refresh_token > 0;
-    if (p->origin == ORIGIN_TYPED && !token_kept &&
+    bool token_kept = (grants_need_person(p) && p->newest_refresh_token > 0) ||
+                      (codes_wanted(p) && codes_spared(p));
+    if ((p->origin == ORIGIN_TYPED || codes_wanted(p)) && !token_kept &&
         (p->kept != KEEP_ALL || password_of(w, p) == 0)) {
         l->failing = true; /* only a login helps */
         l->failure = LIFECYCLE_NO_LOGIN;
@@ -1085,6 +1129,8 @@ void check(struct world *w, struct model *p, const struct fact *fact)
     p7_any_clock(w, p, fact);
     p8_healed(w, p, fact);
     check_grant(w, p, fact);
+    if (w->codes)
+        codes_check(w, p, fact);
     note(w, p, fact);
 }
 

@@ -193,22 +193,60 @@ static void say(struct world *w, struct model *p, struct caller *c, bool taken)
 
 void daemon_renew(struct world *w, struct model *p, unsigned password)
 {
-    struct caller *c = receive_person(w, p, password ? VERB_LOGIN : VERB_REFRESH);
-    bool taken = !password || p->grant == GRANT_PASSWORD;
-    char text[16];
-
+    if (password) {
+        daemon_log_in(w, p, password, 0, false);
+        return;
+    }
+    struct caller *c = receive_person(w, p, VERB_REFRESH);
     if (!c)
         return;
-    trace(w, p, "a person says", password ? "login" : "refresh", NEVER, NEVER);
+    trace(w, p, "a person says", "refresh", NEVER, NEVER);
+    say(w, p, c, true);
+}
+
+static void type(struct caller *c, unsigned password, unsigned code)
+{
+    char text[32] = "";
+    int n = password ? snprintf(text, sizeof text, "pw%u", password) : 0;
+    int m = code ? snprintf(text + n, sizeof text - (size_t)n, "c%u", code) : 0;
+
+    c->waiter.secret = secret_copy(text, (size_t)(n + m));
+    c->waiter.request.otp = (size_t)m;
+}
+
+/* What is in hand from then on. Returns whether the daemon has all that it needs. */
+static bool typed(struct world *w, struct model *p, unsigned password, unsigned code, bool alone)
+{
+    bool known = password || p->source || (p->typed && w->now < p->typed_until);
+
+    if (p->grant != GRANT_PASSWORD || !known)
+        return false;
+    if (alone)
+        p->code.need = CODE_UNWANTED;
     if (password) {
-        int n = snprintf(text, sizeof text, "pw%u", password);
-        c->waiter.secret = secret_copy(text, (size_t)n);
-    }
-    if (password && taken) {
         p->typed = password;
         p->typed_until = p->password_lifetime == NEVER ? NEVER : w->now + p->password_lifetime;
     }
-    say(w, p, c, taken);
+    w->statistics.codes_waived += alone;
+    w->statistics.codes_demanded += !code && codes_wanted(p);
+    if (!code && codes_wanted(p))
+        return false;
+    p->code.given = code;
+    p->code.typed_at = w->now;
+    return true;
+}
+
+void daemon_log_in(struct world *w, struct model *p, unsigned password, unsigned code, bool alone)
+{
+    struct caller *c = receive_person(w, p, VERB_LOGIN);
+
+    if (!c)
+        return;
+    trace(w, p, "a person says login", alone ? "without a code" : NULL, password * SECOND,
+          code ? code * SECOND : NEVER);
+    type(c, password, code);
+    c->waiter.request.no_otp = alone;
+    say(w, p, c, typed(w, p, password, code, alone));
 }
 
 void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token)
@@ -430,8 +468,8 @@ static bool is_of_the_user(enum error_code code)
     return class == ERROR_CLASS_REFUSED_USER || class == ERROR_CLASS_REFUSED_EITHER;
 }
 
-/* A refresh token that was refused is gone; so is one that brings nothing newer, where there is
- * nothing else and the token is dead. */
+/* A refresh token that was refused is gone; so is one that brings nothing newer, when the token is
+ * dead or there is a password. */
 static void token_refused(struct world *w, struct model *p, const struct lifecycle_event *event)
 {
     bool dead = p->token.id == 0 || p->token.sent + p->token.lifetime <= w->now;
@@ -439,7 +477,7 @@ static void token_refused(struct world *w, struct model *p, const struct lifecyc
     if (event->type != LIFECYCLE_FAILED)
         return;
     if (event->failed.kind == LIFECYCLE_REFUSED ||
-        (event->failed.kind == LIFECYCLE_STALE && grants_need_person(p) && dead)) {
+        (event->failed.kind == LIFECYCLE_STALE && (dead || p->ledger.stale))) {
         p->by_token.refused = p->refresh_token;
         p->newest_refresh_token = 0;
     }
@@ -576,6 +614,7 @@ struct lifecycle_actions __wrap_lifecycle_step(struct lifecycle *lc,
         p->flight = FLIGHT_BEGUN;
         p->begun = now;
         p->begun_with = p->typed;
+        codes_begin(p, lc->by_refresh_token);
     }
     return actions;
 }
@@ -589,6 +628,7 @@ static void unconfigured(struct world *w, struct model *p)
     p->real = NULL;
     p->lc = NULL;
     forgotten(w, p);
+    p->code.need = CODE_UNKNOWN;
     p->ledger.unsettled_at = 0;
     p->ledger.suspected_at = p->ledger.suspected_token = 0;
 }
@@ -641,7 +681,7 @@ static void restarted(struct world *w, struct model *p)
     p->by_token.given = 0;
     check(w, p, &(struct fact){ .kind = FACT_RESTARTED });
     p->flight = FLIGHT_NONE;
-    if (p->kept != KEEP_ALL)
+    if (p->kept != KEEP_ALL || (p->origin != ORIGIN_TYPED && !codes_wanted(p)))
         p->typed = 0;
     if (p->token.sent + p->token.lifetime <= w->now)
         p->token.id = 0; /* a dead one is of no use */
@@ -678,6 +718,8 @@ static bool edit(struct world *w, struct model *p)
     if (chance_permille(w, 300))
         p->keep = daemon_some_keep(w);
     p->other_scope ^= other;
+    if (other)
+        p->code.need = CODE_UNKNOWN;
     p->other_path ^= chance_permille(w, 500);
     p->absent = chance_permille(w, p->absent ? 200 : 30);
     if (p->grant == GRANT_EXCHANGE) /* none without the other, which was looked at before it */
@@ -723,7 +765,8 @@ static void p11_restart(struct world *w, struct model *p)
         w->statistics.kept++;
     }
     bool typed = p->typed && w->now < p->typed_until;
-    if (typed && p->origin == ORIGIN_TYPED && p->lc->state == LIFECYCLE_NEED_LOGIN)
+    if (typed && p->origin == ORIGIN_TYPED && !codes_wanted(p) &&
+        p->lc->state == LIFECYCLE_NEED_LOGIN)
         check_broken(w, p, "P11 restart", "a typed password is lost");
     if (grants_need_person(p) && p->newest_refresh_token > 0 &&
         p->lc->state == LIFECYCLE_NEED_LOGIN)

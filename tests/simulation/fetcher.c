@@ -47,6 +47,7 @@ static void take_job(struct world *w, struct model *p, const struct job *job)
     if ((job->previous ? daemon_number(job->previous) : 0) != p->token.id)
         check_broken(w, p, "the job", "the token of before is not the one in hand");
     grants_take_job(w, p, job);
+    codes_take_job(w, p, job);
     if (job->kind != JOB_PASSWORD)
         return;
     p->password = job->password ? daemon_number(job->password) : 0;
@@ -122,6 +123,8 @@ struct fetcher *fetcher_free(struct fetcher *f)
         r->retry_after = 0;
         r->end = f->reply.reached ? ACCOUNT_SILENCE : ACCOUNT_NOT_SENT;
         r->http_status = 0;
+        r->otp_sent = f->p->code.sent > 0; /* for all one knows */
+        r->otp_required = r->otp_refused = false;
     }
     sd_event_source_disable_unref(f->answer);
     free(f);
@@ -189,9 +192,11 @@ static void set_failure(const struct world *w, const struct fetcher *f, struct r
             return;
         }
         error_set(&ret->error,
-                  r->refresh_without_token ? ERROR_NO_ID_TOKEN
-                  : v->silent              ? ERROR_REFUSED_SILENTLY
-                                           : ERROR_REFUSED,
+                  r->otp_required            ? ERROR_OTP_REQUIRED
+                  : r->otp_refused           ? ERROR_OTP_REFUSED
+                  : r->refresh_without_token ? ERROR_NO_ID_TOKEN
+                  : v->silent                ? ERROR_REFUSED_SILENTLY
+                                             : ERROR_REFUSED,
                   "no");
         return;
     case LIFECYCLE_STALE:
@@ -244,7 +249,7 @@ int fetcher_read(struct fetcher *f, struct result *ret, struct error *why)
         return -1;
     }
     f->was_read = true;
-    *ret = (struct result){ .outcome = OUTCOME_TOKEN };
+    *ret = (struct result){ .outcome = OUTCOME_TOKEN, .otp_sent = r->otp_sent };
     if (r->pending) {
         set_device(f, ret);
         return 1;

@@ -52,6 +52,8 @@ void provider_init(struct world *w, struct provider *v)
     v->key = 1;
     v->well_since = 0;
     v->login_at = w->now;
+    if (w->codes)
+        codes_init_provider(w, v);
     queue_set(&w->queue, EVENT_KEYS + number, w->now + chance_span(w, HOUR, v->keys_every));
     if (chance_permille(w, 400))
         queue_set(&w->queue, EVENT_FOREIGN + number, w->now + chance_span(w, SECOND, DAY));
@@ -116,6 +118,7 @@ void provider_keys(struct world *w, struct provider *v)
     trace(w, NULL, "the cluster takes no older tokens", NULL, NEVER, NEVER);
     if (chance_permille(w, 100))
         v->cluster_broken_until = w->now + chance_span(w, MINUTE, DAY);
+    codes_rule_changes(w, v);
     queue_set(&w->queue, EVENT_KEYS + (unsigned)(v - w->providers),
               w->now + chance_span(w, HOUR, v->keys_every));
 }
@@ -191,6 +194,16 @@ static struct reply by_refresh_token(struct world *w, struct model *p, struct pr
     return r;
 }
 
+static void count_wrong(struct world *w, const struct model *p, struct provider *v)
+{
+    if (++v->wrong_in_row < WRONG_TO_LOCK)
+        return;
+    v->wrong_in_row = 0;
+    v->locked_until = w->now + chance_span(w, 15 * MINUTE, 2 * DAY);
+    v->well_since = v->locked_until;
+    trace(w, p, "the account is locked", NULL, v->locked_until - w->now, NEVER);
+}
+
 static struct reply by_login(struct world *w, struct model *p, struct provider *v, uint64_t at)
 {
     struct reply r = failure(LIFECYCLE_REFUSED, at, ACCOUNT_REJECTED);
@@ -214,14 +227,10 @@ static struct reply by_login(struct world *w, struct model *p, struct provider *
         return r;
     }
     v->login_until = at == NEVER ? w->now + v->latency : at;
-    if (p->password != v->right) {
-        r.counted = true;
-        if (++v->wrong_in_row >= WRONG_TO_LOCK) {
-            v->wrong_in_row = 0;
-            v->locked_until = w->now + chance_span(w, 15 * MINUTE, 2 * DAY);
-            v->well_since = v->locked_until;
-            trace(w, p, "the account is locked", NULL, v->locked_until - w->now, NEVER);
-        }
+    r.counted = p->password != v->right;
+    if (r.counted || !codes_pass(w, p, v, &r)) {
+        if (r.counted)
+            count_wrong(w, p, v);
         return r;
     }
     v->wrong_in_row = 0;
@@ -264,7 +273,7 @@ static struct reply by_keys(struct world *w, struct model *p, enum regime regime
     }
 }
 
-struct reply provider_receive(struct world *w, struct model *p)
+static struct reply receive(struct world *w, struct model *p)
 {
     struct provider *v = &w->providers[p->provider];
     uint64_t at = w->now + v->latency / 2 + chance_below(w, v->latency);
@@ -304,4 +313,13 @@ struct reply provider_receive(struct world *w, struct model *p)
     default:
         return grant(w, p, v, at);
     }
+}
+
+struct reply provider_receive(struct world *w, struct model *p)
+{
+    struct reply r = receive(w, p);
+
+    if (by_password(p))
+        codes_judge(p, &r);
+    return r;
 }

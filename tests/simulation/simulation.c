@@ -115,7 +115,7 @@ static void person(struct world *w)
     uint64_t next = in_trouble(p) ? 3 * HOUR : 10 * DAY;
 
     check_classes(w);
-    if (!w->grants || !grants_person(w, p))
+    if (!(w->grants && grants_person(w, p)) && !(w->codes && codes_person(w, p)))
         speak(w, p);
     if (p->lc && p->lc->state == LIFECYCLE_ASKING && chance_permille(w, 100)) {
         queue_set(&w->queue, EVENT_PERSON, w->now + chance_span(w, MSEC, SECOND));
@@ -191,6 +191,8 @@ static void init_profile(struct world *w, unsigned i)
     init_policy(w, p);
     if (w->grants)
         grants_init(w, p);
+    if (w->codes)
+        codes_init_profile(w, p);
 }
 
 static void init(struct world *w, uint64_t seed, bool tracing)
@@ -199,6 +201,7 @@ static void init(struct world *w, uint64_t seed, bool tracing)
     w->seed = seed;
     w->tracing = tracing;
     w->grants = grants_are_in(seed);
+    w->codes = codes_are_in(seed);
     w->now = DAY;
     chance_seed(w, seed);
     w->kept = -1;
@@ -385,6 +388,7 @@ int main(int argc, char **argv)
     }
     report(&world.statistics, now_seconds() - start);
     bool all = grants_report(&world.statistics);
+    all &= codes_report(&world.statistics);
     if (all || last - first + 1 < STANDARD_SEEDS || steps < STANDARD_STEPS)
         return 0;
     printf("one of these has not happened\n");

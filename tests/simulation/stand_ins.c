@@ -297,6 +297,8 @@ static struct profile_config section_of(const struct world *w, const struct mode
         c.from = text_of("%s", w->profiles[p->source_profile].name);
     if (kinds[p->origin] != SOURCE_NONE)
         c.password.text = text_of("%s%s.%d", folder, p->name, p->other_path);
+    if (p->code.parameter)
+        c.otp_parameter = text_of("totp");
     if (p->has_secret)
         c.client_secret = (struct source){ .kind = SOURCE_INLINE, .value = secret_copy("cs", 2) };
     return c;

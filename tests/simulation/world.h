@@ -86,6 +86,13 @@ enum regime {
     REGIMES,
 };
 
+/* How it has a one-time password. */
+enum codes {
+    CODES_NONE,
+    CODES_ASKED,  /* it takes the password, and asks for one, as Auth0 */
+    CODES_BESIDE, /* with the password, as Keycloak, which refuses both alike */
+};
+
 struct token {
     uint32_t id; /* 0 = none */
     uint32_t key;
@@ -107,6 +114,7 @@ struct reply {
     bool refresh_without_token;
     bool subject_refused;
     bool pending, slow_down, denied, expired; /* JOB_POLL */
+    bool otp_sent, otp_required, otp_refused;
     uint32_t refresh_token, key;
 };
 
@@ -133,6 +141,8 @@ struct provider {
 
     const char *name;
     bool silent; /* gives no reason for a refusal */
+    enum codes codes;
+    bool wants_code;
 
     /* what check.c knows */
     uint64_t well_since;                                            /* NEVER while it is not */
@@ -142,6 +152,7 @@ struct provider {
     bool was_forced;       /* and it was sent for a person */
     struct password {
         bool accepted; /* and not refused since */
+        bool alone;    /* refused for the want of a code */
         /* how often it may still be refused without a person's word: once, twice if accepted */
         unsigned chances;
         bool tried;
@@ -256,6 +267,16 @@ struct tool {
     unsigned outcome, printed;     /* of the last run: which token, 0 = none */
 };
 
+/* Of one-time passwords: codes.c. Numbers, 0 = none. */
+struct code {
+    bool parameter;                                         /* its section has one */
+    enum { CODE_UNKNOWN, CODE_WANTED, CODE_UNWANTED } need; /* as the provider has said */
+    unsigned given;                                         /* typed, and not on its way yet, */
+    unsigned begun, sent;                                   /* of the request under way */
+    unsigned latest;                                        /* that was sent */
+    uint64_t typed_at, given_at;                            /* of given, of begun */
+};
+
 /* A login that is to be confirmed elsewhere. */
 struct device_login {
     struct caller *caller; /* who has its code shown; NULL: nobody */
@@ -329,6 +350,7 @@ struct model {
     struct tool tool;
     struct exchange exchange;
     struct device_login device;
+    struct code code;
     struct ledger ledger;
     uint64_t class_since;
     unsigned hand_outs; /* to client-go */
@@ -409,6 +431,9 @@ struct statistics {
     uint64_t runs, prints, printed_again, printed_expired, commands_failed;
     uint64_t codes, polls, polls_lost, slowed_down, confirmed, denied, expired, abandoned;
     uint64_t exchanges, subjects_refused, exchanges_refused, sources_lacking, woken;
+    /* one-time passwords */
+    uint64_t code_logins, codes_taken, codes_refused, codes_lost, codes_in_vain, codes_cut_off,
+        codes_required, codes_waived, codes_demanded;
     uint64_t served, queued, failed, suspicions, heals, tokens, kept;
 };
 
@@ -423,12 +448,14 @@ struct world {
     struct caller callers[WAITERS_MAX];
     struct callers free_callers;
     uint32_t last_token, last_refresh_token;
+    unsigned last_code;
     pid_t last_pid;
     struct context shared; /* of the real daemon */
     struct profiles *configured;
     int kept;           /* what systemd keeps of it, -1: nothing */
     bool config_broken; /* the file, at the next reload */
     bool grants;        /* there is more than the password in it */
+    bool codes;         /* there are one-time passwords */
     uint64_t private_file_stamp;
     int wanting;              /* how many profiles the network interests */
     int working;              /* requests and attempts under way, for the watchdog */
@@ -513,6 +540,8 @@ void daemon_stop(struct world *w, bool again);
 void daemon_get(struct world *w, struct call call);
 /* A person says login (password > 0) or refresh (0). */
 void daemon_renew(struct world *w, struct model *p, unsigned password);
+/* A person says login with what they typed, 0 = nothing; or that the password goes alone. */
+void daemon_log_in(struct world *w, struct model *p, unsigned password, unsigned code, bool alone);
 /* Begins one that is confirmed elsewhere; leaves it. */
 void daemon_login_by_device(struct world *w, struct model *p);
 void daemon_leave_login(struct world *w, struct model *p);
@@ -570,6 +599,30 @@ struct call grants_call(struct world *w, struct model *p, const struct lifecycle
 /* Prints what happened of it. Returns whether all did that is looked for. */
 bool grants_report(const struct statistics *s);
 
+/* ---- codes.c: one-time passwords ------------------------------------------------------------- */
+
+/* Whether the world of that seed has any: the others stay as they are without. */
+bool codes_are_in(uint64_t seed);
+void codes_init_provider(struct world *w, struct provider *v);
+void codes_init_profile(struct world *w, struct model *p);
+/* Perhaps the provider wants one from now on, or none any more. */
+void codes_rule_changes(struct world *w, struct provider *v);
+/* What a person does for the sake of it. False: what they do for any profile. */
+bool codes_person(struct world *w, struct model *p);
+/* Whether the password is worth nothing alone, as far as the profile can know. */
+bool codes_wanted(const struct model *p);
+/* Whether a refresh token in hand does without it. */
+bool codes_spared(const struct model *p);
+/* Of a login whose password is right: whether there is a token for it. Else writes why not. */
+bool codes_pass(struct world *w, struct model *p, struct provider *v, struct reply *r);
+/* What the reply to a login says, with the code that went with it. */
+void codes_judge(struct model *p, struct reply *r);
+/* A request is about to begin; its job is about to be sent. */
+void codes_begin(struct model *p, bool by_refresh_token);
+void codes_take_job(struct world *w, struct model *p, const struct job *job);
+/* Prints what happened of it. Returns whether all did that is looked for. */
+bool codes_report(const struct statistics *s);
+
 /* ---- client.c -------------------------------------------------------------------------------- */
 
 /* A new one, of random kind. */
@@ -619,6 +672,8 @@ struct fact {
 void check(struct world *w, struct model *p, const struct fact *fact);
 /* The same of what there is beside the password, in grants.c. */
 void check_grant(struct world *w, struct model *p, const struct fact *fact);
+/* And of one-time passwords, in codes.c. */
+void codes_check(struct world *w, struct model *p, const struct fact *fact);
 /* A promise is broken, or the world itself: ends the program. */
 _Noreturn void check_broken(const struct world *w, const struct model *p, const char *promise,
                             const char *what);
