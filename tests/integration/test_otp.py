@@ -201,6 +201,37 @@ def test_a_wrong_password_is_refused_as_ever(fake, home, daemon):
     assert sent(fake) == "p"
 
 
+def test_a_page_of_something_in_between_stops_no_login_with_a_code(fake, home, daemon):
+    """Whether it came before the code went out or after that."""
+    auth0 = Auth0(fake)
+    start(home, daemon, fake.profile())
+    assert home.run("get").returncode == 5  # refused without a code
+
+    def page(request):
+        return 403, {"Content-Type": "text/html"}, b"<html>Blocked</html>"
+
+    def page_for_the_code(request):
+        return (page if request.form["grant_type"] == OTP_GRANT else auth0.answer)(request)
+    for answer in (page, page_for_the_code):
+        fake.answers["/oauth/token"] = answer
+        assert login(home, "123456\n", "--otp").returncode == 5
+        state = home.status("p")
+        assert state["state"] == "login needed" and state["error"]["code"] == "otp-required"
+    fake.answers["/oauth/token"] = auth0.answer
+    assert login(home, "123456\n", "--otp").returncode == 0
+
+
+def test_a_password_that_lacks_a_code_stays_one_when_another_is_refused(fake, home, daemon):
+    Auth0(fake)
+    start(home, daemon, fake.profile("p") + fake.profile("q") + typed(fake, "r"))
+    assert home.run("get", "p").returncode == 5
+    assert login(home, "wrong\n", "r").returncode == 6
+    r = home.run("get", "q")
+    assert r.returncode == 5 and "login --otp" in r.stderr
+    assert home.status("q")["state"] == "login needed"
+    assert sent(fake) == "pp"
+
+
 def test_a_dead_mfa_token_is_a_refused_code(fake, home, daemon):
     auth0 = Auth0(fake)
     auth0.judge_code = lambda form: json_answer(
@@ -369,6 +400,18 @@ def test_with_a_parameter_no_password_is_sent_without_a_code(fake, home, daemon)
     assert r.returncode == 5 and "login --otp" in r.stderr
     assert login(home, "canary-pw\n").returncode == 5
     assert sent(fake) == ""
+
+
+def test_a_password_whose_code_is_still_to_come_is_known(fake, home, daemon):
+    Keycloak(fake)
+    start(home, daemon, typed(fake, extra="otp-parameter = totp"))
+    r = home.run("get")
+    assert r.returncode == 5 and "no password is known" in r.stderr
+    assert login(home, "canary-pw\n").returncode == 5
+    r = home.run("get")
+    assert r.returncode == 5 and "no password" not in r.stderr and "login --otp" in r.stderr
+    assert login(home, "123456\n", "--otp").returncode == 0
+    assert sent(fake) == "c"
 
 
 def test_what_may_be_the_code_is_told_so_and_held_against_nobody(fake, home, daemon):

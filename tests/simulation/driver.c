@@ -246,7 +246,10 @@ void daemon_log_in(struct world *w, struct model *p, unsigned password, unsigned
           code ? code * SECOND : NEVER);
     type(c, password, code);
     c->waiter.request.no_otp = alone;
-    say(w, p, c, typed(w, p, password, code, alone));
+    bool taken = typed(w, p, password, code, alone);
+    if (!taken && p->code.need == CODE_WANTED && !profile_wants_otp(p->real))
+        check_broken(w, p, "P4 no lock-out", "that a code is wanted is forgotten");
+    say(w, p, c, taken);
 }
 
 void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_token)
