@@ -223,7 +223,9 @@ def test_a_page_of_something_in_between_stops_no_login_with_a_code(fake, home, d
 
 def test_a_password_that_lacks_a_code_stays_one_when_another_is_refused(fake, home, daemon):
     Auth0(fake)
-    start(home, daemon, fake.profile("p") + fake.profile("q") + typed(fake, "r"))
+    user = "someone@example.com"
+    start(home, daemon, fake.profile("p", user=user) + fake.profile("q", user=user) +
+          typed(fake, "r"))
     assert home.run("get", "p").returncode == 5
     assert login(home, "wrong\n", "r").returncode == 6
     r = home.run("get", "q")
