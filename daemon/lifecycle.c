@@ -544,14 +544,12 @@ static bool has_another_way(const struct lifecycle *lc, const struct lifecycle_p
 /* A login that came to nothing, with a one-time password say, takes no refresh token away: that
  * goes on when it would have, and not before the provider allows it. */
 static bool goes_on_without(struct lifecycle *lc, const struct lifecycle_policy *policy,
-                            const struct lifecycle_event *event, uint64_t now,
-                            struct lifecycle_actions *actions)
+                            uint64_t now, struct lifecycle_actions *actions)
 {
     bool due = !lifecycle_alive(lc, now) || lc->renew_at <= now;
 
     if (!has_another_way(lc, policy))
         return false;
-    lc->not_before = saturated(now, least(event->failed.retry_after, retry_after_most));
     wait_for(lc, due ? backoff_least : most(lc->renew_at - now, backoff_least), now, actions);
     actions->waiters = LIFECYCLE_ANSWER_ALL;
     return true;
@@ -636,7 +634,7 @@ static void failed(struct lifecycle *lc, const struct lifecycle_policy *policy,
         nothing_newer(lc, policy, event, now, actions);
         return;
     case LIFECYCLE_NO_LOGIN:
-        if (!goes_on_without(lc, policy, event, now, actions))
+        if (!goes_on_without(lc, policy, now, actions))
             stop(lc, LIFECYCLE_NEED_LOGIN, now, actions);
         return;
     case LIFECYCLE_REFUSED:

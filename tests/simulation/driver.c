@@ -247,7 +247,7 @@ void daemon_log_in(struct world *w, struct model *p, unsigned password, unsigned
     type(c, password, code);
     c->waiter.request.no_otp = alone;
     bool taken = typed(w, p, password, code, alone);
-    if (!taken && p->code.need == CODE_WANTED && !profile_wants_otp(p->real))
+    if (!taken && codes_wanted(p) && !profile_wants_otp(p->real))
         check_broken(w, p, "P4 no lock-out", "that a code is wanted is forgotten");
     say(w, p, c, taken);
 }
@@ -268,6 +268,7 @@ void daemon_renew_by_token(struct world *w, struct model *p, uint32_t refresh_to
         w->statistics.gifts++;
         w->statistics.gifts_under_way += p->flight != FLIGHT_NONE;
         p->by_token.given = refresh_token;
+        p->code.given = 0; /* that is another login */
     }
     say(w, p, c, taken);
 }
