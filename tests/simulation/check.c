@@ -319,7 +319,7 @@ static void p4_unsent(const struct world *w, const struct model *p, const struct
         return;
     if (pw->alone)
         check_broken(w, p, "P4 no lock-out", "a password that lacks a code is held for refused");
-    if (!v->silent && (!pw->tried || pw->chances > 0)) /* else it may be another client's */
+    if (!v->silent && pw->tried && pw->chances > 0) /* else it may be another client's */
         check_broken(w, p, "P4 no lock-out", "a password that nobody refused is held for refused");
 }
 
