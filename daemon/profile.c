@@ -975,10 +975,11 @@ static void on_done(void *context, struct attempt_end *end)
     struct result *token = attempt_token(end);
 
     refresh_token_landed(p, end->result);
-    /* a person's word counts for one request by password, one token, one word of the account; and
-     * who gave a refresh token said nothing for a password that was refused */
-    if (token || p->with_otp || (p->lifecycle.by_refresh_token && p->offer_in_hand) ||
-        p->config->grant == GRANT_COMMAND ||
+    /* a person's word counts for one request by password, one token that was not under way by then,
+     * one word of the account; and who gave a refresh token said nothing for a password that was
+     * refused */
+    if ((token && !p->lifecycle.again_for_person) || p->with_otp ||
+        (p->lifecycle.by_refresh_token && p->offer_in_hand) || p->config->grant == GRANT_COMMAND ||
         (!p->lifecycle.by_refresh_token && (end->reached || end->kind == LIFECYCLE_REFUSED)))
         p->forced_at = 0;
     if (token)
