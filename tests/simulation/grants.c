@@ -565,7 +565,7 @@ void check_grant(struct world *w, struct model *p, const struct fact *f)
         return;
     case FACT_ENDED:
         ended(w, p, f);
-        if (!f->failed && p->job == JOB_POLL)
+        if (!f->failed && (p->job == JOB_POLL || p->job == JOB_PASSWORD)) /* a login, perhaps */
             forgive(w, p);
         return;
     case FACT_GIVEN:
