@@ -37,10 +37,9 @@ static struct account_refusal take_refusal(const struct tlv_field *f)
     uint64_t n[NUMBERS];
 
     take_numbers(f, n);
-    return (struct account_refusal){ .what = { n[0], n[1], n[2], n[3] },
-                                     .probe_at = n[4],
-                                     .by_client = n[5],
-                                     .alone = n[6] };
+    return (struct account_refusal){
+        .what = { n[0], n[1], n[2], n[3] }, .probe_at = n[4], .by_client = n[5], .alone = n[6]
+    };
 }
 
 static void put_trouble(struct tlv_writer *w, const struct account_trouble *t)

@@ -1517,8 +1517,8 @@ static enum profile_verdict want_new(struct profile *p, struct waiter *w, uint64
     struct secret *given = w->secret;
 
     w->secret = NULL;
-    if (login && (by_token ? accept_refresh_token(p, given, why)
-                           : accept_login(p, w, given, now, why)) < 0)
+    if (login &&
+        (by_token ? accept_refresh_token(p, given, why) : accept_login(p, w, given, now, why)) < 0)
         return PROFILE_ERROR;
     if (login)
         end_login(p, "somebody logged in otherwise");

@@ -165,7 +165,7 @@ static struct device *device;
 static bool busy, starts_again;
 static unsigned shown, polled, ended;
 static struct attempt_end last; /* what done() was told; the result is gone by now */
-static char last_cache[32]; /* "": it had none */
+static char last_cache[32];     /* "": it had none */
 static bool token_came;
 
 static void start(void)

@@ -1759,10 +1759,9 @@ static void a_crash_leaves_what_the_provider_wishes(void **state)
 /* Who logs in by a page in a browser, and then has lunch, finds the login alive. */
 static void a_login_is_a_use(void **state)
 {
-    struct lifecycle_event event = { .type = LIFECYCLE_TOKEN,
-                                     .token = { .sent = now,
-                                                .lifetime = HOUR,
-                                                .refresh_token = true } };
+    struct lifecycle_event event = {
+        .type = LIFECYCLE_TOKEN, .token = { .sent = now, .lifetime = HOUR, .refresh_token = true }
+    };
 
     (void)state;
     step(event);

@@ -100,7 +100,8 @@ static void who_is_not_in_the_file_has_the_name_of_the_environment(void **state)
 
 static void others_stay(void **state)
 {
-    static const char *const texts[] = { "%", "100%", "%x", "% u", "%\xc3\xa9", "printf %s %020d",
+    static const char *const texts[] = { "%",       "100%",      "%x",
+                                         "% u",     "%\xc3\xa9", "printf %s %020d",
                                          "date +%s" };
 
     (void)state;

@@ -78,7 +78,10 @@ static void what_no_person_types_is_refused_and_said_of_which(void **state)
     assert_string_equal(why.detail, "the user name has control characters, or is no UTF-8");
     assert_int_equal(part("\xff\xffhunter2", 2, 0, &login), -1);
     assert_holds(why.detail, "user name");
-    assert_int_equal(part("hunter212\x1b" "456", 0, 6, &login), -1);
+    assert_int_equal(part("hunter212\x1b"
+                          "456",
+                          0, 6, &login),
+                     -1);
     assert_string_equal(why.detail, "the one-time password has control characters, or is no UTF-8");
     assert_null(login.password);
     assert_null(login.otp);
