@@ -215,6 +215,7 @@ static void wake_dependents(struct profile *p)
 
     LIST_FOREACH(d, &p->shared->dependents, dependent)
     {
+        // cppcheck-suppress uninitvar; it does not follow LIST_FOREACH
         bool stopped = d->lifecycle.state == LIFECYCLE_STOPPED;
         if (!comes_from(d, p) || used_until(d) < now || !(d->lacks_source || (login && stopped)))
             continue;
@@ -1398,8 +1399,9 @@ static void on_shown(void *context)
 
     journal_write(LOG_INFO, p->config->name, "login-shown",
                   "a login is to be confirmed: its code was shown to who asked for it");
-    TAILQ_FOREACH (w, &p->login->waiters, entry)
+    TAILQ_FOREACH (w, &p->login->waiters, entry) {
         w->shown(w, p);
+    }
     context_changed(p->shared);
 }
 
