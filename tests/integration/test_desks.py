@@ -321,7 +321,10 @@ import os, pathlib, subprocess, sys
 def zombies():
     found = []
     for p in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        name, _, rest = p.read_text().rpartition(")")
+        try:
+            name, _, rest = p.read_text().rpartition(")")
+        except OSError:  # it has ended meanwhile
+            continue
         if rest.split()[0] == "Z" and rest.split()[1] == "1":
             found.append(name.split("(")[1])
     return found

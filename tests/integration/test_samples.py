@@ -181,12 +181,13 @@ while data := s.recv(65536):
         (folder / "config").write_text(yaml.safe_dump(whole))
 
     # What is typed where the README's `kubetoken init` asks.
-    ANSWERS = ("Issuer=YOUR-TENANT.auth0.com,id=YOUR-CLIENT-ID,secret=canary,"
-               "name=someone@example.com,Number=2,Password=canary,context=y")
+    # each question in words that stand in it alone
+    ANSWERS = ("Issuer (=YOUR-TENANT.auth0.com,Client id=YOUR-CLIENT-ID,Client secret=canary,"
+               "User name=someone@example.com,Number [=2,Password of=canary,Have kubectl=y")
 
     def run(self, commands):
         """All in one shell. Returns what each printed."""
-        terminal = f"at-a-terminal {self.ANSWERS} {rig.BUILD}/"
+        terminal = f"at-a-terminal {shlex.quote(self.ANSWERS)} {rig.BUILD}/"
         commands = [terminal + c if c.startswith("kubetoken init ") else c for c in commands]
         script = "".join(f"{c}\nprintf '{MARK}%s{MARK}' $?\n" for c in commands)
         path = f"{self.stubs}:{self.home.environment['PATH']}"

@@ -38,8 +38,10 @@ SECRETS = ("canary-pw", "canary-refresh", "canary-cs")
 
 def unused_uid(first):
     """No process is its, and no folder that another run of these tests has made."""
-    used = {os.stat(f"/proc/{p}").st_uid for p in os.listdir("/proc") if p.isdigit()
-            and os.path.exists(f"/proc/{p}")}
+    used = set()
+    for p in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            used.add(os.stat(f"/proc/{p}").st_uid)
     return next(uid for uid in range(first + os.getpid() % 1000, first + 3000)
                 if uid not in used and not os.path.lexists(f"/tmp/kubetoken-{uid}"))
 
